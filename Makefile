@@ -1,0 +1,52 @@
+# The two that matter: `make up` and `make test`. Everything they need is installed or built first.
+SHELL := /bin/sh
+PYTHON := .venv/bin/python
+PYTHON_PACKAGES := components node_files admission lab __main__.py
+SCRIPTS := $(wildcard node_files/*.sh components/*.sh lab/*.sh lab/plugins/bin/*) .ci/run
+# The command line tool of the engine, with everything in it that the lab sets for it.
+IN_LAB := eval "$$($(PYTHON) -m lab env)" &&
+
+.DEFAULT_GOAL := help
+.PHONY: help up down test check contract bench packages
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 18
+
+up: .venv/installed ## start the lab and join its machines with `pulumi up`
+	$(PYTHON) -m lab up
+	$(IN_LAB) pulumi stack select --create dev && pulumi up --yes --skip-preview
+	$(PYTHON) -m lab status
+	@echo
+	@echo 'Two machines have joined. Try next:'
+	@echo '  eval "$$(.venv/bin/python -m lab env)"    # pulumi and kubectl in this shell mean the lab'
+	@echo '  kubectl get nodes,csr -o wide'
+	@echo '  pulumi preview --diff                      # after a change of Pulumi.dev.yaml'
+	@echo '  pulumi stack output --json'
+	@echo '  make down'
+
+down: .venv/installed ## stop the lab's machines (their disks and the stack are kept)
+	$(PYTHON) -m lab down
+
+test: check ## everything: `make check`, the plugins, and the joins on the lab's real machines
+	$(PYTHON) -m lab toolchain
+	$(PYTHON) -m pytest tests/contract
+	$(PYTHON) -m pytest tests/lab
+
+check: .venv/installed ## the fast part: lint, types, unit tests
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy $(PYTHON_PACKAGES)
+	shellcheck $(SCRIPTS)
+	$(PYTHON) -m pytest tests/unit
+
+bench: .venv/installed ## how long a join takes, beside ssh, pyinfra and Ansible
+	$(PYTHON) -m bench
+
+packages: ## install the Debian packages that the lab and the checks need
+	@lab/packages.sh
+
+.venv/installed: requirements.txt requirements-dev.txt lab/packages.sh
+	@lab/packages.sh
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,30 @@
+#!/bin/sh
+# Installs the Debian packages that the lab and the checks need; those that are there are left alone.
+set -eu
+
+packages='acl busybox-static ca-certificates conntrack curl debootstrap git iproute2 iptables
+openssh-client openssl procps python3-venv shellcheck systemd-container'
+# Any Go from 1.21 on fetches the release that the lab's modules name; Debian's older one is
+# enough to fetch that release as a module.
+command -v go >/dev/null || packages="$packages golang-go"
+
+missing=''
+for package in $packages; do
+    [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null)" = 'ii ' ] ||
+        missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+    echo "error: this is no Debian; install what these packages hold, then run again:$missing" >&2
+    exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+    echo "error: packages are missing; as root: apt-get update && apt-get install --yes$missing" >&2
+    exit 1
+fi
+echo "installing$missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# shellcheck disable=SC2086 # the names are words of a list
+apt-get install --yes -qq --no-install-recommends $missing >/dev/null

@@ -1,0 +1,245 @@
+"""Two machines join, a third follows, all leave and come back: seen on the cluster and the hosts.
+
+The tests of this module tell one story and run in their order.
+"""
+
+import ipaddress
+import json
+import re
+import time
+from typing import Any
+
+import pytest
+
+from tests.lab.conftest import Project
+
+pytestmark = pytest.mark.lab
+
+FIRST_NODES = ("node-1", "node-2")
+ADDRESSES = {"node-1": "10.98.0.11", "node-2": "10.98.0.12", "node-3": "10.98.0.13"}
+API_SERVER = "https://10.98.0.10:6443"
+
+# Path on a node -> mode and owner, as `stat -c '%a %U:%G'` prints them.
+FILES = {
+    "/etc/kubernetes/kubelet.env": "600 root:root",
+    "/etc/kubernetes/kubelet.conf": "600 root:root",
+    "/etc/kubernetes/pki/ca.crt": "644 root:root",
+    "/etc/kubernetes/manifests": "700 root:root",
+    "/etc/systemd/system/kubelet.service": "600 root:root",
+    "/var/lib/kubelet": "700 root:root",
+    "/var/lib/kubelet/config.yaml": "600 root:root",
+}
+BOOTSTRAP_KUBECONFIG = "/etc/kubernetes/bootstrap-kubelet.conf"
+
+
+def ready(node: dict[str, Any]) -> bool:
+    conditions = {c["type"]: c["status"] for c in node["status"]["conditions"]}
+    return conditions.get("Ready") == "True"
+
+
+def serving_certificate(project: Project, node: str, *options: str) -> str:
+    """What openssl says of the certificate that is live on the node's port 10250."""
+    live = project.run(
+        "openssl", "s_client", "-connect", f"{ADDRESSES[node]}:10250",
+        "-CAfile", ".lab/ca.crt", "-verify_return_error", stdin="",
+    ).stdout  # fmt: skip
+    return project.run("openssl", "x509", "-noout", *options, stdin=live).stdout
+
+
+def subject_alternative_names(project: Project, node: str) -> set[str]:
+    text = serving_certificate(project, node, "-ext", "subjectAltName")
+    return set(re.findall(r"(?:DNS|IP Address):[^,\s]+", text))
+
+
+def run_pod(project: Project, node: str) -> str:
+    """Run a pod on the node, and return its name once it runs."""
+    name = f"hello-{node}"
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {
+            "nodeName": node,
+            "hostNetwork": True,
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 0,
+            "tolerations": [{"operator": "Exists"}],
+            "containers": [
+                {
+                    "name": "hello",
+                    "image": "lab/busybox:1",
+                    "imagePullPolicy": "Never",
+                    "command": ["sh", "-c", f"echo hello from {node}; exec sleep 3600"],
+                }
+            ],
+        },
+    }
+    project.run("kubectl", "apply", "-f", "-", stdin=json.dumps(pod))
+    project.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=90s")
+    return name
+
+
+def token_secret(project: Project) -> str:
+    (secret,) = project.live_token_secrets()
+    return secret
+
+
+def ssh_logins(project: Project, node: str) -> int:
+    """How often sshd let somebody in: the test's own logins too, so count twice and subtract."""
+    return project.ssh(node, "journalctl -o cat -t sshd | cat").count("Accepted publickey")
+
+
+def test_pulumi_up_joins_both_machines(project: Project) -> None:
+    project.up()
+
+    nodes = {n["metadata"]["name"]: n for n in project.get("nodes")["items"]}
+    assert set(nodes) == set(FIRST_NODES)
+    assert all(ready(node) for node in nodes.values())
+    pending = [c for c in project.get("csr")["items"] if not c["status"].get("certificate")]
+    assert pending == []
+
+
+@pytest.mark.parametrize("node", FIRST_NODES)
+def test_the_client_certificate_is_the_nodes_own(project: Project, node: str) -> None:
+    subject = project.ssh(
+        node,
+        "openssl x509 -noout -subject -nameopt RFC2253"
+        " -in /var/lib/kubelet/pki/kubelet-client-current.pem",
+    )
+    assert subject.strip() == f"subject=CN=system:node:{node},O=system:nodes"
+
+
+@pytest.mark.parametrize("node", FIRST_NODES)
+def test_the_serving_certificate_has_the_nodes_names_and_no_other(
+    project: Project, node: str
+) -> None:
+    assert subject_alternative_names(project, node) == {
+        f"DNS:{node}",
+        f"IP Address:{ADDRESSES[node]}",
+    }
+    assert serving_certificate(project, node, "-subject", "-nameopt", "RFC2253").strip() == (
+        f"subject=CN=system:node:{node},O=system:nodes"
+    )
+
+
+@pytest.mark.parametrize("node", FIRST_NODES)
+def test_a_pod_runs_and_answers_logs_and_exec(project: Project, node: str) -> None:
+    pod = run_pod(project, node)
+    assert project.kubectl("logs", pod).stdout == f"hello from {node}\n"
+    assert project.kubectl("exec", pod, "--", "hostname").stdout.strip() == node
+
+
+def test_the_token_no_longer_authenticates(project: Project) -> None:
+    outputs = json.loads(project.pulumi("stack", "output", "--json").stdout)
+    token_id = outputs["bootstrapTokenId"]["workers"]
+    header = f"Authorization: Bearer {token_id}.{token_secret(project)}\n"
+    status = project.run(
+        "curl", "--silent", "--cacert", ".lab/ca.crt", "--header", "@-",
+        "--output", "/dev/null", "--write-out", "%{http_code}", f"{API_SERVER}/api",
+        stdin=header,
+    ).stdout  # fmt: skip
+    assert status == "401"
+    secret = project.get("secret", "-n", "kube-system", f"bootstrap-token-{token_id}")
+    assert secret["data"].get("token-secret", "") == ""
+
+
+@pytest.mark.parametrize("node", FIRST_NODES)
+def test_files_on_the_host_have_their_modes_and_owners(project: Project, node: str) -> None:
+    printed = project.ssh(node, f"stat -c '%n %a %U:%G' {' '.join(FILES)}")
+    assert dict(line.split(" ", 1) for line in printed.splitlines()) == FILES
+
+
+@pytest.mark.parametrize("node", FIRST_NODES)
+def test_no_token_is_left_on_the_host(project: Project, node: str) -> None:
+    assert project.ssh(node, f"test -e {BOOTSTRAP_KUBECONFIG} || echo gone") == "gone\n"
+    pattern = f"/tmp/pattern-{time.time_ns()}"  # noqa: S108 - on the node, mode 0600, for grep -f
+    project.run(
+        ".venv/bin/python", "-m", "lab", "ssh", node, f"umask 077; cat > {pattern}",
+        stdin=token_secret(project) + "\n",
+    )  # fmt: skip
+    found = project.ssh(
+        node,
+        f"grep -rlsF -f {pattern} /etc /var/lib/kubelet /root /var/log /run/systemd; rm {pattern}",
+        check=False,
+    )
+    assert found == ""
+
+
+def test_a_preview_right_after_up_shows_no_change(project: Project) -> None:
+    project.pulumi("preview", "--expect-no-changes")
+
+
+def test_a_preview_after_a_refresh_shows_no_change(project: Project) -> None:
+    project.pulumi("refresh", "--yes", "--skip-preview")
+    project.pulumi("preview", "--expect-no-changes")
+
+
+def test_outputs_tell_each_node_and_no_secret(project: Project) -> None:
+    printed = project.pulumi("stack", "output", "--json").stdout
+    outputs = json.loads(printed)
+    assert outputs["clusterEndpoint"] == API_SERVER
+    nodes = {node["name"]: node for node in outputs["nodes"]}
+    assert set(nodes) == set(FIRST_NODES)
+    for name, node in nodes.items():
+        end = serving_certificate(project, name, "-enddate", "-dateopt", "iso_8601").strip()
+        assert ipaddress.ip_address(node["address"]) == ipaddress.ip_address(ADDRESSES[name])
+        assert node["kubeletVersion"].startswith("v1.37.")
+        assert end == f"notAfter={node['servingCertificateEnd'].replace('T', ' ')}"
+    assert token_secret(project) not in printed
+    assert "[secret]" not in printed
+
+
+def test_a_third_node_touches_no_other(project: Project) -> None:
+    project.lab("up", "--nodes", "3")
+    settings = project.settings()
+    nodes = settings["config"]["kubelet-tls-bootstrap:pools"]["workers"]["nodes"]
+    nodes.append({"name": "node-3", "address": ADDRESSES["node-3"]})
+    project.write_settings(settings)
+
+    changes = project.preview()
+    assert changes.keys() == {
+        "node-3-files", "node-3-join", "node-3-member",
+        "workers-token-id", "workers-token-secret", "workers-token", "workers-gate",
+    } | {name for name in changes if name == "node-3"}  # fmt: skip
+
+    before = {node: ssh_logins(project, node) for node in FIRST_NODES}
+    project.up()
+    after = {node: ssh_logins(project, node) for node in FIRST_NODES}
+    # Each count adds its own login, which the next count sees.
+    assert {node: after[node] - before[node] for node in FIRST_NODES} == dict.fromkeys(
+        FIRST_NODES, 1
+    )
+    assert ready(project.get("node", "node-3"))
+    project.pulumi("preview", "--expect-no-changes")
+
+
+def test_destroy_leaves_neither_files_nor_objects(project: Project) -> None:
+    project.pulumi("destroy", "--yes", "--skip-preview")
+
+    assert project.get("nodes")["items"] == []
+    names = {
+        "clusterrolebinding": (
+            "kubelet-bootstrap", "auto-approve-csrs-for-group",
+            "node-client-cert-renewal", "node-server-cert-renewal",
+        ),
+        "clusterrole": ("approve-node-server-renewal-csr",),
+    }  # fmt: skip
+    for kind, ours in names.items():
+        left = {item["metadata"]["name"] for item in project.get(kind)["items"]}
+        assert left.isdisjoint(ours)
+    secrets = project.get("secrets", "-n", "kube-system")["items"]
+    assert [s for s in secrets if s["type"] == "bootstrap.kubernetes.io/token"] == []
+    for node in ADDRESSES:
+        paths = " ".join((*FILES, BOOTSTRAP_KUBECONFIG, "/var/lib/kubelet-tls-bootstrap"))
+        left = project.ssh(node, f"ls -d {paths} 2>/dev/null", check=False).split()
+        # Directories that others write to as well are kept unless they are empty.
+        assert left == [], f"left on {node}: {left}"
+        assert project.ssh(node, "systemctl is-active kubelet", check=False) == "inactive\n"
+
+
+def test_a_new_up_joins_them_again(project: Project) -> None:
+    project.up()
+    nodes = {n["metadata"]["name"]: n for n in project.get("nodes")["items"]}
+    assert set(nodes) == set(ADDRESSES)
+    assert all(ready(node) for node in nodes.values())
+    project.pulumi("preview", "--expect-no-changes")
