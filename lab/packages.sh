@@ -2,7 +2,7 @@
 # Installs the Debian packages that the lab and the checks need; those that are there are left alone.
 set -eu
 
-packages='acl busybox-static ca-certificates conntrack curl debootstrap git iproute2 iptables
+packages='acl busybox-static ca-certificates curl debootstrap git iproute2
 openssh-client openssl procps python3-venv shellcheck systemd-container'
 # Any Go from 1.21 on fetches the release that the lab's modules name; Debian's older one is
 # enough to fetch that release as a module.

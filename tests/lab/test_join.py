@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.conftest import Project
+from tests.lab.project import Project
 
 pytestmark = pytest.mark.lab
 
@@ -152,7 +152,7 @@ def test_files_on_the_host_have_their_modes_and_owners(project: Project, node: s
 @pytest.mark.parametrize("node", FIRST_NODES)
 def test_no_token_is_left_on_the_host(project: Project, node: str) -> None:
     assert project.ssh(node, f"test -e {BOOTSTRAP_KUBECONFIG} || echo gone") == "gone\n"
-    pattern = f"/tmp/pattern-{time.time_ns()}"  # noqa: S108 - on the node, mode 0600, for grep -f
+    pattern = f"/tmp/pattern-{time.time_ns()}"
     project.run(
         ".venv/bin/python", "-m", "lab", "ssh", node, f"umask 077; cat > {pattern}",
         stdin=token_secret(project) + "\n",

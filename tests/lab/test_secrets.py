@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.conftest import Project
+from tests.lab.project import Project
 from tests.lab.test_join import ADDRESSES
 
 pytestmark = pytest.mark.lab
