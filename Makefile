@@ -39,8 +39,8 @@ check: .venv/installed ## the fast part: lint, types, unit tests
 	shellcheck $(SCRIPTS)
 	$(PYTHON) -m pytest tests/unit
 
-bench: .venv/installed ## how long a join takes, beside ssh, pyinfra and Ansible
-	$(PYTHON) -m bench
+bench: .venv/installed .venv-bench/installed ## how long a join takes, beside ssh, pyinfra and Ansible
+	$(PYTHON) -m tests.bench
 
 packages: ## install the Debian packages that the lab and the checks need
 	@lab/packages.sh
@@ -49,4 +49,9 @@ packages: ## install the Debian packages that the lab and the checks need
 	@lab/packages.sh
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.venv-bench/installed: tests/bench/requirements.txt .venv/installed
+	python3 -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check -r tests/bench/requirements.txt
 	@touch $@

@@ -132,7 +132,8 @@ def copy_checkout(target: Path) -> None:
         if source.is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target / name)
-    (target / ".venv").symlink_to(CHECKOUT / ".venv")
+    for environment in (".venv", ".venv-bench"):
+        (target / environment).symlink_to(CHECKOUT / environment)
 
 
 def lab_environment(project: Project) -> dict[str, str]:
