@@ -102,7 +102,7 @@ class Project:
             text=True,
             check=True,
         ).stdout
-        resources: list[dict[str, Any]] = json.loads(exported)["deployment"]["resources"]
+        resources: list[dict[str, Any]] = json.loads(exported)["deployment"].get("resources", [])
         return resources
 
     def settings_of_kubeconfig(self) -> dict[str, Any]:
@@ -113,6 +113,17 @@ class Project:
         """The stack's settings, as `Pulumi.dev.yaml` holds them."""
         loaded: dict[str, Any] = yaml.safe_load((self.directory / "Pulumi.dev.yaml").read_text())
         return loaded
+
+    def state_resources(self) -> list[str]:
+        """The names of the resources in the stack's state, without the stack itself."""
+        urns = [resource["urn"] for resource in self.state()]
+        return [u.rsplit("::", 1)[1] for u in urns if "::pulumi:" not in u]
+
+    def write_yaml(self, path: str, content: object) -> None:
+        """Write a file of the project that only its owner may read."""
+        target = self.directory / path
+        target.touch(mode=0o600)
+        target.write_text(yaml.safe_dump(content, sort_keys=False))
 
     def write_settings(self, settings: dict[str, Any]) -> None:
         (self.directory / "Pulumi.dev.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
