@@ -1,0 +1,135 @@
+"""What travels to a node: the text on stdin of its commands, and the commands.
+
+A command is a short constant that reads a script from stdin up to a marker and runs it with the
+rest of stdin. So an error of pulumi-command, which prints the whole command, stays readable, and
+no argument is ever visible in the node's process list.
+
+The text after the marker is a bundle: a word and its value a line, and the lines of a file behind
+`| `, which no content can break out of. People read it in a preview.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator
+from importlib import resources
+
+from node_files.kubeconfig import bootstrap_kubeconfig
+from node_files.kubelet_configuration import kubelet_configuration, to_yaml
+from node_files.model import Cluster, Directory, Effect, File, Node
+from node_files.systemd import arguments_file, unit
+
+MARKER = "#data"
+PLAIN_PATH = re.compile(r"\A(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+\Z")
+
+# The line feed comes from printf: some login shells refuse one between quotes.
+_RUNNER = (
+    'n=$(printf "\\n."); n=${n%.}; s=; while IFS= read -r l; do'
+    f' case $l in "{MARKER}") break;; esac; s=$s$l$n; done; eval "$s"'
+)
+
+
+def _command(limit_s: int, action: str) -> str:
+    words = ("timeout", "-k", "10", str(limit_s), "sh", "-c", _RUNNER, "node_files", action)
+    return "exec " + shlex.join(words)
+
+
+INSTALL = _command(180, "install")  # with bundle() on stdin
+REMOVE = _command(240, "remove")  # with the same
+JOIN = _command(300, "join")  # with join_bundle() on stdin
+
+
+def files(cluster: Cluster, node: Node) -> tuple[File, ...]:
+    """Return every file of the node that holds no secret.
+
+    Raises:
+        ValueError: an override or an argument that must not be; the message names it.
+    """
+    paths = node.paths
+    configuration = to_yaml(kubelet_configuration(cluster, node))
+    return (
+        File(path=paths.ca, mode="0644", content=_with_end(cluster.ca_certificate)),
+        File(path=paths.config, mode="0600", content=configuration),
+        File(path=paths.arguments, mode="0600", content=arguments_file(node)),
+        File(path=paths.unit, mode="0600", content=unit(node), effect=Effect.UNIT),
+    )
+
+
+def directories(node: Node) -> tuple[Directory, ...]:
+    """Return the directories that the files and the kubelet need, parents first."""
+    paths = node.paths
+    listed = {
+        parent: Directory(path=parent, mode="0755")
+        for file in (paths.ca, paths.kubeconfig, paths.bootstrap_kubeconfig, paths.arguments)
+        for parent in (file.rpartition("/")[0],)
+    }
+    for private in (paths.root, paths.certificates, paths.manifests):
+        listed[private] = Directory(path=private, mode="0700")
+    return tuple(directory for _, directory in sorted(listed.items()))
+
+
+def bundle(cluster: Cluster, node: Node) -> str:
+    """Return what stdin holds for INSTALL and REMOVE. It holds no secret.
+
+    Raises:
+        ValueError: as `files`, or a path has a character that is not plain.
+    """
+    paths = node.paths
+    lines = [
+        f"state {_plain(paths.state)}",
+        f"node {node.name}",
+        f"generation {node.generation}",
+        f"kubelet {_plain(paths.kubelet)} {node.version}",
+        f"runtime {node.runtime_endpoint}",
+        f"made {_plain(paths.kubeconfig)}",
+        f"made {_plain(paths.bootstrap_kubeconfig)}",
+        f"certificates {_plain(paths.certificates)}",
+        f"data {_plain(paths.root)}",
+    ]
+    lines += [f"dir {d.mode} {d.owner} {d.group} {_plain(d.path)}" for d in directories(node)]
+    for file in files(cluster, node):
+        head = f"file {file.mode} {file.owner} {file.group} {file.effect} {_plain(file.path)}"
+        lines += [head, *_quoted(file.content)]
+    return _script("files.sh") + "\n".join([*lines, "end", ""])
+
+
+def join_bundle(cluster: Cluster, node: Node, token_id: str, token_secret: str) -> str:
+    """Return what stdin holds for JOIN. It holds the token, so it is a secret."""
+    paths = node.paths
+    kubeconfig = bootstrap_kubeconfig(cluster, node, token_id, token_secret)
+    lines = [
+        f"name {node.name}",
+        f"kubeconfig {_plain(paths.kubeconfig)}",
+        f"certificates {_plain(paths.certificates)}",
+        f"ca {_plain(paths.ca)}",
+        f"server {cluster.server}",
+        f"bootstrap {_plain(kubeconfig.path)}",
+        *_quoted(kubeconfig.content),
+    ]
+    return _script("join.sh") + "\n".join([*lines, "end", ""])
+
+
+def _quoted(content: str) -> Iterator[str]:
+    # Not splitlines: that splits at characters which are no line's end to the shell.
+    yield from (f"| {line}" if line else "|" for line in content.removesuffix("\n").split("\n"))
+
+
+def _script(name: str) -> str:
+    """The script without its comments, which every node's state would hold twice, and the marker."""
+    text = resources.files(__package__).joinpath(name).read_text()
+    kept = [
+        line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")
+    ]
+    return "\n".join([*kept, MARKER, ""])
+
+
+def _plain(path: str) -> str:
+    if not PLAIN_PATH.match(path) or ".." in path:
+        raise ValueError(
+            f"the path {path!r} is not absolute or has a character other than letters, digits"
+            " and _ . @ + -; give another path"
+        )
+    return path
+
+
+def _with_end(text: str) -> str:
+    return text if text.endswith("\n") else text + "\n"

@@ -1,0 +1,34 @@
+"""The kubeconfig with which a kubelet asks for its first certificate."""
+
+from node_files.kubelet_configuration import to_yaml
+from node_files.model import Cluster, Effect, File, Node
+
+USER = "kubelet-bootstrap"
+CONTEXT = "default"
+
+
+def bootstrap_kubeconfig(cluster: Cluster, node: Node, token_id: str, token_secret: str) -> File:
+    """Return the bootstrap kubeconfig; it holds the token, so its content is a secret.
+
+    The CA is named by its path, and so it is in the kubeconfig that the kubelet makes of this one:
+    a new CA file is enough for both. The API server is verified against it from the first byte.
+    """
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {
+                "name": cluster.name,
+                "cluster": {"certificate-authority": node.paths.ca, "server": cluster.server},
+            }
+        ],
+        "users": [{"name": USER, "user": {"token": f"{token_id}.{token_secret}"}}],
+        "contexts": [{"name": CONTEXT, "context": {"cluster": cluster.name, "user": USER}}],
+        "current-context": CONTEXT,
+    }
+    return File(
+        path=node.paths.bootstrap_kubeconfig,
+        mode="0600",
+        content=to_yaml(document),
+        effect=Effect.NONE,
+    )

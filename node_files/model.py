@@ -1,0 +1,81 @@
+"""What the renderers take and return: a cluster, a node, its paths, and the files of a node."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+DEFAULT_RUNTIME_ENDPOINT = "unix:///run/containerd/containerd.sock"
+
+
+class Effect(StrEnum):
+    """What a change of a file asks for on the node."""
+
+    NONE = "none"
+    RESTART = "restart"  # the kubelet reads it at its start
+    UNIT = "unit"  # systemd reads it too: daemon-reload, then restart
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paths:
+    """Where things are on a node. The defaults are kubeadm's, where kube-bench looks for them."""
+
+    kubelet: str = "/usr/bin/kubelet"
+    config: str = "/var/lib/kubelet/config.yaml"
+    kubeconfig: str = "/etc/kubernetes/kubelet.conf"
+    bootstrap_kubeconfig: str = "/etc/kubernetes/bootstrap-kubelet.conf"
+    ca: str = "/etc/kubernetes/pki/ca.crt"
+    certificates: str = "/var/lib/kubelet/pki"
+    arguments: str = "/etc/kubernetes/kubelet.env"
+    unit: str = "/etc/systemd/system/kubelet.service"
+    root: str = "/var/lib/kubelet"
+    manifests: str = "/etc/kubernetes/manifests"
+    state: str = "/var/lib/kubelet-tls-bootstrap"  # our list of what we wrote
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """What all nodes of a cluster share."""
+
+    name: str
+    server: str  # the API server's https URL
+    ca_certificate: str  # PEM
+    dns_addresses: tuple[str, ...] = ()
+    dns_domain: str = "cluster.local"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One machine, and how its kubelet shall run."""
+
+    name: str
+    addresses: tuple[str, ...]  # node IPs, the primary one first; at most one of each family
+    version: str = "1.37"  # the kubelet's minor version
+    generation: int = 1  # raised to have the machine written and joined anew
+    kubelet: Mapping[str, Any] = field(default_factory=dict)  # over our KubeletConfiguration
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[str, ...] = ()  # key[=value]:effect
+    runtime_endpoint: str = DEFAULT_RUNTIME_ENDPOINT
+    paths: Paths = Paths()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Directory:
+    """A directory that must exist with this mode and owner; what is in it is not ours."""
+
+    path: str
+    mode: str  # octal, four digits
+    owner: str = "root"
+    group: str = "root"
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A file with its whole content, which ends with a line feed."""
+
+    path: str
+    mode: str
+    content: str
+    effect: Effect = Effect.RESTART
+    owner: str = "root"
+    group: str = "root"

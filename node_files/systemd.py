@@ -1,0 +1,71 @@
+"""The kubelet's unit and the file of arguments that it reads."""
+
+import re
+
+from node_files.model import Node
+
+# What needs no quoting for systemd's EnvironmentFile, nor for the splitting of $KUBELET_ARGS.
+PLAIN_ARGUMENT = re.compile(r"\A[A-Za-z0-9_./:=,@+\[\]-]+\Z")
+
+# Wants and After, not Requires: a restart of the runtime must not stop the kubelet.
+UNIT = """\
+[Unit]
+Description=kubelet: the Kubernetes node agent
+Documentation=https://kubernetes.io/docs/reference/command-line-tools-reference/kubelet/
+Wants=network-online.target {runtime}
+After=network-online.target {runtime}
+StartLimitIntervalSec=0
+
+[Service]
+EnvironmentFile={arguments}
+ExecStart={kubelet} $KUBELET_ARGS
+Restart=always
+RestartSec=5
+
+[Install]
+WantedBy=multi-user.target
+"""
+RUNTIME_UNITS = {"containerd": "containerd.service", "crio": "crio.service"}
+
+
+def arguments(node: Node) -> tuple[str, ...]:
+    """Return the kubelet's command-line arguments: only what its configuration can't hold.
+
+    Raises:
+        ValueError: an argument has a character that would need quoting on its way to the kubelet.
+    """
+    paths = node.paths
+    listed = [
+        f"--hostname-override={node.name}",
+        f"--node-ip={','.join(node.addresses)}",
+        f"--config={paths.config}",
+        f"--kubeconfig={paths.kubeconfig}",
+        f"--bootstrap-kubeconfig={paths.bootstrap_kubeconfig}",
+        f"--cert-dir={paths.certificates}",
+        f"--root-dir={paths.root}",
+    ]
+    if node.labels:
+        labels = ",".join(f"{key}={value}" for key, value in sorted(node.labels.items()))
+        listed.append(f"--node-labels={labels}")
+    for argument in listed:
+        if not PLAIN_ARGUMENT.match(argument):
+            raise ValueError(
+                f"the kubelet argument {argument!r} has a character other than letters, digits"
+                " and _ . / : = , @ + - [ ]; give a value without it"
+            )
+    return tuple(listed)
+
+
+def arguments_file(node: Node) -> str:
+    """Return the EnvironmentFile that sets KUBELET_ARGS, an argument a line."""
+    return "".join(
+        ('KUBELET_ARGS="\\\n', *(f"{argument} \\\n" for argument in arguments(node)), '"\n')
+    )
+
+
+def unit(node: Node) -> str:
+    """Return the text of kubelet.service."""
+    socket = node.runtime_endpoint.removeprefix("unix://").rpartition("/")[2]
+    runtime = RUNTIME_UNITS.get(socket.partition(".")[0], "")
+    text = UNIT.format(runtime=runtime, arguments=node.paths.arguments, kubelet=node.paths.kubelet)
+    return text.replace("target \n", "target\n")
