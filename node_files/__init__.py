@@ -3,12 +3,22 @@
 Plain values in, text out: no Pulumi, no network, no clock. `bundle` is what travels to a node.
 """
 
-from node_files.bundle import INSTALL, JOIN, REMOVE, bundle, files, join_bundle
+from node_files.bundle import (
+    INSTALL,
+    JOIN,
+    REMOVE,
+    bundle,
+    command,
+    files,
+    join_bundle,
+    script,
+)
 from node_files.kubeconfig import bootstrap_kubeconfig
-from node_files.kubelet_configuration import problems
-from node_files.model import Cluster, Directory, Effect, File, Node, Paths
+from node_files.kubelet_configuration import merge, problems
+from node_files.model import DEFAULT_RUNTIME_ENDPOINT, Cluster, Directory, Effect, File, Node, Paths
 
 __all__ = [
+    "DEFAULT_RUNTIME_ENDPOINT",
     "INSTALL",
     "JOIN",
     "REMOVE",
@@ -20,7 +30,10 @@ __all__ = [
     "Paths",
     "bootstrap_kubeconfig",
     "bundle",
+    "command",
     "files",
     "join_bundle",
+    "merge",
     "problems",
+    "script",
 ]

@@ -28,14 +28,22 @@ _RUNNER = (
 )
 
 
-def _command(limit_s: int, action: str) -> str:
+def command(limit_s: int, action: str) -> str:
+    """Return the command that runs an action of the script on stdin, ended after `limit_s`."""
     words = ("timeout", "-k", "10", str(limit_s), "sh", "-c", _RUNNER, "node_files", action)
     return "exec " + shlex.join(words)
 
 
-INSTALL = _command(180, "install")  # with bundle() on stdin
-REMOVE = _command(240, "remove")  # with the same
-JOIN = _command(300, "join")  # with join_bundle() on stdin
+def script(package: str, name: str) -> str:
+    """Return a package's script and the marker; no comments, which each node's state would hold."""
+    lines = resources.files(package).joinpath(name).read_text().splitlines()
+    kept = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    return "\n".join([*kept, MARKER, ""])
+
+
+INSTALL = command(180, "install")  # with bundle() on stdin
+REMOVE = command(240, "remove")  # with the same
+JOIN = command(300, "join")  # with join_bundle() on stdin
 
 
 def files(cluster: Cluster, node: Node) -> tuple[File, ...]:
@@ -89,7 +97,7 @@ def bundle(cluster: Cluster, node: Node) -> str:
     for file in files(cluster, node):
         head = f"file {file.mode} {file.owner} {file.group} {file.effect} {_plain(file.path)}"
         lines += [head, *_quoted(file.content)]
-    return _script("files.sh") + "\n".join([*lines, "end", ""])
+    return script("node_files", "files.sh") + "\n".join([*lines, "end", ""])
 
 
 def join_bundle(cluster: Cluster, node: Node, token_id: str, token_secret: str) -> str:
@@ -105,21 +113,12 @@ def join_bundle(cluster: Cluster, node: Node, token_id: str, token_secret: str) 
         f"bootstrap {_plain(kubeconfig.path)}",
         *_quoted(kubeconfig.content),
     ]
-    return _script("join.sh") + "\n".join([*lines, "end", ""])
+    return script("node_files", "join.sh") + "\n".join([*lines, "end", ""])
 
 
 def _quoted(content: str) -> Iterator[str]:
     # Not splitlines: that splits at characters which are no line's end to the shell.
     yield from (f"| {line}" if line else "|" for line in content.removesuffix("\n").split("\n"))
-
-
-def _script(name: str) -> str:
-    """The script without its comments, which every node's state would hold twice, and the marker."""
-    text = resources.files(__package__).joinpath(name).read_text()
-    kept = [
-        line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")
-    ]
-    return "\n".join([*kept, MARKER, ""])
 
 
 def _plain(path: str) -> str:

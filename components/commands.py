@@ -1,0 +1,88 @@
+"""Commands on machines and on this one: the only module that knows pulumi-command.
+
+Its defaults are set here for all: nothing that a command prints or reads is logged, no earlier
+output is sent to the host, a dead host is given up after some 20 seconds.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pulumi
+from pulumi_command import local, remote
+
+from components.credentials import Credentials
+from components.settings import Host, Ssh
+
+PER_DIAL_TIMEOUT_S = 5
+DIAL_ERROR_LIMIT = 3
+# The interpreter that has this program's packages; the engine starts commands in the project.
+PYTHON = 'exec "${KUBELET_TLS_BOOTSTRAP_PYTHON:-.venv/bin/python}"'
+
+
+def connection(ssh: Ssh, credentials: Credentials, host: Host) -> remote.ConnectionArgs:
+    """Return how the host is reached, with its key pinned."""
+    proxy = None
+    if ssh.bastion is not None:
+        proxy = remote.ProxyConnectionArgs(
+            host=ssh.bastion.address,
+            port=ssh.bastion.port,
+            user=ssh.bastion.user,
+            private_key=credentials.private_key,
+            host_key=ssh.bastion.host_key,
+            per_dial_timeout=PER_DIAL_TIMEOUT_S,
+            dial_error_limit=DIAL_ERROR_LIMIT,
+        )
+    return remote.ConnectionArgs(
+        host=host.address,
+        port=ssh.port,
+        user=ssh.user,
+        private_key=credentials.private_key,
+        host_key=credentials.host_keys[host.name],
+        per_dial_timeout=PER_DIAL_TIMEOUT_S,
+        dial_error_limit=DIAL_ERROR_LIMIT,
+        proxy=proxy,
+    )
+
+
+def on_host(
+    name: str,
+    host: remote.ConnectionArgs,
+    *,
+    create: str,
+    stdin: pulumi.Input[str],
+    opts: pulumi.ResourceOptions,
+    delete: str | None = None,
+    triggers: Sequence[Any] | None = None,
+) -> remote.Command:
+    """Declare a command on a host: run when its inputs change, `delete` when it goes."""
+    return remote.Command(
+        name,
+        connection=host,
+        create=create,
+        delete=delete,
+        stdin=stdin,
+        triggers=triggers,
+        logging=remote.Logging.NONE,
+        add_previous_output_in_env=False,
+        opts=opts,
+    )
+
+
+def python_module(
+    name: str,
+    *,
+    opts: pulumi.ResourceOptions,
+    create: str | None = None,
+    delete: str | None = None,
+    stdin: pulumi.Input[str] | None = None,
+) -> local.Command:
+    """Declare a run of one of this project's modules, its progress (stderr) shown as it goes."""
+    return local.Command(
+        name,
+        create=create and f"{PYTHON} -m {create}",
+        delete=delete and f"{PYTHON} -m {delete}",
+        stdin=stdin,
+        logging=local.Logging.STDERR,
+        add_previous_output_in_env=False,
+        opts=opts,
+    )

@@ -1,0 +1,172 @@
+# Compares the flags of a control-plane host's programs with what TLS bootstrapping needs, and with
+# `manage` brings what is missing by a systemd drop-in. Actions: install, remove; settings on stdin.
+set -eu
+umask 022
+LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
+export LC_ALL PATH
+drop_in=50-kubelet-tls-bootstrap.conf
+# For tests, everything below another root.
+root=${CONTROL_PLANE_ROOT:-}
+
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+pid_of() { # PROGRAM, an empty line if it does not run
+    for comm in "$root"/proc/[0-9]*/comm; do
+        # The kernel keeps the first 15 characters of a name.
+        [ "$(cat "$comm" 2>/dev/null)" = "$(printf '%.15s' "$1")" ] || continue
+        comm=${comm%/comm}
+        echo "${comm##*/}"
+        return
+    done
+}
+
+# Which of the wanted flags a running program lacks, one a line.
+missing_flags() { # PROGRAM PID, wanted flags on stdin
+    running=$(tr '\0' '\n' <"$root/proc/$2/cmdline")
+    while read -r flag; do
+        name=${flag%%=*} value=${flag#*=}
+        given=$(printf '%s\n' "$running" | sed -n "s/^-\{1,2\}${name#--}\(=\(.*\)\)\{0,1\}\$/=\2/p" | tail -n 1)
+        case $flag in
+        --controllers=*)
+            given=$(printf '%s\n' "$running" | sed -n 's/^--controllers=//p' | tr '\n' ,)
+            [ -n "$given" ] || given='*'
+            for controller in $(printf '%s' "$value" | tr , ' '); do
+                [ "$controller" != '*' ] || continue
+                case ,$given, in
+                *",-$controller,"*) fail "$1 runs with --controllers=$given; take -$controller out, it deletes expired tokens or signs cluster-info" ;;
+                *",$controller,"*) ;;
+                *) echo "$flag" && break ;;
+                esac
+            done
+            ;;
+        *=true) [ "$given" = =true ] || [ "$given" = = ] || echo "$flag" ;;
+        # A file that is given already is the user's choice, whichever it is.
+        *) [ -n "$given" ] || echo "$flag" ;;
+        esac
+    done
+}
+
+# The unit's own command, from its files, without our drop-in, on one line.
+command_of() { # PROGRAM
+    systemctl cat "$1.service" | awk -v ours="$drop_in" '
+        /^# \// { skip = index($0, ours) > 0 }
+        skip { next }
+        continued { line = line " " $0 }
+        !continued && /^ExecStart=/ { line = $0 }
+        { continued = (continued || /^ExecStart=/) && /\\$/ }
+        continued { sub(/\\$/, "", line) }
+        END { sub(/^ExecStart=/, "", line); gsub(/[ \t]+/, " ", line); print line }'
+}
+
+write_drop_in() { # PROGRAM, missing flags on stdin; prints yes if the file is new or has changed
+    target=$root/etc/systemd/system/$1.service.d/$drop_in
+    own=$(command_of "$1")
+    [ -n "$own" ] || fail "$1 runs, but $1.service has no ExecStart; add the flags by hand and set controlPlane.manage to false"
+    mkdir -p "${target%/*}"
+    {
+        echo '# Written by kubelet-tls-bootstrap: what TLS bootstrapping needs of this program.'
+        echo '[Service]'
+        echo 'ExecStart='
+        printf 'ExecStart=%s' "$own"
+        while read -r flag; do printf ' %s' "$flag"; done
+        echo
+    } >"$target.new"
+    sync "$target.new"
+    mv -f "$target.new" "$target"
+}
+
+# Each wanted flag of a program that its own command lacks: what is in our drop-in stays wanted.
+install_program() { # PROGRAM
+    pid=$(pid_of "$1")
+    [ -n "$pid" ] || fail "$1 does not run on this machine; start it, or correct controlPlane.hosts"
+    printf '%s\n' "$wanted" | sed -n "s/^$1 //p" | missing_flags "$1" "$pid" >"$work/missing"
+    [ -s "$work/missing" ] || return 0
+    if [ "$manage" != true ]; then
+        tr '\n' ' ' <"$work/missing" | sed "s/^/error: $1 lacks: /; s/ \$//" >&2
+        echo >&2
+        lacking=yes
+        return 0
+    fi
+    # All of what ours brought before and what is missing now.
+    ours=$root/etc/systemd/system/$1.service.d/$drop_in
+    if [ -e "$ours" ]; then
+        own=$(command_of "$1")
+        sed -n 's/^ExecStart=\(..*\)$/\1/p' "$ours" | tr ' ' '\n' >"$work/brought"
+        printf '%s\n' "$wanted" | sed -n "s/^$1 //p" | grep -xF -f "$work/brought" >>"$work/missing" || true
+    fi
+    sort -u "$work/missing" | write_drop_in "$1"
+    changed="$changed $1"
+}
+
+read_settings() {
+    manage=false wanted=''
+    while read -r word value; do
+        case $word in
+        manage) manage=$value ;;
+        flag) wanted="$wanted$value
+" ;;
+        file) [ -r "$root$value" ] || [ "$manage" != true ] || fail "$value can't be read; it must hold the cluster's CA, give its path in controlPlane.signingCertificate and signingKey" ;;
+        end) return 0 ;;
+        *) fail "stdin has a line that this script does not know; it begins with: $word" ;;
+        esac
+    done
+    fail 'stdin ended early; nothing was changed, run again'
+}
+
+wait_until_running() { # PROGRAM
+    tries=0
+    until systemctl is-active --quiet "$1.service" && curl_ready "$1"; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 240 ] || fail "$1 does not come up after the change of its flags; see journalctl --unit $1, and remove /etc/systemd/system/$1.service.d/$drop_in to go back"
+        sleep 0.25
+    done
+}
+
+# A port that is listened on is enough of an answer; there may be no curl on this machine.
+curl_ready() { # PROGRAM
+    case $1 in
+    kube-apiserver) port=$(tr '\0' '\n' <"$root/proc/$(pid_of "$1")/cmdline" | sed -n 's/^--secure-port=//p') && port=${port:-6443} ;;
+    *) port=10257 ;;
+    esac
+    grep -qi ":$(printf '%04X' "$port") [0-9A-F]*:0000 0A" "$root/proc/net/tcp" "$root/proc/net/tcp6" 2>/dev/null
+}
+
+install() {
+    read_settings
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    changed='' lacking=''
+    install_program kube-apiserver
+    install_program kube-controller-manager
+    [ -z "$lacking" ] || fail 'add these flags on this machine, or set controlPlane.manage to true'
+    if [ -n "$changed" ]; then
+        systemctl daemon-reload
+        for program in $changed; do
+            timeout 120 systemctl restart "$program.service"
+            wait_until_running "$program"
+        done
+    fi
+    printf '{"restarted":[%s]}\n' "$(printf '%s' "${changed# }" | sed 's/[^ ][^ ]*/"&"/g; s/ /,/g')"
+}
+
+remove() {
+    removed=''
+    for program in kube-apiserver kube-controller-manager; do
+        target=$root/etc/systemd/system/$program.service.d/$drop_in
+        [ -e "$target" ] || continue
+        rm -f "$target"
+        rmdir "${target%/*}" 2>/dev/null || true
+        removed="$removed $program"
+    done
+    [ -n "$removed" ] || exit 0
+    systemctl daemon-reload
+    for program in $removed; do
+        timeout 120 systemctl restart "$program.service"
+        wait_until_running "$program"
+    done
+}
+
+"$@"

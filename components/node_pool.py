@@ -1,0 +1,133 @@
+"""A pool: nodes that join with one token, and the gate that lets them in."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+
+import node_files
+from components import commands
+from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
+from components.credentials import Credentials
+from components.node import Node, NodeArgs
+from components.settings import NodeSettings, Pool, Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodePoolArgs:
+    """A pool of the settings, and what all pools share."""
+
+    pool: Pool
+    """The pool's own settings."""
+    settings: Settings
+    """The stack's settings."""
+    credentials: Credentials
+    """How the cluster and the machines are reached."""
+    rbac: pulumi.Resource
+    """What lets a token ask for a certificate; it is there before the token."""
+
+
+class NodePool(pulumi.ComponentResource):
+    """A token, the nodes that join with it, and the gate, which works while they join."""
+
+    token_id: pulumi.Output[str]
+    nodes: pulumi.Output[Any]
+    """For each node that has joined: name, address, kubeletVersion, servingCertificateEnd."""
+
+    def __init__(
+        self, name: str, args: NodePoolArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("kubelet-tls-bootstrap:index:NodePool", name, None, opts)
+        token = BootstrapToken(
+            f"{name}-token",
+            BootstrapTokenArgs(
+                pool=name,
+                members={node.name: node.generation for node in args.pool.nodes},
+                ttl_minutes=args.settings.token.ttl_minutes,
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.rbac]),
+        )
+        cluster = node_files.Cluster(
+            name=args.settings.cluster.name,
+            server=args.credentials.server,
+            ca_certificate=args.credentials.ca_certificate,
+            dns_addresses=args.settings.cluster.dns_addresses,
+            dns_domain=args.settings.cluster.dns_domain,
+        )
+        for node in args.pool.nodes:
+            Node(
+                node.name,
+                NodeArgs(
+                    cluster=cluster,
+                    node=to_node(args.settings, args.pool, node),
+                    connection=commands.connection(args.settings.ssh, args.credentials, node),
+                    token=token,
+                    leave=leave_arguments(args.credentials),
+                    force=node.force,
+                ),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+        # Beside the joins, not after them: each waits on its machine for what the gate approves.
+        gate = commands.python_module(
+            f"{name}-gate",
+            create="admission gate",
+            stdin=pulumi.Output.json_dumps(gate_input(name, args, token)),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[token.live]),
+        )
+        self.token_id = token.id
+        self.nodes = gate.stdout.apply(lambda text: json.loads(text)["nodes"])
+        self.register_outputs({})
+
+
+def to_node(settings: Settings, pool: Pool, node: NodeSettings) -> node_files.Node:
+    """Return the node with its pool's settings under its own."""
+    return node_files.Node(
+        name=node.name,
+        addresses=node.all_addresses,
+        version=settings.kubernetes_version,
+        generation=node.generation,
+        kubelet=node_files.merge(pool.kubelet, node.kubelet),
+        labels={**pool.labels, **node.labels},
+        taints=tuple(dict.fromkeys((*pool.taints, *node.taints))),
+        runtime_endpoint=pool.runtime_endpoint,
+    )
+
+
+def leave_arguments(credentials: Credentials) -> str:
+    """Return where `admission leave` finds a kubeconfig that no node's resource holds."""
+    if credentials.kubeconfig_path:
+        return f"--kubeconfig {credentials.kubeconfig_path}"
+    return f"--stack-config {pulumi.get_stack()}"
+
+
+def gate_input(name: str, args: NodePoolArgs, token: BootstrapToken) -> dict[str, Any]:
+    """Return all that the gate is told: it runs again exactly when this changes."""
+    credentials = args.credentials
+    hosts = args.settings.control_plane.hosts
+    return {
+        "kubeconfig": {"path": credentials.kubeconfig_path}
+        if credentials.kubeconfig_path
+        else {"content": credentials.kubeconfig},
+        "pool": name,
+        "nodes": [
+            {
+                "name": node.name,
+                "addresses": list(node.all_addresses),
+                "dnsNames": list(node.all_names),
+                "generation": node.generation,
+            }
+            for node in args.pool.nodes
+        ],
+        "token": {
+            "id": token.id,
+            "secretUid": token.secret_uid,
+            "afterJoin": args.settings.token.after_join,
+        },
+        "approval": {"serving": "gate", "client": "controller-manager"},
+        "denied": {
+            "addresses": [host.address for host in hosts],
+            "cidrs": [args.settings.cluster.service_cidr],
+        },
+        "stallSeconds": args.settings.stall_seconds,
+    }
