@@ -59,13 +59,16 @@ write_bootstrap_kubeconfig() {
 
 journal() { journalctl --unit kubelet.service --since "@$started" --output cat --no-pager 2>&1; }
 
+# Not what it says of itself: its configuration is full of words such as Unauthorized.
+errors() { journal | grep -E '^([EWF][0-9]{4} |[Ee]rror|panic:|kubelet\.service)' || true; }
+
 redacted() {
     sed -E 's/[a-z0-9]{6}\.[a-z0-9]{16}/<token>/g; s/(Bearer )[^ "]+/\1<token>/g' | cut -c1-300
 }
 
 # Prints what is wrong according to the journal, nothing if nothing is known to be wrong.
 fault() {
-    lines=$(journal | tail -n 200)
+    lines=$(errors | tail -n 100)
     case $lines in
     *'unknown flag'* | *'failed to parse kubelet flag'*) echo 'the kubelet refuses a flag; see the lines below' ;;
     *'failed to load kubelet config file'* | *'failed to load Kubelet config file'*) echo 'the kubelet refuses its configuration; see the lines below' ;;
@@ -82,8 +85,8 @@ restarts() { systemctl show --property NRestarts --value kubelet.service; }
 give_up() { # REASON
     {
         printf 'error: %s has not joined: %s\n' "$name" "$1"
-        echo 'the last lines of its kubelet:'
-        journal | tail -n 15 | redacted | sed 's/^/  /'
+        echo 'the last errors of its kubelet:'
+        errors | tail -n 12 | redacted | sed 's/^/  /'
     } >&2
     # Without a client certificate the kubelet would ask with a dead token for ever.
     [ -s "$client" ] || systemctl disable --now kubelet.service 2>/dev/null || true
