@@ -37,6 +37,7 @@ from pulumi.runtime.proto import (  # noqa: E402
 )
 
 __all__ = [
+    "NO_LIMIT",
     "Engine",
     "failed_after_writing",
     "plugin_pb2",
@@ -47,14 +48,14 @@ __all__ = [
 
 # One thread for each operation under way; a wait for a pod holds one.
 _THREADS = 256
-_NO_LIMIT = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+NO_LIMIT = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
 class Engine:
     """The engine's side: where to log to."""
 
     def __init__(self, address: str) -> None:
-        channel = grpc.insecure_channel(address, options=_NO_LIMIT)
+        channel = grpc.insecure_channel(address, options=NO_LIMIT)
         self._stub = engine_pb2_grpc.EngineStub(channel)
 
     def log(self, urn: str, message: str, *, severity: str = "INFO", status: bool = False) -> None:
@@ -78,7 +79,7 @@ def failed_after_writing(message: str, item_id: str, state: Any, reasons: list[s
 
 def serve(servicer: provider_pb2_grpc.ResourceProviderServicer) -> None:
     """Serve a provider on a free port of this machine, tell the engine which, and stay."""
-    server = grpc.server(ThreadPoolExecutor(_THREADS), options=_NO_LIMIT)
+    server = grpc.server(ThreadPoolExecutor(_THREADS), options=NO_LIMIT)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()

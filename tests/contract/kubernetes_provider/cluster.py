@@ -85,9 +85,10 @@ def programs() -> dict[str, Path]:
     """
     found = {name: Path(path) for name in PROGRAMS if (path := shutil.which(name))}
     toolchain = find(Layout.find().cache)
-    for name in PROGRAMS:
-        for root in toolchain.control_plane if toolchain else ():
-            found[name] = next(path for path in root.rglob(name) if path.is_file())
+    trees = toolchain.control_plane if toolchain else ()
+    for path in (path for tree in trees for path in tree.rglob("*") if path.is_file()):
+        if path.name in PROGRAMS:
+            found.setdefault(path.name, path)
     missing = [name for name in PROGRAMS if name not in found]
     if missing:
         raise FileNotFoundError(

@@ -1,0 +1,112 @@
+"""The lab's command line.
+
+up          build or find the programs, make the image, start the control plane and the nodes
+down        stop everything; disks and stack stay, and the next `up` goes on from them
+toolchain   only build the programs (pulumi, kubectl and what the machines run)
+status      what runs; exit status 0 only if all that should run does
+env         shell lines: eval "$(python -m lab env)" makes pulumi and kubectl mean the lab
+kubectl     kubectl on the lab's cluster
+ssh         a shell, or a command, on a machine
+logs        a machine's journal, or one unit's; its console if it does not answer
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from types import FrameType
+from typing import NoReturn
+
+from lab import environment, ssh
+from lab.cluster import DEFAULT_NODES, Lab
+from lab.errors import LabError
+from lab.status import report
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lab",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    up = commands.add_parser("up", help="start what is missing")
+    up.add_argument(
+        "--nodes", type=int, help=f"at least so many nodes (default {DEFAULT_NODES} for a new lab)"
+    )
+    down = commands.add_parser("down", help="stop everything that the lab started")
+    down.add_argument("--disks", action="store_true", help="also remove machines and stack")
+    down.add_argument("--purge", action="store_true", help="and the cache")
+    commands.add_parser("toolchain", help="build the programs that are missing")
+    commands.add_parser("status", help="show what runs")
+    commands.add_parser("env", help="print the environment as shell lines")
+    kubectl = commands.add_parser("kubectl", help="kubectl on the lab", add_help=False)
+    kubectl.add_argument("args", nargs=argparse.REMAINDER)
+    shell = commands.add_parser("ssh", help="a shell or a command on a machine")
+    shell.add_argument("machine")
+    shell.add_argument("args", nargs=argparse.REMAINDER, metavar="COMMAND")
+    logs = commands.add_parser("logs", help="a machine's journal")
+    logs.add_argument("machine", nargs="?", default="cp-1")
+    logs.add_argument("unit", nargs="?")
+    return parser
+
+
+def _become(command: Sequence[str], variables: Mapping[str, str] | None = None) -> NoReturn:
+    environ = {**os.environ, **(variables or {})}
+    os.execvpe(command[0], list(command), environ)  # noqa: S606 # it is to take our place
+
+
+def _logs(lab: Lab, name: str, unit: str | None) -> None:
+    machine = lab.machine(name)
+    if machine.supervisor() and ssh.answers(machine.address):
+        journal = ["journalctl", "--no-pager", *(["--unit", unit] if unit else [])]
+        command = lab.ssh_command(name)
+        _become([*command, "--", *journal])
+    print(machine.console.read_text(errors="replace") if machine.console.exists() else "")
+
+
+def _run(lab: Lab, args: argparse.Namespace) -> int:
+    match args.command:
+        case "up":
+            lab.up(args.nodes)
+        case "down":
+            lab.down(disks=args.disks, purge=args.purge)
+        case "toolchain":
+            lab.toolchain()
+        case "status":
+            text, well = report(lab)
+            print(text)
+            return 0 if well else 1
+        case "env":
+            print(environment.exports(lab.env()))
+        case "kubectl":
+            _become(["kubectl", *args.args], lab.env())
+        case "ssh":
+            command = lab.ssh_command(args.machine)
+            _become([*command, "--", *args.args] if args.args else command)
+        case "logs":
+            _logs(lab, args.machine, args.unit)
+    return 0
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def main() -> int:
+    """Run the command line; return the exit status."""
+    args = _parser().parse_args()
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        return _run(Lab(), args)
+    except LabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""The one container image of the lab: a static busybox, made without any registry.
+
+It is what tests run as pods and what containerd keeps as the sandbox of each pod. The format
+is that of `docker save`, which `ctr images import` reads.
+"""
+
+import hashlib
+import io
+import json
+import tarfile
+
+NAME = "docker.io/lab/busybox:1"
+# The tools that the tests and people in `kubectl exec` use, not all that busybox has.
+APPLETS = [
+    "cat",
+    "date",
+    "echo",
+    "env",
+    "false",
+    "grep",
+    "head",
+    "hostname",
+    "id",
+    "ip",
+    "kill",
+    "ls",
+    "mkdir",
+    "nc",
+    "ping",
+    "printf",
+    "ps",
+    "pwd",
+    "rm",
+    "sed",
+    "sh",
+    "sleep",
+    "tail",
+    "test",
+    "touch",
+    "true",
+    "uname",
+    "wget",
+]
+
+
+def archive(busybox: bytes) -> bytes:
+    """Return the image as a tar, the same bytes for the same busybox."""
+    layer = _tar(
+        {"bin/busybox": busybox, "etc/passwd": b"root:x:0:0:root:/:/bin/sh\n"},
+        {f"bin/{applet}": "busybox" for applet in APPLETS},
+    )
+    config = json.dumps(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            # Sleeps, so that it also serves as the sandbox; a pod may name another command.
+            "config": {"Cmd": ["/bin/sleep", "2147483647"], "Env": ["PATH=/bin"]},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{_sha256(layer)}"]},
+            "history": [{"created_by": "lab"}],
+        },
+        sort_keys=True,
+    ).encode()
+    manifest = [{"Config": "config.json", "RepoTags": [NAME], "Layers": ["layer.tar"]}]
+    return _tar(
+        {
+            "layer.tar": layer,
+            "config.json": config,
+            "manifest.json": json.dumps(manifest).encode(),
+        },
+        {},
+    )
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _tar(files: dict[str, bytes], links: dict[str, str]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(data), 0o755
+            tar.addfile(member, io.BytesIO(data))
+        for name, target in links.items():
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname, member.mode = tarfile.SYMTYPE, target, 0o777
+            tar.addfile(member)
+    return stream.getvalue()

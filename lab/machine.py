@@ -1,0 +1,264 @@
+"""One machine of the lab: a disk that is an overlay, and the systemd-nspawn that runs it.
+
+Its processes are found by the cgroups that it alone has, so none of another is ever stopped.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import mounts, network, ssh
+from lab.errors import LabError
+from lab.layout import CHECKOUT, Layout
+from lab.processes import Process, last_lines
+
+BOOT = CHECKOUT / "lab/machines/boot.sh"
+BOOT_LIMIT_S = 90.0
+POWER_OFF_LIMIT_S = 30.0
+KILL_LIMIT_S = 10.0
+
+NETWORK_FILE = """\
+[Match]
+Name=host0
+
+[Network]
+Address={address}/{length}
+Gateway={gateway}
+LinkLocalAddressing=no
+IPv6AcceptRA=no
+"""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that a machine finds on its disk at its first boot."""
+
+    content: str | bytes
+    mode: int = 0o644
+
+
+@dataclass(frozen=True)
+class Link:
+    """A symbolic link that a machine finds on its disk at its first boot."""
+
+    target: str
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine by name; its disk and its process may or may not be there."""
+
+    name: str
+    address: str
+    layout: Layout
+
+    @property
+    def directory(self) -> Path:
+        return self.layout.machines / self.name
+
+    @property
+    def console(self) -> Path:
+        return self.layout.log / f"{self.name}.console"
+
+    def exists(self) -> bool:
+        """Tell whether the machine has a disk."""
+        return (self.directory / "machine.json").is_file()
+
+    def create(self, layers: Sequence[Path], files: Mapping[str, File | Link]) -> None:
+        """Make the machine's disk: `layers` (uppermost first) below, `files` by path on it."""
+        partial = self.directory.with_name(f"{self.name}.partial")
+        mounts.remove_tree(partial)
+        for part in ("upper", "work", "root"):
+            (partial / part).mkdir(parents=True)
+            (partial / part).chmod(0o755)
+        host_key, public = ssh.key_pair(f"root@{self.name}")
+        own: dict[str, File | Link] = {
+            "etc/hostname": File(f"{self.name}\n"),
+            "etc/hosts": File(
+                f"127.0.0.1 localhost\n::1 localhost ip6-localhost\n{self.address} {self.name}\n"
+            ),
+            "etc/machine-id": File(f"{secrets.token_hex(16)}\n", 0o444),
+            "etc/ssh/ssh_host_ed25519_key": File(host_key, 0o600),
+            "etc/ssh/ssh_host_ed25519_key.pub": File(f"{public}\n"),
+            "root/.ssh/authorized_keys": File(
+                self.layout.ssh_key.with_suffix(".pub").read_text(), 0o600
+            ),
+            "etc/systemd/network/10-host0.network": File(
+                NETWORK_FILE.format(
+                    address=self.address,
+                    length=network.SUBNET.prefixlen,
+                    gateway=network.HOST_ADDRESS,
+                )
+            ),
+        }
+        for path, file in {**own, **files}.items():
+            _write(partial / "upper", path, file, layers)
+        record = {"address": self.address, "layers": [str(layer) for layer in layers]}
+        (partial / "machine.json").write_text(json.dumps(record, indent=1) + "\n")
+        partial.rename(self.directory)
+
+    def layers(self) -> list[Path]:
+        """Return the directories below the machine's disk, uppermost first."""
+        record = json.loads((self.directory / "machine.json").read_text())
+        return [Path(layer) for layer in record["layers"]]
+
+    def host_key(self) -> str:
+        """Return the machine's public host key as `type key`."""
+        path = self.directory / "upper/etc/ssh/ssh_host_ed25519_key.pub"
+        return " ".join(path.read_text().split()[:2])
+
+    def supervisor(self) -> Process | None:
+        """Return the systemd-nspawn of the machine, or None if it does not run."""
+        try:
+            record = json.loads((self.directory / "process.json").read_text())
+            process = Process(record["pid"], record["start_ticks"], record["boot"])
+        except (OSError, ValueError, KeyError):
+            return None
+        return process if process.alive() else None
+
+    def cgroups(self) -> list[Path]:
+        """Return the machine's cgroup in each hierarchy that systemd uses on this host."""
+        own = f"ktb-{hashlib.sha256(str(self.layout.directory).encode()).hexdigest()[:8]}"
+        return [hierarchy / own / self.name for hierarchy in cgroup_hierarchies()]
+
+    def processes(self) -> set[int]:
+        """Return the ids of all processes of the machine, as this host numbers them."""
+        lists = (list_ for cgroup in self.cgroups() for list_ in cgroup.rglob("cgroup.procs"))
+        pids: set[int] = set()
+        for list_ in lists:
+            with contextlib.suppress(OSError):
+                pids.update(int(pid) for pid in list_.read_text().split())
+        return pids
+
+    def start(self) -> None:
+        """Boot the machine; `wait` tells when it is up.
+
+        Raises:
+            LabError: what is below its disk is gone, or its supervisor does not start.
+        """
+        for layer in self.layers():
+            if not layer.is_dir():
+                raise LabError(
+                    f"{self.name} lies on {layer}, which is gone from the cache",
+                    "make the machines anew: python -m lab down --disks && python -m lab up",
+                )
+        self.stop()
+        (self.directory / "process.json").unlink(missing_ok=True)
+        self.layout.log.mkdir(parents=True, exist_ok=True)
+        with self.console.open("wb") as console:
+            layers = ":".join(str(layer) for layer in self.layers())
+            subprocess.run(
+                ["setsid", "--fork", BOOT, self.name, layers, network.BRIDGE, *self.cgroups()],
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                check=True,
+            )
+        if not until((self.directory / "process.json").exists, 10):
+            raise self._silent("its supervisor did not start")
+
+    def wait(self) -> None:
+        """Wait until the machine greets on its SSH port.
+
+        Raises:
+            LabError: it ended, or did not within the limit.
+        """
+
+        def settled() -> bool:
+            return self.supervisor() is None or ssh.answers(self.address)
+
+        if not until(settled, BOOT_LIMIT_S):
+            raise self._silent(f"no SSH server greets on {self.address}:22 in {BOOT_LIMIT_S:.0f} s")
+        if self.supervisor() is None:
+            raise self._silent("it ended while it booted")
+
+    def _silent(self, why: str) -> LabError:
+        said = last_lines(self.console, 3)
+        return LabError(
+            f"machine {self.name} does not answer: {why}" + (f" ({said})" if said else ""),
+            f"read {self.console}, then run `python -m lab up` again",
+        )
+
+    def stop(self) -> None:
+        """Power the machine off, by force after a limit; fine if it does not run."""
+        supervisor = self.supervisor()
+        if supervisor:
+            # systemd-nspawn passes this on as "halt": services stop in order.
+            supervisor.send(signal.SIGTERM)
+            until(lambda: not supervisor.alive(), POWER_OFF_LIMIT_S)
+        if not until(self._kill, KILL_LIMIT_S):
+            left = sorted(self.processes())
+            raise LabError(
+                f"processes {left} of machine {self.name} do not end",
+                "see what they wait for (cat /proc/<pid>/stack) and run the command again",
+            )
+        for cgroup in self.cgroups():
+            _remove_cgroup(cgroup)
+            with contextlib.suppress(OSError):
+                cgroup.parent.rmdir()
+
+    def _kill(self) -> bool:
+        """Kill what still runs in the machine; True once nothing does."""
+        pids = self.processes()
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not pids
+
+
+def _write(upper: Path, path: str, file: File | Link, layers: Sequence[Path]) -> None:
+    """Put a file on a disk; directories get the modes that they have below it."""
+    target = upper
+    parts = Path(path).parts
+    for depth, part in enumerate(parts[:-1], 1):
+        target = target / part
+        if not target.exists():
+            below = [layer.joinpath(*parts[:depth]) for layer in layers]
+            modes = [directory.stat().st_mode & 0o7777 for directory in below if directory.is_dir()]
+            target.mkdir()
+            target.chmod(modes[-1] if modes else 0o755)
+    if isinstance(file, Link):
+        (target / parts[-1]).symlink_to(file.target)
+        return
+    ssh.write_private(target / parts[-1], file.content)
+    (target / parts[-1]).chmod(file.mode)
+
+
+def cgroup_hierarchies(mountinfo: str | None = None) -> list[Path]:
+    """Return where systemd's cgroups are: version 2, and version 1's named hierarchy."""
+    text = mounts.MOUNTINFO.read_text() if mountinfo is None else mountinfo
+    found = []
+    for line in text.splitlines():
+        mount, _, filesystem = line.partition(" - ")
+        kind, _, options = filesystem.split(" ", 2)
+        if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options.split(",")):
+            found.append(Path(mount.split()[4]))
+    return found
+
+
+def _remove_cgroup(cgroup: Path) -> None:
+    for directory in sorted(cgroup.rglob("*"), reverse=True):
+        if directory.is_dir():
+            with contextlib.suppress(OSError):
+                directory.rmdir()
+    with contextlib.suppress(OSError):
+        cgroup.rmdir()
+
+
+def until(condition: Callable[[], bool], limit_s: float, pause_s: float = 0.05) -> bool:
+    """Wait until `condition()` holds; False if it does not within the limit."""
+    end = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(pause_s)
+    return True

@@ -1,0 +1,44 @@
+"""Mounts of this host, read only, and removal that never crosses one.
+
+The lab makes its mounts in namespaces that end with the process that needs them, so none of
+them shows here. What does show below a directory that is to go is somebody else's.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+from lab.errors import LabError
+
+MOUNTINFO = Path("/proc/self/mountinfo")
+
+
+def below(path: Path, mountinfo: str | None = None) -> tuple[Path, ...]:
+    """Return the mount points at or below `path`."""
+    text = MOUNTINFO.read_text() if mountinfo is None else mountinfo
+    # proc(5): the fifth field is the mount point, with blanks and backslashes in octal.
+    points = (
+        Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), line.split()[4]))
+        for line in text.splitlines()
+    )
+    real = path.resolve()
+    return tuple(point for point in points if point == real or real in point.parents)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file or directory with all that is in it; fine if there is none.
+
+    Raises:
+        LabError: something is mounted in it.
+    """
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+        return
+    if not path.exists():
+        return
+    if mounted := below(path):
+        raise LabError(
+            f"{path} is to be removed, but {mounted[0]} is mounted in it",
+            f"unmount it (umount {mounted[0]}) and run the command again",
+        )
+    shutil.rmtree(path)

@@ -1,0 +1,179 @@
+"""What the lab needs of its machine, checked before anything is made.
+
+Gathering facts and judging them are apart, so that tests can judge any machine.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.layout import Layout
+from lab.machine import cgroup_hierarchies
+
+GIB = 1024**3
+# Measured: an image is 0.45 GiB, the programs 0.3; Go's own caches grow by 4 while they build.
+BUILD_SPACE = 6 * GIB
+RUN_SPACE = 1 * GIB
+PACKAGES = {
+    "debootstrap": "debootstrap",
+    "systemd-nspawn": "systemd-container",
+    "ip": "iproute2",
+    "ssh": "openssh-client",
+    "unshare": "util-linux",
+    "mount": "mount",
+}
+NAMESPACES = ("mnt", "net", "pid", "uts", "ipc", "cgroup")
+BRIDGE_PROBE = "ip link add probe type bridge && ip link add probe0 type veth peer name probe1"
+OVERLAY_PROBE = "mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work root"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What was found on this machine; `missing_*` are names, empty where all is well."""
+
+    uid: int
+    system: str
+    architecture: str
+    missing_programs: tuple[str, ...] = ()
+    missing_namespaces: tuple[str, ...] = ()
+    bridges: bool = True
+    overlays: bool = True
+    systemd_cgroups: bool = True
+    bridged_traffic_dropped: bool = False
+    free: tuple[tuple[str, int, int], ...] = ()
+    """Directory, free bytes, needed bytes."""
+
+
+def gather(layout: Layout, *, build: bool) -> Facts:
+    """Look at this machine; `build` says that the toolchain or the image is yet to be made."""
+    root = os.geteuid() == 0
+    programs = set(PACKAGES) if build else set(PACKAGES) - {"debootstrap"}
+    needs = [(layout.directory, RUN_SPACE)]
+    if build:
+        needs.append((layout.cache, BUILD_SPACE))
+    return Facts(
+        uid=os.geteuid(),
+        system=platform.system(),
+        architecture=platform.machine(),
+        missing_programs=tuple(sorted(name for name in programs if shutil.which(name) is None)),
+        missing_namespaces=tuple(
+            name for name in NAMESPACES if not Path("/proc/self/ns", name).exists()
+        ),
+        bridges=not root or _works(["unshare", "--net", "sh", "-c", BRIDGE_PROBE], Path("/")),
+        overlays=not root or _overlays_work(layout.directory),
+        systemd_cgroups=bool(cgroup_hierarchies()),
+        bridged_traffic_dropped=root and _bridged_traffic_dropped(),
+        free=tuple((str(path), _free(path), needed) for path, needed in needs),
+    )
+
+
+def _works(command: list[str], directory: Path) -> bool:
+    try:
+        done = subprocess.run(command, cwd=directory, capture_output=True, check=False)
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def _overlays_work(directory: Path) -> bool:
+    existing = next(path for path in (directory, *directory.parents) if path.is_dir())
+    with tempfile.TemporaryDirectory(dir=existing, prefix=".overlay-probe-") as probe:
+        for part in ("lower", "upper", "work", "root"):
+            Path(probe, part).mkdir()
+        command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", OVERLAY_PROBE]
+        return _works(command, Path(probe))
+
+
+def _bridged_traffic_dropped() -> bool:
+    """Tell whether the firewall sees bridged packets and lets none through, as with Docker."""
+    setting = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+    if not setting.exists() or setting.read_text().strip() != "1":
+        return False
+    if shutil.which("iptables") is None:
+        return False
+    rules = subprocess.run(
+        ["iptables", "-S", "FORWARD"], capture_output=True, text=True, check=False
+    ).stdout.splitlines()
+    return "-P FORWARD DROP" in rules and not any("ktb0" in rule for rule in rules)
+
+
+def _free(path: Path) -> int:
+    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    return shutil.disk_usage(existing).free
+
+
+def problems(facts: Facts) -> list[LabError]:
+    """Return what is wrong with this machine, most basic first."""
+    return list(_problems(facts))
+
+
+def _problems(facts: Facts) -> Iterable[LabError]:
+    if (facts.system, facts.architecture) != ("Linux", "x86_64"):
+        yield LabError(
+            f"this is {facts.system} on {facts.architecture}; the lab's programs and its image "
+            "are for Linux on x86_64",
+            "run the lab on such a machine, real or virtual",
+        )
+        return
+    if facts.uid != 0:
+        yield LabError(
+            f"the lab runs as user {facts.uid}; machines, mounts and links need root",
+            "run the command with sudo",
+        )
+        return
+    if facts.missing_programs:
+        packages = " ".join(sorted({PACKAGES[name] for name in facts.missing_programs}))
+        yield LabError(
+            f"not installed: {', '.join(facts.missing_programs)}",
+            f"run: apt-get update && apt-get install --yes --no-install-recommends {packages}",
+        )
+    if facts.missing_namespaces:
+        yield LabError(
+            f"the kernel has no {', '.join(facts.missing_namespaces)} namespaces",
+            "use a kernel with CONFIG_NAMESPACES and its parts, as Debian's is",
+        )
+    if not facts.bridges and not {"ip", "unshare"} & set(facts.missing_programs):
+        yield LabError(
+            "the kernel can't make a bridge with a veth pair",
+            "load them (modprobe bridge veth), or allow network namespaces where this is "
+            "a container",
+        )
+    if not facts.overlays and "unshare" not in facts.missing_programs:
+        yield LabError(
+            "no overlay can be mounted in the lab's directory",
+            "load it (modprobe overlay), or put the lab on a disk that is no overlay itself "
+            "with LAB_DIR=",
+        )
+    if not facts.systemd_cgroups:
+        yield LabError(
+            "no cgroup hierarchy that systemd could use is mounted",
+            "mount one: mount -t cgroup2 cgroup2 /sys/fs/cgroup",
+        )
+    if facts.bridged_traffic_dropped:
+        yield LabError(
+            "this machine's firewall drops bridged traffic, so the lab's machines would not "
+            "reach each other",
+            "allow it on the lab's bridge: iptables -I FORWARD -i ktb0 -o ktb0 -j ACCEPT",
+        )
+    for directory, free, needed in facts.free:
+        if free < needed:
+            yield LabError(
+                f"{directory} has {free / GIB:.1f} GiB free, and {needed / GIB:.0f} are needed",
+                "make room, or choose another disk with LAB_DIR= and LAB_CACHE=",
+            )
+
+
+def check(layout: Layout, *, build: bool) -> None:
+    """Raise the first problem of this machine, with the others after it."""
+    found = problems(gather(layout, build=build))
+    if found:
+        raise LabError(
+            "; also: ".join(problem.problem for problem in found),
+            " and ".join(problem.remedy for problem in found),
+        )
