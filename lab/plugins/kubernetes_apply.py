@@ -23,14 +23,11 @@ CREATOR = "pulumi-kubernetes"
 PATCH_FORCE = "pulumi.com/patchForce"
 DELETION_PROPAGATION = "pulumi.com/deletionPropagationPolicy"
 
-# Who may have written fields before us that are ours now: kubectl apply, and this provider's POST.
+# Who may have written fields before us that are ours now, by what their names begin with:
+# kubectl, and this provider's POST under the names that it has had.
 _FORMER_MANAGERS = {
-    ("kubectl", "Apply"),
-    ("kubectl", "Update"),
-    ("before-first-apply", "Update"),
-    (CREATOR, "Update"),
-    ("pulumi-kubernetes.exe", "Update"),
-    ("pulumi-resource-kubernetes", "Update"),
+    "Apply": ("kubectl",),
+    "Update": ("kubectl", "before-first-apply", CREATOR, "pulumi-resource-kubernetes"),
 }
 _RETRIES = 5
 _CONFLICT_HELP = (
@@ -208,11 +205,7 @@ class Api:
         entries = _owned(at(live, "metadata", "managedFields") or [], manager)
         if entries is None:
             return live
-        version = live["metadata"]["resourceVersion"]
-        patch = [
-            {"op": "replace", "path": "/metadata/managedFields", "value": entries},
-            {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
-        ]
+        patch = [{"op": "replace", "path": "/metadata/managedFields", "value": entries}]
         return self.client.request("PATCH", self.path(live), patch, content_type=JSON_PATCH)
 
 
@@ -223,8 +216,8 @@ def _owned(entries: list[Object], manager: str) -> list[Object] | None:
         return entry.get("manager") == manager and entry.get("operation") == "Apply"
 
     def former(entry: Object) -> bool:
-        key = (entry.get("manager"), entry.get("operation"))
-        return key in _FORMER_MANAGERS and not entry.get("subresource")
+        names = _FORMER_MANAGERS.get(str(entry.get("operation")), ())
+        return str(entry.get("manager")).startswith(names) and not entry.get("subresource")
 
     taken = [entry for entry in entries if former(entry) and not ours(entry)]
     if not taken:

@@ -93,9 +93,11 @@ def _cause(error: Exception, address: str) -> str:
 
 
 def _verification(error: ssl.SSLCertVerificationError) -> str:
-    # OpenSSL's numbers, x509_vfy.h: 18 to 21 are about the issuer, 10 about the end.
-    if error.verify_code in {18, 19, 20, 21, 7}:
+    # OpenSSL's numbers, x509_vfy.h: of the issuer, of the end, of a name, of an address.
+    if error.verify_code in {7, 18, 19, 20, 21}:
         return "certificate signed by unknown authority"
     if error.verify_code == 10:
         return "certificate has expired or is not yet valid"
+    if error.verify_code in {62, 64}:
+        return error.verify_message.partition(", ")[2].rstrip(".").replace("'", "")
     return error.verify_message

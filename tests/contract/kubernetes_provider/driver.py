@@ -19,7 +19,7 @@ from pulumi.runtime.proto import (
     status_pb2,
 )
 
-from lab.plugins.kubernetes_values import read, write
+from lab.plugins.kubernetes_values import Unknown, read, write
 
 Object = dict[str, Any]
 
@@ -284,9 +284,9 @@ def start(engine: Engine) -> Provider:
     return Provider(process, provider_pb2_grpc.ResourceProviderStub(channel), engine.lines)
 
 
-def _texts(settings: Mapping[str, Any]) -> dict[str, str]:
+def _texts(settings: Mapping[str, Any]) -> dict[str, Any]:
     """A provider's inputs that are no texts reach it as JSON."""
     return {
-        key: value if isinstance(value, str) else json.dumps(value)
+        key: value if isinstance(value, str | Unknown) else json.dumps(value)
         for key, value in settings.items()
     }

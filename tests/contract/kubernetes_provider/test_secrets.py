@@ -178,9 +178,7 @@ def test_ignored_content_emptied_in_place_is_no_difference_after_a_refresh(revok
 def test_a_refresh_shows_content_that_changed(revoked):
     resource, identity, state, inputs = revoked
     _, read, _ = resource.read(identity, state, inputs)
-    assert resource.diff(identity, read, inputs).detailed == {
-        "data.token-secret": "UPDATE_REPLACE"
-    }
+    assert resource.diff(identity, read, inputs).detailed == {"data.token-secret": "UPDATE_REPLACE"}
 
 
 def test_an_update_leaves_ignored_content_as_it_is(revoked, cluster: Cluster):
