@@ -59,7 +59,7 @@ def conflict(
 
     Args:
         directory: the lab's own.
-        links: what `ip -json address show` prints.
+        links: what `ip -json -details address show` prints.
         routes: what `ip -json route show table all` prints.
     """
     holder = owner(links)
@@ -105,7 +105,7 @@ def _inside(destination: str) -> bool:
 def check(directory: Path) -> None:
     """Raise LabError if the bridge or an address of the lab belongs to somebody else."""
     found = conflict(
-        directory, _json("address", "show"), _json("-4", "route", "show", "table", "all")
+        directory, _json("-details", "address", "show"), _json("-4", "route", "show", "table", "all")
     )
     if found:
         raise found
