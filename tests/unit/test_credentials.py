@@ -1,0 +1,133 @@
+"""The files that the settings name are read and checked, and none of their content is told."""
+
+import base64
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from components import credentials
+from components.credentials import Credentials
+from components.problems import Problem
+from components.settings import parse
+from tests.unit.certificates import authority
+
+ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample"
+RSA = "ssh-rsa AAAAB3NzaC1yc2EAAAAExample"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A directory with a kubeconfig, an SSH key and a known_hosts file that fit."""
+    ca = authority(days=1)
+    kubeconfig = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "clusters": [
+            {
+                "name": "k",
+                "cluster": {
+                    "server": "https://10.0.0.9:6443",
+                    "certificate-authority-data": base64.b64encode(ca).decode(),
+                },
+            }
+        ],
+        "users": [{"name": "u", "user": {"token": "s3cret"}}],
+    }
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
+    key = ed25519.Ed25519PrivateKey.generate()
+    (tmp_path / "key").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    )
+    (tmp_path / "key.pub").write_bytes(
+        key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    )
+    (tmp_path / "known_hosts").write_text(f"10.0.0.1 {ED25519}\n10.0.0.2 {RSA}\n")
+    return tmp_path
+
+
+def load(
+    files: Path, address: str = "10.0.0.1", *, kubeconfig: str = "kubeconfig", key: str = "key"
+) -> tuple[Credentials | None, list[Problem]]:
+    settings = parse(
+        {
+            "kubeconfigPath": str(files / kubeconfig),
+            "ssh": {
+                "privateKeyPath": str(files / key),
+                "knownHostsPath": str(files / "known_hosts"),
+            },
+            "pools": {"w": {"nodes": [{"name": "a", "address": address}]}},
+        }
+    )
+    return credentials.load(settings, kubeconfig=None, private_key=None, kubeconfig_text=None)
+
+
+def test_what_fits_is_loaded(files: Path) -> None:
+    loaded, problems = load(files)
+    assert problems == []
+    assert loaded is not None
+    assert loaded.server == "https://10.0.0.9:6443"
+    assert loaded.ca_certificate.startswith("-----BEGIN CERTIFICATE-----")
+    assert loaded.host_keys == {"a": ED25519}
+
+
+def only(problems: list[Problem]) -> str:
+    assert len(problems) == 1
+    return str(problems[0])
+
+
+def test_a_host_without_a_key_is_refused(files: Path) -> None:
+    assert "hostKey is missing and 10.0.0.3 is not in" in only(load(files, "10.0.0.3")[1])
+
+
+def test_an_rsa_host_key_is_refused_with_what_to_do(files: Path) -> None:
+    said = only(load(files, "10.0.0.2")[1])
+    assert "is of the type ssh-rsa" in said
+    assert "ssh-keyscan -t ed25519 10.0.0.2" in said
+
+
+def test_a_hashed_known_hosts_entry_is_found(files: Path) -> None:
+    salt, digest = "c2FsdHNhbHRzYWx0c2FsdHNhbHQ=", "wrong"
+    (files / "known_hosts").write_text(f"|1|{salt}|{digest} {ED25519}\n")
+    assert "hostKey is missing" in only(load(files)[1])
+
+
+def test_a_missing_file_is_named(files: Path) -> None:
+    said = only(load(files, kubeconfig="nowhere")[1])
+    assert said.endswith("nowhere\" can't be read: No such file or directory")
+
+
+def test_a_public_key_in_place_of_a_private_one_is_told_without_its_content(files: Path) -> None:
+    said = only(load(files, key="key.pub")[1])
+    assert "is no SSH private key without a passphrase" in said
+    assert "AAAA" not in said
+
+
+def test_something_else_than_a_kubeconfig_is_told_without_its_content(files: Path) -> None:
+    (files / "kubeconfig").write_text("token: s3cret\n")
+    said = only(load(files)[1])
+    assert "is no kubeconfig with a current context" in said
+    assert "s3cret" not in said
+
+
+def test_an_expired_ca_is_told(files: Path) -> None:
+    document = yaml.safe_load((files / "kubeconfig").read_text())
+    expired = base64.b64encode(authority(days=-1)).decode()
+    document["clusters"][0]["cluster"]["certificate-authority-data"] = expired
+    (files / "kubeconfig").write_text(yaml.safe_dump(document))
+    assert "CA expired on" in only(load(files)[1])
+
+
+def test_neither_a_path_nor_a_secret_is_told() -> None:
+    settings = parse({})
+    _, problems = credentials.load(
+        settings, kubeconfig=None, private_key=None, kubeconfig_text=None
+    )
+    assert "are both missing; give one of them" in only(problems)

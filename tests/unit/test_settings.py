@@ -1,0 +1,117 @@
+"""What is wrong in the settings is told at once, each with its path and what to do."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from components.problems import SettingsError
+from components.settings import Settings, conflicts, parse
+
+
+def with_node(**changes: Any) -> dict[str, Any]:
+    return {"pools": {"workers": {"nodes": [{"name": "n1", "address": "10.0.0.1", **changes}]}}}
+
+
+NODE = "pools.workers.nodes[0]"
+
+WRONG: dict[str, tuple[Mapping[str, Any], str]] = {
+    "address": (
+        with_node(address="10.0.0.300"),
+        f'{NODE}.address "10.0.0.300" is not an IP address; give the address on which the'
+        " machine's sshd listens",
+    ),
+    "name": (with_node(name="Node_1"), f'{NODE}.name "Node_1" is not a name in lower-case'),
+    "near miss": (
+        with_node(adress="10.0.0.1"),
+        f"{NODE}.adress is no known key; did you mean addr",
+    ),
+    "no near miss": (with_node(colour="red"), f"{NODE}.colour is no known key; remove it"),
+    "missing": (
+        {"pools": {"workers": {"nodes": [{"name": "n1"}]}}},
+        f"{NODE}.address field required",
+    ),
+    "generation": (with_node(generation=0), f'{NODE}.generation "0" input should be greater'),
+    "taint": (with_node(taints=["a=b"]), f'{NODE}.taints[0] "a=b" is not a taint such as'),
+    "label": (with_node(labels={"a": "b c"}), "is not a label's name or value"),
+    "pool name": ({"pools": {"a.b": {}}}, "pools.a.b"),
+    "server": ({"cluster": {"server": "http://x:6443"}}, "cluster.server"),
+    "network": ({"cluster": {"serviceCidr": "10.96.0.1/12"}}, "is not a network such as"),
+    "port": ({"ssh": {"port": 70000}}, 'ssh.port "70000"'),
+    "token time": ({"token": {"ttlMinutes": 1}}, 'token.ttlMinutes "1"'),
+    "token end": ({"token": {"afterJoin": "forget"}}, 'token.afterJoin "forget"'),
+    "version": ({"kubernetesVersion": "1.20"}, 'kubernetesVersion "1.20"'),
+    "host key file": ({"ssh": {"knownHostPath": "x"}}, "did you mean knownHostsPath?"),
+    "runtime": (
+        {"pools": {"workers": {"runtimeEndpoint": "/run/x.sock"}}},
+        "pools.workers.runtimeEndpoint",
+    ),
+}
+
+
+@pytest.mark.parametrize(("raw", "message"), WRONG.values(), ids=WRONG)
+def test_a_value_of_the_wrong_form_is_told_with_its_path(
+    raw: Mapping[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingsError) as error:
+        parse(raw)
+    assert message in str(error.value)
+
+
+def test_all_problems_come_at_once() -> None:
+    with pytest.raises(SettingsError) as error:
+        parse(with_node(address="x", generation=-1, colour="red"))
+    assert len(error.value.problems) == 3
+    assert str(error.value).startswith("3 problems in the settings, nothing was touched:")
+
+
+def nodes(*entries: dict[str, Any], **settings: Any) -> Settings:
+    return parse({"pools": {"workers": {"nodes": list(entries)}}, **settings})
+
+
+CONFLICTS: dict[str, tuple[Settings, str]] = {
+    "a name twice": (
+        nodes({"name": "a", "address": "10.0.0.1"}, {"name": "a", "address": "10.0.0.2"}),
+        'nodes[1].name "a" is there twice',
+    ),
+    "an address twice": (
+        nodes({"name": "a", "address": "10.0.0.1"}, {"name": "b", "address": "10.0.0.1"}),
+        'nodes[1].address "10.0.0.1" is there twice',
+    ),
+    "a control-plane host's address": (
+        nodes(
+            {"name": "a", "address": "10.0.0.1"},
+            controlPlane={"hosts": [{"name": "cp", "address": "10.0.0.1"}]},
+        ),
+        "is there twice",
+    ),
+    "two addresses of a family": (
+        nodes({"name": "a", "address": "10.0.0.1", "addresses": ["10.0.0.2"]}),
+        "two addresses of one family",
+    ),
+    "an address of a service": (
+        nodes({"name": "a", "address": "10.96.0.7"}),
+        "is one of cluster.serviceCidr",
+    ),
+    "a protected field": (
+        nodes({"name": "a", "address": "10.0.0.1", "kubelet": {"rotateCertificates": False}}),
+        "nodes[0].kubelet.rotateCertificates can't be overridden: without it the node drops out",
+    ),
+}
+
+
+@pytest.mark.parametrize(("settings", "message"), CONFLICTS.values(), ids=CONFLICTS)
+def test_values_that_do_not_fit_together_are_told(settings: Settings, message: str) -> None:
+    assert message in "\n".join(map(str, conflicts(settings)))
+
+
+def test_two_families_fit_together() -> None:
+    settings = nodes({"name": "a", "address": "10.0.0.1", "addresses": ["fd00::1"]})
+    assert list(conflicts(settings)) == []
+
+
+def test_addresses_are_compared_in_one_form() -> None:
+    settings = nodes(
+        {"name": "a", "address": "fd00::1"}, {"name": "b", "address": "fd00:0:0:0:0:0:0:1"}
+    )
+    assert len(list(conflicts(settings))) == 2
