@@ -127,8 +127,8 @@ class Api:
         force: bool,
         ignored: Sequence[str],
         owns: bool = True,
-    ) -> tuple[Object, Object]:
-        """Change an object to its new inputs; return it as it was and as it is now.
+    ) -> Object:
+        """Change an object to its new inputs; return it.
 
         Args:
             inputs: the manifest.
@@ -142,9 +142,9 @@ class Api:
         Raises:
             KubernetesError: the API server refused or is out of reach.
         """
-        before = live = self.get(inputs)
+        live = self.get(inputs)
         if Kind.of(inputs).name == "CustomResourceDefinition":
-            return before, self._put(inputs, live, manager=manager, preview=preview)
+            return self._put(inputs, live, manager=manager, preview=preview)
         force = force or _forced(inputs) or not at(live, "metadata", "managedFields")
         if preview:
             force = force or _created_here(live)
@@ -153,7 +153,7 @@ class Api:
         applied = copy.deepcopy(inputs)
         for path in ignored:
             _keep_live(applied, live, path, manager)
-        return before, self._apply(applied, manager=manager, preview=preview, force=force)
+        return self._apply(applied, manager=manager, preview=preview, force=force)
 
     def relinquish(self, item: Object, manager: str) -> None:
         """Give up every field that a manager has of an object."""

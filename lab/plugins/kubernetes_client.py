@@ -10,6 +10,7 @@ import json
 import os
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -19,6 +20,14 @@ from lab.plugins.kubernetes_kubeconfig import Cluster, KubeconfigError
 from lab.plugins.kubernetes_values import Object
 
 DIAL_TIMEOUT_S = 30
+_RETRIES = 10
+_CLOSED = (
+    http.client.RemoteDisconnected,
+    BrokenPipeError,
+    ConnectionResetError,
+    ssl.SSLEOFError,
+    ssl.SSLZeroReturnError,
+)
 _USER_AGENT = "pulumi-kubernetes/lab"
 
 JSON = "application/json"
@@ -54,26 +63,20 @@ class Client:
             UnreachableError: there was no answer.
             StatusError: the answer was a refusal.
         """
-        target = self._target(path, query)
         content = None if body is None else json.dumps(body).encode()
         headers = self._headers() | ({"Content-Type": content_type} if content else {})
-        connection, kept = self._connection()
-        try:
-            answer = self._exchange(connection, kept, _Request(method, target, content, headers))
-            text = answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
-            raise self._unreachable(error, method, target) from None
-        if answer.will_close:
-            connection.close()
-        else:
-            with self._lock:
-                self._idle.append(connection)
+        request = _Request(method, self._target(path, query), content, headers)
+        for _ in range(_RETRIES):
+            status, text, pause = self._exchange(request)
+            if pause is None:
+                break
+            # A server that starts or has too much to do asks for patience.
+            time.sleep(pause)
         parsed: Any = None
         with contextlib.suppress(ValueError):
             parsed = json.loads(text)
-        if answer.status >= 400 or not isinstance(parsed, dict):
-            raise refusal(answer.status, parsed, path.rpartition("/")[2])
+        if status >= 400 or not isinstance(parsed, dict):
+            raise refusal(status, parsed, path.rpartition("/")[2])
         return parsed
 
     def watch(self, path: str, query: Mapping[str, str], stream: "Stream") -> Iterator[Object]:
@@ -103,19 +106,32 @@ class Client:
         finally:
             connection.close()
 
-    def _exchange(
-        self, connection: http.client.HTTPConnection, kept: bool, request: "_Request"
-    ) -> http.client.HTTPResponse:
+    def _exchange(self, request: "_Request") -> tuple[int, bytes, float | None]:
+        """Return an answer's status and text, and when to ask again, if the server says so."""
+        connection, kept = self._connection()
         try:
-            connection.request(*request)
-            return connection.getresponse()
-        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
-            if not kept:
-                raise
-            # The server had closed the kept connection before it read anything from it.
+            try:
+                connection.request(*request)
+                answer = connection.getresponse()
+            except _CLOSED:
+                if not kept:
+                    raise
+                # The server had closed the kept connection before it read anything from it.
+                connection.close()
+                connection.request(*request)
+                answer = connection.getresponse()
+            text = answer.read()
+        except (OSError, http.client.HTTPException) as error:
             connection.close()
-            connection.request(*request)
-            return connection.getresponse()
+            raise self._unreachable(error, request.method, request.target) from None
+        if answer.will_close:
+            connection.close()
+        else:
+            with self._lock:
+                self._idle.append(connection)
+        later = answer.headers.get("Retry-After", "")
+        asked = later.isdigit() and (answer.status == 429 or answer.status >= 500)
+        return answer.status, text, float(later) if asked else None
 
     def _connection(self) -> tuple[http.client.HTTPConnection, bool]:
         with self._lock:

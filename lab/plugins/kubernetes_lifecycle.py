@@ -24,6 +24,7 @@ from lab.plugins.kubernetes_errors import (
 from lab.plugins.kubernetes_fixed import fixed_fields
 from lab.plugins.kubernetes_settings import Settings
 from lab.plugins.kubernetes_values import Object, at, has_unknown
+from lab.plugins.kubernetes_watch import Deadline
 
 REPLACE_UNREADY = "pulumi.com/replaceUnready"
 
@@ -120,6 +121,11 @@ class Resource:
                 "and cannot be created directly. Use the underlying resource type instead"
             )
         inputs = self._normalized(new)
+        if objects.annotation(inputs, waiting.WAIT_FOR):
+            raise KubernetesError(
+                f"the annotation {waiting.WAIT_FOR} is not supported by the lab's own kubernetes "
+                f"provider; leave it out, or set {waiting.SKIP_AWAIT}"
+            )
         inputs.setdefault("apiVersion", self._kind.api_version)
         inputs.setdefault("kind", self._kind.name)
         self._name(inputs, objects.manifest(old), naming)
@@ -206,7 +212,7 @@ class Resource:
             live.pop("status", None)
             return "", objects.checkpoint(inputs, live, new, manager, version)
         try:
-            live = self._ready(api, inputs, live, None, timeout)
+            live = self._ready(api, inputs, live, timeout)
         except NotReadyError as error:
             state = objects.checkpoint(inputs, error.live, new, manager, version)
             raise PartialError(
@@ -278,7 +284,7 @@ class Resource:
         manager = self._manager(state, inputs)
         failure: KubernetesError | None = None
         try:
-            before, live = api.update(
+            live = api.update(
                 inputs,
                 manager=manager,
                 preview=preview,
@@ -287,7 +293,7 @@ class Resource:
                 owns=not self._patches(inputs),
             )
             if not preview:
-                live = self._ready(api, inputs, live, before, timeout)
+                live = self._ready(api, inputs, live, timeout)
         except NoMatchError as error:
             raise KubernetesError(
                 f'update of resource "{self._urn}" failed because the Kubernetes API server '
@@ -338,9 +344,8 @@ class Resource:
             return
         if not api.delete(live, inputs):
             return
-        deadline = waiting.Deadline(waiting.timeout_s(timeout, inputs), self._connection.cancelled)
         try:
-            waiting.until_gone(api, live, inputs, deadline, self._status)
+            waiting.until_gone(api, live, inputs, self._deadline(inputs, timeout), self._status)
         except NotReadyError as error:
             version = str(state.get(objects.INITIAL_API_VERSION) or "")
             left = objects.checkpoint(live, error.live, state, manager, version)
@@ -421,13 +426,12 @@ class Resource:
         kept = state.get(objects.FIELD_MANAGER)
         return named or str(kept or objects.unique_name("pulumi-kubernetes-"))
 
-    def _ready(
-        self, api: Api, inputs: Object, live: Object, before: Object | None, timeout: float
-    ) -> Object:
-        deadline = waiting.Deadline(waiting.timeout_s(timeout, inputs), self._connection.cancelled)
-        return waiting.until_ready(
-            api, inputs, live, before=before, deadline=deadline, log=self._status
-        )
+    def _ready(self, api: Api, inputs: Object, live: Object, timeout: float) -> Object:
+        deadline = self._deadline(inputs, timeout)
+        return waiting.until_ready(api, inputs, live, deadline=deadline, log=self._status)
+
+    def _deadline(self, inputs: Object, timeout: float) -> Deadline:
+        return Deadline(waiting.timeout_s(timeout, inputs), self._connection.cancelled)
 
     def _after_failure(self, api: Api, last: Object, failure: KubernetesError) -> Object:
         try:
