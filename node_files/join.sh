@@ -100,7 +100,10 @@ wait_for() { # FILE, WHAT IT MEANS THAT IT IS NOT THERE
         ticks=$((ticks + 1))
         [ $((ticks % 10)) -eq 0 ] || continue
         now=$(date +%s)
-        [ "$now" -lt $((started + limit_s)) ] || give_up "$2"
+        [ "$now" -lt $((started + limit_s)) ] || {
+            found=$(fault)
+            give_up "${found:-$2}"
+        }
         [ "$(restarts)" -lt 3 ] || give_up "the kubelet stops again and again. $(fault)"
         [ $((ticks % 30)) -eq 0 ] || continue
         found=$(fault)

@@ -1,0 +1,285 @@
+"""The scripts for a node, run for real below a directory, by each shell that is there."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import node_files
+from tests.unit.node_machine import Machine, cluster
+
+SHELLS = {
+    name: words
+    for name, words in {
+        "dash": ("dash",),
+        "bash": ("bash", "--posix"),
+    }.items()
+    if shutil.which(words[0])
+}
+
+FILES = {
+    "etc/kubelet.env": "0600",
+    "etc/pki/ca.crt": "0644",
+    "lib/kubelet/config.yaml": "0600",
+    "lib/state/lock": "0600",
+    "lib/state/manifest": "0600",
+    "systemd/kubelet.service": "0600",
+}
+
+
+@pytest.fixture(params=SHELLS)
+def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Machine:
+    """A fresh machine whose login shell, and `sh`, are one of the shells."""
+    shell = SHELLS[request.param]
+    made = Machine(tmp_path, shell)
+    sh = tmp_path / "fake/bin/sh"
+    sh.write_text(f'#!/bin/sh\nexec {" ".join(shell)} "$@"\n')
+    sh.chmod(0o755)
+    (tmp_path / "systemd").mkdir()
+    return made
+
+
+def ok(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
+    assert done.returncode == 0, done.stderr
+    report: dict[str, object] = json.loads(done.stdout)
+    return report
+
+
+def test_install_writes_each_file_with_its_mode(machine: Machine) -> None:
+    report = ok(machine.install())
+    assert machine.files() == FILES
+    assert report["kubelet"] == "stopped"
+    assert len(report["changed"]) == 4  # type: ignore[arg-type]
+    content = {file.path: file.content for file in node_files.files(cluster(), machine.node())}
+    assert all(Path(path).read_text() == text for path, text in content.items())
+
+
+def test_a_second_install_changes_nothing(machine: Machine) -> None:
+    machine.install()
+    machine.path("fake/active").touch()
+    names = FILES.keys() - {"lib/state/lock"}
+    before = {name: machine.path(name).stat().st_mtime_ns for name in names}
+    report = ok(machine.install())
+    assert report == {"changed": [], "removed": [], "kubelet": "running"}
+    assert {name: machine.path(name).stat().st_mtime_ns for name in before} == before
+    assert not any(call.startswith("restart") for call in machine.calls())
+
+
+def test_a_changed_file_restarts_a_running_kubelet_once(machine: Machine) -> None:
+    machine.install()
+    machine.path("fake/active").touch()
+    report = ok(machine.install(kubelet={"maxPods": 50}))
+    assert report["kubelet"] == "restarted"
+    assert report["changed"] == [f"{machine.root}/lib/kubelet/config.yaml"]
+    assert [call for call in machine.calls() if call.startswith("restart")] == [
+        "restart kubelet.service"
+    ]
+
+
+def test_a_stopped_kubelet_is_not_started(machine: Machine) -> None:
+    machine.install()
+    assert ok(machine.install(kubelet={"maxPods": 50}))["kubelet"] == "stopped"
+    assert not any(call.startswith("restart") for call in machine.calls())
+
+
+def test_a_mode_that_somebody_changed_is_repaired_without_a_restart(machine: Machine) -> None:
+    machine.install()
+    machine.path("fake/active").touch()
+    machine.path("lib/kubelet/config.yaml").chmod(0o644)
+    assert ok(machine.install())["kubelet"] == "running"
+    assert machine.files() == FILES
+
+
+def test_a_run_that_was_cut_before_the_restart_is_made_up_for(machine: Machine) -> None:
+    machine.install()
+    machine.path("fake/active").touch()
+    machine.path("lib/state/restart").touch()
+    assert ok(machine.install())["kubelet"] == "restarted"
+    assert not machine.path("lib/state/restart").exists()
+
+
+def test_a_cut_bundle_changes_nothing(machine: Machine) -> None:
+    machine.install()
+    bundle = node_files.bundle(cluster(), machine.node(kubelet={"maxPods": 50}))
+    done = machine.run(node_files.INSTALL, bundle[: len(bundle) - 300])
+    assert done.returncode != 0
+    assert "the bundle ended early; nothing was changed" in done.stderr
+    assert "maxPods" not in machine.path("lib/kubelet/config.yaml").read_text()
+
+
+def test_another_kubelet_than_the_settings_say_is_refused_first(machine: Machine) -> None:
+    done = machine.install(version="1.36")
+    assert done.returncode != 0
+    assert 'is "Kubernetes v1.37.2", the settings say 1.36' in done.stderr
+    assert not machine.path("etc").exists()
+
+
+def test_a_file_of_somebody_else_is_not_overwritten(machine: Machine) -> None:
+    machine.path("systemd/kubelet.service").write_text("mine\n")
+    done = machine.install()
+    assert done.returncode != 0
+    assert "was not written by this program; move it away" in done.stderr
+    assert machine.path("systemd/kubelet.service").read_text() == "mine\n"
+    assert not machine.path("etc").exists()
+
+
+def test_the_same_file_of_somebody_else_is_used_and_not_removed(machine: Machine) -> None:
+    ca = machine.path("etc/pki/ca.crt")
+    ca.parent.mkdir(parents=True)
+    ca.write_text(cluster().ca_certificate)
+    ca.chmod(0o644)
+    ok(machine.install())
+    ok(machine.remove())
+    assert machine.files() == {"etc/pki/ca.crt": "0644"}
+
+
+def test_a_symbolic_link_is_not_followed(machine: Machine) -> None:
+    target = machine.path("target")
+    target.write_text("precious\n")
+    machine.path("etc").mkdir()
+    machine.path("etc/kubelet.env").symlink_to(target)
+    done = machine.install()
+    assert done.returncode != 0
+    assert "is a symbolic link" in done.stderr
+    assert target.read_text() == "precious\n"
+
+
+def test_remove_takes_what_was_written_and_nothing_else(machine: Machine) -> None:
+    ok(machine.install())
+    machine.path("etc/manifests/mine.yaml").write_text("mine\n")
+    certificates = machine.path("lib/kubelet/pki")
+    (certificates / "kubelet-client-current.pem").write_text("made by the kubelet\n")
+    machine.path("etc/kubelet.conf").write_text("made by the kubelet\n")
+    ok(machine.remove())
+    assert machine.files() == {"etc/manifests/mine.yaml": "0644"}
+    assert not machine.path("lib").exists() or not any(machine.path("lib").iterdir())
+    assert "disable --now kubelet.service" in machine.calls()
+
+
+def test_removing_what_is_not_there_succeeds(machine: Machine) -> None:
+    ok(machine.install())
+    ok(machine.remove())
+    assert ok(machine.remove()) == {"removed": []}
+
+
+def test_data_of_a_directory_that_was_there_before_stays(machine: Machine) -> None:
+    machine.path("lib/kubelet").mkdir(parents=True)
+    machine.path("lib/kubelet/mine").write_text("mine\n")
+    ok(machine.install())
+    ok(machine.remove())
+    assert "lib/kubelet/mine" in machine.files()
+
+
+# JOIN
+
+CERTIFICATES = 'd=$FAKE/../lib/kubelet/pki; echo x >"$d/kubelet-client-current.pem"; '
+SERVING = 'echo x >"$d/kubelet-server-current.pem"'
+
+
+def test_a_join_ends_when_both_certificates_are_there(machine: Machine) -> None:
+    machine.install()
+    machine.path("fake/on-start").write_text(CERTIFICATES + SERVING)
+    assert ok(machine.join()) == {"joined": True}
+    assert "restart kubelet.service" in machine.calls()
+    assert not machine.path("etc/bootstrap-kubelet.conf").exists()
+
+
+def test_the_bootstrap_kubeconfig_is_private_while_it_is_there(machine: Machine) -> None:
+    machine.install()
+    machine.path("fake/on-start").write_text(
+        'stat -c %a "$FAKE/../etc/bootstrap-kubelet.conf" >"$FAKE/mode";'
+        ' cp "$FAKE/../etc/bootstrap-kubelet.conf" "$FAKE/copy";' + CERTIFICATES + SERVING
+    )
+    ok(machine.join())
+    assert machine.path("fake/mode").read_text() == "600\n"
+    assert "token: abcdef.0123456789abcdef" in machine.path("fake/copy").read_text()
+
+
+REASONS = {
+    "E1124 10:00:00.0 1 x.go:1] failed to run Kubelet: cannot create certificate signing"
+    " request: Unauthorized": "does not accept the token (401)",
+    'E1124 10:00:00.0 1 x.go:1] "err" tls: failed to verify certificate: x509: certificate'
+    " signed by unknown authority": "did not sign; correct the CA",
+    "Error: failed to parse kubelet flag: unknown flag: --network-plugin": "refuses a flag",
+    "E1124 10:00:00.0 1 x.go:1] dial tcp 10.0.0.9:6443: connect: connection refused": (
+        "does not answer this machine"
+    ),
+}
+
+
+@pytest.mark.parametrize(("line", "reason"), REASONS.items())
+def test_a_join_that_fails_says_why(machine: Machine, line: str, reason: str) -> None:
+    machine.install()
+    machine.path("fake/journal").write_text(line + "\n")
+    done = machine.join()
+    assert done.returncode != 0
+    assert reason in done.stderr
+    assert line[:40] in done.stderr
+    assert not machine.path("etc/bootstrap-kubelet.conf").exists()
+    assert machine.calls()[-1] == "disable --now kubelet.service"
+
+
+def test_a_token_in_the_journal_is_not_told(machine: Machine) -> None:
+    machine.install()
+    machine.path("fake/journal").write_text(
+        "E1124 10:00:00.0 1 x.go:1] Unauthorized abcdef.0123456789abcdef Bearer secretsecret\n"
+    )
+    done = machine.join()
+    assert "0123456789abcdef" not in done.stdout + done.stderr
+    assert "secretsecret" not in done.stdout + done.stderr
+
+
+def test_what_the_kubelet_says_of_its_configuration_is_no_fault(machine: Machine) -> None:
+    machine.install()
+    machine.path("fake/journal").write_text(
+        'I1124 10:00:00.0 1 server.go:1] "Effective" cacheUnauthorizedTTL: 30s Unauthorized\n'
+    )
+    assert "its client certificate did not come" in machine.join().stderr
+
+
+def test_a_missing_serving_certificate_leaves_the_kubelet_running(machine: Machine) -> None:
+    machine.install()
+    machine.path("fake/on-start").write_text(CERTIFICATES)
+    done = machine.join()
+    assert done.returncode != 0
+    assert "its serving certificate did not come" in done.stderr
+    assert "disable --now kubelet.service" not in machine.calls()
+
+
+def joined(machine: Machine, server: str) -> None:
+    """Make the machine look as if it had joined; without openssl its certificate is not read."""
+    machine.install()
+    subprocess.run(
+        ["sh", "-c", CERTIFICATES + SERVING], env={**os.environ, **machine.env}, check=True
+    )
+    machine.path("etc/kubelet.conf").write_text(f"clusters:\n- cluster:\n    server: {server}\n")
+
+
+def test_a_machine_of_another_cluster_is_refused(machine: Machine) -> None:
+    joined(machine, "https://elsewhere:6443")
+    done = machine.join()
+    assert done.returncode != 0
+    assert "names another API server" in done.stderr
+    assert machine.path("etc/kubelet.conf").exists()
+
+
+def test_a_certificate_of_another_node_is_refused(machine: Machine) -> None:
+    joined(machine, "https://10.0.0.9:6443")
+    openssl = machine.path("fake/bin/openssl")
+    openssl.write_text("#!/bin/sh\necho subject=CN=system:node:node-10,O=system:nodes\n")
+    openssl.chmod(0o755)
+    done = machine.join()
+    assert done.returncode != 0
+    assert "is the certificate of another node" in done.stderr
+
+
+def test_a_node_that_has_joined_is_left_as_it_is(machine: Machine) -> None:
+    joined(machine, "https://10.0.0.9:6443")
+    openssl = machine.path("fake/bin/openssl")
+    openssl.write_text("#!/bin/sh\necho subject=CN=system:node:node-1,O=system:nodes\n")
+    openssl.chmod(0o755)
+    assert ok(machine.join()) == {"joined": True}
+    assert not any(call.startswith("restart") for call in machine.calls())
