@@ -1,6 +1,7 @@
 """The engine's protocol: its messages, a provider's server, and the engine's log."""
 
 import importlib.util
+import os
 import sys
 import types
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,7 @@ __all__ = [
     "serve",
 ]
 
+_LOOK_S = 5
 # One thread for each operation under way; a wait for a pod holds one.
 _THREADS = 256
 NO_LIMIT = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
@@ -82,6 +84,10 @@ def serve(servicer: provider_pb2_grpc.ResourceProviderServicer) -> None:
     server = grpc.server(ThreadPoolExecutor(_THREADS), options=NO_LIMIT)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
+    engine = os.getppid()
     server.start()
     print(port, flush=True)
-    server.wait_for_termination()
+    # An engine that is killed tells nobody. Whoever adopts this process then is not the engine.
+    while server.wait_for_termination(timeout=_LOOK_S) and os.getppid() == engine:
+        pass
+    os._exit(0)  # without the threads whose answers nobody waits for

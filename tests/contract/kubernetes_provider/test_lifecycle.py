@@ -15,6 +15,7 @@ from tests.contract.kubernetes_provider.manifests import (
     CRD,
     LEASE,
     NAMESPACE,
+    POD,
     RBAC,
     ROLE,
     ROLE_BINDING,
@@ -23,6 +24,7 @@ from tests.contract.kubernetes_provider.manifests import (
     binding,
     cluster_role,
     manifest,
+    pod,
 )
 
 pytestmark = pytest.mark.contract
@@ -70,6 +72,22 @@ def test_every_kind_is_made_stays_the_same_and_goes(provider: Provider, inputs):
     resource.delete(identity, state)
     assert resource.read(identity, state, state["__inputs"])[0] == ""
     resource.delete(identity, state)  # what is gone is deleted
+
+
+def test_what_a_server_writes_in_other_words_is_no_difference(provider: Provider):
+    resource = provider.resource(POD)
+    inputs = pod("reworded", annotations={"pulumi.com/skipAwait": "true"}, labels={})
+    inputs["spec"]["hostNetwork"] = False
+    inputs["spec"]["containers"][0]["resources"] = {
+        "requests": {"cpu": "1000m", "memory": "1024Mi"},
+        "limits": {"cpu": 2, "memory": "2048Mi"},
+    }
+    identity, state = resource.up(inputs)
+    again = resource.check(inputs, state["__inputs"])
+    assert resource.diff(identity, state, again).changes == "DIFF_NONE"
+    inputs["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "1001m"
+    changed = resource.diff(identity, state, resource.check(inputs, state["__inputs"]))
+    assert changed.replaces == ["spec.containers[0].resources.requests.cpu"]
 
 
 def test_a_namespaced_object_without_a_namespace_gets_the_kubeconfigs(provider: Provider):

@@ -211,6 +211,20 @@ def test_a_token_that_is_not_known_is_said_to_be_so(start, cluster: Cluster):
     assert "very-secret-token" not in said
 
 
+@only_own
+def test_a_login_by_a_program_is_refused_by_name(start, cluster: Cluster):
+    settings = json.loads(cluster.kubeconfig.read_text())
+    settings["users"][0]["user"] = {"exec": {"command": "login"}}
+    assert "exec is not supported" in failure(start(kubeconfig=json.dumps(settings)))
+
+
+@only_own
+def test_conditions_to_wait_for_are_refused_before_anything_is_made(provider: Provider):
+    wanted = {"annotations": {"pulumi.com/waitFor": "condition=Ready"}}
+    with pytest.raises(PluginError, match="waitFor is not supported"):
+        provider.resource(CLUSTER_ROLE).check(cluster_role("waiting", metadata=wanted))
+
+
 def test_a_kubeconfig_that_is_none_is_said_to_be_so(start, tmp_path):
     said = failure(start(kubeconfig=str(tmp_path / "missing")))
     assert "failed to parse kubeconfig data in `kubernetes:config:kubeconfig`-" in said
