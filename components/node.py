@@ -45,7 +45,10 @@ class Node(pulumi.ComponentResource):
             create=node_files.INSTALL,
             delete=node_files.REMOVE,
             stdin=node_files.bundle(args.cluster, args.node),
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=args.force),
+            # Nothing is brought to a machine before the cluster has answered.
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[args.token.live], retain_on_delete=args.force
+            ),
         )
         join_input = pulumi.Output.all(args.token.id, args.token.secret).apply(
             lambda token: node_files.join_bundle(args.cluster, args.node, *token)
@@ -58,9 +61,7 @@ class Node(pulumi.ComponentResource):
             create=node_files.JOIN,
             stdin=pulumi.Output.secret(join_input),
             triggers=[args.node.generation],
-            opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[files, args.token.live], ignore_changes=["stdin"]
-            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[files], ignore_changes=["stdin"]),
         )
         commands.python_module(
             f"{name}-member",

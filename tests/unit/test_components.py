@@ -1,0 +1,214 @@
+"""The resources that the program declares, seen through a mock of the engine."""
+
+import json
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.credentials import Credentials
+from components.settings import Settings, parse
+
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n"
+HOST_KEY = "ssh-ed25519 AAAA"
+RAW = {
+    "kubeconfigPath": "kubeconfig",
+    "cluster": {"serviceCidr": "10.97.0.0/16"},
+    "controlPlane": {"manage": True, "hosts": [{"name": "cp", "address": "10.0.0.9"}]},
+    "pools": {
+        "workers": {
+            "kubelet": {"maxPods": 50, "evictionHard": {"memory.available": "1Gi"}},
+            "labels": {"a": "pool"},
+            "nodes": [
+                {"name": "n1", "address": "10.0.0.1"},
+                {
+                    "name": "n2",
+                    "address": "10.0.0.2",
+                    "generation": 3,
+                    "kubelet": {"maxPods": 10},
+                    "labels": {"a": "node"},
+                },
+            ],
+        }
+    },
+}
+TYPES = {
+    "command:local:Command": {"stdout": '{"nodes": []}', "stderr": ""},
+    "command:remote:Command": {"stdout": "", "stderr": ""},
+    "random:index/randomString:RandomString": {"result": "abcdef"},
+    "random:index/randomPassword:RandomPassword": {"result": "0123456789abcdef"},
+    "kubernetes:core/v1:Secret": {"metadata": {"name": "n", "uid": "u-1"}},
+    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": {},
+    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": {},
+    "pulumi:providers:kubernetes": {},
+}
+
+
+class Engine(pulumi.runtime.Mocks):
+    """Notes each resource; a type that the program must not use is an error."""
+
+    def __init__(self) -> None:
+        self.resources: dict[str, dict[str, Any]] = {}
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        if args.typ.startswith("kubelet-tls-bootstrap:index:"):
+            return "", args.inputs
+        assert args.name not in self.resources
+        self.resources[args.name] = {"__type": args.typ, **args.inputs}
+        return f"{args.name}-id", {**args.inputs, **TYPES[args.typ]}
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        raise AssertionError(f"the program calls {args.token}")
+
+
+def declare(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Every resource of a program with these settings, by its name."""
+    engine = Engine()
+    pulumi.runtime.set_mocks(engine, project="p", stack="s", preview=False)
+    from components.bootstrap_rbac import BootstrapRbac  # noqa: PLC0415 - after set_mocks
+    from components.control_plane import ControlPlane, ControlPlaneArgs  # noqa: PLC0415
+    from components.node_pool import NodePool, NodePoolArgs  # noqa: PLC0415
+
+    credentials = Credentials(
+        kubeconfig_path="kubeconfig",
+        kubeconfig=None,
+        server="https://10.0.0.9:6443",
+        ca_certificate="-----BEGIN CERTIFICATE-----\n",
+        private_key=pulumi.Output.secret(KEY),
+        host_keys=dict.fromkeys(("n1", "n2", "cp"), HOST_KEY),
+    )
+
+    @pulumi.runtime.test
+    def program() -> None:
+        ControlPlane(
+            "control-plane",
+            ControlPlaneArgs(
+                settings=settings.control_plane, ssh=settings.ssh, credentials=credentials
+            ),
+        )
+        rbac = BootstrapRbac("rbac")
+        for name, pool in settings.pools.items():
+            NodePool(
+                name,
+                NodePoolArgs(pool=pool, settings=settings, credentials=credentials, rbac=rbac),
+            )
+
+    program()
+    return engine.resources
+
+
+@pytest.fixture(scope="module")
+def resources() -> dict[str, dict[str, Any]]:
+    return declare(parse(RAW))
+
+
+def test_a_node_is_three_resources(resources: dict[str, dict[str, Any]]) -> None:
+    assert {name for name in resources if name.startswith("n1")} == {
+        "n1-files",
+        "n1-join",
+        "n1-member",
+    }
+
+
+def test_the_rest_does_not_grow_with_the_nodes(resources: dict[str, dict[str, Any]]) -> None:
+    assert {name for name in resources if not name.startswith(("n1", "n2"))} == {
+        "cp-flags",
+        "kubelet-bootstrap",
+        "auto-approve-csrs-for-group",
+        "node-client-cert-renewal",
+        "node-server-cert-renewal",
+        "approve-node-server-renewal-csr",
+        "workers-token-id",
+        "workers-token-secret",
+        "workers-token",
+        "workers-gate",
+    }
+
+
+def test_the_tokens_keepers_are_the_nodes_and_their_generations(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    for half in ("id", "secret"):
+        assert resources[f"workers-token-{half}"]["keepers"] == {"n1": "1", "n2": "3"}
+
+
+def test_the_token_has_the_documented_form(resources: dict[str, dict[str, Any]]) -> None:
+    for half, length in (("id", 6), ("secret", 16)):
+        made = resources[f"workers-token-{half}"]
+        assert made["length"] == length
+        assert not made["special"]
+        assert not made["upper"]
+
+
+def test_the_secret_has_each_key_of_a_bootstrap_token(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    secret = resources["workers-token"]
+    assert secret["type"] == "bootstrap.kubernetes.io/token"
+    assert secret["metadata"] == {"name": "bootstrap-token-abcdef", "namespace": "kube-system"}
+    # All of it is a secret, which the mock gets in its wire form.
+    assert secret["stringData"]["value"].keys() == {
+        "auth-extra-groups",
+        "description",
+        "expiration",
+        "token-id",
+        "token-secret",
+        "usage-bootstrap-authentication",
+        "usage-bootstrap-signing",
+    }
+
+
+def test_no_command_line_names_a_secret(resources: dict[str, dict[str, Any]]) -> None:
+    for name, resource in resources.items():
+        for which in ("create", "update", "delete"):
+            text = str(resource.get(which) or "")
+            assert "0123456789abcdef" not in text, name
+            assert "PRIVATE KEY" not in text, name
+
+
+def test_only_a_join_holds_the_token(resources: dict[str, dict[str, Any]]) -> None:
+    holders = {
+        name for name, resource in resources.items() if "0123456789abcdef" in json.dumps(resource)
+    }
+    assert holders == {"n1-join", "n2-join", "workers-token"}
+
+
+def test_each_command_on_a_host_pins_its_key(resources: dict[str, dict[str, Any]]) -> None:
+    remote = [r for r in resources.values() if r["__type"] == "command:remote:Command"]
+    assert len(remote) == 5
+    for command in remote:
+        # All of a connection is a secret, which the mock gets in its wire form.
+        assert command["connection"]["value"]["hostKey"] == HOST_KEY
+        assert command["logging"] == "none"
+        assert command["addPreviousOutputInEnv"] is False
+
+
+def test_a_join_has_no_delete_that_a_replacement_would_run(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    assert "delete" not in resources["n2-join"]
+    assert resources["n2-join"]["triggers"] == [3]
+
+
+def test_the_gate_is_told_the_inventory_and_no_secret(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    orders = json.loads(resources["workers-gate"]["stdin"])
+    assert orders["kubeconfig"] == {"path": "kubeconfig"}
+    assert [node["name"] for node in orders["nodes"]] == ["n1", "n2"]
+    assert orders["token"] == {"id": "abcdef", "secretUid": "u-1", "afterJoin": "revoke"}
+    assert orders["denied"] == {"addresses": ["10.0.0.9"], "cidrs": ["10.97.0.0/16"]}
+
+
+def test_a_node_overrides_its_pool(resources: dict[str, dict[str, Any]]) -> None:
+    first, second = resources["n1-files"]["stdin"], resources["n2-files"]["stdin"]
+    assert "| maxPods: 50" in first
+    assert "| maxPods: 10" in second
+    assert "|   memory.available: 1Gi" in second
+    assert "--node-labels=a=node" in second
+
+
+def test_a_member_only_leaves(resources: dict[str, dict[str, Any]]) -> None:
+    member = resources["n1-member"]
+    assert "create" not in member
+    assert member["delete"].endswith("-m admission leave n1 --kubeconfig kubeconfig")
