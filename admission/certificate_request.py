@@ -12,7 +12,6 @@ import re
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID, NameOID
@@ -24,8 +23,12 @@ CANONICAL_PEM = re.compile(
     rb"((?:[A-Za-z0-9+/=]{1,64}\n)+)"
     rb"-----END CERTIFICATE REQUEST-----\n?\Z"
 )
-SMALLEST_RSA_KEY_BITS = 2048
+LARGEST_REQUEST_BYTES = 16 * 1024  # a kubelet's has under 1 KiB
+RSA_KEY_BITS = range(2048, 8192 + 1)
 CURVES = ("secp256r1", "secp384r1")
+SIGNATURE_HASHES = ("sha256", "sha384", "sha512")
+# PKCS #9. Microsoft's own, which some parsers read as well, is none: Go does not.
+EXTENSION_REQUEST = x509.ObjectIdentifier("1.2.840.113549.1.9.14")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +51,34 @@ def parse(pem: bytes) -> CertificateRequest:
     """
     request = _load(pem)
     try:
-        if not request.is_signature_valid:
-            raise ValueError("its signature is not by its own key")
-    except UnsupportedAlgorithm:
-        raise ValueError("its signature has an unknown algorithm") from None
+        return _read(request)
+    except _Unfit as unfit:
+        raise ValueError(str(unfit)) from None
+    except Exception as error:  # noqa: BLE001 - whatever a library makes of hostile bytes
+        raise ValueError(f"it can't be read ({type(error).__name__})") from None
+
+
+def claimed_node(pem: bytes) -> str | None:
+    """Return whose client certificate is asked for: a hint for reports, never for a decision."""
+    try:
+        names = _load(pem).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        return str(names[0].value) if names else None
+    except Exception:  # noqa: BLE001 - as above
+        return None
+
+
+class _Unfit(Exception):
+    """Says what a request holds that a kubelet's does not, or lacks."""
+
+
+def _read(request: x509.CertificateSigningRequest) -> CertificateRequest:
+    # The key first: a signature by a monstrous one is not worth the work.
+    key_fingerprint = _key_fingerprint(request)
+    algorithm = request.signature_hash_algorithm
+    if algorithm is None or algorithm.name not in SIGNATURE_HASHES:
+        raise _Unfit("its signature is by none of SHA-256, SHA-384 and SHA-512")
+    if not request.is_signature_valid:
+        raise _Unfit("its signature is not by its own key")
     common_name, organization = _subject(request.subject)
     dns_names, addresses = _alternative_names(request)
     return CertificateRequest(
@@ -59,11 +86,13 @@ def parse(pem: bytes) -> CertificateRequest:
         organization=organization,
         dns_names=dns_names,
         addresses=addresses,
-        key_fingerprint=_key_fingerprint(request),
+        key_fingerprint=key_fingerprint,
     )
 
 
 def _load(pem: bytes) -> x509.CertificateSigningRequest:
+    if len(pem) > LARGEST_REQUEST_BYTES:
+        raise ValueError(f"it has more than {LARGEST_REQUEST_BYTES} bytes")
     match = CANONICAL_PEM.match(pem)
     if not match:
         raise ValueError("it is not exactly one PEM block of a certificate request")
@@ -77,33 +106,32 @@ def _load(pem: bytes) -> x509.CertificateSigningRequest:
         raise ValueError("its PEM block is not encoded in the canonical way")
     try:
         request = x509.load_der_x509_csr(der)
-        if request.public_bytes(Encoding.DER) != der:
-            raise ValueError("its DER is not encoded in the canonical way")
-    except ValueError:
-        raise ValueError("it is no certificate request in canonical DER") from None
+        canonical = request.public_bytes(Encoding.DER) == der
+    except Exception as error:  # noqa: BLE001 - as above
+        raise ValueError(f"it is no certificate request ({type(error).__name__})") from None
+    if not canonical:
+        raise ValueError("its DER is not encoded in the canonical way")
     return request
 
 
 def _subject(subject: x509.Name) -> tuple[str, str]:
-    attributes = list(subject)
-    by_oid = {attribute.oid: attribute.value for attribute in attributes}
+    by_oid = {attribute.oid: attribute.value for attribute in subject}
     wanted = {NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME}
-    if len(attributes) != len(wanted) or by_oid.keys() != wanted:
-        raise ValueError("its subject is not one common name and one organization")
+    if [len(rdn) for rdn in subject.rdns] != [1, 1] or by_oid.keys() != wanted:
+        raise _Unfit("its subject is not one common name and one organization")
     return str(by_oid[NameOID.COMMON_NAME]), str(by_oid[NameOID.ORGANIZATION_NAME])
 
 
 def _alternative_names(
     request: x509.CertificateSigningRequest,
 ) -> tuple[tuple[str, ...], tuple[IpAddress, ...]]:
-    try:
-        extensions = list(request.extensions)
-        if len(list(request.attributes)) > 1:
-            raise ValueError("it has more attributes than one extension request")
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
-        raise ValueError("its attributes or extensions can't be read") from None
+    if any(attribute.oid != EXTENSION_REQUEST for attribute in request.attributes):
+        raise _Unfit("it has an attribute other than an extension request")
+    if len(request.attributes) > 1:
+        raise _Unfit("it has two extension requests")
+    extensions = list(request.extensions)
     if any(e.oid != ExtensionOID.SUBJECT_ALTERNATIVE_NAME for e in extensions):
-        raise ValueError("it asks for an extension other than subject alternative names")
+        raise _Unfit("it asks for an extension other than subject alternative names")
     dns_names: list[str] = []
     addresses: list[IpAddress] = []
     for extension in extensions:
@@ -117,20 +145,17 @@ def _alternative_names(
             ):
                 addresses.append(name.value)
             else:
-                raise ValueError("it asks for a name that is neither a DNS name nor an address")
+                raise _Unfit("it asks for a name that is neither a DNS name nor an address")
     return tuple(dns_names), tuple(addresses)
 
 
 def _key_fingerprint(request: x509.CertificateSigningRequest) -> str:
-    try:
-        key = request.public_key()
-    except (ValueError, UnsupportedAlgorithm):
-        raise ValueError("its key is of an unknown kind") from None
+    key = request.public_key()
     if isinstance(key, ec.EllipticCurvePublicKey):
         fit = key.curve.name in CURVES
     else:
-        fit = isinstance(key, rsa.RSAPublicKey) and key.key_size >= SMALLEST_RSA_KEY_BITS
+        fit = isinstance(key, rsa.RSAPublicKey) and key.key_size in RSA_KEY_BITS
     if not fit:
-        raise ValueError("its key is neither ECDSA P-256 or P-384 nor RSA of 2048 bits or more")
+        raise _Unfit("its key is neither ECDSA P-256 or P-384 nor RSA of 2048 to 8192 bits")
     encoded = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(encoded).hexdigest()
