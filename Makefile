@@ -36,7 +36,7 @@ check: .venv/installed ## the fast part: lint, types, unit tests
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy $(PYTHON_PACKAGES)
-	shellcheck $(SCRIPTS)
+	shellcheck --shell=sh $(SCRIPTS)
 	$(PYTHON) -m pytest tests/unit
 
 bench: .venv/installed .venv-bench/installed ## how long a join takes, beside ssh, pyinfra and Ansible

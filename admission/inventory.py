@@ -2,12 +2,22 @@
 
 import ipaddress
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+AfterJoin = Literal["revoke", "expire", "keep"]
+
+DNS_NAME = re.compile(
+    r"\A[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*\Z"
+)
+LONGEST_NAME = 253
+TOKEN_ID = re.compile(r"\A[a-z0-9]{6}\Z")
+# Who approves which requests, as far as it is built.
+APPROVAL = {"serving": "gate", "client": "controller-manager"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +36,18 @@ class NodeEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Denied:
-    """Addresses that no node's certificate may hold, whatever the inventory says."""
+    """What no node's certificate may hold, whatever the inventory says."""
 
-    addresses: tuple[IpAddress, ...] = ()
+    addresses: frozenset[IpAddress] = frozenset()
     networks: tuple[IpNetwork, ...] = ()
+    names: frozenset[str] = frozenset()
+
+    def and_host(self, host: str) -> "Denied":
+        """Return this and a host, by its name or address, beside it."""
+        try:
+            return replace(self, addresses=self.addresses | {ipaddress.ip_address(host)})
+        except ValueError:
+            return replace(self, names=self.names | {host.lower().rstrip(".")})
 
     def covers(self, address: IpAddress) -> bool:
         """Tell whether an address is one of the control plane's, a service's, or this host's."""
@@ -47,7 +65,7 @@ class Token:
 
     id: str
     secret_uid: str
-    after_join: str  # revoke, expire or keep
+    after_join: AfterJoin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +73,7 @@ class Orders:
     """All that a run of the gate is told."""
 
     kubeconfig_path: str | None
-    kubeconfig: str | None
+    kubeconfig: str | None = field(repr=False)
     pool: str
     nodes: Mapping[str, NodeEntry]
     token: Token
@@ -67,35 +85,56 @@ def read_orders(text: str) -> Orders:
     """Return the orders that a JSON document holds.
 
     Raises:
-        ValueError: it is no such document; the message holds nothing of its content.
+        ValueError: it is no such document; the message says where, and quotes no kubeconfig.
     """
     try:
         document: dict[str, Any] = json.loads(text)
+        kubeconfig, token, denied = (document[key] for key in ("kubeconfig", "token", "denied"))
         nodes = [_node(entry) for entry in document["nodes"]]
-        kubeconfig = document["kubeconfig"]
-        return Orders(
+        orders = Orders(
             kubeconfig_path=kubeconfig.get("path"),
             kubeconfig=kubeconfig.get("content"),
-            pool=document["pool"],
+            pool=str(document["pool"]),
             nodes={node.name: node for node in nodes},
-            token=Token(
-                id=document["token"]["id"],
-                secret_uid=document["token"]["secretUid"],
-                after_join=document["token"]["afterJoin"],
-            ),
+            token=Token(id=token["id"], secret_uid=token["secretUid"], after_join=_after(token)),
             denied=Denied(
-                addresses=tuple(map(ipaddress.ip_address, document["denied"]["addresses"])),
-                networks=tuple(map(ipaddress.ip_network, document["denied"]["cidrs"])),
+                addresses=frozenset(map(ipaddress.ip_address, denied["addresses"])),
+                networks=tuple(map(ipaddress.ip_network, denied["cidrs"])),
             ),
             stall_s=int(document["stallSeconds"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"stdin holds no orders for the gate ({type(error).__name__})") from None
+    except json.JSONDecodeError:
+        raise ValueError("stdin holds no JSON document") from None
+    except KeyError as error:
+        raise ValueError(f"the gate's orders on stdin lack {error}") from None
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"the gate's orders on stdin are malformed: {error}") from None
+    if len(orders.nodes) != len(nodes):
+        raise ValueError("two nodes of the gate's orders have one name")
+    if bool(orders.kubeconfig_path) == bool(orders.kubeconfig):
+        raise ValueError("the gate's orders need either a kubeconfig's path or its content")
+    if not TOKEN_ID.match(orders.token.id) or not orders.token.secret_uid:
+        raise ValueError("the gate's orders need a token's id, as in abc123, and its Secret's UID")
+    if document["approval"] != APPROVAL:
+        raise ValueError(f"approval is {document['approval']}; the gate knows {APPROVAL} only")
+    return orders
+
+
+def _after(token: Mapping[str, Any]) -> AfterJoin:
+    value: AfterJoin = token["afterJoin"]
+    if value not in get_args(AfterJoin):
+        raise ValueError(f"token.afterJoin {value!r} is none of {', '.join(get_args(AfterJoin))}")
+    return value
 
 
 def _node(entry: Mapping[str, Any]) -> NodeEntry:
-    return NodeEntry(
+    node = NodeEntry(
         name=entry["name"],
         addresses=tuple(map(ipaddress.ip_address, entry["addresses"])),
         dns_names=tuple(entry["dnsNames"]),
     )
+    if not DNS_NAME.match(node.name) or len(node.name) > LONGEST_NAME:
+        raise ValueError(f"{node.name!r} is no node's name: lower-case letters, digits, - and .")
+    if not node.addresses:
+        raise ValueError(f"the node {node.name} has no address in the gate's orders")
+    return node

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from admission import certificate_request
 from admission.certificate_request import CertificateRequest
-from admission.inventory import Denied, NodeEntry
+from admission.inventory import DNS_NAME, Denied, NodeEntry
 
 SERVING_SIGNER = "kubernetes.io/kubelet-serving"
 USER_PREFIX = "system:node:"
@@ -28,10 +28,11 @@ LONGEST_EXPIRATION = timedelta(days=366)
 # The kubelet gives a request up after 15 minutes and makes a new one.
 OLDEST_REQUEST = timedelta(hours=1)
 CLOCK_TOLERANCE = timedelta(minutes=5)
-DNS_NAME = re.compile(
-    r"\A[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*\Z"
+CLUSTER_NAME = re.compile(
+    r"\A(localhost|kubernetes)(\..*)?\Z|\A(.*\.)?localhost\Z|\A.*\.svc(\..*)?\Z"
 )
-CLUSTER_NAME = re.compile(r"\A(localhost|kubernetes)(\..*)?\Z|.*\.svc(\..*)?\Z")
+# A kubelet has one, or a few after restarts. Hundreds come from somebody who floods.
+MOST_PENDING = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,17 +90,24 @@ def decide_serving(
     node: NodeObject | None,
     denied: Denied,
     allowed: bool,
+    pending: int = 1,
     now: datetime,
 ) -> Decision:
     """Decide on a request for a kubelet's serving certificate.
 
     `node` is the cluster's object of the requester's name, `allowed` the API server's answer to
-    whether the requester may create certificatesigningrequests/selfnodeserver.
+    whether the requester may create certificatesigningrequests/selfnodeserver, `pending` the
+    number of its undecided requests, this one among them.
     """
     entry = inventory.get(request.user.removeprefix(USER_PREFIX))
     if entry is None or request.user != entry.user:
         return Refuse(reason=f"its requester {request.user} is no node of the inventory")
     fault = next(_object_faults(request, now), None)
+    if fault is None and pending > MOST_PENDING:
+        fault = (
+            f"{pending} requests of {request.user} are pending, more than {MOST_PENDING};"
+            " find out who makes them, and delete them"
+        )
     if fault is not None:
         return Refuse(reason=fault)
     try:
@@ -132,9 +140,9 @@ def _object_faults(request: Request, now: datetime) -> Iterator[str]:
     if len(usages) != len(request.usages) or usages not in (USAGES, RSA_USAGES):
         yield f"its usages are {', '.join(request.usages) or 'none'}"
     if request.expiration is not None and request.expiration > LONGEST_EXPIRATION:
-        yield f"it asks for {request.expiration.days} days"
+        yield f"it asks for {request.expiration.days} days, more than {LONGEST_EXPIRATION.days}"
     if now - request.created > OLDEST_REQUEST:
-        yield "it is older than an hour"
+        yield "it is older than an hour; restart the node's kubelet, and it makes a new one"
     if request.created - now > CLOCK_TOLERANCE:
         yield "it comes from the future; the clocks here and on the API server differ"
 
@@ -160,6 +168,8 @@ def _content_faults(
             yield f"{name!r} is no lower-case DNS name"
         elif CLUSTER_NAME.match(name):
             yield f"{name} is a name of the cluster's own"
+        elif name in denied.names:
+            yield f"{name} is the API server's name"
         elif name not in entry.dns_names:
             yield f"the name {name} is not the node's in the inventory"
     others = {

@@ -105,7 +105,9 @@ def _inside(destination: str) -> bool:
 def check(directory: Path) -> None:
     """Raise LabError if the bridge or an address of the lab belongs to somebody else."""
     found = conflict(
-        directory, _json("-details", "address", "show"), _json("-4", "route", "show", "table", "all")
+        directory,
+        _json("-details", "address", "show"),
+        _json("-4", "route", "show", "table", "all"),
     )
     if found:
         raise found

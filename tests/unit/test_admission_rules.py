@@ -34,7 +34,7 @@ INVENTORY = {
 }
 ALONE = {"node-1": INVENTORY["node-1"]}
 DENIED = Denied(
-    addresses=(ipaddress.ip_address("10.0.0.254"),),
+    addresses=frozenset({ipaddress.ip_address("10.0.0.254")}),
     networks=(ipaddress.ip_network("10.96.0.0/12"),),
 )
 
