@@ -33,7 +33,14 @@ _NAMESPACED = words(
 )
 _BUILT_IN_GROUPS = (
     "",
-    *words("apps autoscaling batch core extensions policy flowcontrol.apiserver.k8s.io"),
+    *words(
+        """admissionregistration.k8s.io apiextensions.k8s.io apiregistration.k8s.io apps
+        authentication.k8s.io authorization.k8s.io autoscaling batch certificates.k8s.io
+        coordination.k8s.io core discovery.k8s.io events.k8s.io extensions
+        flowcontrol.apiserver.k8s.io networking.k8s.io node.k8s.io policy
+        rbac.authorization.k8s.io resource.k8s.io scheduling.k8s.io storage.k8s.io
+        storagemigration.k8s.io"""
+    ),
 )
 
 
@@ -52,10 +59,7 @@ class Kind(NamedTuple):
     @property
     def built_in(self) -> bool:
         """Whether the group comes with Kubernetes, not with a CustomResourceDefinition."""
-        # Longer names under k8s.io, such as gateway.networking.k8s.io, are of extensions.
-        return self.group in _BUILT_IN_GROUPS or (
-            self.group.endswith(".k8s.io") and self.group.count(".") == 2
-        )
+        return self.group in _BUILT_IN_GROUPS
 
     @classmethod
     def of(cls, manifest: Object) -> "Kind":

@@ -63,6 +63,7 @@ def refusal(code: int, body: Any, what: str) -> StatusError:
     if isinstance(body, dict) and body.get("kind") == "Status":
         return StatusError(body | {"code": body.get("code") or code})
     texts = {
+        400: "the server rejected our request for an unknown reason",
         403: "the server does not allow access to the requested resource",
         404: "the server could not find the requested resource",
     }

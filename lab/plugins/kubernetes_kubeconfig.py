@@ -88,13 +88,18 @@ def cluster(config: Object, *, context: str = "", name: str = "", namespace: str
             "invalid configuration: no configuration has been provided, "
             "try setting KUBERNETES_MASTER environment variable"
         )
-    if context and _named(config, "contexts", context) is None:
+    at = _named(config, "contexts", chosen)
+    if at is None and context:
         raise KubeconfigError(f'context "{context}" does not exist')
-    at = _named(config, "contexts", chosen) or {}
-    server = _named(config, "clusters", name or str(at.get("cluster") or ""))
+    if at is None:
+        raise KubeconfigError(
+            f"invalid configuration: [context was not found for specified context: {chosen}, "
+            "cluster has no server defined]"
+        )
+    named = name or str(at.get("cluster") or "")
+    server = _named(config, "clusters", named)
     if server is None or not server.get("server"):
-        missing = name or at.get("cluster") or chosen
-        raise KubeconfigError(f'no server found for cluster "{missing}"')
+        raise KubeconfigError(f'invalid configuration: no server found for cluster "{named}"')
     user = _named(config, "users", str(at.get("user") or "")) or {}
     unsupported = [key for key in _UNSUPPORTED_USER if user.get(key)]
     unsupported += ["proxy-url"] if server.get("proxy-url") else []
@@ -164,13 +169,16 @@ def _text(fields: Object, key: str) -> str:
         try:
             return base64.b64decode(fields[f"{key}-data"], validate=True).decode()
         except ValueError:
-            raise KubeconfigError(f"{key}-data is not base64 of a PEM text") from None
+            raise KubeconfigError(f"illegal base64 data in {key}-data") from None
     if fields.get(key):
         try:
             return Path(fields[key]).read_text()
         except OSError as error:
             why = (error.strerror or "").lower()
-            raise KubeconfigError(f"unable to read {key} {fields[key]}: {why}") from None
+            raise KubeconfigError(
+                f"invalid configuration: unable to read {key} {fields[key]} "
+                f"due to open {fields[key]}: {why}"
+            ) from None
     return ""
 
 

@@ -126,6 +126,11 @@ class Resource:
                 f"the annotation {waiting.WAIT_FOR} is not supported by the lab's own kubernetes "
                 f"provider; leave it out, or set {waiting.SKIP_AWAIT}"
             )
+        if any(key.startswith(objects.AUTONAMED) for key in _annotations(inputs)):
+            self._log(
+                f'ignoring user-specified value for internal annotation "{objects.AUTONAMED}"',
+                severity="WARNING",
+            )
         inputs.setdefault("apiVersion", self._kind.api_version)
         inputs.setdefault("kind", self._kind.name)
         self._name(inputs, objects.manifest(old), naming)
@@ -235,6 +240,11 @@ class Resource:
             return self._read_nothing(reason, identity, state, inputs)
         api = self._connection.reach()
         namespace, _, name = identity.rpartition("/")
+        if not name:
+            raise KubernetesError(
+                "failed to read resource because of a failure to parse resource name "
+                f"from request ID: {identity}"
+            )
         old = objects.normalized(objects.manifest(inputs))
         _, last = objects.open_checkpoint(state)
         imported = not old.get("apiVersion") and not last.get("apiVersion")
@@ -478,6 +488,11 @@ class Resource:
 
     def _pause(self, seconds: float) -> bool:
         return self._connection.cancelled.wait(seconds)
+
+
+def _annotations(item: Object) -> Object:
+    found = at(item, "metadata", "annotations")
+    return found if isinstance(found, dict) else {}
 
 
 def _unforeseeable(error: StatusError) -> bool:

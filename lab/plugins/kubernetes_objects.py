@@ -38,6 +38,9 @@ _SERVER_METADATA = (
     "resourceVersion",
     "uid",
 )
+# What the API's own types leave out when it is empty.
+_DROPPED = ("binaryData", "data", "imagePullSecrets", "secrets", "stringData", "subjects")
+_DROPPED_METADATA = ("annotations", "finalizers", "labels", "ownerReferences")
 # A property's name cannot hold a dash in every language that Pulumi has.
 _DASHED = {
     name.replace("-", "_"): name
@@ -104,13 +107,15 @@ def unique_name(prefix: str, seed: bytes = b"") -> str:
 
 
 def normalized(item: Object) -> Object:
-    """Return inputs without what only the server sets, and a Secret's texts as data.
+    """Return inputs without what only the server sets or drops, and a Secret's texts as data.
 
     The API server keeps `stringData` as base64 under `data`; so both ways to say the same are
     made equal before they are compared.
     """
     item = copy.deepcopy(item)
     if Kind.of(item).built_in and not has_unknown(item):
+        _drop_empty(item, _DROPPED)
+        _drop_empty(item.get("metadata"), _DROPPED_METADATA)
         if is_secret(item):
             _encode(item)
         elif item.get("kind") == "CustomResourceDefinition":
@@ -212,6 +217,12 @@ def _hide_last_applied(values: Object) -> Object:
         return {}
     annotations = {**values["metadata"]["annotations"], LAST_APPLIED: Secret(plain(applied))}
     return {"metadata": {**values["metadata"], "annotations": annotations}}
+
+
+def _drop_empty(fields: Any, names: tuple[str, ...]) -> None:
+    for name in names if isinstance(fields, dict) else ():
+        if name in fields and not fields[name]:
+            del fields[name]
 
 
 def _encode(item: Object) -> None:

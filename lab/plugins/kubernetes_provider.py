@@ -18,7 +18,13 @@ from lab.plugins.kubernetes_client import Client
 from lab.plugins.kubernetes_diff import path_text
 from lab.plugins.kubernetes_discovery import Discovery, Kind
 from lab.plugins.kubernetes_errors import KubernetesError
-from lab.plugins.kubernetes_kubeconfig import KubeconfigError, cluster, load, load_ambient
+from lab.plugins.kubernetes_kubeconfig import (
+    Cluster,
+    KubeconfigError,
+    cluster,
+    load,
+    load_ambient,
+)
 from lab.plugins.kubernetes_lifecycle import Connection, Naming, PartialError, Resource
 from lab.plugins.kubernetes_protocol import (
     Engine,
@@ -31,6 +37,10 @@ from lab.plugins.kubernetes_protocol import (
 from lab.plugins.kubernetes_settings import Settings, changed, problems, replacing
 
 VERSION = "4.34.2"
+_SET_UP = (
+    " \t • set up the provider as per "
+    "https://www.pulumi.com/registry/packages/kubernetes/installation-configuration/ \n\n"
+)
 
 Result = TypeVar("Result")
 
@@ -73,7 +83,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def Configure(self, request: Any, context: Any) -> Any:
-        self._connection = _connect(Settings.of(request.variables))
+        settings = Settings.of(request.variables)
+        self._connection = _reported(context, lambda: _connect(settings))
         return provider_pb2.ConfigureResponse(
             acceptSecrets=True, supportsPreview=True, supports_autonaming_configuration=True
         )
@@ -208,32 +219,47 @@ def _redacted(message: str, properties: values.Object | None) -> str:
 def _connect(settings: Settings) -> Connection:
     """Read the kubeconfig at once, and ask the API server in the background.
 
-    Its list of the core kinds is what most programs need first, and shows if it answers to us.
+    A kubeconfig that leads nowhere makes the cluster unreachable, and is no error by itself: a
+    provider may be configured only to be forgotten. What is no certificate or key is one.
     """
     connection = Connection(settings, namespace=settings.namespace)
     try:
-        try:
-            config = load(settings.kubeconfig) if settings.kubeconfig else load_ambient()
-        except KubeconfigError as error:
-            raise KubeconfigError(
-                f"failed to parse kubeconfig data in `kubernetes:config:kubeconfig`- {error}"
-            ) from None
-        found = cluster(
+        found = _find_cluster(settings)
+    except KubeconfigError as error:
+        connection.api.set_exception(KubernetesError(str(error)))
+        return connection
+    connection.namespace = found.namespace
+    try:
+        client = Client(found)
+    except KubeconfigError as error:
+        raise KubeconfigError(f"failed to initialize discovery client: {error}") from None
+    threading.Thread(target=_probe, args=(connection, client), daemon=True).start()
+    return connection
+
+
+def _find_cluster(settings: Settings) -> Cluster:
+    try:
+        config = load(settings.kubeconfig) if settings.kubeconfig else load_ambient()
+    except KubeconfigError as error:
+        raise KubeconfigError(
+            f"failed to parse kubeconfig data in `kubernetes:config:kubeconfig`- {error}"
+        ) from None
+    try:
+        return cluster(
             config,
             context=settings.context,
             name=settings.cluster,
             namespace=settings.namespace,
         )
-        connection.namespace = found.namespace
-        client = Client(found)
     except KubeconfigError as error:
-        connection.api.set_exception(KubernetesError(str(error)))
-        return connection
-    threading.Thread(target=_probe, args=(connection, client), daemon=True).start()
-    return connection
+        raise KubeconfigError(
+            "unable to load Kubernetes client configuration from kubeconfig file. "
+            f"Make sure you have: \n\n{_SET_UP} {error}"
+        ) from None
 
 
 def _probe(connection: Connection, client: Client) -> None:
+    """The list of the core kinds is what most programs need first, and shows who answers."""
     discovery = Discovery(client)
     try:
         discovery.ask(Kind("", "v1", ""))

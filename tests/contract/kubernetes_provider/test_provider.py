@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,17 +9,13 @@ import pytest
 from lab.pki import Authority, kubeconfig
 from lab.plugins.kubernetes_values import UNKNOWN
 from tests.contract.kubernetes_provider.cluster import Cluster
-from tests.contract.kubernetes_provider.driver import PluginError, Provider
+from tests.contract.kubernetes_provider.driver import PluginError, Provider, only_own
 from tests.contract.kubernetes_provider.manifests import CLUSTER_ROLE, CONFIG_MAP, cluster_role
 from tests.contract.kubernetes_provider.manifests import manifest as manifest_of
 
 pytestmark = pytest.mark.contract
 
 ROLES = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
-
-only_own = pytest.mark.skipif(
-    os.environ.get("LAB_PLUGINS", "own") != "own", reason="the official provider supports these"
-)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.kubernetes_provider.cluster import Cluster
-from tests.contract.kubernetes_provider.driver import PluginError, Provider
+from tests.contract.kubernetes_provider.driver import PluginError, Provider, only_own
 from tests.contract.kubernetes_provider.manifests import DEPLOYMENT, POD, deployment, pod
 
 pytestmark = pytest.mark.contract
@@ -89,10 +89,21 @@ def test_a_deployment_is_made_when_its_pods_are_ready(provider: Provider, cluste
             "spec.template.spec.containers[0].image": "UPDATE"
         }
         state = resource.update(identity, read, changed)
-    assert state["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "2"
-    assert state["status"]["updatedReplicas"] == 1
+    assert state["spec"]["template"]["spec"]["containers"][0]["image"] == "two"
     resource.delete(identity, state)
     assert cluster.gone("/apis/apps/v1/namespaces/default/deployments/rolling")
+
+
+@only_own
+def test_an_update_of_a_deployment_is_done_when_the_new_revision_is_out(
+    provider: Provider, cluster: Cluster
+):
+    resource = provider.resource(DEPLOYMENT)
+    with kubelet(cluster, "renewed-", READY):
+        identity, state = resource.up(deployment("renewed"))
+        state = resource.update(identity, state, resource.check(deployment("renewed", "two")))
+    assert state["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "2"
+    assert state["status"]["updatedReplicas"] == 1
 
 
 def test_a_changed_selector_replaces_a_deployment(provider: Provider):

@@ -7,7 +7,7 @@ import pytest
 
 from lab.plugins.kubernetes_values import UNKNOWN, Secret, plain
 from tests.contract.kubernetes_provider.cluster import Cluster
-from tests.contract.kubernetes_provider.driver import PluginError, Provider
+from tests.contract.kubernetes_provider.driver import PluginError, Provider, only_own
 from tests.contract.kubernetes_provider.manifests import SECRET, manifest
 
 pytestmark = pytest.mark.contract
@@ -240,6 +240,7 @@ def test_an_import_reads_inputs_out_of_the_cluster(provider: Provider):
     }
 
 
+@only_own
 def test_kubectls_annotation_is_as_secret_as_the_content(provider: Provider, cluster: Cluster):
     resource = provider.resource(SECRET)
     identity, state = resource.up(token_secret("applied"))
