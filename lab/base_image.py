@@ -35,6 +35,7 @@ PACKAGES = (
     "busybox-static",
     "ca-certificates",
     "kmod",
+    "python3",  # for what a join is measured against: Ansible needs it on the machine
 )
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
 FILES = CHECKOUT / "lab/machines/base"

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from node_files import REMOVE, Cluster, Node
+from node_files import Cluster, Node
 from tests.bench import contestants
 from tests.lab.project import Project, running_project
 
@@ -74,15 +74,14 @@ def leave(project: Project) -> None:
 
 
 def clean_by_hand(project: Project) -> None:
-    """Undo what a rival did, with the program's own script and kubectl."""
+    """Undo what a rival did."""
     project.kubectl("delete", "nodes", *NODES, "--ignore-not-found")
     for node in NODES:
-        project.ssh(node, REMOVE)
         project.ssh(
             node,
             "systemctl disable --now kubelet 2>/dev/null;"
-            " rm -rf /etc/kubernetes /var/lib/kubelet/pki /var/lib/kubelet/config.yaml"
-            " /etc/systemd/system/kubelet.service; systemctl daemon-reload",
+            " rm -rf /etc/kubernetes /var/lib/kubelet /etc/systemd/system/kubelet.service;"
+            " systemctl daemon-reload",
         )
 
 
