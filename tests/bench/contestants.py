@@ -97,7 +97,11 @@ def ansible(directory: Path, access: Access, machines: list[Machine]) -> list[st
         for number, file in enumerate(target.files):
             source = _write_file(root / target.name / str(number), file)
             listed.append({"src": str(source), "dest": file.path, "mode": file.mode})
-        hosts[target.name] = {"ansible_host": target.address, "node_files": listed}
+        hosts[target.name] = {
+            "ansible_host": target.address,
+            "node_files": listed,
+            "directories": sorted({file.path.rpartition("/")[0] for file in target.files}),
+        }
     common = " ".join(access.options()[2:])
     inventory = {
         "all": {
@@ -115,6 +119,10 @@ def ansible(directory: Path, access: Access, machines: list[Machine]) -> list[st
             "hosts": "all",
             "gather_facts": False,
             "tasks": [
+                {
+                    "ansible.builtin.file": {"path": "{{ item }}", "state": "directory"},
+                    "loop": "{{ directories }}",
+                },
                 {
                     "ansible.builtin.copy": {
                         "src": "{{ item.src }}",
