@@ -133,7 +133,7 @@ def path_text(path: Path) -> str:
     for step in path:
         if isinstance(step, int):
             text += f"[{step}]"
-        elif any(character in step for character in '."[]'):
+        elif _quoted(step):
             escaped = step.replace('"', '\\"')
             text += f'["{escaped}"]'
         else:
@@ -168,7 +168,22 @@ def parse_path(text: str) -> tuple[str | int, ...]:
 
 
 def covers(ignored: Path, path: Path) -> bool:
-    """Tell whether a path lies at or below an ignored one."""
+    """Tell whether a path lies at or below an ignored one, and can be ignored at all.
+
+    The official provider takes a path out of its diff by a text that quotes every key with
+    another character than letters, digits and `_`, where the diff itself quotes only dots,
+    brackets and quotes. So a change below `data.token-secret` stays, whatever is ignored.
+    """
+    if any(isinstance(step, str) and _quoted(step) != _quoted_by_engine(step) for step in path):
+        return False
     return len(ignored) <= len(path) and all(
         step in ("*", other) for step, other in zip(ignored, path, strict=False)
     )
+
+
+def _quoted(key: str) -> bool:
+    return any(character in key for character in '."[]')
+
+
+def _quoted_by_engine(key: str) -> bool:
+    return not re.fullmatch(r"[A-Za-z0-9_]*", key)
