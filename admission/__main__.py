@@ -8,13 +8,18 @@ import asyncio
 import json
 import signal
 import sys
+from collections.abc import Coroutine
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from admission import bootstrap_token
-from admission.cluster import UNREACHABLE, ApiError, Cluster
+from admission import bootstrap_token, report
+from admission.api import UNREACHABLE, UNTRUSTED, ApiError
+from admission.cluster import Cluster
 from admission.gate import Gate
-from admission.inventory import Orders, read_orders
+from admission.inventory import read_orders
 from admission.leave import kubeconfig_of_stack, leave
+from admission.serving_certificate import look_at
 
 
 def main() -> int:
@@ -30,13 +35,14 @@ def main() -> int:
     leaving.add_argument("--force", action="store_true", help="the machine is dead")
     arguments = parser.parse_args()
     try:
-        if arguments.command == "gate":
-            return asyncio.run(_interruptible(_gate(read_orders(sys.stdin.read()))))
-        return _leave(arguments)
+        work = _gate(sys.stdin.read()) if arguments.command == "gate" else _leave(arguments)
+        return asyncio.run(_interruptible(work))
+    except UNTRUSTED as error:
+        say(f"error: {error}; correct the certificate-authority or the server in the kubeconfig")
     except (ValueError, ApiError) as error:
         say(f"error: {error}")
     except UNREACHABLE as error:
-        say(f"error: the API server does not answer: {type(error).__name__}: {error}")
+        say(f"error: the API server does not answer: {type(error).__name__} {error}")
     except asyncio.CancelledError:
         say("error: interrupted; run again, what is done stays done")
     return 1
@@ -46,21 +52,25 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-async def _interruptible(work: Any) -> int:
-    task = asyncio.ensure_future(work)
+async def _interruptible(work: Coroutine[Any, Any, int]) -> int:
+    task = asyncio.create_task(work)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    return int(await task)
+    return await task
 
 
-async def _gate(orders: Orders) -> int:
+async def _gate(text: str) -> int:
+    orders = read_orders(text)
     cluster = await Cluster.connect(orders.kubeconfig_path, orders.kubeconfig)
     try:
-        gate = Gate(orders, cluster, say)
+        orders = replace(orders, denied=orders.denied.and_host(cluster.host))
+        gate = Gate(orders, cluster, partial(look_at, trust=cluster.trust()), say)
         all_in = await gate.run()
-        for line in report(gate):
+        for line in report.table(gate.progress.values()):
             say(line)
         if not all_in:
+            if cluster.outage:
+                say(f"the API server {cluster.server} does not answer: {cluster.outage}")
             say(
                 f"error: not all nodes of {orders.pool} have joined; the token stays until it"
                 " expires, and the next pulumi up goes on from here"
@@ -68,48 +78,18 @@ async def _gate(orders: Orders) -> int:
             return 1
         state = await bootstrap_token.end(cluster, orders.token)
         say(f"token {orders.token.id}: {state}")
-        print(json.dumps(result(gate, orders, state)))
+        print(json.dumps(report.document(gate.progress.values(), orders, state)))
         return 0
     finally:
         await cluster.close()
 
 
-def report(gate: Gate) -> list[str]:
-    """A line for each node: what is there, or what is missing and why."""
-    lines = []
-    for name, progress in sorted(gate.progress.items()):
-        if progress.joined:
-            end = f", certificate until {progress.live.end:%Y-%m-%d}" if progress.live else ""
-            lines.append(f"  {name}: joined after {progress.seconds:.1f} s{end}")
-        else:
-            lines.append(f"  {name}: NOT joined: {progress.refused or progress.fault}")
-    return lines
-
-
-def result(gate: Gate, orders: Orders, token_state: str) -> dict[str, Any]:
-    """What the stack's outputs are made of; it holds no secret."""
-    nodes = [
-        {
-            "name": name,
-            "address": str(progress.entry.addresses[0]),
-            "kubeletVersion": (progress.node or {})["status"]["nodeInfo"]["kubeletVersion"],
-            "servingCertificateEnd": progress.live
-            and progress.live.end.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        }
-        for name, progress in sorted(gate.progress.items())
-    ]
-    return {"nodes": nodes, "token": {"id": orders.token.id, "state": token_state}}
-
-
-def _leave(arguments: argparse.Namespace) -> int:
+async def _leave(arguments: argparse.Namespace) -> int:
     if arguments.kubeconfig:
-        asyncio.run(leave(arguments.node, arguments.kubeconfig, force=arguments.force))
-        return 0
-    file = kubeconfig_of_stack(arguments.stack_config)
-    try:
-        asyncio.run(leave(arguments.node, str(file), force=arguments.force))
-    finally:
-        file.unlink()
+        await leave(arguments.node, arguments.kubeconfig, force=arguments.force)
+    else:
+        async with kubeconfig_of_stack(arguments.stack_config) as path:
+            await leave(arguments.node, path, force=arguments.force)
     return 0
 
 

@@ -2,45 +2,47 @@
 
 from typing import Any
 
-from admission.cluster import MERGE_PATCH, ApiError, Cluster
+from admission.api import MERGE_PATCH, ApiError
+from admission.cluster import Cluster
 from admission.inventory import Token
 
-FALSE = "ZmFsc2U="  # "false" in base64
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
+# Values as the API holds them, in base64.
+REVOKED = {
+    "token-secret": "",
+    "expiration": "",
+    "usage-bootstrap-authentication": "ZmFsc2U=",  # false
+}
 
 
 async def end(cluster: Cluster, token: Token) -> str:
     """End the token as it asks, and return what it is now: revoked, expiring, kept or gone.
 
     Revoking empties the Secret in place. The API server's authenticator then refuses the token
-    (plugin/pkg/auth/authenticator/token/bootstrap: an empty secret and the missing usage), the
-    controller manager's tokencleaner leaves it alone (it has no expiration), and whoever made the
-    Secret still finds it there.
+    (plugin/pkg/auth/authenticator/token/bootstrap: the secret differs, and so does the usage); a
+    successful use is remembered for ten seconds at most. The controller manager's tokencleaner
+    leaves the Secret alone (cluster-bootstrap/util/secrets: an empty expiration is none), so
+    whoever made it still finds it there.
 
     Raises:
-        ApiError: the API server refused.
-        ValueError: the Secret is another one than the token was made with.
+        ApiError, UNREACHABLE: the API server refused, or did not answer for a while.
+        ValueError: the Secret is another one than the token was made with, or is still alive.
     """
     if token.after_join != "revoke":
         return {"expire": "expiring", "keep": "kept"}[token.after_join]
-    path = f"{SECRETS}/bootstrap-token-{token.id}"
-    patch: dict[str, Any] = {
-        "metadata": {"uid": token.secret_uid},
-        "data": {
-            "token-secret": "",
-            "expiration": "",
-            "usage-bootstrap-authentication": "ZmFsc2U=",
-        },
-    }
+    name = f"bootstrap-token-{token.id}"
+    patch: dict[str, Any] = {"metadata": {"uid": token.secret_uid}, "data": REVOKED}
     try:
-        await cluster.request("PATCH", path, patch, content_type=MERGE_PATCH)
+        secret = await cluster.insist("PATCH", f"{SECRETS}/{name}", patch, content_type=MERGE_PATCH)
     except ApiError as error:
         if error.status == 404:
             return "gone"
         if error.status == 409:
             raise ValueError(
-                f"the Secret bootstrap-token-{token.id} is not the one that this run made;"
-                " look at it, it may be somebody else's"
+                f"the Secret {name} is not the one that this run made; look at it, it may be"
+                " somebody else's"
             ) from None
         raise
+    if any((secret.get("data") or {}).get(key) != value for key, value in REVOKED.items()):
+        raise ValueError(f"the Secret {name} is still alive after it was revoked; delete it")
     return "revoked"

@@ -1,41 +1,34 @@
-"""The Kubernetes API as the gate uses it: a handful of requests, objects as plain JSON.
+"""A connection to the Kubernetes API: a handful of requests, objects as plain JSON.
 
 The client library reads the kubeconfig (certificates, tokens, exec plugins) and makes the
 connections; its generated models are not used, so that a run starts fast.
 """
 
 import asyncio
-import base64
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import yaml
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config.kube_config import KubeConfigLoader
 
-CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
-NODES = "/api/v1/nodes"
+from admission.api import UNREACHABLE, UNTRUSTED, ApiError, Say, See
+
 ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-MERGE_PATCH = "application/merge-patch+json"
 REQUEST_TIMEOUT_S = 15
-WATCH_TIMEOUT_S = 300
+# Short, so that a connection whose other end is gone is not waited on for long.
+WATCH_TIMEOUT_S = 30
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
-
-# What passes by itself: an API server that restarts, a connection that drops.
-UNREACHABLE = (aiohttp.ClientError, OSError, asyncio.TimeoutError)
-
-
-class ApiError(Exception):
-    """The API server said no; holds its status code and its reason, no content."""
-
-    def __init__(self, status: int, method: str, path: str, message: str) -> None:
-        super().__init__(f"{method} {path}: {status} {message}")
-        self.status = status
+# Rights and tokens may follow an API server's start, or their own making, by moments.
+RIGHTS_LIMIT_S = 5
+INSIST_LIMIT_S = 30
+BUSY = (429, 500, 502, 503, 504)
 
 
 class Cluster:
@@ -43,7 +36,9 @@ class Cluster:
 
     def __init__(self, client: ApiClient, ca: str) -> None:
         self._client = client
-        self.ca = ca  # PEM of the CA that the kubeconfig trusts
+        self._ca = ca  # PEM of the CA that the kubeconfig trusts
+        self.server = str(client.configuration.host)
+        self.outage = ""  # why the API server does not answer now, if so
 
     @classmethod
     async def connect(cls, path: str | None, content: str | None) -> "Cluster":
@@ -57,16 +52,22 @@ class Cluster:
             document, base = await asyncio.to_thread(_load, path, content)
             loader = KubeConfigLoader(config_dict=document, config_base_path=base)
             await loader.load_and_set(configuration)
-        except OSError as error:
-            raise ValueError(f"{path} can't be read: {error.strerror}") from None
+            configuration.retries = None
+            ca = ""
+            if configuration.ssl_ca_cert:
+                ca = await asyncio.to_thread(Path(configuration.ssl_ca_cert).read_text)
+            return cls(ApiClient(configuration=configuration), ca)
+        except FileNotFoundError as error:
+            name = error.filename or path or "a file that the kubeconfig names"
+            raise ValueError(f"{name} can't be read: {error.strerror}") from None
         except Exception as error:  # noqa: BLE001 - the library's errors may quote the content
             name, kind = path or "the secret key kubeconfig", type(error).__name__
             raise ValueError(f"{name} is no usable kubeconfig ({kind})") from None
-        configuration.retries = None
-        ca = ""
-        if configuration.ssl_ca_cert:
-            ca = await asyncio.to_thread(Path(configuration.ssl_ca_cert).read_text)
-        return cls(ApiClient(configuration=configuration), ca)
+
+    @property
+    def host(self) -> str:
+        """The API server's name or address."""
+        return urlsplit(self.server).hostname or ""
 
     async def close(self) -> None:
         await self._client.close()
@@ -94,37 +95,83 @@ class Cluster:
         except ValueError:
             return data.decode(errors="replace")
 
-    async def watch(self, path: str, see: Callable[[str, dict[str, Any]], None]) -> None:
-        """Call `see` with ADDED, MODIFIED or DELETED and the object, for ever.
-
-        Begins with every object that is there. A lost connection or an expired version begins
-        anew, after a pause that grows; `see` may be told of an object again.
-
-        Raises:
-            ApiError: the rights are missing (401, 403).
-        """
-        pause_s = FIRST_PAUSE_S
+    async def insist(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        content_type: str = "application/json",
+    ) -> Any:
+        """Make a request that may be made twice, patient with an API server that restarts."""
+        loop, pause_s = asyncio.get_running_loop(), FIRST_PAUSE_S
+        limit = loop.time() + INSIST_LIMIT_S
         while True:
             try:
-                listed = await self.request("GET", path)
-                see("SYNC", listed)
-                for item in listed.get("items") or []:
-                    see("ADDED", item)
-                version = listed["metadata"]["resourceVersion"]
-                async for kind, item in self._events(path, version):
-                    pause_s = FIRST_PAUSE_S
-                    see(kind, item)
-            except ApiError as error:
-                if error.status in (401, 403):
-                    raise
+                return await self.request(method, path, body, content_type=content_type)
+            except UNTRUSTED:
+                raise
             except UNREACHABLE:
-                pass
+                if loop.time() > limit:
+                    raise
+            except ApiError as error:
+                if error.status not in BUSY or loop.time() > limit:
+                    raise
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
-    async def _events(self, path: str, version: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    async def watch(self, path: str, see: See, say: Say) -> None:
+        """Call `see` with ADDED, MODIFIED or DELETED and the object, for ever.
+
+        Begins with SYNC and the whole list, then every object of it. A lost connection or an
+        expired version begins anew, after a pause that grows; `say` is told when the API server
+        goes and when it is back.
+
+        Raises:
+            ApiError: the rights are missing (401, 403), and have been for some seconds.
+            UNTRUSTED: the kubeconfig's CA did not sign the API server's certificate.
+        """
+        loop, pause_s = asyncio.get_running_loop(), FIRST_PAUSE_S
+        answered = loop.time()
         while True:
-            query = f"watch=1&allowWatchBookmarks=true&timeoutSeconds={WATCH_TIMEOUT_S}"
+            began = loop.time()
+            try:
+                listed = await self.request("GET", path)
+                answered = loop.time()
+                self._answers(say)
+                see("SYNC", listed)
+                for item in listed.get("items") or []:
+                    see("ADDED", item)
+                await self._follow(path, listed["metadata"]["resourceVersion"], see)
+            except UNTRUSTED:
+                raise
+            except ApiError as error:
+                if error.status in (401, 403) and loop.time() - answered > RIGHTS_LIMIT_S:
+                    raise
+                self._answers_not(str(error), say)
+            except UNREACHABLE as error:
+                self._answers_not(f"{type(error).__name__} {error}", say)
+            if loop.time() - began > LONGEST_PAUSE_S:
+                pause_s = FIRST_PAUSE_S
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+    def _answers_not(self, why: str, say: Say) -> None:
+        if not self.outage:
+            say(f"the API server {self.server} does not answer ({why}); tried again")
+        self.outage = why
+
+    def _answers(self, say: Say) -> None:
+        if self.outage:
+            say(f"the API server {self.server} answers again")
+        self.outage = ""
+
+    async def _follow(self, path: str, version: str, see: See) -> None:
+        """Tell of each change since a version, until the server ends it out of turn."""
+        loop = asyncio.get_running_loop()
+        query = f"watch=1&allowWatchBookmarks=true&timeoutSeconds={WATCH_TIMEOUT_S}"
+        while True:
+            began = loop.time()
             answer = await self._send(
                 "GET", f"{path}?{query}&resourceVersion={version}", None, "", WATCH_TIMEOUT_S + 10
             )
@@ -132,14 +179,19 @@ class Cluster:
                 if answer.status >= 400:
                     return
                 async for line in answer.content:
-                    event = json.loads(line)
+                    try:
+                        event = json.loads(line)
+                    except ValueError:
+                        return  # the connection was cut in the middle of a line
                     if event["type"] == "ERROR":
                         return
                     version = event["object"]["metadata"]["resourceVersion"]
                     if event["type"] != "BOOKMARK":
-                        yield event["type"], event["object"]
+                        see(event["type"], event["object"])
             finally:
                 answer.close()
+            if loop.time() - began < 1:
+                return  # it closed at once: ask again after a pause
 
     async def _send(
         self,
@@ -161,11 +213,13 @@ class Cluster:
         response: aiohttp.ClientResponse = answer.response
         return response
 
-    async def may_serve_itself(self, user: str, groups: list[str]) -> bool:
-        """Ask whether a node may get serving certificates: the right that our binding gives.
+    async def may_serve_itself(self, requester: Mapping[str, Any]) -> bool:
+        """Ask whether a requester may get serving certificates: the right that our binding gives.
 
-        As kube-controller-manager asks for its own kinds: pkg/controller/certificates/approver.
+        Takes a request's spec, and asks as kube-controller-manager asks for its own kinds:
+        pkg/controller/certificates/approver/sarapprove.go.
         """
+        who = {key: requester.get(key) for key in ("uid", "groups", "extra")}
         review = await self.request(
             "POST",
             ACCESS_REVIEWS,
@@ -173,8 +227,8 @@ class Cluster:
                 "apiVersion": "authorization.k8s.io/v1",
                 "kind": "SubjectAccessReview",
                 "spec": {
-                    "user": user,
-                    "groups": groups,
+                    "user": requester["username"],
+                    **{key: value for key, value in who.items() if value},
                     "resourceAttributes": {
                         "group": "certificates.k8s.io",
                         "version": "*",
@@ -185,11 +239,22 @@ class Cluster:
                 },
             },
         )
-        return bool(review["status"].get("allowed"))
+        return review["status"].get("allowed") is True
 
     def trust(self) -> ssl.SSLContext:
-        """Return a TLS context that trusts the cluster's CA and no other."""
-        return ssl.create_default_context(cadata=self.ca)
+        """Return a TLS context that trusts the cluster's CA and no other.
+
+        Raises:
+            ValueError: the kubeconfig names no CA.
+        """
+        if not self._ca:
+            raise ValueError(
+                "the kubeconfig's cluster has no certificate-authority; add it, the kubelets'"
+                " certificates are checked with it"
+            )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=self._ca)
+        return context
 
 
 def _load(path: str | None, content: str | None) -> tuple[Any, str | None]:
@@ -206,8 +271,3 @@ def _message(data: bytes) -> str:
         return str(status.get("message") or status.get("reason") or "")[:300]
     except (ValueError, AttributeError):
         return data.decode(errors="replace")[:300]
-
-
-def decode(value: str) -> bytes:
-    """Return what a field in base64 holds."""
-    return base64.b64decode(value)

@@ -6,44 +6,27 @@ certificate is live with its own names and addresses, and the API server reaches
 """
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from admission import rules, serving_certificate
-from admission.cluster import CSRS, NODES, UNREACHABLE, ApiError, Cluster, decode
+from admission import certificate_request, rules
+from admission.api import CSRS, NODES, UNREACHABLE, Api, ApiError, Say, decode
 from admission.inventory import NodeEntry, Orders
+from admission.progress import Progress, Step, read_ask
+from admission.serving_certificate import KUBELET_PORT, ServingCertificate
 
-PROOF_PAUSE_S = 0.25
-LOOK_LIMIT_S = 10  # then the API server's word is enough: it may be alone in reaching the kubelet
+CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
+FIRST_LOOK_S = 0.1
+LONGEST_LOOK_S = 2.0
+# Then the API server's word is enough: it may be alone in reaching the kubelets.
+SILENT_LIMIT_S = 10
+RETRY_S = 1.0
+REQUESTS_AT_ONCE = 16
+PROOFS_AT_ONCE = 64
 MESSAGE = "its requester, names and addresses are those of the inventory"
-
-
-@dataclass
-class Progress:
-    """How far a node has come."""
-
-    entry: NodeEntry
-    started: float
-    requests: int = 0  # client or serving requests seen
-    approved: str = ""  # the serving request that was approved
-    node: dict[str, Any] | None = None
-    live: serving_certificate.ServingCertificate | None = None
-    reached: bool = False
-    fault: str = "no request for a certificate has come; is its kubelet running?"
-    refused: str = ""  # why its last serving request was refused, until one is approved
-    seconds: float | None = None
-
-    @property
-    def ready(self) -> bool:
-        return _condition(self.node, "Ready") == "True"
-
-    @property
-    def joined(self) -> bool:
-        return self.seconds is not None
 
 
 class Gate:
@@ -52,52 +35,58 @@ class Gate:
     def __init__(
         self,
         orders: Orders,
-        cluster: Cluster,
-        say: Callable[[str], None],
+        api: Api,
+        look: Callable[[NodeEntry], Awaitable[ServingCertificate]],
+        say: Say,
+        *,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._orders = orders
-        self._cluster = cluster
-        self._say = say
-        self._clock = clock
-        self._started_at = datetime.now(UTC)
-        self._moved = clock()
-        self._requests: dict[str, dict[str, Any]] = {}  # undecided serving requests by UID
+        self._orders, self._api, self._look, self._say = orders, api, look, say
+        self._clock, self._now = clock, now
+        self._started = self._moved = clock()
+        # Two, so that proofs of machines that hang keep no request waiting.
+        self._judges = asyncio.Semaphore(REQUESTS_AT_ONCE)
+        self._provers = asyncio.Semaphore(PROOFS_AT_ONCE)
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Undecided serving requests: node -> UID -> object, and those that are being judged.
+        self._pending: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in orders.nodes}
+        self._judging: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
         self._told: dict[str, str] = {}  # what was said of a request, so that it is said once
-        self._wake_requests = asyncio.Event()
-        self._wake_node = {name: asyncio.Event() for name in orders.nodes}
-        self.progress = {
-            name: Progress(entry=entry, started=self._moved) for name, entry in orders.nodes.items()
-        }
+        self._wake = {name: asyncio.Event() for name in orders.nodes}
+        self.progress = {name: Progress(entry=entry) for name, entry in orders.nodes.items()}
 
     async def run(self) -> bool:
         """Admit every node, and return whether all have joined before nothing moved any more.
 
         Raises:
             ApiError: the kubeconfig's rights are not enough.
+            UNTRUSTED: the kubeconfig's CA did not sign the API server's certificate.
         """
         watches = [
-            asyncio.create_task(self._cluster.watch(CSRS, self._see_request)),
-            asyncio.create_task(self._cluster.watch(NODES, self._see_node)),
-            asyncio.create_task(self._approve_requests()),
+            asyncio.create_task(self._api.watch(CSRS, self._see_request, self._say)),
+            asyncio.create_task(self._api.watch(NODES, self._see_node, self._say)),
         ]
-        proofs = [asyncio.create_task(self._prove(p)) for p in self.progress.values()]
+        proofs = {asyncio.create_task(self._prove(p)) for p in self.progress.values()}
         stall = asyncio.create_task(self._stalled())
+        waiting = set(proofs)
         try:
-            waiting: set[asyncio.Task[None]] = set(proofs)
             while waiting:
                 done, _ = await asyncio.wait(
-                    [*waiting, *watches, stall], return_when=asyncio.FIRST_COMPLETED
+                    {*waiting, *watches, stall, self._failed}, return_when=asyncio.FIRST_COMPLETED
                 )
-                for task in done:
-                    task.result()  # a watch ends only with an error
+                for ended in done:
+                    ended.result()  # a watch ends only with an error
                 if stall in done:
                     break
                 waiting -= done
         finally:
-            for task in (*watches, *proofs, stall):
+            tasks = [*watches, *proofs, stall, *self._judging.values()]
+            self._failed.cancel()
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*watches, *proofs, stall, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
         return all(progress.joined for progress in self.progress.values())
 
     async def _stalled(self) -> None:
@@ -105,172 +94,224 @@ class Gate:
         while (left := self._moved + self._orders.stall_s - self._clock()) > 0:
             await asyncio.sleep(left)
 
-    def _move(self, line: str) -> None:
-        self._moved = self._clock()
-        self._say(line)
+    def _reach(self, progress: Progress, step: Step, line: str = "") -> None:
+        """Note a node's step. Only a first one counts, so that no noise keeps a run alive."""
+        if step not in progress.seconds:
+            self._moved = self._clock()
+            progress.seconds[step] = self._moved - self._started
+            if line:
+                self._say(f"{progress.entry.name}: {line}")
 
     # Requests
 
     def _see_request(self, kind: str, item: dict[str, Any]) -> None:
         if kind == "SYNC":
-            self._requests.clear()
+            for pending in self._pending.values():
+                pending.clear()
             return
-        uid = item["metadata"]["uid"]
-        self._count_request(kind, item)
-        if item["spec"]["signerName"] != rules.SERVING_SIGNER:
-            return
-        if kind == "DELETED" or _decided(item):
-            self._requests.pop(uid, None)
-        else:
-            self._requests[uid] = item
-            self._wake_requests.set()
+        spec = item["spec"]
+        if spec["signerName"] == rules.SERVING_SIGNER:
+            self._see_serving_request(kind, item)
+        elif (
+            spec["signerName"] == CLIENT_SIGNER
+            and spec.get("username") == f"system:bootstrap:{self._orders.token.id}"
+        ):
+            claimed = certificate_request.claimed_node(decode(spec["request"])) or ""
+            progress = self.progress.get(claimed.removeprefix(rules.USER_PREFIX))
+            if progress is not None:
+                progress.remember("client", read_ask(item))
+                self._reach(progress, "asked")
 
-    def _count_request(self, kind: str, item: dict[str, Any]) -> None:
-        """Note that a node asks, so that a report can say how far it has come."""
-        progress = self.progress.get(
-            item["spec"].get("username", "").removeprefix(rules.USER_PREFIX)
-        )
-        if progress is None or kind != "ADDED" or _created(item) < self._started_at:
-            return
-        progress.requests += 1
-        progress.fault = "its request for a serving certificate is not approved"
-        self._moved = self._clock()
-
-    async def _approve_requests(self) -> None:
-        while True:
-            await self._wake_requests.wait()
-            self._wake_requests.clear()
-            pending = list(self._requests.values())
-            results = await asyncio.gather(
-                *(self._decide(item) for item in pending), return_exceptions=True
-            )
-            for item, result in zip(pending, results, strict=True):
-                if isinstance(result, ApiError) and result.status in (401, 403):
-                    raise result
-                if isinstance(result, Exception):
-                    name = item["metadata"]["name"]
-                    self._tell(item, f"request {name}: {type(result).__name__}, tried again")
-                    asyncio.get_running_loop().call_later(1, self._wake_requests.set)
-
-    async def _decide(self, item: dict[str, Any]) -> None:
-        """Decide on one request as it is now, and approve it if the rules say so."""
-        request = to_request(item)
-        name = request.user.removeprefix(rules.USER_PREFIX)
-        progress = self.progress.get(name)
-        if progress is None:
+    def _see_serving_request(self, kind: str, item: dict[str, Any]) -> None:
+        user, uid = item["spec"].get("username", ""), item["metadata"]["uid"]
+        progress = self.progress.get(user.removeprefix(rules.USER_PREFIX))
+        if progress is None or user != progress.entry.user:
             return  # another pool's, or nobody's: not ours to judge
-        allowed = await self._cluster.may_serve_itself(request.user, sorted(request.groups))
-        node = progress.node
-        decision = rules.decide_serving(
+        ask = read_ask(item)
+        progress.remember("serving", ask)
+        name = progress.entry.name
+        if kind == "DELETED" or ask.state != "pending":
+            self._pending[name].pop(uid, None)
+            if ask.state == "issued":
+                self._wake[name].set()
+        else:
+            self._reach(progress, "asked")
+            self._pending[name][uid] = item
+            self._judge_soon(name, uid)
+
+    def _judge_soon(self, name: str, uid: str) -> None:
+        if uid in self._judging:
+            self._again.add(uid)
+        elif uid in self._pending[name] and not self._failed.done():
+            self._judging[uid] = asyncio.create_task(self._judge(name, uid))
+            self._judging[uid].add_done_callback(partial(self._judged, name, uid))
+
+    def _judged(self, name: str, uid: str, task: asyncio.Task[None]) -> None:
+        del self._judging[uid]
+        if task.cancelled() or self._failed.done():
+            return
+        error = task.exception()
+        if isinstance(error, ApiError) and error.status in (401, 403):
+            self._failed.set_exception(error)
+        elif isinstance(error, (ApiError, *UNREACHABLE)):
+            self._tell(name, uid, f"{type(error).__name__} {error}; tried again")
+            self._judge_later(name, uid)
+        elif error is not None:
+            self._refuse(name, uid, f"it can't be judged ({type(error).__name__})")
+        elif uid in self._again:
+            self._judge_soon(name, uid)
+        self._again.discard(uid)
+
+    def _judge_later(self, name: str, uid: str) -> None:
+        asyncio.get_running_loop().call_later(RETRY_S, self._judge_soon, name, uid)
+
+    async def _judge(self, name: str, uid: str) -> None:
+        """Decide on one request as it is now, and approve it if the rules say so."""
+        item = self._pending[name].get(uid)
+        if item is None:
+            return
+        decision = self._decide(item, allowed=True)
+        if isinstance(decision, rules.Approve):
+            async with self._judges:
+                allowed = await self._api.may_serve_itself(item["spec"])
+            if not allowed:
+                self._judge_later(name, uid)  # the right may come
+            decision = self._decide(item, allowed=allowed)
+        if isinstance(decision, rules.Approve):
+            async with self._judges:
+                await self._approve(item, decision, self.progress[name])
+        elif isinstance(decision, rules.Refuse):
+            self._refuse(name, uid, decision.reason)
+
+    def _decide(self, item: dict[str, Any], *, allowed: bool) -> rules.Decision:
+        request, now = to_request(item), self._now()
+        name = request.user.removeprefix(rules.USER_PREFIX)
+        fresh = (now - _created(other) <= rules.OLDEST for other in self._pending[name].values())
+        node = self.progress[name].node
+        return rules.decide_serving(
             request,
             inventory=self._orders.nodes,
-            node=None if node is None else _node_object(node),
+            node=None if node is None else to_node(node),
             denied=self._orders.denied,
             allowed=allowed,
-            now=datetime.now(UTC),
+            pending=sum(fresh),
+            now=now,
         )
-        if isinstance(decision, rules.Approve):
-            await self._approve(item, decision, progress)
-        elif isinstance(decision, rules.Wait):
-            progress.fault = decision.reason
-        else:
-            progress.refused = f"its request {request.name} is refused: {decision.reason}"
-            self._tell(item, f"{name}: request {request.name} is refused: {decision.reason}")
 
     async def _approve(
         self, item: dict[str, Any], decision: rules.Approve, progress: Progress
     ) -> None:
         name = item["metadata"]["name"]
-        body = {
-            # The resourceVersion that was judged: a request that has changed since is a conflict.
-            **item,
-            "status": {
-                **item.get("status", {}),
-                "conditions": [
-                    {
-                        "type": "Approved",
-                        "status": "True",
-                        "reason": "KubeletTlsBootstrap",
-                        "message": MESSAGE,
-                    }
-                ],
-            },
-        }
+        approved = {"type": "Approved", "status": "True", "reason": "KubeletTlsBootstrap"}
+        # With the resourceVersion that was judged: one that has changed since is a conflict.
+        body = {**item, "status": {"conditions": [{**approved, "message": MESSAGE}]}}
         try:
-            await self._cluster.request("PUT", f"{CSRS}/{name}/approval", body)
+            await self._api.request("PUT", f"{CSRS}/{name}/approval", body)
         except ApiError as error:
             if error.status in (404, 409):
                 return  # gone or changed: the watch brings what it is now
             raise
-        self._requests.pop(item["metadata"]["uid"], None)
-        progress.approved, progress.refused = name, ""
-        progress.fault = f"its request {name} is approved, but no certificate is live"
-        listed = (*decision.content.dns_names, *map(str, decision.content.addresses))
-        self._move(f"{progress.entry.name}: request {name} approved ({', '.join(listed)})")
+        self._pending[progress.entry.name].pop(item["metadata"]["uid"], None)
+        progress.refused = ""
+        names = (*decision.content.dns_names, *map(str, decision.content.addresses))
+        self._say(f"{progress.entry.name}: serving CSR {name} approved (SANs {', '.join(names)})")
+        self._reach(progress, "approved")
 
-    def _tell(self, item: dict[str, Any], line: str) -> None:
-        uid = item["metadata"]["uid"]
-        if self._told.get(uid) != line:
+    def _refuse(self, name: str, uid: str, reason: str) -> None:
+        item = self._pending[name].get(uid)
+        if item is not None:
+            request = item["metadata"]["name"]
+            self.progress[name].refused = f"its serving request {request} is refused: {reason}"
+            self._tell(name, uid, f"refused: {reason}")
+
+    def _tell(self, name: str, uid: str, line: str) -> None:
+        item = self._pending[name].get(uid)
+        if item is not None and self._told.get(uid) != line:
             self._told[uid] = line
-            self._move(line)
+            self._say(f"{name}: serving CSR {item['metadata']['name']} {line}")
 
     # Nodes
 
     def _see_node(self, kind: str, item: dict[str, Any]) -> None:
-        name = item.get("metadata", {}).get("name")
-        progress = self.progress.get(name)
         if kind == "SYNC":
             present = {node["metadata"]["name"] for node in item.get("items") or []}
             for gone in self.progress.keys() - present:
                 self.progress[gone].node = None
             return
+        name = item["metadata"]["name"]
+        progress = self.progress.get(name)
         if progress is None:
             return
-        before = progress.node
+        before = progress.node and to_node(progress.node)
         progress.node = None if kind == "DELETED" else item
-        if before is None and progress.node is not None:
-            self._move(f"{name}: the Node is there")
-            self._wake_requests.set()  # a request may have waited for it
-        self._wake_node[name].set()
+        if progress.node is not None:
+            self._reach(progress, "there")
+            if before != to_node(progress.node):
+                for uid in [*self._pending[name]]:  # a request may have waited for it
+                    self._judge_soon(name, uid)
+        self._wake[name].set()
 
     async def _prove(self, progress: Progress) -> None:
         """Return once the node has joined."""
-        wake = self._wake_node[progress.entry.name]
-        while not progress.ready:
-            wake.clear()
-            if progress.node is not None:
-                message = _condition(progress.node, "Ready", "message") or "no condition yet"
-                progress.fault = f"its Node is not Ready: {message}"
-            await wake.wait()
-        await self._look(progress)
-        progress.seconds = self._clock() - progress.started
-        self._move(f"{progress.entry.name}: joined after {progress.seconds:.1f} s")
-
-    async def _look(self, progress: Progress) -> None:
-        """Look at the node's port from here and from the API server, until both are right."""
-        name = progress.entry.name
-        trust = self._cluster.trust()
-        first_reached = None
+        wake, pause_s = self._wake[progress.entry.name], FIRST_LOOK_S
+        silent_since = None
         while True:
+            wake.clear()
+            if not progress.ready:
+                await wake.wait()
+                pause_s = FIRST_LOOK_S
+                continue
+            self._reach(progress, "ready")
+            silent = await self._look_at_port(progress)
+            if await self._is_reached(progress):
+                self._reach(progress, "reached")
+                if progress.certificate is not None:
+                    break
+                if silent:
+                    silent_since = silent_since or self._clock()
+                    if self._clock() - silent_since >= SILENT_LIMIT_S:
+                        break
+            if not silent:
+                silent_since = None
+            # A certificate that is issued wakes this; that the kubelet uses it tells nobody.
             try:
-                progress.live = await serving_certificate.look_at(progress.entry, trust)
-            except ValueError as error:
-                progress.fault = f"its port {serving_certificate.KUBELET_PORT} {error}"
-            except (TimeoutError, OSError):
-                progress.fault = f"its port {serving_certificate.KUBELET_PORT} does not answer here"
-            with contextlib.suppress(ApiError, *UNREACHABLE):
-                await self._cluster.request("GET", f"{NODES}/{name}/proxy/healthz")
-                first_reached = first_reached or self._clock()
-                if progress.live is not None:
-                    return
-                if self._clock() - first_reached > LOOK_LIMIT_S and progress.approved:
-                    return
-            await asyncio.sleep(PROOF_PAUSE_S)
+                await asyncio.wait_for(wake.wait(), pause_s)
+                pause_s = FIRST_LOOK_S
+            except TimeoutError:
+                pause_s = min(pause_s * 2, LONGEST_LOOK_S)
+        seen = "" if progress.certificate else f"; port {KUBELET_PORT} is not reachable from here"
+        self._reach(progress, "joined", f"joined{seen}")
+
+    async def _look_at_port(self, progress: Progress) -> bool:
+        """Look at the live certificate, and return whether nobody answered."""
+        progress.certificate = None
+        try:
+            progress.certificate = await self._look(progress.entry)
+        except ValueError as error:
+            progress.port_fault = f"its port {KUBELET_PORT} {error}"
+            return False
+        except (TimeoutError, OSError):
+            progress.port_fault = f"its port {KUBELET_PORT} does not answer here"
+            return True
+        progress.port_fault = ""
+        self._reach(progress, "live")
+        return False
+
+    async def _is_reached(self, progress: Progress) -> bool:
+        """Ask whether the API server reaches the kubelet: what `kubectl logs` needs."""
+        try:
+            async with self._provers:
+                await self._api.request("GET", f"{NODES}/{progress.entry.name}/proxy/healthz")
+        except (ApiError, *UNREACHABLE) as error:
+            progress.api_fault = f"the API server does not reach it: {error}"
+            return False
+        progress.api_fault = ""
+        return True
 
 
 def to_request(item: dict[str, Any]) -> rules.Request:
     """Return what the rules look at of a CertificateSigningRequest."""
-    spec = item["spec"]
+    spec, status = item["spec"], item.get("status") or {}
     seconds = spec.get("expirationSeconds")
     return rules.Request(
         name=item["metadata"]["name"],
@@ -282,24 +323,15 @@ def to_request(item: dict[str, Any]) -> rules.Request:
         pem=decode(spec["request"]),
         created=_created(item),
         expiration=None if seconds is None else timedelta(seconds=seconds),
-        decided=_decided(item),
+        decided=bool(status.get("conditions") or status.get("certificate")),
     )
 
 
-def _node_object(node: dict[str, Any]) -> rules.NodeObject:
+def to_node(node: dict[str, Any]) -> rules.NodeObject:
+    """Return what the rules look at of a Node."""
     metadata = node["metadata"]
     return rules.NodeObject(name=metadata["name"], deleting="deletionTimestamp" in metadata)
 
 
-def _decided(item: dict[str, Any]) -> bool:
-    status = item.get("status") or {}
-    return bool(status.get("conditions") or status.get("certificate"))
-
-
 def _created(item: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(item["metadata"]["creationTimestamp"])
-
-
-def _condition(node: dict[str, Any] | None, kind: str, field: str = "status") -> str:
-    conditions = ((node or {}).get("status") or {}).get("conditions") or []
-    return next((str(c.get(field, "")) for c in conditions if c["type"] == kind), "")

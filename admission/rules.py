@@ -26,7 +26,7 @@ USAGES = frozenset({"digital signature", "server auth"})
 RSA_USAGES = USAGES | {"key encipherment"}
 LONGEST_EXPIRATION = timedelta(days=366)
 # The kubelet gives a request up after 15 minutes and makes a new one.
-OLDEST_REQUEST = timedelta(hours=1)
+OLDEST = timedelta(hours=1)
 CLOCK_TOLERANCE = timedelta(minutes=5)
 CLUSTER_NAME = re.compile(
     r"\A(localhost|kubernetes)(\..*)?\Z|\A(.*\.)?localhost\Z|\A.*\.svc(\..*)?\Z"
@@ -141,7 +141,7 @@ def _object_faults(request: Request, now: datetime) -> Iterator[str]:
         yield f"its usages are {', '.join(request.usages) or 'none'}"
     if request.expiration is not None and request.expiration > LONGEST_EXPIRATION:
         yield f"it asks for {request.expiration.days} days, more than {LONGEST_EXPIRATION.days}"
-    if now - request.created > OLDEST_REQUEST:
+    if now - request.created > OLDEST:
         yield "it is older than an hour; restart the node's kubelet, and it makes a new one"
     if request.created - now > CLOCK_TOLERANCE:
         yield "it comes from the future; the clocks here and on the API server differ"

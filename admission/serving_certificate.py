@@ -15,7 +15,7 @@ DIAL_TIMEOUT_S = 5
 
 @dataclass(frozen=True, kw_only=True)
 class ServingCertificate:
-    """What a live serving certificate says."""
+    """What a serving certificate says."""
 
     dns_names: frozenset[str]
     addresses: frozenset[IpAddress]
@@ -26,7 +26,7 @@ async def look_at(entry: NodeEntry, trust: ssl.SSLContext) -> ServingCertificate
     """Return the certificate that the node's kubelet shows on its primary address.
 
     Raises:
-        ValueError: it is not signed by the cluster's CA, or not for the node; says which.
+        ValueError: it is not signed by the cluster's CA, or not exactly for the node; says which.
         OSError, TimeoutError: nobody answers.
     """
     host = str(entry.addresses[0])
@@ -43,20 +43,31 @@ async def look_at(entry: NodeEntry, trust: ssl.SSLContext) -> ServingCertificate
         der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     finally:
         writer.transport.abort()
-    return _read(x509.load_der_x509_certificate(der), entry)
+    return read(x509.load_der_x509_certificate(der), entry)
 
 
-def _read(certificate: x509.Certificate, entry: NodeEntry) -> ServingCertificate:
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+def read(certificate: x509.Certificate, entry: NodeEntry) -> ServingCertificate:
+    """Return what a certificate says, which is all that the inventory says and no more.
+
+    Raises:
+        ValueError: it holds more, or lacks the node's name or one of its addresses.
+    """
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
+        raise ValueError(f"shows a certificate whose names can't be read: {error}") from None
     found = ServingCertificate(
         dns_names=frozenset(names.get_values_for_type(x509.DNSName)),
         addresses=frozenset(names.get_values_for_type(x509.IPAddress)),  # type: ignore[arg-type]
         end=certificate.not_valid_after_utc,
     )
-    strange = sorted(
-        {*found.dns_names.difference(entry.dns_names)}
-        | {str(address) for address in found.addresses.difference(entry.addresses)}
-    )
+    strange = {*found.dns_names.difference(entry.dns_names)}
+    strange |= {str(address) for address in found.addresses.difference(entry.addresses)}
     if strange:
-        raise ValueError(f"shows a certificate for {', '.join(strange)}, which is not the node's")
+        listed = ", ".join(sorted(strange))
+        raise ValueError(f"shows a certificate for {listed}, which is not the node's")
+    lacking = {entry.name} - found.dns_names
+    lacking |= {str(address) for address in entry.addresses if address not in found.addresses}
+    if lacking:
+        raise ValueError(f"shows a certificate that lacks {', '.join(sorted(lacking))}")
     return found

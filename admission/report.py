@@ -1,0 +1,53 @@
+"""What a run of the gate tells at its end: a table for people, a document for programs."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from admission.inventory import Orders
+from admission.progress import Progress, Step
+
+COLUMNS: tuple[tuple[str, Step], ...] = (
+    ("asked", "asked"),
+    ("approved", "approved"),
+    ("Ready", "ready"),
+    ("certificate live", "live"),
+    ("API server reaches it", "reached"),
+    ("joined", "joined"),
+)
+
+
+def table(progresses: Iterable[Progress]) -> Iterator[str]:
+    """Yield lines: a node each, with the seconds after which each step was seen, and its faults.
+
+    A node that joined in an earlier run was neither heard asking nor approved.
+    """
+    ordered = sorted(progresses, key=lambda p: p.entry.name)
+    rows = [["node", *(title for title, _ in COLUMNS), "certificate until"]]
+    for progress in ordered:
+        seconds = [progress.seconds.get(step) for _, step in COLUMNS]
+        end = progress.certificate and f"{progress.certificate.end:%Y-%m-%d %H:%M}Z"
+        cells = ["-" if s is None else f"{s:.1f} s" for s in seconds]
+        rows.append([progress.entry.name, *cells, end or "-"])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows if ordered else ():
+        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(padded).rstrip()
+    for progress in ordered:
+        if not progress.joined:
+            causes = "; ".join(progress.missing()) or "it has not been looked at yet"
+            yield f"{progress.entry.name} has NOT joined: {causes}"
+
+
+def document(progresses: Iterable[Progress], orders: Orders, token_state: str) -> dict[str, Any]:
+    """Return what the stack's outputs are made of; it holds no secret."""
+    nodes = [
+        {
+            "name": progress.entry.name,
+            "address": str(progress.entry.addresses[0]),
+            "kubeletVersion": progress.kubelet_version,
+            "servingCertificateEnd": progress.certificate
+            and progress.certificate.end.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        for progress in sorted(progresses, key=lambda p: p.entry.name)
+    ]
+    return {"nodes": nodes, "token": {"id": orders.token.id, "state": token_state}}
