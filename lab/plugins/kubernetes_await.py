@@ -4,7 +4,8 @@ from lab.plugins.kubernetes_apply import Api
 from lab.plugins.kubernetes_discovery import Kind
 from lab.plugins.kubernetes_errors import NotReadyError, StatusError
 from lab.plugins.kubernetes_objects import annotation, name_of, namespace_of
-from lab.plugins.kubernetes_readiness import Log, State, state_of
+from lab.plugins.kubernetes_pods import Log
+from lab.plugins.kubernetes_readiness import State, state_of
 from lab.plugins.kubernetes_values import Object, at
 from lab.plugins.kubernetes_watch import Deadline, Watches
 

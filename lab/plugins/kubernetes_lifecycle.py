@@ -4,15 +4,14 @@ Inputs and states are plain values with the marks of `kubernetes_values`; the en
 are the provider module's. The behaviour is that of pulumi-kubernetes 4.34 with server-side apply.
 """
 
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from lab.plugins import kubernetes_await as waiting
 from lab.plugins import kubernetes_objects as objects
 from lab.plugins.kubernetes_apply import Api, NamespaceMissingError
+from lab.plugins.kubernetes_connection import Connection
 from lab.plugins.kubernetes_diff import Change, Path, changes, covers, parse_path
 from lab.plugins.kubernetes_discovery import Kind, known_scope
 from lab.plugins.kubernetes_errors import (
@@ -22,7 +21,6 @@ from lab.plugins.kubernetes_errors import (
     StatusError,
 )
 from lab.plugins.kubernetes_fixed import fixed_fields
-from lab.plugins.kubernetes_settings import Settings
 from lab.plugins.kubernetes_values import Object, at, has_unknown
 from lab.plugins.kubernetes_watch import Deadline
 
@@ -66,35 +64,6 @@ class Naming:
     seed: bytes = b""
     proposed: str = ""
     disabled: bool = False
-
-
-@dataclass
-class Connection:
-    """The cluster as a provider's configuration found it, or why it did not."""
-
-    settings: Settings
-    api: "Future[Api]" = field(default_factory=Future)
-    """Set, perhaps later, to the API server; or to a `KubernetesError` if it is out of reach."""
-    namespace: str = ""
-    cancelled: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def unreachable(self) -> str:
-        """Why the cluster is out of reach; empty if it is not."""
-        error = self.api.exception()
-        return str(error) if error else ""
-
-    def reach(self) -> Api:
-        """Return the cluster.
-
-        Raises:
-            KubernetesError: it is out of reach.
-        """
-        if self.unreachable:
-            raise KubernetesError(
-                f"configured Kubernetes cluster is unreachable: {self.unreachable}"
-            )
-        return self.api.result()
 
 
 class Resource:

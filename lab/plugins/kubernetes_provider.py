@@ -5,7 +5,6 @@ Stands in for pulumi-resource-kubernetes where that is not installed. Values go 
 """
 
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -13,19 +12,11 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from lab.plugins import kubernetes_values as values
-from lab.plugins.kubernetes_apply import Api
-from lab.plugins.kubernetes_client import Client
+from lab.plugins.kubernetes_connection import Connection, connect
 from lab.plugins.kubernetes_diff import path_text
-from lab.plugins.kubernetes_discovery import Discovery, Kind
 from lab.plugins.kubernetes_errors import KubernetesError
-from lab.plugins.kubernetes_kubeconfig import (
-    Cluster,
-    KubeconfigError,
-    cluster,
-    load,
-    load_ambient,
-)
-from lab.plugins.kubernetes_lifecycle import Connection, Naming, PartialError, Resource
+from lab.plugins.kubernetes_kubeconfig import KubeconfigError
+from lab.plugins.kubernetes_lifecycle import Naming, PartialError, Resource
 from lab.plugins.kubernetes_protocol import (
     Engine,
     failed_after_writing,
@@ -37,10 +28,6 @@ from lab.plugins.kubernetes_protocol import (
 from lab.plugins.kubernetes_settings import Settings, changed, problems, replacing
 
 VERSION = "4.34.2"
-_SET_UP = (
-    " \t • set up the provider as per "
-    "https://www.pulumi.com/registry/packages/kubernetes/installation-configuration/ \n\n"
-)
 
 Result = TypeVar("Result")
 
@@ -84,7 +71,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Configure(self, request: Any, context: Any) -> Any:
         settings = Settings.of(request.variables)
-        self._connection = _reported(context, lambda: _connect(settings))
+        self._connection = _reported(context, lambda: connect(settings))
         return provider_pb2.ConfigureResponse(
             acceptSecrets=True, supportsPreview=True, supports_autonaming_configuration=True
         )
@@ -204,6 +191,12 @@ def _reported(
         context.abort(grpc.StatusCode.UNKNOWN, message)
     except (KubernetesError, KubeconfigError, ValueError) as error:
         context.abort(grpc.StatusCode.UNKNOWN, _redacted(str(error), properties))
+    except Exception as error:  # noqa: BLE001 - grpc would print it with whatever it holds
+        kind = type(error).__name__
+        message = _redacted(
+            f"a fault of the lab's own kubernetes provider: {kind}: {error}", properties
+        )
+        context.abort(grpc.StatusCode.INTERNAL, message)
     raise AssertionError("abort raises")
 
 
@@ -214,61 +207,6 @@ def _redacted(message: str, properties: values.Object | None) -> str:
         if len(text) >= 3:
             message = message.replace(text, "[secret]")
     return message
-
-
-def _connect(settings: Settings) -> Connection:
-    """Read the kubeconfig at once, and ask the API server in the background.
-
-    A kubeconfig that leads nowhere makes the cluster unreachable, and is no error by itself: a
-    provider may be configured only to be forgotten. What is no certificate or key is one.
-    """
-    connection = Connection(settings, namespace=settings.namespace)
-    try:
-        found = _find_cluster(settings)
-    except KubeconfigError as error:
-        connection.api.set_exception(KubernetesError(str(error)))
-        return connection
-    connection.namespace = found.namespace
-    try:
-        client = Client(found)
-    except KubeconfigError as error:
-        raise KubeconfigError(f"failed to initialize discovery client: {error}") from None
-    threading.Thread(target=_probe, args=(connection, client), daemon=True).start()
-    return connection
-
-
-def _find_cluster(settings: Settings) -> Cluster:
-    try:
-        config = load(settings.kubeconfig) if settings.kubeconfig else load_ambient()
-    except KubeconfigError as error:
-        raise KubeconfigError(
-            f"failed to parse kubeconfig data in `kubernetes:config:kubeconfig`- {error}"
-        ) from None
-    try:
-        return cluster(
-            config,
-            context=settings.context,
-            name=settings.cluster,
-            namespace=settings.namespace,
-        )
-    except KubeconfigError as error:
-        raise KubeconfigError(
-            "unable to load Kubernetes client configuration from kubeconfig file. "
-            f"Make sure you have: \n\n{_SET_UP} {error}"
-        ) from None
-
-
-def _probe(connection: Connection, client: Client) -> None:
-    """The list of the core kinds is what most programs need first, and shows who answers."""
-    discovery = Discovery(client)
-    try:
-        discovery.ask(Kind("", "v1", ""))
-    except KubernetesError as error:
-        connection.api.set_exception(
-            KubernetesError(f"unable to load schema information from the API server: {error}")
-        )
-    else:
-        connection.api.set_result(Api(client, discovery))
 
 
 def main() -> None:

@@ -1,15 +1,14 @@
 """When an object is ready, told from what watches show; and why it is not."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from lab.plugins.kubernetes_discovery import Kind
-from lab.plugins.kubernetes_objects import annotation, name_of, namespace_of
+from lab.plugins.kubernetes_objects import annotation, name_of
+from lab.plugins.kubernetes_pods import Log, PodState, condition, holds, pod_problems
 from lab.plugins.kubernetes_values import Object, at
 
 _REVISION = "deployment.kubernetes.io/revision"
-
-Log = Callable[[str], None]
 
 
 class State(Protocol):
@@ -47,43 +46,6 @@ def state_of(live: Object, log: Log) -> State | None:
         case Kind(group="batch", name="Job"):
             return RolloutState(live, "jobs", _job_problem)
     return None
-
-
-class PodState:
-    """What is known of one pod."""
-
-    def __init__(self, live: Object, log: Log) -> None:
-        self.live = live
-        self.collections: Mapping[str, Kind] = {"pods": Kind("", "v1", "Pod")}
-        self._log = log
-
-    def see(self, _collection: str, item: Object) -> None:
-        """Take in an object of a watch."""
-        if name_of(item) == name_of(self.live):
-            self.live = item
-            name = qualified_name(item)
-            for kind, what in (
-                ("PodScheduled", "scheduled"),
-                ("Initialized", "initialized"),
-                ("Ready", "ready"),
-            ):
-                if not _true(item, kind) and not self.ready:
-                    self._log(f'Waiting for Pod "{name}" to be {what}')
-                    break
-
-    def gone(self, _collection: str, _item: Object) -> None:
-        """Take in that an object was deleted."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether the pod runs with all its containers ready, or has succeeded."""
-        reached = _true(self.live, "PodScheduled") and _true(self.live, "Initialized")
-        succeeded = at(self.live, "status", "phase") == "Succeeded"
-        return reached and (succeeded or _true(self.live, "Ready"))
-
-    def reasons(self) -> list[str]:
-        """Say why it is not."""
-        return pod_problems(self.live)
 
 
 class DeploymentState:
@@ -133,7 +95,7 @@ class DeploymentState:
         first = annotation(self.live, _REVISION) == "1"
         return (
             self._observed
-            and _true(self.live, "Available")
+            and holds(self.live, "Available")
             and self._set_ready
             and (first or self._progressed)
         )
@@ -141,7 +103,7 @@ class DeploymentState:
     def reasons(self) -> list[str]:
         """Say why it is not."""
         reasons = self._conditions()
-        if not _true(self.live, "Available"):
+        if not holds(self.live, "Available"):
             reasons.append("Minimum number of live Pods was not attained")
         elif annotation(self.live, _REVISION) != "1" and self._progressed:
             reasons.append(
@@ -165,9 +127,9 @@ class DeploymentState:
 
     @property
     def _progressed(self) -> bool:
-        condition = _condition(self.live, "Progressing")
-        return condition.get("status") == "True" and (
-            condition.get("reason") == "NewReplicaSetAvailable"
+        progressing = condition(self.live, "Progressing")
+        return holds(self.live, "Progressing") and (
+            progressing.get("reason") == "NewReplicaSetAvailable"
         )
 
     @property
@@ -184,11 +146,11 @@ class DeploymentState:
         return int(at(item, "status", "readyReplicas") or 0), 1 if wanted is None else int(wanted)
 
     def _conditions(self) -> list[str]:
-        conditions = [_condition(self.live, kind) for kind in ("Progressing", "Available")]
+        conditions = [condition(self.live, kind) for kind in ("Progressing", "Available")]
         return [
-            f"[{condition['reason']}] {condition['message']}"
-            for condition in conditions
-            if condition.get("status") not in (None, "True") and condition.get("reason")
+            f"[{found['reason']}] {found['message']}"
+            for found in conditions
+            if found.get("status") not in (None, "True") and found.get("reason")
         ]
 
 
@@ -244,9 +206,9 @@ def _stateful_set_problem(item: Object) -> str:
 
 
 def _job_problem(item: Object) -> str:
-    if _true(item, "Complete"):
+    if holds(item, "Complete"):
         return ""
-    failed = _condition(item, "Failed")
+    failed = condition(item, "Failed")
     if failed.get("status") == "True":
         return f"[{failed.get('reason')}] {failed.get('message')}"
     return "it has not completed yet"
@@ -255,71 +217,6 @@ def _job_problem(item: Object) -> str:
 def _seen_by_controller(item: Object) -> bool:
     generation = at(item, "metadata", "generation")
     return bool(at(item, "status", "observedGeneration") == generation)
-
-
-def pod_problems(pod: Object) -> list[str]:
-    """Say what keeps a pod from being ready, from its conditions and containers."""
-    for kind in ("PodScheduled", "Initialized", "Ready"):
-        condition = _condition(pod, kind)
-        if condition.get("status") == "True":
-            continue
-        message = condition.get("message") or "" if condition.get("reason") else ""
-        if kind == "PodScheduled":
-            return [message] if message else []
-        problems = [
-            problem
-            for status in at(pod, "status", "containerStatuses") or []
-            for problem in _container_problems(status)
-        ]
-        if message or problems:
-            return [f"[Pod {qualified_name(pod)}]: {message}" + "\n".join(problems)]
-        return []
-    return []
-
-
-def qualified_name(item: Object) -> str:
-    """Return an object's name, after its namespace if that is not the default one."""
-    namespace = namespace_of(item)
-    return name_of(item) if namespace in ("", "default") else f"{namespace}/{name_of(item)}"
-
-
-def _container_problems(status: Object) -> Iterator[str]:
-    if status.get("ready"):
-        return
-    name = status.get("name")
-    waiting = at(status, "state", "waiting")
-    if waiting and waiting.get("reason") != "ContainerCreating":
-        yield f"[{waiting.get('reason')}] {_trimmed(waiting.get('message') or '')}"
-    ended = at(status, "state", "terminated")
-    if ended and ended.get("reason"):
-        if ended.get("message"):
-            yield f"[{ended['reason']}] {_trimmed(ended['message'])}"
-        else:
-            yield f'container "{name}" completed with exit code {ended.get("exitCode")}'
-    last = at(status, "lastState", "terminated")
-    if last:
-        yield (
-            f'container "{name}" terminated at {last.get("finishedAt")} '
-            f"({last.get('reason')}: exit code {last.get('exitCode')})"
-        )
-        if last.get("message"):
-            yield last["message"]
-
-
-def _trimmed(message: str) -> str:
-    prefix = "rpc error: code = Unknown desc = Error response from daemon: "
-    return message.removeprefix(prefix).removesuffix(": manifest unknown")
-
-
-def _condition(item: Object, kind: str) -> Object:
-    for condition in at(item, "status", "conditions") or []:
-        if condition.get("type") == kind:
-            return dict(condition)
-    return {}
-
-
-def _true(item: Object, kind: str) -> bool:
-    return _condition(item, kind).get("status") == "True"
 
 
 def _owned_by(item: Object, owner: Object) -> bool:
