@@ -1,14 +1,20 @@
 """Fixtures of the kubernetes provider's contract tests."""
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tests.contract.kubernetes_provider import driver
+from tests.contract import driver
 from tests.contract.kubernetes_provider.cluster import Cluster, running
 
 Start = Callable[..., driver.Provider]
+
+
+def environment() -> dict[str, str]:
+    """Return an environment that names no cluster."""
+    return {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +35,7 @@ def engine() -> Iterator[driver.Engine]:
 @pytest.fixture(scope="session")
 def provider(cluster: Cluster, engine: driver.Engine) -> Iterator[Any]:
     """A provider with the cluster's kubeconfig and nothing else set."""
-    started = driver.start(engine)
+    started = driver.start("kubernetes", engine, environment())
     started.configure({"kubeconfig": str(cluster.kubeconfig)})
     yield started
     started.close()
@@ -41,7 +47,7 @@ def start(cluster: Cluster, engine: driver.Engine) -> Iterator[Start]:
     started: list[driver.Provider] = []
 
     def begin(**settings: Any) -> driver.Provider:
-        provider = driver.start(engine)
+        provider = driver.start("kubernetes", engine, environment())
         started.append(provider)
         provider.configure({"kubeconfig": str(cluster.kubeconfig)} | settings)
         return provider

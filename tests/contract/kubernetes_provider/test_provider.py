@@ -8,8 +8,9 @@ import pytest
 
 from lab.pki import Authority, kubeconfig
 from lab.plugins.kubernetes_values import UNKNOWN
+from tests.contract.driver import PluginError, Provider
+from tests.contract.kubernetes_provider import only_own
 from tests.contract.kubernetes_provider.cluster import Cluster
-from tests.contract.kubernetes_provider.driver import PluginError, Provider, only_own
 from tests.contract.kubernetes_provider.manifests import CLUSTER_ROLE, CONFIG_MAP, cluster_role
 from tests.contract.kubernetes_provider.manifests import manifest as manifest_of
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.contract.driver import PluginError, Provider
+from tests.contract.kubernetes_provider import only_own
 from tests.contract.kubernetes_provider.cluster import Cluster
-from tests.contract.kubernetes_provider.driver import PluginError, Provider, only_own
 from tests.contract.kubernetes_provider.manifests import DEPLOYMENT, POD, deployment, pod
 
 pytestmark = pytest.mark.contract
@@ -123,7 +124,7 @@ def test_a_deployment_that_does_not_come_up_is_an_error_with_reasons(
 ):
     resource = provider.resource(DEPLOYMENT)
     with kubelet(cluster, "crashing-", CRASHING), pytest.raises(PluginError) as caught:
-        resource.create(resource.check(deployment("crashing")), timeout=5)
+        resource.create(resource.check(deployment("crashing")), timeout=3)
     error = caught.value
     assert "was successfully created, but the Kubernetes API server reported" in str(error)
     assert "'crashing' timed out waiting to be Ready" in str(error)
@@ -162,7 +163,7 @@ def test_a_pod_is_made_when_it_is_ready(provider: Provider, cluster: Cluster):
 def test_a_pod_that_is_never_scheduled_is_an_error(provider: Provider):
     resource = provider.resource(POD)
     with pytest.raises(PluginError, match="'unplaced' timed out waiting to be Ready") as caught:
-        resource.create(resource.check(pod("unplaced")), timeout=2)
+        resource.create(resource.check(pod("unplaced")), timeout=1)
     assert caught.value.identity == "default/unplaced"
 
 

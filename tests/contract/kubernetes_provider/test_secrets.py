@@ -6,8 +6,9 @@ import json
 import pytest
 
 from lab.plugins.kubernetes_values import UNKNOWN, Secret, plain
+from tests.contract.driver import PluginError, Provider
+from tests.contract.kubernetes_provider import only_own
 from tests.contract.kubernetes_provider.cluster import Cluster
-from tests.contract.kubernetes_provider.driver import PluginError, Provider, only_own
 from tests.contract.kubernetes_provider.manifests import SECRET, manifest
 
 pytestmark = pytest.mark.contract
@@ -181,6 +182,23 @@ def test_a_refresh_shows_content_that_changed(revoked):
     assert resource.diff(identity, read, inputs).detailed == {"data.token-secret": "UPDATE_REPLACE"}
 
 
+def test_a_refresh_itself_reports_content_with_a_dash_in_its_key_though_ignored(revoked):
+    resource, identity, state, inputs = revoked
+    _, read, _ = resource.read(identity, state, inputs)
+    found = resource.diff(identity, read, inputs, IGNORED)
+    assert found.detailed == {"data.token-secret": "UPDATE_REPLACE"}
+
+
+def test_content_without_a_dash_in_its_key_is_ignored_then_too(
+    provider: Provider, cluster: Cluster
+):
+    resource = provider.resource(SECRET)
+    identity, state = resource.up(token_secret("plain-key", expiration="2030-01-01T00:00:00Z"))
+    cluster.merge(f"{PATH}/plain-key", {"data": {"expiration": ""}})
+    _, read, _ = resource.read(identity, state, state["__inputs"])
+    assert resource.diff(identity, read, state["__inputs"], IGNORED).changes == "DIFF_NONE"
+
+
 def test_an_update_leaves_ignored_content_as_it_is(revoked, cluster: Cluster):
     resource, identity, state, inputs = revoked
     labelled = inputs | {"metadata": inputs["metadata"] | {"labels": {"a": "b"}}}
@@ -212,17 +230,6 @@ def test_a_service_account_token_is_waited_for(provider: Provider):
     )
     _, state = provider.resource(SECRET).up(token)
     assert plain(state["data"])["token"]
-
-
-def test_a_service_account_token_that_never_comes_ends_in_its_own_error(provider: Provider):
-    token = manifest(
-        SECRET,
-        "orphan-token",
-        metadata={"annotations": {"kubernetes.io/service-account.name": "nobody"}},
-        type="kubernetes.io/service-account-token",
-    )
-    with pytest.raises(PluginError):
-        provider.resource(SECRET).up(token)
 
 
 def test_an_import_reads_inputs_out_of_the_cluster(provider: Provider):

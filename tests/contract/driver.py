@@ -1,4 +1,4 @@
-"""The kubernetes provider's protocol as the engine speaks it, for either plugin."""
+"""A provider's protocol as the engine speaks it, for the lab's own plugin or the official one."""
 
 import json
 import os
@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
-import pytest
 from pulumi.runtime.proto import (
     engine_pb2,
     engine_pb2_grpc,
@@ -24,14 +23,10 @@ from lab.plugins.kubernetes_values import Unknown, read, write
 
 Object = dict[str, Any]
 
-OWN = Path(__file__).parents[3] / "lab/plugins/bin/pulumi-resource-kubernetes"
+OWN = Path(__file__).parents[2] / "lab/plugins/bin"
+IS_OWN = os.environ.get("LAB_PLUGINS", "own") == "own"
 _PREFIX = "urn:pulumi:test::contract::"
-
-
-only_own = pytest.mark.skipif(
-    os.environ.get("LAB_PLUGINS", "own") != "own",
-    reason="here the lab's own provider is stricter than the official one, or does less",
-)
+_LIMIT_S = 120
 
 
 class PluginError(Exception):
@@ -71,20 +66,24 @@ class Resource:
     name: str = "it"
 
     @property
+    def urn(self) -> str:
+        """The resource's name in the engine."""
+        return f"{_PREFIX}{self.token}::{self.name}"
+
+    @property
     def _base(self) -> dict[str, str]:
-        urn = f"{_PREFIX}{self.token}::{self.name}"
-        return {"urn": urn, "name": self.name, "type": self.token}
+        return {"urn": self.urn, "name": self.name, "type": self.token}
 
     def check(self, inputs: Object, old: Object | None = None, **options: Any) -> Object:
         """Return the checked inputs."""
-        answer = self._call(
-            "Check",
-            provider_pb2.CheckRequest(
-                **self._base, news=write(inputs), olds=write(old or {}), **options
-            ),
-        )
+        answer = self._check(inputs, old, options)
         assert not answer.failures, answer.failures
         return read(answer.inputs)
+
+    def failures(self, inputs: Object) -> list[tuple[str, str]]:
+        """Return what the provider finds wrong with inputs."""
+        answer = self._check(inputs, None, {})
+        return [(failure.property, failure.reason) for failure in answer.failures]
 
     def create(
         self, inputs: Object, *, preview: bool = False, timeout: float = 0
@@ -103,9 +102,15 @@ class Resource:
         return self.create(self.check(inputs))
 
     def diff(
-        self, identity: str, state: Object, inputs: Object, ignore: Iterable[str] = ()
+        self,
+        identity: str,
+        state: Object,
+        inputs: Object,
+        ignore: Iterable[str] = (),
+        old_inputs: Object | None = None,
     ) -> Difference:
-        """Compare a state with checked inputs."""
+        """Compare a state, and the inputs that it was made from, with checked inputs."""
+        old = state.get("__inputs", {}) if old_inputs is None else old_inputs
         answer = self._call(
             "Diff",
             provider_pb2.DiffRequest(
@@ -113,11 +118,10 @@ class Resource:
                 id=identity,
                 olds=write(state),
                 news=write(inputs),
-                old_inputs=write(state.get("__inputs", {})),
+                old_inputs=write(old),
                 ignoreChanges=ignore,
             ),
         )
-        assert answer.hasDetailedDiff
         kinds = provider_pb2.PropertyDiff.Kind
         return Difference(
             changes=provider_pb2.DiffResponse.DiffChanges.Name(answer.changes),
@@ -135,6 +139,7 @@ class Resource:
         ignore: Iterable[str] = (),
         preview: bool = False,
         timeout: float = 0,
+        old_inputs: Object | None = None,
     ) -> Object:
         """Update to checked inputs; return the new state."""
         answer = self._call(
@@ -144,6 +149,7 @@ class Resource:
                 id=identity,
                 olds=write(state),
                 news=write(inputs),
+                old_inputs=write(old_inputs or {}),
                 ignoreChanges=ignore,
                 preview=preview,
                 timeout=timeout,
@@ -172,14 +178,30 @@ class Resource:
             ),
         )
 
+    def _check(self, inputs: Object, old: Object | None, options: Object) -> Any:
+        request = provider_pb2.CheckRequest(
+            **self._base, news=write(inputs), olds=write(old or {}), **options
+        )
+        return self._call("Check", request)
+
     def _call(self, method: str, request: Any) -> Any:
         return self.provider.call(method, request)
+
+
+class Logged(NamedTuple):
+    """One line of a plugin's log."""
+
+    urn: str
+    severity: str
+    status: bool
+    message: str
 
 
 @dataclass
 class Provider:
     """A started plugin."""
 
+    package: str
     process: "subprocess.Popen[str]"
     stub: Any
     log: list[str] = field(default_factory=list)
@@ -187,7 +209,7 @@ class Provider:
     def call(self, method: str, request: Any) -> Any:
         """Make one call."""
         try:
-            return getattr(self.stub, method)(request, timeout=120)
+            return getattr(self.stub, method)(request, timeout=_LIMIT_S)
         except grpc.RpcError as error:
             raise PluginError(error) from None
 
@@ -198,10 +220,7 @@ class Provider:
     def check_config(self, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return what the provider finds wrong with settings."""
         answer = self.call(
-            "CheckConfig",
-            provider_pb2.CheckRequest(
-                urn=f"{_PREFIX}pulumi:providers:kubernetes::p", news=write(_texts(settings))
-            ),
+            "CheckConfig", provider_pb2.CheckRequest(urn=self._urn, news=write(_texts(settings)))
         )
         return [(item.property, item.reason) for item in answer.failures]
 
@@ -210,23 +229,23 @@ class Provider:
         answer = self.call(
             "DiffConfig",
             provider_pb2.DiffRequest(
-                urn=f"{_PREFIX}pulumi:providers:kubernetes::p",
-                olds=write(_texts(old)),
-                news=write(_texts(new)),
+                urn=self._urn, olds=write(_texts(old)), news=write(_texts(new))
             ),
         )
         return provider_pb2.DiffResponse.DiffChanges.Name(answer.changes), list(answer.replaces)
 
-    def configure(self, settings: Mapping[str, Any]) -> None:
-        """Configure, as the engine does after CheckConfig."""
+    def configure(self, settings: Mapping[str, Any]) -> Any:
+        """Configure, as the engine does after CheckConfig; return what the provider can do."""
         texts = _texts(settings)
-        self.call(
+        return self.call(
             "Configure",
             provider_pb2.ConfigureRequest(
-                variables={f"kubernetes:config:{key}": value for key, value in texts.items()},
+                variables={f"{self.package}:config:{key}": value for key, value in texts.items()},
                 args=write(texts),
                 acceptSecrets=True,
                 acceptResources=True,
+                sends_old_inputs=True,
+                sends_old_inputs_to_delete=True,
             ),
         )
 
@@ -239,11 +258,16 @@ class Provider:
         self.process.terminate()
         self.process.wait(10)
 
+    @property
+    def _urn(self) -> str:
+        return f"{_PREFIX}pulumi:providers:{self.package}::p"
+
 
 class Engine(engine_pb2_grpc.EngineServicer):
     """The engine's side: keeps what plugins log."""
 
     def __init__(self) -> None:
+        self.logged: list[Logged] = []
         self.lines: list[str] = []
         self._server = grpc.server(ThreadPoolExecutor(8))
         engine_pb2_grpc.add_EngineServicer_to_server(self, self._server)
@@ -251,6 +275,8 @@ class Engine(engine_pb2_grpc.EngineServicer):
         self._server.start()
 
     def Log(self, request: Any, context: Any) -> Any:
+        severity = engine_pb2.LogSeverity.Name(request.severity)
+        self.logged.append(Logged(request.urn, severity, request.ephemeral, request.message))
         self.lines.append(request.message)
         return engine_pb2.google_dot_protobuf_dot_empty__pb2.Empty()
 
@@ -259,36 +285,42 @@ class Engine(engine_pb2_grpc.EngineServicer):
         self._server.stop(0)
 
 
-def program() -> Path:
-    """Return the plugin that LAB_PLUGINS names: `own`, the default, or `official` on PATH.
+def plugin(name: str) -> Path:
+    """Return a plugin's program: ours, or with LAB_PLUGINS=official the official one.
+
+    The official one is looked for in LAB_OFFICIAL_PLUGINS, else on PATH.
 
     Raises:
         FileNotFoundError: the official one is wanted but not there.
     """
-    if os.environ.get("LAB_PLUGINS", "own") == "own":
-        return OWN
-    found = shutil.which("pulumi-resource-kubernetes")
-    if found is None or Path(found).resolve() == OWN:
+    if IS_OWN:
+        return OWN / name
+    found = shutil.which(name, path=os.environ.get("LAB_OFFICIAL_PLUGINS"))
+    if found is None or Path(found).resolve().parent == OWN:
         raise FileNotFoundError(
-            "LAB_PLUGINS=official, but PATH has no official pulumi-resource-kubernetes"
+            f"LAB_PLUGINS=official, but there is no official {name} on PATH; install it, or name "
+            "its directory in LAB_OFFICIAL_PLUGINS"
         )
     return Path(found)
 
 
-def start(engine: Engine) -> Provider:
-    """Start the plugin."""
-    environment = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
+def start(
+    package: str, engine: Engine, environment: Mapping[str, str] | None = None, **options: Any
+) -> Provider:
+    """Start a provider. `options` are those of Popen."""
     process = subprocess.Popen(
-        [program(), engine.address],
+        [plugin(f"pulumi-resource-{package}"), engine.address],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env=environment,
+        env=os.environ if environment is None else environment,
+        **options,
     )
     assert process.stdout is not None
     port = int(process.stdout.readline())
     channel = grpc.insecure_channel(f"127.0.0.1:{port}")
-    return Provider(process, provider_pb2_grpc.ResourceProviderStub(channel), engine.lines)
+    stub = provider_pb2_grpc.ResourceProviderStub(channel)
+    return Provider(package, process, stub, engine.lines)
 
 
 def _texts(settings: Mapping[str, Any]) -> dict[str, Any]:
