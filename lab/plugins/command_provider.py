@@ -1,247 +1,196 @@
 """The lab's command provider: local.Command, remote.Command and remote.CopyToRemote.
 
-Inputs, outputs, when a command runs, and errors are those of pulumi-resource-command 1.2. Left
-out: `assetPaths` and `archivePaths` of local.Command, and the deprecated types.
+Inputs, outputs, when a command runs, and errors are those of pulumi-resource-command 1.2.1. Left
+out: `assetPaths` and `archivePaths` of local.Command, the function local.run, and the deprecated
+remote.CopyFile.
 """
 
-import json
-import os
 import secrets
-import subprocess
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
+from typing import Any
 
-from lab.plugins import command_ssh
-from lab.plugins.kubernetes_values import UNKNOWN, Object, Secret, plain
-from lab.plugins.provider import Difference, PluginError, ResourceType, changes, main
+from lab.plugins import command_inputs, command_local, provider
+from lab.plugins.command_diff import SIGNATURE, difference, same
+from lab.plugins.command_inputs import Record
+from lab.plugins.command_local import Running
+from lab.plugins.command_output import Output
+from lab.plugins.kubernetes_values import UNKNOWN, Object, Unknown, plain
+from lab.plugins.provider import Difference, Failures, Operation, Package
 
 VERSION = "1.2.1"
-LOGGED = {
-    None: (True, True),
-    "stdout": (True, False),
-    "stderr": (False, True),
-    "stdoutAndStderr": (True, True),
-    "none": (False, False),
-}
-CONNECTION_DEFAULTS = {"user": "root", "port": 22, "dialErrorLimit": 10, "perDialTimeout": 15}
-UNSUPPORTED = ("assetPaths", "archivePaths")
-Say = Callable[[str], None]
+OUTPUTS = ("stdout", "stderr")
+_ID_BYTES = 4
 
 
-class Command:
-    """What local and remote commands share: what runs when, and what is kept of it."""
+class _Resource:
+    """What all types share: a state that holds the inputs, and nothing that could be read."""
 
-    required: tuple[str, ...] = ()
+    def __init__(self, inputs: Record) -> None:
+        self.inputs = inputs
 
-    def check(self, news: Object) -> tuple[Object, list[tuple[str, str]]]:
-        failures = [
-            (name, f"Missing required property '{name}'")
-            for name in self.required
-            if name not in news
-        ]
-        failures += [(n, "the lab's plugin does not have it") for n in UNSUPPORTED if n in news]
-        return with_connection(news), failures
+    def check(self, name: str, news: Object) -> tuple[Object, Failures]:
+        return command_inputs.check(self.inputs, news)
 
     def diff(self, old_inputs: Object, state: Object, news: Object) -> Difference:
-        old, new = plain(old_inputs), plain(news)
-        kinds = changes(old, new)
-        if "triggers" in kinds:
-            kinds["triggers"] += "_REPLACE"
-        return Difference(kinds, ("triggers",) if "triggers" in kinds else ())
+        return difference(old_inputs, news)
 
-    def create(self, name: str, inputs: Object, *, preview: bool, say: Say) -> tuple[str, Object]:
-        identity = f"{name}{secrets.token_hex(4)}"
-        if preview:
-            return identity, {**inputs, "stdout": UNKNOWN, "stderr": UNKNOWN}
-        return identity, {**inputs, **self._run(inputs, "create", {}, say)}
+    def read(self, identity: str, state: Object, inputs: Object) -> tuple[str, Object, Object]:
+        return identity, state, inputs
 
-    def update(self, state: Object, inputs: Object, *, preview: bool, say: Say) -> Object:
-        if preview:
-            return {**inputs, "stdout": UNKNOWN, "stderr": UNKNOWN}
-        which = "update" if inputs.get("update") is not None else "create"
-        before = {name: state.get(name, "") for name in ("stdout", "stderr")}
-        return {**inputs, **self._run(inputs, which, before, say)}
 
-    def delete(self, state: Object, say: Say) -> None:
-        self._run(state, "delete", state, say)
+class Command(_Resource):
+    """What local and remote commands share: what runs when, and what is kept of it."""
 
-    def _run(self, properties: Object, which: str, before: Object, say: Say) -> Object:
-        inputs = plain(properties)
-        if inputs.get(which) is None:
-            return {name: plain(before).get(name, "") for name in ("stdout", "stderr")}
-        environment = dict(inputs.get("environment") or {})
-        if inputs.get("addPreviousOutputInEnv", True):
-            for name in ("stdout", "stderr"):
-                if plain(before).get(name):
-                    environment[f"PULUMI_COMMAND_{name.upper()}"] = plain(before)[name]
-        out, err = self.run(inputs, inputs[which], environment, say)
-        return {"stdout": out.removesuffix("\n"), "stderr": err.removesuffix("\n")}
+    def create(self, operation: Operation, inputs: Object) -> tuple[str, Object]:
+        identity = f"{operation.name}{secrets.token_hex(_ID_BYTES)}"
+        if operation.preview:
+            return identity, {**inputs, **dict.fromkeys(OUTPUTS, UNKNOWN)}
+        return identity, {**inputs, **self._outputs(operation, inputs, inputs.get("create"), {})}
+
+    def update(self, operation: Operation, state: Object, inputs: Object) -> Object:
+        if operation.preview:
+            return {**inputs, **self._foreseen(state, inputs)}
+        command = inputs.get("create") if inputs.get("update") is None else inputs["update"]
+        return {**inputs, **self._outputs(operation, inputs, command, state)}
+
+    def delete(self, operation: Operation, state: Object) -> None:
+        self._outputs(operation, state, state.get("delete"), state)
 
     def run(
-        self, inputs: Object, command: str, environment: dict[str, str], say: Say
-    ) -> tuple[str, str]:
+        self,
+        inputs: dict[str, Any],
+        command: str,
+        previous: dict[str, str],
+        output: Output,
+        operation: Operation,
+    ) -> None:
+        """Run a command; `previous` are the variables that hold the last output."""
         raise NotImplementedError
+
+    def _outputs(
+        self, operation: Operation, properties: Object, command: Any, before: Object
+    ) -> Object:
+        if command is None:
+            return {name: before.get(name, "") for name in OUTPUTS}
+        inputs, previous = plain(properties), {}
+        if inputs.get("addPreviousOutputInEnv", True):
+            last = {name: plain(before.get(name)) for name in OUTPUTS}
+            previous = {f"PULUMI_COMMAND_{n.upper()}": text for n, text in last.items() if text}
+        output = Output(inputs.get("logging"), operation.say)
+        self.run(inputs, plain(command), previous, output, operation)
+        return dict(output.outputs())
+
+    def _foreseen(self, state: Object, inputs: Object) -> Object:
+        """The outputs in a preview: unknown if an input that there was is another or unknown."""
+        changed = any(
+            isinstance(inputs.get(name), Unknown)
+            or (name in state and not same(state[name], inputs.get(name)))
+            for name in self.inputs.fields
+        )
+        return {name: UNKNOWN if changed else state.get(name, "") for name in OUTPUTS}
 
 
 class LocalCommand(Command):
-    """A command on this machine, by /bin/sh or another interpreter."""
+    """A command on this machine."""
+
+    def __init__(self, running: Running) -> None:
+        super().__init__(command_inputs.LOCAL_COMMAND)
+        self._running = running
 
     def run(
-        self, inputs: Object, command: str, environment: dict[str, str], say: Say
-    ) -> tuple[str, str]:
-        words = [*(inputs.get("interpreter") or ["/bin/sh", "-c"]), command]
-        try:
-            process = subprocess.Popen(
-                words,
-                cwd=inputs.get("dir"),
-                env={**os.environ, **environment},
-                stdin=subprocess.PIPE if inputs.get("stdin") else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
-        except OSError as error:
-            raise PluginError(f"{error}: running {_quoted(command)}:\n") from None
-        out, err, both = Collected(), Collected(), Collected()
-        log_out, log_err = LOGGED[inputs.get("logging")]
-        assert process.stdout is not None  # noqa: S101 - for the type checker
-        assert process.stderr is not None  # noqa: S101
-        readers = [
-            threading.Thread(
-                target=_read, args=(stream, [kept, both], say if logged else None), daemon=True
-            )
-            for stream, kept, logged in (
-                (process.stdout, out, log_out),
-                (process.stderr, err, log_err),
-            )
-        ]
-        for reader in readers:
-            reader.start()
-        if process.stdin is not None:
-            try:
-                process.stdin.write(inputs["stdin"].encode())
-                process.stdin.close()
-            except BrokenPipeError:
-                pass
-        status = process.wait()
-        for reader in readers:
-            reader.join()
-        if status != 0:
-            ended = f"exit status {status}" if status > 0 else f"signal: {-status}"
-            raise PluginError(f"{ended}: running {_quoted(command)}:\n{both.text}")
-        return out.text, err.text
+        self,
+        inputs: dict[str, Any],
+        command: str,
+        previous: dict[str, str],
+        output: Output,
+        operation: Operation,
+    ) -> None:
+        environment = {**(inputs.get("environment") or {}), **previous}
+        command_local.run(self._running, inputs, command, environment, output)
 
 
 class RemoteCommand(Command):
-    """A command on a machine that is reached over SSH."""
+    """A command on another machine."""
 
-    required = ("connection",)
+    def __init__(self) -> None:
+        super().__init__(command_inputs.REMOTE_COMMAND)
 
     def run(
-        self, inputs: Object, command: str, environment: dict[str, str], say: Say
-    ) -> tuple[str, str]:
-        out, err, both = Collected(), Collected(), Collected()
-        log_out, log_err = LOGGED[inputs.get("logging")]
-        ended = command_ssh.run(
-            inputs["connection"],
-            command,
-            stdin=inputs.get("stdin") or "",
-            environment=environment,
-            out=lambda text: _keep(text, [out, both], say if log_out else None),
-            err=lambda text: _keep(text, [err, both], say if log_err else None),
-            say=say,
-        )
-        if ended:
-            raise PluginError(f"{ended}: running {_quoted(command)}:\n{both.text}")
-        return out.text, err.text
+        self,
+        inputs: dict[str, Any],
+        command: str,
+        previous: dict[str, str],
+        output: Output,
+        operation: Operation,
+    ) -> None:
+        from lab.plugins import command_remote  # noqa: PLC0415 - asyncssh takes 0.2 s to import
+
+        command_remote.run(inputs, command, previous, output, operation.say)
 
 
-class CopyToRemote:
-    """A file that is copied to a machine when its content or its path there changes."""
+class CopyToRemote(_Resource):
+    """What is copied to a machine when its content or its path there changes."""
 
-    def check(self, news: Object) -> tuple[Object, list[tuple[str, str]]]:
-        failures = [
-            (name, f"Missing required property '{name}'")
-            for name in ("connection", "source", "remotePath")
-            if name not in news
-        ]
-        return with_connection(news), failures
+    def __init__(self) -> None:
+        super().__init__(command_inputs.COPY_TO_REMOTE)
 
-    def diff(self, old_inputs: Object, state: Object, news: Object) -> Difference:
-        kinds = changes(plain(old_inputs), plain(news))
-        if "triggers" in kinds:
-            kinds["triggers"] += "_REPLACE"
-        return Difference(kinds, ("triggers",) if "triggers" in kinds else ())
+    def check(self, name: str, news: Object) -> tuple[Object, Failures]:
+        inputs, failures = super().check(name, news)
+        return inputs, [*failures, *_source_failures(plain(news.get("source")))]
 
-    def create(self, name: str, inputs: Object, *, preview: bool, say: Say) -> tuple[str, Object]:
-        if not preview:
-            _copy(plain(inputs), say)
-        return f"{name}{secrets.token_hex(4)}", inputs
+    def create(self, operation: Operation, inputs: Object) -> tuple[str, Object]:
+        if operation.preview:
+            return "", {**inputs, "source": UNKNOWN}
+        self._copy(operation, inputs)
+        return secrets.token_hex(_ID_BYTES), inputs
 
-    def update(self, state: Object, inputs: Object, *, preview: bool, say: Say) -> Object:
+    def update(self, operation: Operation, state: Object, inputs: Object) -> Object:
+        if operation.preview:
+            return {**inputs, "source": UNKNOWN}
         before, now = plain(state), plain(inputs)
-        moved = any(before.get(name) != now.get(name) for name in ("source", "remotePath"))
-        if moved and not preview:
-            _copy(now, say)
+        if (before["source"].get("hash"), before["remotePath"]) != (
+            now["source"].get("hash"),
+            now["remotePath"],
+        ):
+            self._copy(operation, inputs)
         return inputs
 
-    def delete(self, state: Object, say: Say) -> None:
+    def delete(self, operation: Operation, state: Object) -> None:
         """The file stays, as with the official provider."""
 
+    def _copy(self, operation: Operation, inputs: Object) -> None:
+        from lab.plugins import command_copy  # noqa: PLC0415 - asyncssh takes 0.2 s to import
 
-@dataclass
-class Collected:
-    """Output as it comes."""
-
-    text: str = ""
+        command_copy.copy(plain(inputs), operation.say)
 
 
-def with_connection(news: Object) -> Object:
-    """Return the inputs with the connection's defaults, all of it secret."""
-    connection = news.get("connection")
-    if not isinstance(plain(connection), dict):
-        return news
-    filled = {**CONNECTION_DEFAULTS, **plain(connection)}
-    if isinstance(filled.get("proxy"), dict):
-        filled["proxy"] = {**CONNECTION_DEFAULTS, **filled["proxy"]}
-    return {**news, "connection": Secret(filled)}
+_ASSET, _ARCHIVE = "c44067f5952c0a294b673a41bacd8c17", "0def7320c3a5731c473e5ecbe6d01bc7"
 
 
-def _copy(inputs: Object, say: Say) -> None:
-    source = inputs["source"]
-    content = source.get("text")
-    if content is None and source.get("path"):
-        content = Path(source["path"]).read_text()
-    if content is None:
-        raise PluginError("the lab's plugin copies a file or a text, nothing else")
-    command_ssh.copy(inputs["connection"], content, inputs["remotePath"], say)
+def _source_failures(source: Any) -> Failures:
+    kind = source.get(SIGNATURE) if isinstance(source, dict) else None
+    if kind not in (_ASSET, _ARCHIVE):
+        return [("asset", "either asset or archive must be set")]
+    if kind == _ARCHIVE and not source.get("path"):
+        return [("archive", "archive must be a path to a file or directory")]
+    if kind == _ASSET and not source.get("path") and source.get("text") is None:
+        return [("asset", "asset must be a path-based file asset or a text asset")]
+    return []
 
 
-def _keep(text: str, places: list[Collected], say: Say | None) -> None:
-    for place in places:
-        place.text += text
-    if say is not None:
-        for line in text.splitlines():
-            say(line)
+_RUNNING = Running()
+PACKAGE = Package(
+    name="command",
+    version=VERSION,
+    types={
+        "command:local:Command": LocalCommand(_RUNNING),
+        "command:remote:Command": RemoteCommand(),
+        "command:remote:CopyToRemote": CopyToRemote(),
+    },
+    accept_secrets=True,
+    cancel=_RUNNING.cancel,
+)
 
 
-def _read(stream: IO[bytes], places: list[Collected], say: Say | None) -> None:
-    for line in stream:
-        _keep(line.decode(errors="replace"), places, say)
-
-
-def _quoted(command: str) -> str:
-    """The command as Go's %q prints it."""
-    return json.dumps(command, ensure_ascii=False)
-
-
-TYPES: dict[str, ResourceType] = {
-    "command:local:Command": LocalCommand(),
-    "command:remote:Command": RemoteCommand(),
-    "command:remote:CopyToRemote": CopyToRemote(),
-}
-
-if __name__ == "__main__":
-    main("command", VERSION, TYPES)
+def main() -> None:
+    """Serve the provider."""
+    provider.main(PACKAGE)

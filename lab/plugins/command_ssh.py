@@ -1,177 +1,179 @@
-"""One command or one file over one SSH connection, by asyncssh, for the command provider.
+"""SSH connections for the command provider, by asyncssh: dialing, pinning, and commands.
 
-Dial limits, pinning and the words of errors are the official provider's, which uses
-golang.org/x/crypto/ssh.
+Dial limits, pinning, the order of authentication and the words of errors are those of the
+official provider, which uses golang.org/x/crypto/ssh. What differs: a machine that accepts a
+connection and then says nothing is given up after two minutes, not never.
 """
 
 import asyncio
-import os
-from collections.abc import Callable
+import socket
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncssh
+from asyncssh.constants import (
+    OPEN_ADMINISTRATIVELY_PROHIBITED,
+    OPEN_CONNECT_FAILED,
+    OPEN_RESOURCE_SHORTAGE,
+    OPEN_UNKNOWN_CHANNEL_TYPE,
+)
 
-from lab.plugins.provider import PluginError
+from lab.plugins import ssh_credentials
+from lab.plugins.provider import PluginError, Say
+from lab.plugins.ssh_credentials import Client, Credentials
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
-Say = Callable[[str], None]
+PAUSE_FACTOR = 1.5
+UNLIMITED = -1
+_REJECTED = {
+    OPEN_ADMINISTRATIVELY_PROHIBITED: "administratively prohibited",
+    OPEN_CONNECT_FAILED: "connect failed",
+    OPEN_UNKNOWN_CHANNEL_TYPE: "unknown channel type",
+    OPEN_RESOURCE_SHORTAGE: "resource shortage",
+}
+Connection = dict[str, Any]
+T = TypeVar("T")
 
 
-class _Pinned(asyncssh.SSHClient):
-    """Accepts one host key and no other."""
-
-    def __init__(self, host_key: str | None) -> None:
-        self._wanted = asyncssh.import_public_key(host_key) if host_key else None
-
-    def validate_host_public_key(
-        self, host: str, addr: str, port: int, key: asyncssh.SSHKey
-    ) -> bool:
-        return self._wanted is None or key == self._wanted
+class _DialError(Exception):
+    """One dial that failed, in the official provider's words."""
 
 
-def run(
-    connection: dict[str, Any],
-    command: str,
-    *,
-    stdin: str,
-    environment: dict[str, str],
-    out: Say,
-    err: Say,
-    say: Say,
-) -> str:
-    """Run a command; return how it failed, or nothing where it exited with 0.
-
-    Raises:
-        PluginError: the machine can't be reached.
-    """
-
-    async def work() -> str:
-        async with AsyncExitStack() as stack:
-            client = await _dial(connection, say, stack)
-            process = await client.create_process(
-                command, env=environment or None, encoding="utf-8", errors="replace"
-            )
-            process.stdin.write(stdin)
-            process.stdin.write_eof()
-            await asyncio.gather(_pump(process.stdout, out), _pump(process.stderr, err))
-            done = await process.wait()
-            if done.exit_signal:
-                return f"Process exited with signal {done.exit_signal[0]}"
-            if done.exit_status is None:
-                return "wait: remote command exited without exit status or exit signal"
-            return f"Process exited with status {done.exit_status}" if done.exit_status else ""
-
-    return asyncio.run(work())
-
-
-def copy(connection: dict[str, Any], content: str, path: str, say: Say) -> None:
-    """Write a file on the machine.
-
-    Raises:
-        PluginError: the machine can't be reached, or does not take the file.
-    """
-
-    async def work() -> None:
-        async with AsyncExitStack() as stack:
-            client = await _dial(connection, say, stack)
-            try:
-                sftp = await stack.enter_async_context(client.start_sftp_client())
-                async with sftp.open(path, "w") as file:
-                    await file.write(content)
-            except (asyncssh.SFTPError, OSError) as error:
-                raise PluginError(f"copying to {path}: {error}") from None
-
-    asyncio.run(work())
-
-
-async def _pump(stream: asyncssh.SSHReader[str], take: Say) -> None:
-    async for line in stream:
-        take(line)
-
-
-async def _dial(
-    connection: dict[str, Any], say: Say, stack: AsyncExitStack
+async def dial(
+    connection: Connection, say: Say, stack: AsyncExitStack
 ) -> asyncssh.SSHClientConnection:
-    tunnel = None
-    if connection.get("proxy"):
-        try:
-            tunnel = await _retry(connection["proxy"], None, "Dial proxy", say)
-        except PluginError as error:
-            raise PluginError(f"proxy: {error}") from None
+    """Connect, through the bastion if one is given; `stack` ends the connections.
+
+    Raises:
+        PluginError: a key is wrong, or the limit of failed dials is reached.
+    """
+    credentials = await ssh_credentials.of(connection, stack)
+    proxy = connection.get("proxy")
+    if not proxy:
+        client = await _retry(connection, "Dial", say, lambda: _direct(connection, credentials))
+        return await stack.enter_async_context(client)
+    try:
+        proxy_credentials = await ssh_credentials.of(proxy, stack)
+        tunnel = await _retry(proxy, "Dial proxy", say, lambda: _direct(proxy, proxy_credentials))
         await stack.enter_async_context(tunnel)
-    client = await _retry(connection, tunnel, "Dial", say)
+        client = await _through(tunnel, connection, credentials, say)
+    except PluginError as error:
+        raise PluginError(f"proxy: {error}") from None
     return await stack.enter_async_context(client)
 
 
 async def _retry(
-    connection: dict[str, Any],
-    tunnel: asyncssh.SSHClientConnection | None,
-    what: str,
-    say: Say,
-) -> asyncssh.SSHClientConnection:
-    limit, pause_s, failed = int(connection["dialErrorLimit"]), FIRST_PAUSE_S, 0
+    connection: Connection, what: str, say: Say, attempt: Callable[[], Awaitable[T]]
+) -> T:
+    limit, failed, pause_s = int(connection["dialErrorLimit"]), 0, FIRST_PAUSE_S
     while True:
         try:
-            return await _connect(connection, tunnel)
-        except (TimeoutError, OSError, asyncssh.Error) as error:
-            message = _words(connection, error)
-        if failed >= limit > -1:
-            raise PluginError(f"after {failed} failed attempts: {message}")
+            return await attempt()
+        except _DialError as error:
+            if limit > UNLIMITED and failed >= limit:
+                raise PluginError(f"after {failed} failed attempts: {error}") from None
         failed += 1
-        say(f"{what} {failed}/{'inf' if limit == -1 else limit} failed: retrying")
+        say(f"{what} {failed}/{'inf' if limit == UNLIMITED else limit} failed: retrying")
         await asyncio.sleep(pause_s)
-        pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
+        pause_s = min(pause_s * PAUSE_FACTOR, LONGEST_PAUSE_S)
 
 
-async def _connect(
-    connection: dict[str, Any], tunnel: asyncssh.SSHClientConnection | None
-) -> asyncssh.SSHClientConnection:
-    host_key = connection.get("hostKey")
-    keys = None
-    if connection.get("privateKey"):
-        try:
-            keys = [
-                asyncssh.import_private_key(
-                    connection["privateKey"], connection.get("privateKeyPassword")
-                )
-            ]
-        except asyncssh.KeyImportError:
-            raise PluginError("ssh: no key found") from None
+async def _direct(connection: Connection, credentials: Credentials) -> asyncssh.SSHClientConnection:
+    host, port = connection["host"], int(connection["port"])
+    # 0 means no limit. It covers the TCP connection only.
     timeout = connection["perDialTimeout"] or None
-    algorithms: Any = [host_key.split()[0]] if host_key else ()
-    return await asyncssh.connect(
-        connection["host"],
-        int(connection["port"]),
-        tunnel=tunnel or (),
-        username=connection["user"],
-        password=connection.get("password"),
-        client_keys=keys,
-        agent_path=connection.get("agentSocketPath") or os.environ.get("SSH_AUTH_SOCK"),
-        client_factory=lambda: _Pinned(host_key),
-        known_hosts=b"",
-        server_host_key_algs=algorithms,
-        connect_timeout=timeout,
-        config=None,
-    )
+    try:
+        sock = await asyncio.to_thread(socket.create_connection, (host, port), timeout)
+    except socket.gaierror:
+        raise _DialError(f"dial tcp: lookup {host}: no such host") from None
+    except OSError as error:
+        raise _DialError(f"dial tcp {_endpoint(host, port)}: {_reason(error)}") from None
+    sock.setblocking(False)
+    try:
+        return await _handshake(connection, credentials, sock=sock)
+    except BaseException:
+        sock.close()
+        raise
 
 
-def _words(connection: dict[str, Any], error: BaseException) -> str:
-    endpoint = f"{connection['host']}:{int(connection['port'])}"
-    if isinstance(error, asyncssh.HostKeyNotVerifiable):
-        return "ssh: handshake failed: ssh: host key mismatch"
-    if isinstance(error, asyncssh.PermissionDenied):
-        methods = ["none"]
-        methods += ["publickey"] if connection.get("privateKey") else []
-        methods += ["password"] if connection.get("password") else []
-        return (
-            "ssh: handshake failed: ssh: unable to authenticate, attempted methods"
-            f" [{' '.join(methods)}], no supported methods remain"
+async def _through(
+    tunnel: asyncssh.SSHClientConnection, connection: Connection, credentials: Credentials, say: Say
+) -> asyncssh.SSHClientConnection:
+    tried = False
+
+    async def attempt() -> asyncssh.SSHClientConnection | _DialError:
+        try:
+            return await _handshake(connection, credentials, tunnel=tunnel)
+        except asyncssh.ChannelOpenError as error:
+            reason = _REJECTED.get(error.code, f"unknown reason {error.code}")
+            raise _DialError(f"ssh: rejected: {reason} ({error.reason})") from None
+        except _DialError as error:
+            return error  # the bastion did connect
+
+    async def again() -> asyncssh.SSHClientConnection:
+        nonlocal tried
+        # The official provider dials again over the channel that the first failure has closed.
+        failed = _DialError("ssh: handshake failed: EOF") if tried else outcome
+        tried = True
+        if isinstance(failed, _DialError):
+            raise failed
+        return failed
+
+    outcome = await _retry(connection, "Dial from proxy", say, attempt)
+    return await _retry(connection, "Dial", say, again)
+
+
+async def _handshake(
+    connection: Connection, credentials: Credentials, **transport: Any
+) -> asyncssh.SSHClientConnection:
+    client = Client(credentials)
+    options = {"server_host_key_algs": credentials.algorithms} if credentials.algorithms else {}
+    try:
+        return await asyncssh.connect(
+            connection["host"],
+            int(connection["port"]),
+            username=connection["user"],
+            client_factory=lambda: client,
+            client_keys=None,  # the client is asked for them
+            agent_path=None,
+            known_hosts=b"",
+            preferred_auth="publickey,password,keyboard-interactive",
+            config=None,
+            **options,
+            **transport,
         )
-    if isinstance(error, asyncio.TimeoutError):
-        return f"dial tcp {endpoint}: i/o timeout"
-    if isinstance(error, OSError):
-        reason = os.strerror(error.errno).lower() if error.errno else str(error)
-        return f"dial tcp {endpoint}: connect: {reason}"
-    return f"ssh: handshake failed: {error}"
+    except asyncssh.ChannelOpenError:
+        raise
+    except asyncssh.HostKeyNotVerifiable:
+        said = "ssh: host key mismatch"
+    except asyncssh.PermissionDenied:
+        said = (
+            "ssh: unable to authenticate, attempted methods"
+            f" [{' '.join(client.tried)}], no supported methods remain"
+        )
+    except asyncssh.KeyExchangeFailed as error:
+        said = _no_common_algorithm(str(error), credentials)
+    except asyncssh.ConnectionLost:
+        said = "EOF"
+    except (asyncssh.Error, OSError) as error:
+        said = str(error) or type(error).__name__
+    raise _DialError(f"ssh: handshake failed: {said}")
+
+
+def _no_common_algorithm(said: str, credentials: Credentials) -> str:
+    if "host key" not in said or not credentials.algorithms:
+        return said
+    offered = " ".join(credentials.algorithms)
+    return f"ssh: no common algorithm for host key; we offered: [{offered}]"
+
+
+def _endpoint(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return "i/o timeout"
+    return f"connect: {(error.strerror or str(error)).lower()}"

@@ -45,6 +45,7 @@ __all__ = [
     "provider_pb2",
     "provider_pb2_grpc",
     "serve",
+    "stay",
 ]
 
 _LOOK_S = 5
@@ -83,6 +84,11 @@ def serve(servicer: provider_pb2_grpc.ResourceProviderServicer) -> None:
     """Serve a provider on a free port of this machine, tell the engine which, and stay."""
     server = grpc.server(ThreadPoolExecutor(_THREADS), options=NO_LIMIT)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
+    stay(server)
+
+
+def stay(server: grpc.Server) -> None:
+    """Start a server on a free port of this machine, tell the engine which, and stay."""
     port = server.add_insecure_port("127.0.0.1:0")
     engine = os.getppid()
     server.start()

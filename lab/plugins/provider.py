@@ -1,11 +1,11 @@
 """What every provider of the lab is made of, but for the kubernetes one, which is larger.
 
-A resource type is a class with `check`, `diff`, `create`, `update` and `delete` over plain values;
-this module turns the engine's calls into those.
+A resource type is a class with `check`, `diff`, `create`, `read`, `update` and `delete` over
+plain values; this module turns the engine's calls into those.
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,6 +21,8 @@ from lab.plugins.kubernetes_protocol import (
 )
 from lab.plugins.kubernetes_values import Object, read, write
 
+Failures = list[tuple[str, str]]
+
 
 class PluginError(Exception):
     """What a user is told; holds no secret that the user did not put into a command."""
@@ -28,48 +30,79 @@ class PluginError(Exception):
 
 @dataclass(frozen=True)
 class Difference:
-    """Which inputs have changed, how, and whether the resource must be made anew."""
+    """Which inputs have changed, and whether the resource must be made anew.
 
-    kinds: Mapping[str, str] = field(default_factory=dict)  # path -> ADD, UPDATE, DELETE[_REPLACE]
+    Attributes:
+        changed: the inputs' names.
+        replaces: those of them for which a new resource is needed.
+        kinds: path -> ADD, UPDATE, DELETE (with _REPLACE), or None where only names are told.
+    """
+
+    changed: tuple[str, ...] = ()
     replaces: tuple[str, ...] = ()
+    kinds: Mapping[str, str] | None = None
+
+
+class Say(Protocol):
+    """Shows a line beside a resource: as its status, in place of the line before, or to stay."""
+
+    def __call__(self, line: str, *, severity: str = "INFO", status: bool = True) -> None: ...
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One call of the engine."""
+
+    name: str
+    preview: bool
+    say: Say
 
 
 class ResourceType(Protocol):
-    """What a resource type does. `say` shows a line beside the resource."""
+    """What a resource type does."""
 
-    def check(self, news: Object) -> tuple[Object, list[tuple[str, str]]]: ...
+    def check(self, name: str, news: Object) -> tuple[Object, Failures]: ...
 
     def diff(self, old_inputs: Object, state: Object, news: Object) -> Difference: ...
 
-    def create(
-        self, name: str, inputs: Object, *, preview: bool, say: Callable[[str], None]
-    ) -> tuple[str, Object]: ...
+    def create(self, operation: Operation, inputs: Object) -> tuple[str, Object]: ...
 
-    def update(
-        self, state: Object, inputs: Object, *, preview: bool, say: Callable[[str], None]
-    ) -> Object: ...
+    def read(self, identity: str, state: Object, inputs: Object) -> tuple[str, Object, Object]: ...
 
-    def delete(self, state: Object, say: Callable[[str], None]) -> None: ...
+    def update(self, operation: Operation, state: Object, inputs: Object) -> Object: ...
+
+    def delete(self, operation: Operation, state: Object) -> None: ...
+
+
+@dataclass(frozen=True)
+class Package:
+    """A provider's name, version, resource types by token, and what it wants of the engine."""
+
+    name: str
+    version: str
+    types: Mapping[str, ResourceType]
+    accept_secrets: bool
+    """Whether inputs come with their secret marks; else the engine marks the outputs itself."""
+    cancel: Callable[[], None] = field(default=lambda: None)
+    """Ends what is under way."""
 
 
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
-    """A provider of some resource types, by their type tokens."""
+    """The engine's calls, for one package."""
 
-    def __init__(
-        self, version: str, types: Mapping[str, ResourceType], engine: Engine | None
-    ) -> None:
-        self._version = version
-        self._types = types
+    def __init__(self, package: Package, engine: Engine | None) -> None:
+        self._package = package
         self._engine = engine
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
-        return plugin_pb2.PluginInfo(version=self._version)
+        return plugin_pb2.PluginInfo(version=self._package.version)
 
     def Attach(self, request: Any, context: Any) -> Any:
         self._engine = Engine(request.address)
         return Empty()
 
     def Cancel(self, request: Any, context: Any) -> Any:
+        self._package.cancel()
         return Empty()
 
     def CheckConfig(self, request: Any, context: Any) -> Any:
@@ -80,11 +113,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Configure(self, request: Any, context: Any) -> Any:
         return provider_pb2.ConfigureResponse(
-            acceptSecrets=True, acceptOutputs=False, acceptResources=False, supportsPreview=True
+            acceptSecrets=self._package.accept_secrets, acceptResources=True, supportsPreview=True
         )
 
     def Check(self, request: Any, context: Any) -> Any:
-        inputs, failures = self._type(request, context).check(read(request.news))
+        kind = self._type(request, context)
+        news = read(request.news)
+        inputs, failures = self._run(context, lambda: kind.check(_name(request), news))
         return provider_pb2.CheckResponse(
             inputs=write(inputs),
             failures=[
@@ -93,69 +128,63 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def Diff(self, request: Any, context: Any) -> Any:
-        found = self._type(request, context).diff(
-            read(request.old_inputs), read(request.olds), read(request.news)
-        )
-        ignored = set(request.ignoreChanges)
-        kinds = {path: kind for path, kind in found.kinds.items() if path not in ignored}
+        kind = self._type(request, context)
+        state = read(request.olds)
+        news = ignoring(request.ignoreChanges, state, read(request.news))
+        found = self._run(context, lambda: kind.diff(read(request.old_inputs), state, news))
         kind_of = provider_pb2.PropertyDiff.Kind.Value
         some, none = provider_pb2.DiffResponse.DIFF_SOME, provider_pb2.DiffResponse.DIFF_NONE
         return provider_pb2.DiffResponse(
-            changes=some if kinds else none,
-            diffs=sorted(kinds),
-            replaces=[path for path in found.replaces if path not in ignored],
+            changes=some if found.changed else none,
+            diffs=sorted(found.changed),
+            replaces=sorted(found.replaces),
             detailedDiff={
-                path: provider_pb2.PropertyDiff(kind=kind_of(kind), inputDiff=True)
-                for path, kind in kinds.items()
+                path: provider_pb2.PropertyDiff(kind=kind_of(name))
+                for path, name in (found.kinds or {}).items()
             },
-            hasDetailedDiff=True,
+            hasDetailedDiff=found.kinds is not None,
         )
 
     def Create(self, request: Any, context: Any) -> Any:
-        name = request.urn.rpartition("::")[2]
-        identity, state = self._run(
-            context,
-            lambda: self._type(request, context).create(
-                name, read(request.properties), preview=request.preview, say=self._say(request)
-            ),
-        )
-        return provider_pb2.CreateResponse(id=identity, properties=write(state))
+        kind, operation = self._type(request, context), self._operation(request, request.preview)
+        inputs = read(request.properties)
+        identity, state = self._run(context, lambda: kind.create(operation, inputs))
+        return provider_pb2.CreateResponse(id=identity, properties=self._written(context, state))
 
     def Read(self, request: Any, context: Any) -> Any:
-        # Neither a command nor a random value can be looked at: the state is what there is.
-        return provider_pb2.ReadResponse(
-            id=request.id, properties=request.properties, inputs=request.inputs
-        )
+        kind = self._type(request, context)
+        state, inputs = read(request.properties), read(request.inputs)
+        identity, state, inputs = self._run(context, lambda: kind.read(request.id, state, inputs))
+        return provider_pb2.ReadResponse(id=identity, properties=write(state), inputs=write(inputs))
 
     def Update(self, request: Any, context: Any) -> Any:
-        state = self._run(
-            context,
-            lambda: self._type(request, context).update(
-                read(request.olds),
-                read(request.news),
-                preview=request.preview,
-                say=self._say(request),
-            ),
-        )
-        return provider_pb2.UpdateResponse(properties=write(state))
+        kind, operation = self._type(request, context), self._operation(request, request.preview)
+        old = read(request.olds)
+        news = ignoring(request.ignoreChanges, old, read(request.news))
+        state = self._run(context, lambda: kind.update(operation, old, news))
+        return provider_pb2.UpdateResponse(properties=self._written(context, state))
 
     def Delete(self, request: Any, context: Any) -> Any:
-        kind = self._type(request, context)
-        self._run(context, lambda: kind.delete(read(request.properties), self._say(request)))
+        kind, operation = self._type(request, context), self._operation(request, preview=False)
+        self._run(context, lambda: kind.delete(operation, read(request.properties)))
         return Empty()
 
     def _type(self, request: Any, context: grpc.ServicerContext) -> ResourceType:
         token = request.urn.split("::")[2].rpartition("$")[2]
-        if token not in self._types:
-            context.abort(grpc.StatusCode.NOT_FOUND, f"the lab's plugin has no resource {token}")
-        return self._types[token]
+        if token not in self._package.types:
+            context.abort(
+                grpc.StatusCode.NOT_FOUND,
+                f"Resource {token!r} not found: the lab's own {self._package.name} plugin has "
+                f"only {', '.join(self._package.types)}",
+            )
+        return self._package.types[token]
 
-    def _say(self, request: Any) -> Callable[[str], None]:
-        def say(line: str) -> None:
+    def _operation(self, request: Any, preview: bool) -> Operation:
+        def say(line: str, *, severity: str = "INFO", status: bool = True) -> None:
             if self._engine is not None:
-                self._engine.log(request.urn, line, status=True)
+                self._engine.log(request.urn, line, severity=severity, status=status)
 
-        return say
+        return Operation(_name(request), preview, say)
 
     def _run(self, context: grpc.ServicerContext, run: Callable[[], Any]) -> Any:
         try:
@@ -163,23 +192,37 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         except PluginError as error:
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
 
-
-def changes(old: Object, new: Object) -> dict[str, str]:
-    """Return how each top-level input has changed."""
-    found = {}
-    for name in sorted({*old, *new}):
-        if name not in new or new[name] is None:
-            if old.get(name) is not None:
-                found[name] = "DELETE"
-        elif old.get(name) is None:
-            found[name] = "ADD"
-        elif old[name] != new[name]:
-            found[name] = "UPDATE"
-    return found
+    def _written(self, context: grpc.ServicerContext, state: Object) -> Any:
+        try:
+            return write(state)
+        except UnicodeEncodeError:  # output that is no text
+            context.abort(
+                grpc.StatusCode.INTERNAL,
+                "grpc: error while marshaling: string field contains invalid UTF-8",
+            )
 
 
-def main(name: str, version: str, types: Mapping[str, ResourceType]) -> None:
+def _name(request: Any) -> str:
+    return str(request.urn.rpartition("::")[2])
+
+
+def ignoring(paths: Iterable[str], state: Object, news: Object) -> Object:
+    """Return the new inputs with what is to be ignored as it is in the state."""
+    result = dict(news)
+    for path in paths:
+        name, _, key = path.partition(".")
+        old = state.get(name)
+        if name not in state:
+            continue
+        if not key:
+            result[name] = old
+        elif isinstance(old, dict) and key in old and isinstance(result.get(name), dict):
+            result[name] = {**result[name], key: old[key]}
+    return result
+
+
+def main(package: Package) -> None:
     """Serve a provider to the engine whose address is the last argument."""
     address = sys.argv[-1] if len(sys.argv) > 1 else ""
-    sys.stderr.write(f"{name} provider: the lab's own, for the lab and the tests only\n")
-    serve(Provider(version, types, Engine(address) if address else None))
+    sys.stderr.write(f"{package.name} provider: the lab's own, for the lab and the tests only\n")
+    serve(Provider(package, Engine(address) if address else None))

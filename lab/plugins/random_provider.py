@@ -1,168 +1,251 @@
 """The lab's random provider: RandomString, RandomPassword, RandomBytes and RandomId.
 
-Inputs, defaults, results and what replaces are those of pulumi-resource-random 4.21.
+Inputs, defaults, results, what replaces, and errors are those of pulumi-resource-random 4.21,
+which bridges terraform-provider-random 3.9. The other random types are left out.
 """
 
 import base64
+import binascii
 import secrets
-import string
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import bcrypt
-
-from lab.plugins.kubernetes_values import UNKNOWN, Object, Secret, has_unknown, plain
-from lab.plugins.provider import Difference, PluginError, ResourceType, changes, main
+from lab.plugins import provider, random_text
+from lab.plugins.kubernetes_values import UNKNOWN, Object, Secret, Unknown, plain
+from lab.plugins.provider import Difference, Failures, Operation, Package, PluginError
+from lab.plugins.random_text import LEAST_LENGTH, with_defaults
 
 VERSION = "4.21.4"
-DEFAULT_SPECIAL = "!@#$%&*()-_=+[]{}<>:?"
-CLASSES = (
-    ("lower", string.ascii_lowercase),
-    ("upper", string.ascii_uppercase),
-    ("numeric", string.digits),
-    ("special", DEFAULT_SPECIAL),
+# A password's id says nothing of it.
+PASSWORD_ID = "none"  # noqa: S105
+RETRY = (
+    "\n\nRetry the Terraform operation. If the error still occurs or happens regularly, please "
+    "contact the provider developer with hardware and operating system information."
+    "\n\nOriginal Error: "
 )
-PASSWORD_ID = "none"  # noqa: S105 - the official one's, since the id is public
-BCRYPT_LIMIT_BYTES = 72
 
 
-class _Immutable:
+class Random:
     """What all have in common: every change of an input replaces, and nothing is to be deleted."""
 
-    required: tuple[str, ...] = ("length",)
+    inputs: tuple[str, ...] = ("keepers", "length")
+    outputs: tuple[str, ...] = ("id",)
+    required = "length"
+    described = "The minimum value for length is 1."
+    least: int | None = LEAST_LENGTH
 
-    def check(self, news: Object) -> tuple[Object, list[tuple[str, str]]]:
-        failures = [
-            ("", f"Missing required property '{name}'")
-            for name in self.required
-            if name not in news
-        ]
-        return news, failures
+    def check(self, name: str, news: Object) -> tuple[Object, Failures]:
+        size = news.get(self.required)
+        if size is None:
+            reason = f"Missing required property '{self.required}': {self.described}"
+            return news, [("", reason)]
+        if isinstance(size, Unknown):
+            return news, []
+        if self.least is not None and number(self.required, size) < self.least:
+            return news, [("", invalid_length(name, f"at least {self.least}", size))]
+        return news, []
+
+    def planned(self, news: Object) -> Object:
+        """Return the inputs as the state will have them."""
+        result = {name: value for name, value in plain(news).items() if value is not None}
+        if isinstance(keepers := result.get("keepers"), dict):
+            result["keepers"] = {key: text(value) for key, value in keepers.items()}
+        if not isinstance(result.get(self.required), Unknown | None):
+            result[self.required] = number(self.required, result[self.required])
+        return result
 
     def diff(self, old_inputs: Object, state: Object, news: Object) -> Difference:
-        # A default that is written out is no change.
-        known = {name: state.get(name) for name in news if old_inputs.get(name) is None}
-        kinds = changes(
-            plain({**{n: v for n, v in known.items() if v is not None}, **old_inputs}), plain(news)
-        )
-        replaced = {name: f"{kind}_REPLACE" for name, kind in kinds.items()}
-        return Difference(replaced, tuple(replaced))
+        # Against the state, which has every default, so a default that is written out is no change.
+        old, new = self.planned(state), self.planned(news)
+        changed = tuple(name for name in self.inputs if old.get(name) != new.get(name))
+        return Difference(changed, changed)
 
-    def update(self, state: Object, inputs: Object, **_: Any) -> Object:
-        return {**state, **inputs}
+    def create(self, operation: Operation, inputs: Object) -> tuple[str, Object]:
+        planned = self.planned(inputs)
+        if operation.preview:
+            return "", {**planned, **dict.fromkeys(self.outputs, UNKNOWN)}
+        return self.make(planned)
 
-    def delete(self, state: Object, say: Callable[[str], None]) -> None:
-        return None
+    def make(self, planned: Object) -> tuple[str, Object]:
+        raise NotImplementedError
 
+    def read(self, identity: str, state: Object, inputs: Object) -> tuple[str, Object, Object]:
+        if state:
+            return identity, state, inputs
+        identity, state = self.imported(identity)
+        found = {name: state[name] for name in self.inputs if name in state}
+        return identity, state, {n: v for n, v in found.items() if not n.startswith("min")}
 
-@dataclass(frozen=True)
-class Characters(_Immutable):
-    """RandomString and RandomPassword; the password's result is a secret and has a bcrypt hash."""
+    def imported(self, identity: str) -> tuple[str, Object]:
+        raise NotImplementedError
 
-    secret: bool
+    def update(self, operation: Operation, state: Object, inputs: Object) -> Object:
+        return {**state, **self.planned(inputs)}
 
-    def create(
-        self, name: str, inputs: Object, *, preview: bool, say: Callable[[str], None]
-    ) -> tuple[str, Object]:
-        if preview or has_unknown(inputs):
-            result: Any = UNKNOWN
-            state = {**inputs, "result": result}
-            return "", {**state, "bcryptHash": UNKNOWN} if self.secret else state
-        state = with_defaults(inputs)
-        text = random_text(plain(state))
-        if not self.secret:
-            return text, {**state, "id": text, "result": text}
-        hashed = bcrypt.hashpw(text.encode()[:BCRYPT_LIMIT_BYTES], bcrypt.gensalt(10)).decode()
-        return PASSWORD_ID, {
-            **state,
-            "id": PASSWORD_ID,
-            "result": Secret(text),
-            "bcryptHash": Secret(hashed),
-        }
+    def delete(self, operation: Operation, state: Object) -> None:
+        """Forget it; there is nothing to delete."""
 
 
-def with_defaults(inputs: Object) -> Object:
-    """Return the inputs with what the official provider adds to them."""
-    numeric = inputs.get("numeric", inputs.get("number", True))
-    minimum = {"minLower": 0, "minUpper": 0, "minNumeric": 0, "minSpecial": 0}
-    return {
-        **minimum,
-        "lower": True,
-        "upper": True,
-        "special": True,
-        **inputs,
-        "number": numeric,
-        "numeric": numeric,
-    }
+class Characters(Random):
+    """RandomString."""
+
+    inputs = ("keepers", "length", "overrideSpecial", *random_text.DEFAULTS, "number")
+    outputs: tuple[str, ...] = ("id", "result")
+    described = (
+        "The length of the string desired. The minimum value for length is 1 and, length must "
+        "also be >= (`min_upper` + `min_lower` + `min_numeric` + `min_special`)."
+    )
+
+    def check(self, name: str, news: Object) -> tuple[Object, Failures]:
+        inputs, failures = super().check(name, news)
+        length, minima = news.get("length"), random_text.minima(plain(news))
+        if not failures and minima is not None and not isinstance(length, Unknown):
+            wanted = "at least sum of min_upper + min_lower + min_numeric + min_special"
+            if number("length", length) < minima:
+                failures = [("", invalid_length(name, wanted, length))]
+        if all(plain(news).get(name) is False for name in random_text.CLASSES):
+            reason = (
+                "Invalid Attribute Combination. At least one attribute out of "
+                "[special,upper,lower,numeric] must be specified as true. "
+                f"Examine values at '{name}.numeric'."
+            )
+            failures = [*failures, ("", reason)]
+        return inputs, failures
+
+    def planned(self, news: Object) -> Object:
+        return with_defaults(super().planned(news))
+
+    def make(self, planned: Object) -> tuple[str, Object]:
+        try:
+            result = random_text.make(planned)
+        except random_text.EmptyAlphabetError:
+            raise PluginError(
+                "Random Read Error: While attempting to generate a random value for this "
+                f"resource, a read error was generated.{RETRY}the character set specified is empty"
+            ) from None
+        return self.state(planned, result)
+
+    def imported(self, identity: str) -> tuple[str, Object]:
+        return self.state(self.planned({"length": len(identity)}), identity)
+
+    def state(self, planned: Object, result: str) -> tuple[str, Object]:
+        return result, {**planned, "id": result, "result": result}
 
 
-def random_text(inputs: Object) -> str:
-    """Return random characters of the classes that are asked for, at least so many of each.
+class Password(Characters):
+    """RandomPassword: the same, as a secret, with its bcrypt hash."""
 
-    Raises:
-        PluginError: the length is too small, or no class is left.
-    """
-    length = int(inputs["length"])
-    alphabet, chosen = "", []
-    for name, characters in CLASSES:
-        own = inputs.get("overrideSpecial") or characters if name == "special" else characters
-        if inputs.get(name):
-            alphabet += own
-        chosen += [secrets.choice(own) for _ in range(int(inputs[f"min{name.capitalize()}"]))]
-    if length < 1 or length < len(chosen):
-        raise PluginError(
-            f"the length ({length}) must be at least 1 and the sum of all minima ({len(chosen)})"
-        )
-    if not alphabet:
-        raise PluginError("at least one of lower, upper, numeric and special must be true")
-    chosen += [secrets.choice(alphabet) for _ in range(length - len(chosen))]
-    secrets.SystemRandom().shuffle(chosen)
-    return "".join(chosen)
+    outputs = ("id", "result", "bcryptHash")
+
+    def state(self, planned: Object, result: str) -> tuple[str, Object]:
+        hidden = {"result": Secret(result), "bcryptHash": Secret(random_text.bcrypt_hash(result))}
+        return PASSWORD_ID, {**planned, "id": PASSWORD_ID, **hidden}
 
 
-class Bytes(_Immutable):
-    """RandomBytes: secret bytes, as base64 and hexadecimal."""
+class Bytes(Random):
+    """RandomBytes: secret bytes, as base64 and hexadecimal. Their id is no secret, though."""
 
-    def create(
-        self, name: str, inputs: Object, *, preview: bool, say: Callable[[str], None]
-    ) -> tuple[str, Object]:
-        if preview or has_unknown(inputs):
-            return "", {**inputs, "base64": UNKNOWN, "hex": UNKNOWN}
-        made = secrets.token_bytes(int(plain(inputs)["length"]))
-        encoded = {"base64": Secret(base64.b64encode(made).decode()), "hex": Secret(made.hex())}
-        return PASSWORD_ID, {**inputs, **encoded}
+    outputs = ("base64", "hex")
+    described = "The number of bytes requested. The minimum value for length is 1."
+
+    def make(self, planned: Object) -> tuple[str, Object]:
+        made = secrets.token_bytes(planned["length"])
+        encoded = base64.b64encode(made).decode()
+        return encoded, {**planned, "base64": Secret(encoded), "hex": Secret(made.hex())}
+
+    def imported(self, identity: str) -> tuple[str, Object]:
+        try:
+            made = base64.b64decode(identity, validate=True)
+        except binascii.Error as error:
+            raise PluginError(
+                "Import Random bytes Error: There was an error during the parsing of the base64 "
+                f"string.{RETRY}illegal base64 data: {error}"
+            ) from None
+        hidden = {"base64": Secret(identity), "hex": Secret(made.hex())}
+        return identity, {"length": len(made), **hidden}
 
 
-class Identifier(_Immutable):
-    """RandomId: public bytes with a prefix, in five forms."""
+class Identifier(Random):
+    """RandomId: public bytes with a prefix, in four forms."""
 
-    required = ("byteLength",)
+    inputs = ("keepers", "byteLength", "prefix")
+    outputs = ("id", "b64Std", "b64Url", "dec", "hex")
+    required = "byteLength"
+    least = None
+    described = (
+        "The number of random bytes to produce. The minimum value is 1, which produces eight bits "
+        "of randomness."
+    )
 
-    def create(
-        self, name: str, inputs: Object, *, preview: bool, say: Callable[[str], None]
-    ) -> tuple[str, Object]:
-        forms = ("b64Std", "b64Url", "dec", "hex")
-        if preview or has_unknown(inputs):
-            return "", {**inputs, **dict.fromkeys(forms, UNKNOWN)}
-        made = secrets.token_bytes(int(inputs["byteLength"]))
-        prefix = str(inputs.get("prefix") or "")
-        url = base64.urlsafe_b64encode(made).decode().rstrip("=")
-        return url, {
-            **inputs,
+    def make(self, planned: Object) -> tuple[str, Object]:
+        return self.state(planned, secrets.token_bytes(planned["byteLength"]))
+
+    def imported(self, identity: str) -> tuple[str, Object]:
+        prefix, comma, encoded = identity.rpartition(",")
+        try:
+            made = base64.b64decode(encoded + "=" * (-len(encoded) % 4), b"-_", validate=True)
+            if "=" in encoded:
+                raise binascii.Error("padding")
+        except binascii.Error as error:
+            raise PluginError(
+                "Import Random ID Error: While attempting to import a random id there was a "
+                f"decoding error.{RETRY}illegal base64 data: {error}"
+            ) from None
+        known = {"byteLength": len(made)}
+        return self.state({**known, "prefix": prefix} if comma else known, made)
+
+    def state(self, planned: Object, made: bytes) -> tuple[str, Object]:
+        prefix = planned.get("prefix", "")
+        identity = base64.urlsafe_b64encode(made).decode().rstrip("=")
+        return identity, {
+            **planned,
+            "id": identity,
             "b64Std": prefix + base64.b64encode(made).decode(),
-            "b64Url": prefix + url,
-            "dec": prefix + str(int.from_bytes(made)),
+            "b64Url": prefix + identity,
+            "dec": f"{prefix}{int.from_bytes(made)}",
             "hex": prefix + made.hex(),
         }
 
 
-TYPES: dict[str, ResourceType] = {
-    "random:index/randomString:RandomString": Characters(secret=False),
-    "random:index/randomPassword:RandomPassword": Characters(secret=True),
-    "random:index/randomBytes:RandomBytes": Bytes(),
-    "random:index/randomId:RandomId": Identifier(),
-}
+def number(name: str, value: Any) -> int:
+    """Return a whole number, which may be written as a text.
 
-if __name__ == "__main__":
-    main("random", VERSION, TYPES)
+    Raises:
+        PluginError: it is none.
+    """
+    try:
+        return int(plain(value))
+    except (TypeError, ValueError):
+        raise PluginError(f'property "{name}": Expected a Number, got {value!r}') from None
+
+
+def text(value: Any) -> Any:
+    """Return a keeper's value as the text that it is kept as."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str | Unknown) else str(value)
+
+
+def invalid_length(name: str, rule: str, length: Any) -> str:
+    """Return why a length is refused."""
+    return (
+        f"Invalid Attribute Value. Attribute length value must be {rule}, "
+        f"got: {plain(length)}. Examine values at '{name}.length'."
+    )
+
+
+PACKAGE = Package(
+    name="random",
+    version=VERSION,
+    types={
+        "random:index/randomString:RandomString": Characters(),
+        "random:index/randomPassword:RandomPassword": Password(),
+        "random:index/randomBytes:RandomBytes": Bytes(),
+        "random:index/randomId:RandomId": Identifier(),
+    },
+    accept_secrets=False,
+)
+
+
+def main() -> None:
+    """Serve the provider."""
+    provider.main(PACKAGE)

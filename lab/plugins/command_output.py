@@ -1,0 +1,85 @@
+"""What a command prints: kept for the outputs and for an error, and shown line by line."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+STDOUT, STDERR = "stdout", "stderr"
+_SHOWN = {
+    None: (STDOUT, STDERR),
+    "stdout": (STDOUT,),
+    "stderr": (STDERR,),
+    "stdoutAndStderr": (STDOUT, STDERR),
+}
+_ESCAPES = {
+    "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v",
+    '"': '\\"', "\\": "\\\\",
+}  # fmt: skip
+
+
+@dataclass
+class Output:
+    """Both streams of one command.
+
+    Attributes:
+        logging: the input of that name: which streams are shown.
+        show: takes each line that is to be shown.
+    """
+
+    logging: str | None
+    show: Callable[[str], None]
+    _kept: dict[str, bytearray] = field(
+        default_factory=lambda: {STDOUT: bytearray(), STDERR: bytearray()}
+    )
+    _both: bytearray = field(default_factory=bytearray)
+    _line: bytearray = field(default_factory=bytearray)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, stream: str, data: bytes) -> None:
+        """Keep what has come, and show the lines that it ends."""
+        with self._lock:
+            self._kept[stream] += data
+            self._both += data
+            if stream not in _SHOWN.get(self.logging, ()):
+                return
+            # As with the official one, both streams run into one: half a line may be of each.
+            *lines, rest = bytes(self._line + data).split(b"\n")
+            self._line = bytearray(rest)
+        for line in lines:
+            self._show(line)
+
+    def end(self) -> None:
+        """Show what has no line end."""
+        if self._line:
+            self._show(bytes(self._line))
+
+    def outputs(self) -> dict[str, str]:
+        """Return stdout and stderr, each without its last line end.
+
+        What is no UTF-8 stays in them as it is, and can't be written to the engine.
+        """
+        kept = {name: data.decode(errors="surrogateescape") for name, data in self._kept.items()}
+        return {name: text.removesuffix("\n") for name, text in kept.items()}
+
+    def failure(self, reason: str, command: str) -> str:
+        """Return what a user is told of a command that failed: all of it."""
+        return f"{reason}: running {quoted(command)}:\n{self._both.decode(errors='replace')}"
+
+    def _show(self, line: bytes) -> None:
+        self.show(line.removesuffix(b"\r").decode(errors="replace"))
+
+
+def quoted(text: str) -> str:
+    """Return a text as Go's `%q` prints it."""
+    return '"' + "".join(_escaped(character) for character in text) + '"'
+
+
+def _escaped(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    if character.isprintable():
+        return character
+    code = ord(character)
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
