@@ -21,6 +21,11 @@ from admission.inventory import read_orders
 from admission.leave import kubeconfig_of_stack, leave
 from admission.serving_certificate import look_at
 
+REMEDIES = {
+    401: "; the kubeconfig's credentials are not valid, or not any more: give others",
+    403: "; give a kubeconfig whose user has this right",
+}
+
 
 def main() -> int:
     """Return the exit status: 0 when all is done, 1 with a message otherwise."""
@@ -39,7 +44,9 @@ def main() -> int:
         return asyncio.run(_interruptible(work))
     except UNTRUSTED as error:
         say(f"error: {error}; correct the certificate-authority or the server in the kubeconfig")
-    except (ValueError, ApiError) as error:
+    except ApiError as error:
+        say(f"error: {error}{REMEDIES.get(error.status, '')}")
+    except ValueError as error:
         say(f"error: {error}")
     except UNREACHABLE as error:
         say(f"error: the API server does not answer: {type(error).__name__} {error}")
@@ -70,7 +77,7 @@ async def _gate(text: str) -> int:
             say(line)
         if not all_in:
             if cluster.outage:
-                say(f"the API server {cluster.server} does not answer: {cluster.outage}")
+                say(f"error: the API server {cluster.server} {cluster.outage}")
             say(
                 f"error: not all nodes of {orders.pool} have joined; the token stays until it"
                 " expires, and the next pulumi up goes on from here"

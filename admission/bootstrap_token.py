@@ -31,17 +31,19 @@ async def end(cluster: Cluster, token: Token) -> str:
     if token.after_join != "revoke":
         return {"expire": "expiring", "keep": "kept"}[token.after_join]
     name = f"bootstrap-token-{token.id}"
-    patch: dict[str, Any] = {"metadata": {"uid": token.secret_uid}, "data": REVOKED}
     try:
+        secret = await cluster.insist("GET", f"{SECRETS}/{name}")
+        if secret["metadata"]["uid"] != token.secret_uid:
+            raise ValueError(
+                f"the Secret {name} is not the one that the gate was told of; look at it, it may"
+                " be somebody else's, and run pulumi up --refresh"
+            )
+        # The UID goes with it: should the Secret have been replaced since, this is refused.
+        patch: dict[str, Any] = {"metadata": {"uid": token.secret_uid}, "data": REVOKED}
         secret = await cluster.insist("PATCH", f"{SECRETS}/{name}", patch, content_type=MERGE_PATCH)
     except ApiError as error:
         if error.status == 404:
             return "gone"
-        if error.status == 409:
-            raise ValueError(
-                f"the Secret {name} is not the one that this run made; look at it, it may be"
-                " somebody else's"
-            ) from None
         raise
     if any((secret.get("data") or {}).get(key) != value for key, value in REVOKED.items()):
         raise ValueError(f"the Secret {name} is still alive after it was revoked; delete it")

@@ -38,7 +38,7 @@ class Cluster:
         self._client = client
         self._ca = ca  # PEM of the CA that the kubeconfig trusts
         self.server = str(client.configuration.host)
-        self.outage = ""  # why the API server does not answer now, if so
+        self.outage = ""  # how the API server fails now, if so
 
     @classmethod
     async def connect(cls, path: str | None, content: str | None) -> "Cluster":
@@ -148,9 +148,9 @@ class Cluster:
             except ApiError as error:
                 if error.status in (401, 403) and loop.time() - answered > RIGHTS_LIMIT_S:
                     raise
-                self._answers_not(str(error), say)
+                self._answers_not(f"answers {error}", say)
             except UNREACHABLE as error:
-                self._answers_not(f"{type(error).__name__} {error}", say)
+                self._answers_not(f"does not answer: {type(error).__name__} {error}", say)
             if loop.time() - began > LONGEST_PAUSE_S:
                 pause_s = FIRST_PAUSE_S
             await asyncio.sleep(pause_s)
@@ -158,7 +158,7 @@ class Cluster:
 
     def _answers_not(self, why: str, say: Say) -> None:
         if not self.outage:
-            say(f"the API server {self.server} does not answer ({why}); tried again")
+            say(f"the API server {self.server} {why}; tried again")
         self.outage = why
 
     def _answers(self, say: Say) -> None:
