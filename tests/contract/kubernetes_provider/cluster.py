@@ -160,7 +160,9 @@ def running(directory: Path) -> Iterator[Cluster]:
 def _process(command: list[str], directory: Path) -> Iterator[None]:
     name = Path(command[0]).name
     with (directory / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=directory)
+        # A test run that is killed takes its control plane with it.
+        bound = ["setpriv", "--pdeathsig", "KILL", *command]
+        process = subprocess.Popen(bound, stdout=log, stderr=log, cwd=directory)
     try:
         yield
     finally:
