@@ -35,9 +35,13 @@ def command(limit_s: int, action: str) -> str:
 
 
 def script(package: str, name: str) -> str:
-    """Return a package's script and the marker; no comments, which each node's state would hold."""
+    """Return a package's script and the marker.
+
+    Without comments and indentation: the state of each node holds it twice. So a script has no
+    text in quotes or a here-document whose lines begin with a space or `#`.
+    """
     lines = resources.files(package).joinpath(name).read_text().splitlines()
-    kept = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    kept = [line.lstrip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     return "\n".join([*kept, MARKER, ""])
 
 

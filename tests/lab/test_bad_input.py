@@ -59,6 +59,24 @@ def test_all_problems_of_the_settings_come_at_once_and_nothing_is_touched(
     assert project.state_resources() == []
 
 
+def test_a_control_plane_that_may_not_be_managed_is_told_its_missing_flags(
+    project: Project, settings: dict[str, Any]
+) -> None:
+    settings["config"][f"{PREFIX}controlPlane"]["manage"] = False
+    units = "systemctl show --property ExecMainStartTimestamp kube-apiserver"
+    started = project.ssh("cp-1", units)
+    said = failed(project, settings)
+    assert "kube-apiserver lacks: --enable-bootstrap-token-auth=true" in said
+    assert (
+        "kube-controller-manager lacks:"
+        " --cluster-signing-cert-file=/etc/kubernetes/pki/ca.crt"
+        " --cluster-signing-key-file=/etc/kubernetes/pki/ca.key"
+        " --controllers=*,bootstrapsigner,tokencleaner"
+    ) in said
+    assert project.ssh("cp-1", units) == started
+    assert files_of_ours(project, "node-1") == ""
+
+
 def test_an_unreachable_api_server_is_named(project: Project, settings: dict[str, Any]) -> None:
     kubeconfig = (project.directory / ".lab/kubeconfig").read_text()
     other = project.directory / ".lab/kubeconfig-unreachable"

@@ -1,0 +1,80 @@
+"""The lab goes off and on again: nothing is left on the host, and the nodes come back.
+
+Runs after the story of `test_join`, which leaves three joined nodes.
+"""
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.lab.project import Project
+from tests.lab.test_join import ADDRESSES, ready
+
+pytestmark = pytest.mark.lab
+
+NODES_BACK_S = 60
+
+
+def host(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def processes_of(directory: Path) -> list[str]:
+    """Command lines of processes that name the project's directory, but for pytest's own."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if f"{directory}/.lab" in line:
+            found.append(line)
+    return found
+
+
+def test_a_second_up_starts_nothing(project: Project) -> None:
+    before = processes_of(project.directory)
+    assert before
+    project.lab("up")
+    assert processes_of(project.directory) == before
+
+
+def test_down_leaves_no_process_mount_link_or_route(project: Project) -> None:
+    assert "ktb0" in host("ip", "link", "show")
+    project.lab("down")
+    assert processes_of(project.directory) == []
+    assert str(project.directory) not in Path("/proc/self/mountinfo").read_text()
+    assert "ktb0" not in host("ip", "link", "show")
+    assert "10.98.0.0" not in host("ip", "route", "show", "table", "all")
+
+
+def test_a_second_down_is_no_error(project: Project) -> None:
+    project.lab("down")
+
+
+def test_joined_nodes_come_back_by_themselves(project: Project) -> None:
+    off_at = time.time()
+    project.lab("up")
+    deadline = time.monotonic() + NODES_BACK_S
+    while time.monotonic() < deadline:
+        nodes = {node["metadata"]["name"]: node for node in project.get("nodes")["items"]}
+        leases = project.get("leases", "-n", "kube-node-lease")["items"]
+        # Ready may be what was said before; a lease that is renewed is said now.
+        renewed = {
+            lease["metadata"]["name"]
+            for lease in leases
+            if host("date", "-d", lease["spec"]["renewTime"], "+%s") > f"{off_at:.0f}"
+        }
+        if renewed == set(ADDRESSES) and all(ready(node) for node in nodes.values()):
+            break
+        time.sleep(1)
+    assert renewed == set(ADDRESSES)
+    assert all(ready(node) for node in nodes.values())
+    for name in ADDRESSES:
+        assert project.kubectl("get", "--raw", f"/api/v1/nodes/{name}/proxy/healthz").stdout == "ok"
+
+
+def test_the_stack_has_not_changed(project: Project) -> None:
+    project.pulumi("preview", "--expect-no-changes")
