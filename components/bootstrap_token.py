@@ -74,7 +74,8 @@ class BootstrapToken(pulumi.ComponentResource):
                 "token-secret": token_secret.result,
                 "expiration": expiration.strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "usage-bootstrap-authentication": "true",
-                "usage-bootstrap-signing": "true",
+                # The CA travels over SSH, so nobody needs cluster-info signed with a shared secret.
+                "usage-bootstrap-signing": "false",
                 "auth-extra-groups": f"{GROUP}:{args.pool}",
             },
             # The expiration is fixed when the token is made, and its revocation is not undone.

@@ -96,7 +96,15 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 
 def main() -> int:
     """Run the command line; return the exit status."""
-    args = _parser().parse_args()
+    parser = _parser()
+    args, rest = parser.parse_known_args()
+    if rest:
+        # argparse gives no option to a command that takes the rest of the line.
+        if args.command not in ("kubectl", "ssh"):
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        args.args = sys.argv[sys.argv.index(args.command) + 1 :]
+        if args.command == "ssh":
+            args.args.remove(args.machine)
     signal.signal(signal.SIGTERM, _stop)
     try:
         return _run(Lab(), args)
