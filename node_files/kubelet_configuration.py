@@ -99,8 +99,11 @@ def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any
 
 
 def to_yaml(document: Mapping[str, Any]) -> str:
-    """Return the document as block YAML with sorted keys, so that a diff shows changes alone."""
-    return yaml.safe_dump(dict(document), sort_keys=True, allow_unicode=True, width=1_000_000)
+    """Return the document as block YAML with sorted keys, so that a diff shows changes alone.
+
+    In ASCII: of some characters beyond it, YAML's readers differ on whether they end a line.
+    """
+    return yaml.safe_dump(dict(document), sort_keys=True, allow_unicode=False, width=1_000_000)
 
 
 def _taint(text: str) -> dict[str, str]:

@@ -1,0 +1,152 @@
+"""The rendered files: compared whole, and no value can break out of where it stands."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import node_files
+from node_files import Cluster, Node, Paths
+from node_files.bundle import MARKER
+from node_files.kubelet_configuration import PROTECTED
+from node_files.systemd import arguments
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+CLUSTER = Cluster(
+    name="lab",
+    server="https://10.98.0.10:6443",
+    ca_certificate="-----BEGIN CERTIFICATE-----\nQQ==\n-----END CERTIFICATE-----\n",
+    dns_addresses=("10.97.0.10",),
+)
+CASES = {
+    "default": Node(name="node-1", addresses=("10.98.0.11",)),
+    "overridden": Node(
+        name="node-2.example.org",
+        addresses=("10.98.0.12", "fd00::12"),
+        generation=2,
+        kubelet={
+            "cgroupDriver": None,
+            "evictionHard": {"memory.available": "1Gi"},
+            "maxPods": 50,
+        },
+        labels={"example.org/rack": "r1", "a": ""},
+        taints=("dedicated=db:NoSchedule", "slow:PreferNoSchedule"),
+        runtime_endpoint="unix:///run/crio/crio.sock",
+    ),
+}
+
+# Timings say nothing on a machine that others use too.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
+
+text = st.text(st.characters(blacklist_categories=["Cs"]), max_size=40)
+
+
+def data(bundle: str) -> str:
+    return bundle.partition(f"\n{MARKER}\n")[2]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_bundle_is_as_the_golden_file_says(name: str) -> None:
+    rendered = data(node_files.bundle(CLUSTER, CASES[name]))
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(rendered)
+    assert rendered == path.read_text()
+
+
+def test_a_bundle_holds_nothing_that_changes_with_the_pool_or_the_day() -> None:
+    node = CASES["default"]
+    assert node_files.bundle(CLUSTER, node) == node_files.bundle(CLUSTER, node)
+
+
+def unquote(bundle: str) -> dict[str, str]:
+    """The files of a bundle, read by its documented form alone."""
+    found: dict[str, str] = {}
+    path = ""
+    for line in data(bundle).split("\n"):
+        if line.startswith("file "):
+            path = line.split(" ")[5]
+            found[path] = ""
+        elif line == "|" or line.startswith("| "):
+            found[path] += line[2:] + "\n"
+    return found
+
+
+@given(text)
+def test_no_value_breaks_out_of_its_file(value: str) -> None:
+    node = Node(name="n", addresses=("10.0.0.1",), kubelet={"x": value})
+    found = unquote(node_files.bundle(CLUSTER, node))
+    written = {file.path: file.content for file in node_files.files(CLUSTER, node)}
+    assert found == written
+    assert yaml.safe_load(found[Paths().config])["x"] == value
+
+
+@given(text)
+def test_no_certificate_text_breaks_out_of_its_file(value: str) -> None:
+    cluster = Cluster(name="c", server="https://x", ca_certificate=value)
+    found = unquote(node_files.bundle(cluster, CASES["default"]))
+    assert found[Paths().ca].removesuffix("\n") == value.removesuffix("\n")
+    assert len(found) == 4
+
+
+@given(text)
+def test_an_argument_is_plain_or_refused(value: str) -> None:
+    node = Node(name="n", addresses=("10.0.0.1",), labels={"a": value})
+    try:
+        listed = arguments(node)
+    except ValueError as error:
+        assert "give a value without it" in str(error)
+    else:
+        assert not set(" \t\n\"'\\$%;|&<>`") & set("".join(listed))
+
+
+@pytest.mark.parametrize("path", ["relative", "/a b", "/a/../b", "/a\n/b", "/", "/a/$HOME", ""])
+def test_a_path_that_is_not_plain_is_refused(path: str) -> None:
+    node = Node(name="n", addresses=("10.0.0.1",), paths=Paths(ca=path))
+    with pytest.raises(ValueError, match="give another path"):
+        node_files.bundle(CLUSTER, node)
+
+
+@pytest.mark.parametrize("field", PROTECTED)
+def test_a_protected_field_is_refused_with_its_reason(field: str) -> None:
+    ((path, problem),) = node_files.problems({field: "x"})
+    assert path == field
+    assert PROTECTED[field] in problem
+    with pytest.raises(ValueError, match=field):
+        node_files.files(CLUSTER, Node(name="n", addresses=("10.0.0.1",), kubelet={field: "x"}))
+
+
+MERGES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
+    ({"a": 1}, {"b": 2}, {"a": 1, "b": 2}),
+    ({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}, {"a": {"b": 3, "c": 2}}),
+    ({"a": [1, 2]}, {"a": [3]}, {"a": [3]}),
+    ({"a": 1, "b": 2}, {"a": None}, {"b": 2}),
+    ({"a": {"b": 1}}, {"a": {"b": None}}, {"a": {}}),
+    ({"a": 1}, {"a": {"b": None, "c": 1}}, {"a": {"c": 1}}),
+]
+
+
+@pytest.mark.parametrize(("base", "override", "merged"), MERGES)
+def test_overrides_merge_as_a_json_merge_patch(
+    base: dict[str, Any], override: dict[str, Any], merged: dict[str, Any]
+) -> None:
+    assert node_files.merge(base, override) == merged
+
+
+def test_the_join_holds_the_token_and_the_bundle_does_not() -> None:
+    node = CASES["default"]
+    joined = data(node_files.join_bundle(CLUSTER, node, "abcdef", "0123456789abcdef"))
+    assert "|     token: abcdef.0123456789abcdef" in joined
+    assert "0123456789abcdef" not in node_files.bundle(CLUSTER, node)
+
+
+def test_commands_hold_no_value_of_a_node() -> None:
+    for command in (node_files.INSTALL, node_files.JOIN, node_files.REMOVE):
+        assert len(command) < 300
+        assert "\n" not in command
+        assert "'" not in command.removeprefix("exec ").split("'")[1]
