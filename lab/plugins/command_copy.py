@@ -12,12 +12,12 @@ from typing import Any
 import asyncssh
 
 from lab.plugins import command_ssh
-from lab.plugins.provider import PluginError, Say
+from lab.plugins.provider import Operation, PluginError
 
 DIRECTORY = asyncssh.FILEXFER_TYPE_DIRECTORY
 
 
-def copy(inputs: dict[str, Any], say: Say) -> None:
+def copy(inputs: dict[str, Any], operation: Operation) -> None:
     """Copy `source` to `remotePath`.
 
     A directory goes into the remote one by its name, or with a `/` at its end without it. A file
@@ -29,7 +29,7 @@ def copy(inputs: dict[str, Any], say: Say) -> None:
     """
     source = inputs["source"]
     tree = _read(Path(source["path"])) if source.get("path") else None
-    asyncio.run(_copy(inputs, tree, say))
+    asyncio.run(_copy(inputs, tree, operation))
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ def _read(path: Path) -> _Tree:
         raise PluginError(f"open {error.filename}: {reason}") from None
 
 
-async def _copy(inputs: dict[str, Any], tree: _Tree | None, say: Say) -> None:
+async def _copy(inputs: dict[str, Any], tree: _Tree | None, operation: Operation) -> None:
     source, target = inputs["source"], inputs["remotePath"]
     async with AsyncExitStack() as stack:
-        client = await command_ssh.dial(inputs["connection"], say, stack)
+        client = await command_ssh.dial(inputs["connection"], operation, stack)
         try:
             sftp = await stack.enter_async_context(client.start_sftp_client())
             if tree is None:

@@ -56,8 +56,6 @@ class Running:
         self._processes.discard(process)
         if process.returncode == 0:
             return ""
-        if self._cancelled:
-            return "context canceled"
         if process.returncode > 0:
             return f"exit status {process.returncode}"
         return f"signal: {str(signal.strsignal(-process.returncode)).lower()}"

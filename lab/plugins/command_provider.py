@@ -124,7 +124,7 @@ class RemoteCommand(Command):
     ) -> None:
         from lab.plugins import command_remote  # noqa: PLC0415 - asyncssh takes 0.2 s to import
 
-        command_remote.run(inputs, command, previous, output, operation.say)
+        command_remote.run(inputs, command, previous, output, operation)
 
 
 class CopyToRemote(_Resource):
@@ -160,7 +160,7 @@ class CopyToRemote(_Resource):
     def _copy(self, operation: Operation, inputs: Object) -> None:
         from lab.plugins import command_copy  # noqa: PLC0415 - asyncssh takes 0.2 s to import
 
-        command_copy.copy(plain(inputs), operation.say)
+        command_copy.copy(plain(inputs), operation)
 
 
 _ASSET, _ARCHIVE = "c44067f5952c0a294b673a41bacd8c17", "0def7320c3a5731c473e5ecbe6d01bc7"

@@ -10,7 +10,7 @@ from asyncssh.packet import String
 
 from lab.plugins import command_ssh
 from lab.plugins.command_output import STDERR, STDOUT, Output
-from lab.plugins.provider import PluginError, Say
+from lab.plugins.provider import Operation, PluginError, Say
 
 # golang.org/x/crypto/ssh adds these to 128 where a server gives no exit status.
 _SIGNALS = {
@@ -46,7 +46,11 @@ class _Session(asyncssh.SSHClientSession[bytes]):
 
 
 def run(
-    inputs: dict[str, Any], command: str, previous: dict[str, str], output: Output, say: Say
+    inputs: dict[str, Any],
+    command: str,
+    previous: dict[str, str],
+    output: Output,
+    operation: Operation,
 ) -> None:
     """Run a command to its end.
 
@@ -55,25 +59,29 @@ def run(
         command: for the user's shell there.
         previous: variables that it may refuse.
         output: what the command prints.
-        say: where dials that failed are told.
+        operation: where dials that failed are told.
 
     Raises:
         PluginError: the machine can't be reached, does not take a variable, or the command fails.
     """
-    asyncio.run(_run(inputs, command, previous, output, say))
+    asyncio.run(_run(inputs, command, previous, output, operation))
 
 
 async def _run(
-    inputs: dict[str, Any], command: str, previous: dict[str, str], output: Output, say: Say
+    inputs: dict[str, Any],
+    command: str,
+    previous: dict[str, str],
+    output: Output,
+    operation: Operation,
 ) -> None:
     environment = inputs.get("environment") or {}
     session = _Session(output)
     async with AsyncExitStack() as stack:
-        client = await command_ssh.dial(inputs["connection"], say, stack)
+        client = await command_ssh.dial(inputs["connection"], operation, stack)
 
         def started(channel: asyncssh.SSHClientChannel[bytes]) -> None:
             if environment or previous:
-                _send_variables_first(channel, environment, previous, say)
+                _send_variables_first(channel, environment, previous, operation.say)
 
         session.connection_made = started  # type: ignore[method-assign, assignment]
         try:

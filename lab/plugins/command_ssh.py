@@ -20,7 +20,7 @@ from asyncssh.constants import (
 )
 
 from lab.plugins import ssh_credentials
-from lab.plugins.provider import PluginError, Say
+from lab.plugins.provider import Operation, PluginError
 from lab.plugins.ssh_credentials import Client, Credentials
 
 FIRST_PAUSE_S = 0.1
@@ -42,7 +42,7 @@ class _DialError(Exception):
 
 
 async def dial(
-    connection: Connection, say: Say, stack: AsyncExitStack
+    connection: Connection, operation: Operation, stack: AsyncExitStack
 ) -> asyncssh.SSHClientConnection:
     """Connect, through the bastion if one is given; `stack` ends the connections.
 
@@ -52,20 +52,27 @@ async def dial(
     credentials = await ssh_credentials.of(connection, stack)
     proxy = connection.get("proxy")
     if not proxy:
-        client = await _retry(connection, "Dial", say, lambda: _direct(connection, credentials))
+        client = await _retry(
+            connection, "Dial", operation, lambda: _direct(connection, credentials)
+        )
         return await stack.enter_async_context(client)
     try:
         proxy_credentials = await ssh_credentials.of(proxy, stack)
-        tunnel = await _retry(proxy, "Dial proxy", say, lambda: _direct(proxy, proxy_credentials))
+        tunnel = await _retry(
+            proxy, "Dial proxy", operation, lambda: _direct(proxy, proxy_credentials)
+        )
         await stack.enter_async_context(tunnel)
-        client = await _through(tunnel, connection, credentials, say)
+        client = await _through(tunnel, connection, credentials, operation)
     except PluginError as error:
         raise PluginError(f"proxy: {error}") from None
     return await stack.enter_async_context(client)
 
 
 async def _retry(
-    connection: Connection, what: str, say: Say, attempt: Callable[[], Awaitable[T]]
+    connection: Connection,
+    what: str,
+    operation: Operation,
+    attempt: Callable[[], Awaitable[T]],
 ) -> T:
     limit, failed, pause_s = int(connection["dialErrorLimit"]), 0, FIRST_PAUSE_S
     while True:
@@ -75,8 +82,9 @@ async def _retry(
             if limit > UNLIMITED and failed >= limit:
                 raise PluginError(f"after {failed} failed attempts: {error}") from None
         failed += 1
-        say(f"{what} {failed}/{'inf' if limit == UNLIMITED else limit} failed: retrying")
-        await asyncio.sleep(pause_s)
+        operation.say(f"{what} {failed}/{'inf' if limit == UNLIMITED else limit} failed: retrying")
+        if await asyncio.to_thread(operation.cancelled.wait, pause_s):
+            raise PluginError("context canceled")
         pause_s = min(pause_s * PAUSE_FACTOR, LONGEST_PAUSE_S)
 
 
@@ -99,7 +107,10 @@ async def _direct(connection: Connection, credentials: Credentials) -> asyncssh.
 
 
 async def _through(
-    tunnel: asyncssh.SSHClientConnection, connection: Connection, credentials: Credentials, say: Say
+    tunnel: asyncssh.SSHClientConnection,
+    connection: Connection,
+    credentials: Credentials,
+    operation: Operation,
 ) -> asyncssh.SSHClientConnection:
     tried = False
 
@@ -121,8 +132,8 @@ async def _through(
             raise failed
         return failed
 
-    outcome = await _retry(connection, "Dial from proxy", say, attempt)
-    return await _retry(connection, "Dial", say, again)
+    outcome = await _retry(connection, "Dial from proxy", operation, attempt)
+    return await _retry(connection, "Dial", operation, again)
 
 
 async def _handshake(

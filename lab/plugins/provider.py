@@ -5,6 +5,7 @@ plain values; this module turns the engine's calls into those.
 """
 
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -56,6 +57,8 @@ class Operation:
     name: str
     preview: bool
     say: Say
+    cancelled: threading.Event
+    """Set when the deployment is cancelled: what waits shall end."""
 
 
 class ResourceType(Protocol):
@@ -84,7 +87,7 @@ class Package:
     accept_secrets: bool
     """Whether inputs come with their secret marks; else the engine marks the outputs itself."""
     cancel: Callable[[], None] = field(default=lambda: None)
-    """Ends what is under way."""
+    """Ends what runs, when the deployment is cancelled."""
 
 
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
@@ -93,6 +96,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def __init__(self, package: Package, engine: Engine | None) -> None:
         self._package = package
         self._engine = engine
+        self._cancelled = threading.Event()
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
         return plugin_pb2.PluginInfo(version=self._package.version)
@@ -102,6 +106,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return Empty()
 
     def Cancel(self, request: Any, context: Any) -> Any:
+        self._cancelled.set()
         self._package.cancel()
         return Empty()
 
@@ -184,7 +189,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             if self._engine is not None:
                 self._engine.log(request.urn, line, severity=severity, status=status)
 
-        return Operation(_name(request), preview, say)
+        return Operation(_name(request), preview, say, self._cancelled)
 
     def _run(self, context: grpc.ServicerContext, run: Callable[[], Any]) -> Any:
         try:

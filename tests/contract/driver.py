@@ -304,6 +304,12 @@ def plugin(name: str) -> Path:
     return Path(found)
 
 
+def environment(**changes: str | None) -> dict[str, str]:
+    """Return this process's variables with changes; None takes one away."""
+    changed = {**os.environ, **changes}
+    return {name: value for name, value in changed.items() if value is not None}
+
+
 def start(
     package: str, engine: Engine, environment: Mapping[str, str] | None = None, **options: Any
 ) -> Provider:

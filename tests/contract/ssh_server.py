@@ -12,8 +12,9 @@ from typing import Any
 import asyncssh
 
 PASSWORD = "open sesame"
-# As sshd is set up by default: what a client sends of its environment is refused.
-ACCEPTED_VARIABLE = "PULUMI_COMMAND_"
+ACCEPTED = b"LC_"
+# A command in whose middle the connection ends.
+DROP = "drop"
 
 
 @dataclass
@@ -29,7 +30,6 @@ class SshServer:
     users: list[str] = field(default_factory=list)
     tunnels: list[tuple[str, int]] = field(default_factory=list)
     environments: list[dict[str, str]] = field(default_factory=list)
-    algorithms: list[str] = field(default_factory=list)
 
     def connection(self, **changes: Any) -> dict[str, Any]:
         """Return a connection that works, with changes."""
@@ -80,6 +80,9 @@ async def _run(process: "asyncssh.SSHServerProcess[bytes]", seen: SshServer) -> 
     environment = dict(process.env)
     seen.environments.append(environment)
     assert process.command is not None
+    if process.command == DROP:
+        process.channel.get_connection().abort()
+        return
     started = await asyncio.create_subprocess_exec(
         "/bin/sh",
         "-c",
@@ -114,21 +117,37 @@ async def _run(process: "asyncssh.SSHServerProcess[bytes]", seen: SshServer) -> 
         process.exit(status)
 
 
+def _take_variable(channel: Any, packet: Any) -> bool:
+    """As sshd's AcceptEnv does by default, take only what belongs to the locale."""
+    name, value = packet.get_string(), packet.get_string()
+    if not name.startswith(ACCEPTED):
+        return False
+    channel._env[name] = value
+    return True
+
+
 @contextlib.contextmanager
-def running(host_key: asyncssh.SSHKey | None = None) -> Iterator[SshServer]:
-    """Serve on a free port until the end of the block."""
+def running(
+    host_key: asyncssh.SSHKey | None = None, *, port: int = 0, private_key: str = ""
+) -> Iterator[SshServer]:
+    """Serve until the end of the block, on a free port and with new keys unless they are given."""
     host_key = host_key or asyncssh.generate_private_key("ssh-ed25519")
-    user_key = asyncssh.generate_private_key("ssh-ed25519")
+    user_key = (
+        asyncssh.import_private_key(private_key)
+        if private_key
+        else asyncssh.generate_private_key("ssh-ed25519")
+    )
     seen = SshServer(
         host_key=host_key.export_public_key().decode().strip(),
         private_key=user_key.export_private_key().decode(),
     )
     loop = asyncio.new_event_loop()
+    asyncssh.SSHServerChannel._process_env_request = _take_variable
 
     async def listen() -> asyncssh.SSHAcceptor:
         return await asyncssh.listen(
             "127.0.0.1",
-            0,
+            port,
             server_factory=lambda: _Session(seen, user_key),
             server_host_keys=[host_key],
             process_factory=lambda process: _run(process, seen),
