@@ -12,7 +12,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from admission.inventory import Denied, NodeEntry
-from admission.rules import Approve, Decision, NodeObject, Refuse, Request, Wait, decide_serving
+from admission.rules import (
+    MOST_PENDING,
+    Approve,
+    Decision,
+    NodeObject,
+    Refuse,
+    Request,
+    Wait,
+    decide_serving,
+)
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -94,10 +103,18 @@ def decide(
     *,
     inventory: dict[str, NodeEntry] = ALONE,
     node: NodeObject | None = NODE,
+    denied: Denied = DENIED,
     allowed: bool = True,
+    pending: int = 1,
 ) -> Decision:
     return decide_serving(
-        request, inventory=inventory, node=node, denied=DENIED, allowed=allowed, now=NOW
+        request,
+        inventory=inventory,
+        node=node,
+        denied=denied,
+        allowed=allowed,
+        pending=pending,
+        now=NOW,
     )
 
 
@@ -329,3 +346,37 @@ def test_a_request_that_another_key_signed_is_refused() -> None:
     except ValueError:
         pytest.fail("the changed request must still parse")
     assert isinstance(decide(replace(GOOD, pem=request.public_bytes(Encoding.PEM))), Refuse)
+
+
+def test_many_pending_requests_are_a_flood() -> None:
+    assert isinstance(decide(GOOD, pending=MOST_PENDING), Approve)
+    decision = decide(GOOD, pending=MOST_PENDING + 1)
+    assert isinstance(decision, Refuse)
+    assert "21 requests of system:node:node-1 are pending" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("host", "sans"),
+    [("10.0.0.1", GOOD_SANS), ("node-1.example.org", dns("node-1.example.org"))],
+)
+def test_the_api_servers_host_is_no_nodes(host: str, sans: list[San]) -> None:
+    request = replace(GOOD, pem=csr(sans))
+    assert isinstance(decide(request), Approve)
+    decision = decide(request, denied=DENIED.and_host(host))
+    assert isinstance(decision, Refuse)
+    assert host in decision.reason
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["localhost.localdomain", "a.localhost", "kubernetes.default", "x.svc.cluster.local"],
+)
+def test_names_of_the_cluster_are_refused_though_the_inventory_has_them(name: str) -> None:
+    inventory = {"node-1": entry("node-1", "10.0.0.1", names=(name,))}
+    assert isinstance(decide(replace(GOOD, pem=csr(dns(name))), inventory=inventory), Refuse)
+
+
+def test_a_node_may_be_named_like_a_part_of_the_clusters_names() -> None:
+    for name in ("kubernetes-1", "svc-1", "localhost-1"):
+        inventory = {"node-1": entry("node-1", "10.0.0.1", names=(name,))}
+        assert isinstance(decide(replace(GOOD, pem=csr(dns(name))), inventory=inventory), Approve)

@@ -1,0 +1,260 @@
+"""What is read of a request, and what is not read at all: requests built byte by byte."""
+
+import base64
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+
+from admission.certificate_request import LARGEST_REQUEST_BYTES, claimed_node, parse
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+SHA256 = "1.2.840.10045.4.3.2"
+SHA1 = "1.2.840.10045.4.1"
+EXTENSION_REQUEST = "1.2.840.113549.1.9.14"
+MICROSOFTS = "1.3.6.1.4.1.311.2.1.14"
+CHALLENGE_PASSWORD = "1.2.840.113549.1.9.7"
+SAN = "2.5.29.17"
+CN, O = "2.5.4.3", "2.5.4.10"  # noqa: E741 - as the names are written
+
+
+def der(tag: int, *parts: bytes) -> bytes:
+    content = b"".join(parts)
+    if len(content) < 128:
+        return bytes([tag, len(content)]) + content
+    size = len(content).to_bytes((len(content).bit_length() + 7) // 8)
+    return bytes([tag, 0x80 | len(size)]) + size + content
+
+
+def sequence(*parts: bytes) -> bytes:
+    return der(0x30, *parts)
+
+
+def oid(dotted: str) -> bytes:
+    first, second, *rest = map(int, dotted.split("."))
+    out = bytes([first * 40 + second])
+    for number in rest:
+        groups = [number & 127]
+        while number := number >> 7:
+            groups.append(128 | number & 127)
+        out += bytes(reversed(groups))
+    return der(0x06, out)
+
+
+def attribute(kind: str, value: str, tag: int = 0x0C) -> bytes:
+    return sequence(oid(kind), der(tag, value.encode()))
+
+
+SUBJECT = sequence(
+    der(0x31, attribute(O, "system:nodes")), der(0x31, attribute(CN, "system:node:node-1"))
+)
+
+
+def sans(*names: bytes) -> bytes:
+    """An extension of alternative names, each with its own tag: 0x82 a name, 0x87 an address."""
+    return sequence(oid(SAN), der(0x04, sequence(*names)))
+
+
+NAME = der(0x82, b"node-1")
+ADDRESS = der(0x87, bytes([10, 0, 0, 1]))
+
+
+def extension_request(*extensions: bytes, kind: str = EXTENSION_REQUEST) -> bytes:
+    return sequence(oid(kind), der(0x31, sequence(*extensions)))
+
+
+def spki(key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def armour(content: bytes) -> bytes:
+    body = base64.b64encode(content).decode()
+    lines = [body[i : i + 64] for i in range(0, len(body), 64)]
+    return "\n".join(
+        ["-----BEGIN CERTIFICATE REQUEST-----", *lines, "-----END CERTIFICATE REQUEST-----", ""]
+    ).encode()
+
+
+def request(
+    *attributes: bytes,
+    subject: bytes = SUBJECT,
+    key: bytes = spki(KEY.public_key()),
+    algorithm: str = SHA256,
+    version: int = 0,
+) -> bytes:
+    info = sequence(der(0x02, bytes([version])), subject, key, der(0xA0, *attributes))
+    digest = hashes.SHA1() if algorithm == SHA1 else hashes.SHA256()  # noqa: S303
+    signature = KEY.sign(info, ec.ECDSA(digest))
+    return armour(sequence(info, sequence(oid(algorithm)), der(0x03, b"\0", signature)))
+
+
+GOOD = request(extension_request(sans(NAME, ADDRESS)))
+
+
+def test_a_request_is_read() -> None:
+    content = parse(GOOD)
+    assert (content.common_name, content.organization) == ("system:node:node-1", "system:nodes")
+    assert content.dns_names == ("node-1",)
+    assert list(map(str, content.addresses)) == ["10.0.0.1"]
+    assert len(content.key_fingerprint) == 64
+
+
+def test_the_fingerprint_is_the_keys() -> None:
+    assert parse(GOOD).key_fingerprint == parse(request()).key_fingerprint
+
+
+def test_a_request_without_attributes_has_no_names() -> None:
+    assert parse(request()).dns_names == ()
+
+
+HUGE_KEY = rsa.RSAPublicNumbers(65537, (1 << 9215) + 1).public_key()
+REFUSED = {
+    "extensions that Go does not see": (
+        request(extension_request(sans(NAME), kind=MICROSOFTS)),
+        "an attribute other than an extension request",
+    ),
+    "extensions that Go does not see, beside ones that it sees": (
+        request(
+            extension_request(sans(NAME)),
+            extension_request(sans(der(0x82, b"kubernetes")), kind=MICROSOFTS),
+        ),
+        "an attribute other than an extension request",
+    ),
+    "two extension requests": (
+        request(extension_request(sans(NAME)), extension_request(sans(der(0x82, b"kubernetes")))),
+        "two extension requests",
+    ),
+    "two values in an extension request": (
+        request(
+            sequence(
+                oid(EXTENSION_REQUEST),
+                der(0x31, sequence(sans(NAME)), sequence(sans(der(0x82, b"kubernetes")))),
+            )
+        ),
+        "can't be read",
+    ),
+    "a challenge password": (
+        request(sequence(oid(CHALLENGE_PASSWORD), der(0x31, der(0x0C, b"x")))),
+        "an attribute other than an extension request",
+    ),
+    "two extensions of alternative names": (
+        request(extension_request(sans(NAME), sans(ADDRESS))),
+        "can't be read",
+    ),
+    "a directory name": (
+        request(extension_request(sans(der(0xA4, SUBJECT)))),
+        "neither a DNS name nor an address",
+    ),
+    "a registered ID": (
+        request(extension_request(sans(der(0x88, b"\x2a\x03")))),
+        "neither a DNS name nor an address",
+    ),
+    "an X.400 address": (request(extension_request(sans(der(0xA3)))), "can't be read"),
+    "an address of three bytes": (
+        request(extension_request(sans(der(0x87, b"\n\0\0")))),
+        "can't be read",
+    ),
+    "a network": (
+        request(extension_request(sans(der(0x87, bytes([10, 0, 0, 0, 255, 0, 0, 0]))))),
+        "neither a DNS name nor an address",
+    ),
+    "a name that is not ASCII": (
+        request(extension_request(sans(der(0x82, b"node-1\xff")))),
+        "can't be read",
+    ),
+    "extensions with something behind them": (
+        request(extension_request(sans(NAME)) + b"\0\0"),
+        "request",
+    ),
+    "one subject entry with two values": (
+        request(
+            subject=sequence(
+                der(0x31, attribute(O, "system:nodes"), attribute(CN, "system:node:node-1"))
+            )
+        ),
+        "its subject is not one common name and one organization",
+    ),
+    "no subject": (request(subject=sequence()), "its subject is not"),
+    "another version": (request(version=1), "InvalidVersion"),
+    "a signature by SHA-1": (request(algorithm=SHA1), "none of SHA-256"),
+    "another's key": (
+        request(key=spki(ec.generate_private_key(ec.SECP256R1()).public_key())),
+        "not by its own key",
+    ),
+    "a monstrous key": (request(key=spki(HUGE_KEY)), "its key is neither"),
+    "a monstrous request": (
+        request(extension_request(sans(*[NAME] * LARGEST_REQUEST_BYTES))),
+        f"more than {LARGEST_REQUEST_BYTES} bytes",
+    ),
+    "bytes behind the request": (
+        armour(base64.b64decode(b"".join(GOOD.splitlines()[1:-1])) + b"\0"),
+        "no certificate request",
+    ),
+    "no request": (armour(b"\x30\0"), "no certificate request"),
+    "padding in the middle": (GOOD.replace(b"\n-----END", b"==\n-----END"), "PEM block"),
+    "short lines": (
+        b"\n".join(
+            [*GOOD.splitlines()[:1], b"MI", GOOD.splitlines()[1][2:], *GOOD.splitlines()[2:]]
+        )
+        + b"\n",
+        "canonical",
+    ),
+}
+
+
+@pytest.mark.parametrize(("pem", "reason"), REFUSED.values(), ids=REFUSED)
+def test_a_request_is_refused_with_its_reason(pem: bytes, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        parse(pem)
+
+
+@given(
+    position=st.integers(0, len(GOOD) - 1),
+    value=st.integers(0, 255),
+)
+def test_no_changed_byte_gives_another_reading(position: int, value: int) -> None:
+    changed = GOOD[:position] + bytes([value]) + GOOD[position + 1 :]
+    if changed == GOOD:
+        return
+    with pytest.raises(ValueError, match=r"."):
+        parse(changed)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_refused_and_nothing_else_is_raised(content: bytes) -> None:
+    for pem in (content, armour(content)):
+        with pytest.raises(ValueError, match=r"."):
+            parse(pem)
+
+
+@given(st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=20)), max_size=4))
+def test_any_alternative_names_are_read_or_refused(names: list[tuple[int, bytes]]) -> None:
+    pem = request(extension_request(sans(*[der(tag, content) for tag, content in names])))
+    try:
+        content = parse(pem)
+    except ValueError:
+        return
+    assert {tag for tag, _ in names} <= {0x82, 0x87}
+    assert len(content.dns_names) + len(content.addresses) == len(names)
+
+
+def test_whose_client_certificate_is_asked_for_is_told() -> None:
+    assert claimed_node(request()) == "system:node:node-1"
+
+
+@pytest.mark.parametrize("pem", [b"", request(subject=sequence()), GOOD + GOOD])
+def test_whose_a_strange_request_is_is_not_told(pem: bytes) -> None:
+    assert claimed_node(pem) is None
+
+
+def test_a_kubelets_own_encoding_of_the_subject_is_read() -> None:
+    printable = sequence(
+        der(0x31, attribute(O, "system:nodes", 0x13)),
+        der(0x31, attribute(CN, "system:node:node-1", 0x13)),
+    )
+    assert parse(request(subject=printable)).common_name == "system:node:node-1"
+    assert x509.load_pem_x509_csr(GOOD).is_signature_valid
