@@ -1,0 +1,92 @@
+"""What the gate is told: orders that are whole, and what is said of others."""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from admission.inventory import Denied, read_orders
+
+ORDERS: dict[str, Any] = {
+    "kubeconfig": {"path": ".lab/kubeconfig"},
+    "pool": "workers",
+    "nodes": [
+        {"name": "a", "addresses": ["10.0.0.1", "fd00::1"], "dnsNames": ["a"], "generation": 1},
+        {"name": "b.example.org", "addresses": ["10.0.0.2"], "dnsNames": ["b.example.org"]},
+    ],
+    "token": {"id": "abc123", "secretUid": "uid", "afterJoin": "revoke"},
+    "approval": {"serving": "gate", "client": "controller-manager"},
+    "denied": {"addresses": ["10.0.0.10"], "cidrs": ["10.96.0.0/12"]},
+    "stallSeconds": 300,
+}
+
+
+def changed(path: str, value: Any) -> str:
+    """The orders with one value changed; without it where it is None."""
+    document = copy.deepcopy(ORDERS)
+    *parents, last = path.split(".")
+    place: Any = document
+    for part in parents:
+        place = place[int(part)] if part.isdigit() else place[part]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return json.dumps(document)
+
+
+def test_orders_are_read() -> None:
+    orders = read_orders(json.dumps(ORDERS))
+    assert list(orders.nodes) == ["a", "b.example.org"]
+    assert [str(address) for address in orders.nodes["a"].addresses] == ["10.0.0.1", "fd00::1"]
+    assert orders.nodes["a"].user == "system:node:a"
+    assert (orders.token.id, orders.token.after_join) == ("abc123", "revoke")
+    assert (orders.kubeconfig_path, orders.kubeconfig) == (".lab/kubeconfig", None)
+    assert orders.stall_s == 300
+
+
+def test_a_pool_may_be_empty() -> None:
+    assert read_orders(changed("nodes", [])).nodes == {}
+
+
+def test_a_kubeconfigs_content_is_never_shown() -> None:
+    orders = read_orders(changed("kubeconfig", {"content": "hunter2"}))
+    assert orders.kubeconfig == "hunter2"
+    assert "hunter2" not in repr(orders)
+
+
+WRONG = {
+    "no JSON": ("hunter2", "no JSON document"),
+    "a list": ("[]", "malformed"),
+    "no pool": (changed("pool", None), "lack 'pool'"),
+    "no kubeconfig": (changed("kubeconfig", {}), "either a kubeconfig's path or its content"),
+    "two kubeconfigs": (
+        changed("kubeconfig", {"path": "a", "content": "b"}),
+        "either a kubeconfig's path or its content",
+    ),
+    "a token's id": (changed("token.id", "../x"), "a token's id, as in abc123"),
+    "no UID": (changed("token.secretUid", ""), "its Secret's UID"),
+    "after the join": (changed("token.afterJoin", "burn"), "'burn' is none of revoke, expire"),
+    "an approval": (changed("approval.serving", "manual"), "the gate knows"),
+    "an address": (changed("nodes.0.addresses", ["10.0.0.300"]), "10.0.0.300"),
+    "no address": (changed("nodes.0.addresses", []), "the node a has no address"),
+    "a node's name": (changed("nodes.0.name", "../a"), "is no node's name"),
+    "an upper-case name": (changed("nodes.0.name", "A"), "is no node's name"),
+    "a name twice": (changed("nodes.0.name", "b.example.org"), "two nodes"),
+    "a network": (changed("denied.cidrs", ["10.96.0.0/33"]), "10.96.0.0/33"),
+    "a number": (changed("stallSeconds", "soon"), "soon"),
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), WRONG.values(), ids=WRONG)
+def test_wrong_orders_are_refused_with_the_reason(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason) as caught:
+        read_orders(text)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_host_is_denied_by_its_address_or_its_name() -> None:
+    denied = Denied().and_host("10.0.0.9").and_host("API.example.org.").and_host("::1")
+    assert sorted(map(str, denied.addresses)) == ["10.0.0.9", "::1"]
+    assert denied.names == {"api.example.org"}

@@ -1,0 +1,58 @@
+"""Which live certificate is a node's own."""
+
+import ipaddress
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from admission.serving_certificate import read
+from tests.unit.admission_fakes import entry
+
+NODE = entry("node-1", "10.0.0.1", "fd00::1")
+END = datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def certificate(names: Sequence[str] | None, addresses: Sequence[str]) -> x509.Certificate:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "system:node:node-1")])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(END - timedelta(days=1))
+        .not_valid_after(END)
+    )
+    if names is not None:
+        sans: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
+        sans += [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
+        builder = builder.add_extension(x509.SubjectAlternativeName(sans), critical=False)
+    return builder.sign(key, hashes.SHA256())
+
+
+def test_the_nodes_own_certificate_is_read() -> None:
+    found = read(certificate(["node-1"], ["10.0.0.1", "fd00::1"]), NODE)
+    assert found.end == END
+
+
+@pytest.mark.parametrize(
+    ("names", "addresses", "reason"),
+    [
+        (["node-1", "node-2"], ["10.0.0.1", "fd00::1"], "for node-2, which is not the node's"),
+        (["node-1"], ["10.0.0.1", "fd00::1", "10.0.0.2"], "for 10.0.0.2, which is not"),
+        (["node-1"], ["10.0.0.1"], "lacks fd00::1"),
+        ([], ["10.0.0.1", "fd00::1"], "lacks node-1"),
+        (None, [], "names can't be read"),
+    ],
+)
+def test_any_other_certificate_is_refused(
+    names: list[str] | None, addresses: list[str], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        read(certificate(names, addresses), NODE)
