@@ -26,6 +26,8 @@ SILENT_LIMIT_S = 10
 RETRY_S = 1.0
 REQUESTS_AT_ONCE = 16
 PROOFS_AT_ONCE = 64
+MOST_TOLD = 10
+LONGEST_LINE = 300
 MESSAGE = "its requester, names and addresses are those of the inventory"
 
 
@@ -53,7 +55,8 @@ class Gate:
         self._pending: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in orders.nodes}
         self._judging: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
-        self._told: dict[str, str] = {}  # what was said of a request, so that it is said once
+        # What was said of a node's requests, by UID, so that it is said once and a flood is not.
+        self._told: dict[str, dict[str, str]] = {name: {} for name in orders.nodes}
         self._wake = {name: asyncio.Event() for name in orders.nodes}
         self.progress = {name: Progress(entry=entry) for name, entry in orders.nodes.items()}
 
@@ -221,14 +224,19 @@ class Gate:
         item = self._pending[name].get(uid)
         if item is not None:
             request = item["metadata"]["name"]
-            self.progress[name].refused = f"its serving request {request} is refused: {reason}"
+            refused = f"its serving request {request} is refused: {reason[:LONGEST_LINE]}"
+            self.progress[name].refused = refused
             self._tell(name, uid, f"refused: {reason}")
 
     def _tell(self, name: str, uid: str, line: str) -> None:
-        item = self._pending[name].get(uid)
-        if item is not None and self._told.get(uid) != line:
-            self._told[uid] = line
-            self._say(f"{name}: serving CSR {item['metadata']['name']} {line}")
+        item, told = self._pending[name].get(uid), self._told[name]
+        if item is None or told.get(uid) == line or len(told) > MOST_TOLD:
+            return
+        told[uid] = line
+        if len(told) <= MOST_TOLD:
+            self._say(f"{name}: serving CSR {item['metadata']['name']} {line[:LONGEST_LINE]}")
+        else:
+            self._say(f"{name}: more of its serving CSRs are refused; see kubectl get csr")
 
     # Nodes
 

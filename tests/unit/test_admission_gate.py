@@ -219,6 +219,8 @@ def test_a_flood_of_one_node_is_refused_and_another_node_admitted() -> None:
     it.go()
     assert it.api.approved == ["csr-node-2"]
     assert "200 requests of system:node:node-1 are pending, more than 20" in it.told
+    assert len(it.said) < 20
+    assert "node-1: more of its serving CSRs are refused; see kubectl get csr" in it.said
 
 
 def test_requests_that_nobody_approved_for_a_day_are_no_flood() -> None:

@@ -1,0 +1,131 @@
+"""The command line: exit status, one document on stdout, everything else on stderr."""
+
+import io
+import json
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from admission import __main__ as module
+from admission.api import ApiError
+from admission.bootstrap_token import REVOKED
+from admission.cluster import Cluster
+from tests.unit.admission_fakes import FakeApi, Ports
+from tests.unit.test_admission_inventory import ORDERS
+
+ONE_NODE = {
+    **ORDERS,
+    "nodes": [{"name": "node-1", "addresses": ["10.0.0.1"], "dnsNames": ["node-1"]}],
+    "stallSeconds": 0,
+}
+Gate = Callable[..., int]
+
+
+class FakeCluster(FakeApi):
+    """An API server with the token's Secret."""
+
+    host = "10.0.0.9"
+    server = "https://10.0.0.9:6443"
+    outage = ""
+
+    async def insist(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, **_: str
+    ) -> Any:
+        assert path == "/api/v1/namespaces/kube-system/secrets/bootstrap-token-abc123"
+        self.asked.append(method)
+        return {"metadata": {"uid": "uid"}, "data": REVOKED if method == "PATCH" else {}}
+
+    def trust(self) -> ssl.SSLContext:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    async def close(self) -> None:
+        self.asked.append("close")
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
+    fake, ports = FakeCluster(), Ports()
+
+    async def connect(path: str, content: None) -> FakeCluster:
+        assert path == ".lab/kubeconfig"
+        return fake
+
+    async def look(entry: Any, trust: ssl.SSLContext) -> Any:
+        return await ports.look(entry)
+
+    monkeypatch.setattr(Cluster, "connect", connect)
+    monkeypatch.setattr(module, "look_at", look)
+    return fake
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    def run(orders: Any) -> int:
+        monkeypatch.setattr("sys.argv", ["admission", "gate"])
+        monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(orders)))
+        return module.main()
+
+    return run
+
+
+def test_all_in_prints_one_document_and_ends_the_token(
+    cluster: FakeCluster, gate: Gate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.node("node-1", "10.0.0.1")
+    assert gate({**ONE_NODE, "stallSeconds": 30}) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {
+        "nodes": [
+            {
+                "name": "node-1",
+                "address": "10.0.0.1",
+                "kubeletVersion": "v1.37.2",
+                "servingCertificateEnd": "2027-11-24T00:00:00Z",
+            }
+        ],
+        "token": {"id": "abc123", "state": "revoked"},
+    }
+    assert "node-1: joined" in printed.err
+    assert cluster.asked[-3:] == ["GET", "PATCH", "close"]
+
+
+def test_a_node_that_is_missing_leaves_the_token_alone(
+    cluster: FakeCluster, gate: Gate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gate(ONE_NODE) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "node-1 has NOT joined" in printed.err
+    assert "error: not all nodes of workers have joined" in printed.err
+    assert "PATCH" not in cluster.asked
+    assert cluster.asked[-1] == "close"
+
+
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        (ApiError(401, "GET", "/x", "no"), "credentials are not valid"),
+        (ApiError(403, "GET", "/x", "no"), "give a kubeconfig whose user has this right"),
+        (ssl.SSLCertVerificationError("bad"), "correct the certificate-authority"),
+        (ConnectionRefusedError("refused"), "the API server does not answer"),
+    ],
+)
+def test_each_failure_is_one_clear_error(
+    cluster: FakeCluster,
+    gate: Gate,
+    capsys: pytest.CaptureFixture[str],
+    failure: Exception,
+    message: str,
+) -> None:
+    cluster.answers["WATCH /api/v1/nodes"] = [failure]
+    assert gate({**ONE_NODE, "stallSeconds": 30}) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+
+
+def test_wrong_orders_are_an_error(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
+    assert gate({}) == 1
+    assert capsys.readouterr().err == "error: the gate's orders on stdin lack 'kubeconfig'\n"
