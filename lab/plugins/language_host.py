@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -37,10 +38,10 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         self._running: set[subprocess.Popen[bytes]] = set()
         self._cancelled = False
 
-    @property
-    def busy(self) -> bool:
-        """Whether a program runs."""
-        return bool(self._running)
+    def end(self) -> None:
+        """End the programs that run, and then this process."""
+        self.Cancel(None, None)
+        os._exit(0)
 
     def Handshake(self, request: Any, context: Any) -> Any:
         self._address = request.engine_address
@@ -137,8 +138,8 @@ def main() -> None:
     address = sys.argv[-1] if len(sys.argv) > 1 else ""
     sys.stderr.write("python language host: the lab's own, for the lab and the tests only\n")
     host = LanguageHost(address)
-    # Ctrl-C reaches all processes of the terminal; a running program is the engine's to cancel.
-    signal.signal(signal.SIGINT, lambda *_: None if host.busy else os._exit(0))
+    # So the engine ends its plugins. In a thread, for programs are given time to end.
+    signal.signal(signal.SIGINT, lambda *_: threading.Thread(target=host.end).start())
     server = grpc.server(ThreadPoolExecutor(8), options=NO_LIMIT)
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)
     stay(server)
