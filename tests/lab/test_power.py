@@ -21,30 +21,35 @@ def host(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def processes_of(directory: Path) -> list[str]:
-    """Command lines of processes that name the project's directory, but for pytest's own."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+def processes_of_the_lab() -> dict[int, str]:
+    """Process ids and programs of all that is in a cgroup of a lab, of which one can run."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            line = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            # One that has ended is listed until its parent has taken note.
+            ended = "(zombie)" in (process / "status").read_text()
+            if not ended and "/ktb-" in (process / "cgroup").read_text():
+                found[int(process.name)] = (process / "comm").read_text().strip()
         except OSError:
-            continue
-        if f"{directory}/.lab" in line:
-            found.append(line)
+            continue  # it has ended
     return found
 
 
+def supervisors() -> set[int]:
+    return {pid for pid, program in processes_of_the_lab().items() if program == "systemd-nspawn"}
+
+
 def test_a_second_up_starts_nothing(project: Project) -> None:
-    before = processes_of(project.directory)
-    assert before
+    before = supervisors()
+    assert len(before) == len(ADDRESSES) + 1
     project.lab("up")
-    assert processes_of(project.directory) == before
+    assert supervisors() == before
 
 
 def test_down_leaves_no_process_mount_link_or_route(project: Project) -> None:
     assert "ktb0" in host("ip", "link", "show")
     project.lab("down")
-    assert processes_of(project.directory) == []
+    assert processes_of_the_lab() == {}
     assert str(project.directory) not in Path("/proc/self/mountinfo").read_text()
     assert "ktb0" not in host("ip", "link", "show")
     assert "10.98.0.0" not in host("ip", "route", "show", "table", "all")
