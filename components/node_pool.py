@@ -87,7 +87,7 @@ def to_node(settings: Settings, pool: Pool, node: NodeSettings) -> node_files.No
         addresses=node.all_addresses,
         version=settings.kubernetes_version,
         generation=node.generation,
-        kubelet=node_files.merge(pool.kubelet, node.kubelet),
+        kubelet=node_files.combine(pool.kubelet, node.kubelet),
         labels={**pool.labels, **node.labels},
         taints=tuple(dict.fromkeys((*pool.taints, *node.taints))),
         runtime_endpoint=pool.runtime_endpoint,

@@ -267,16 +267,28 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
             yield Problem(f"{path}.name", f'"{host.name}" is there twice; names are unique')
         if addresses[host.address] > 1:
             yield Problem(f"{path}.address", f'"{host.address}" is there twice')
-    for place, overrides in _overrides(settings):
-        for name, problem in node_files.problems(overrides):
-            yield Problem(f"{place}.{name}", problem)
+    yield from _kubelet_problems(settings)
 
 
-def _overrides(settings: Settings) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _kubelet_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield what is wrong with overrides: of a layer at its place, of layers together once."""
+    version = settings.kubernetes_version
+    told: set[tuple[str, str]] = set()
     for pool_name, pool in settings.pools.items():
-        yield f"pools.{pool_name}.kubelet", pool.kubelet
+        place = f"pools.{pool_name}"
+        for path, problem in node_files.problems(pool.kubelet, version, partial=True):
+            told.add((path, problem))
+            yield Problem(f"{place}.kubelet.{path}", problem)
         for index, node in enumerate(pool.nodes):
-            yield f"pools.{pool_name}.nodes[{index}].kubelet", node.kubelet
+            merged = node_files.combine(pool.kubelet, node.kubelet)
+            for path, problem in node_files.problems(merged, version):
+                if (path, problem) in told:
+                    continue
+                if not node.kubelet:
+                    told.add((path, problem))  # so it is the pool's, and told once
+                    yield Problem(f"{place}.kubelet.{path}", problem)
+                else:
+                    yield Problem(f"{place}.nodes[{index}].kubelet.{path}", problem)
 
 
 def _problem(raw: Mapping[str, Any], error: Mapping[str, Any]) -> Problem:

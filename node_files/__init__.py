@@ -14,14 +14,22 @@ from node_files.bundle import (
     script,
 )
 from node_files.kubeconfig import bootstrap_kubeconfig
-from node_files.kubelet_configuration import merge, problems
+from node_files.kubelet_configuration import combine, merge
 from node_files.model import DEFAULT_RUNTIME_ENDPOINT, Cluster, Directory, Effect, File, Node, Paths
+from node_files.versions import (
+    SUPPORTED_VERSIONS,
+    flag_problems,
+    flag_warnings,
+    problems,
+    warnings,
+)
 
 __all__ = [
     "DEFAULT_RUNTIME_ENDPOINT",
     "INSTALL",
     "JOIN",
     "REMOVE",
+    "SUPPORTED_VERSIONS",
     "Cluster",
     "Directory",
     "Effect",
@@ -30,10 +38,14 @@ __all__ = [
     "Paths",
     "bootstrap_kubeconfig",
     "bundle",
+    "combine",
     "command",
     "files",
+    "flag_problems",
+    "flag_warnings",
     "join_bundle",
     "merge",
     "problems",
     "script",
+    "warnings",
 ]

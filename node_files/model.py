@@ -53,6 +53,8 @@ class Node:
     version: str = "1.37"  # the kubelet's minor version
     generation: int = 1  # raised to have the machine written and joined anew
     kubelet: Mapping[str, Any] = field(default_factory=dict)  # over our KubeletConfiguration
+    unsafe: frozenset[str] = frozenset()  # paths of protected fields that `kubelet` may change
+    flags: Mapping[str, str] = field(default_factory=dict)  # more flags, by name without dashes
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[str, ...] = ()  # key[=value]:effect
     runtime_endpoint: str = DEFAULT_RUNTIME_ENDPOINT

@@ -2,6 +2,7 @@
 
 import re
 
+from node_files import versions
 from node_files.model import Node
 
 # What needs no quoting for systemd's EnvironmentFile, nor for the splitting of $KUBELET_ARGS.
@@ -32,8 +33,11 @@ def arguments(node: Node) -> tuple[str, ...]:
     """Return the kubelet's command-line arguments: only what its configuration can't hold.
 
     Raises:
-        ValueError: an argument has a character that would need quoting on its way to the kubelet.
+        ValueError: a flag is none that the version takes beside the program's own, or an argument
+            has a character that would need quoting on its way to the kubelet.
     """
+    for name, problem in versions.flag_problems(node.flags, node.version):
+        raise ValueError(f"the kubelet flag {name} {problem}")
     paths = node.paths
     listed = [
         f"--hostname-override={node.name}",
@@ -47,6 +51,9 @@ def arguments(node: Node) -> tuple[str, ...]:
     if node.labels:
         labels = ",".join(f"{key}={value}" for key, value in sorted(node.labels.items()))
         listed.append(f"--node-labels={labels}")
+    if "containerRuntimeEndpoint" not in versions.fields(node.version):
+        listed.append(f"--container-runtime-endpoint={node.runtime_endpoint}")
+    listed += [f"--{name}={value}" for name, value in sorted(node.flags.items())]
     for argument in listed:
         if not PLAIN_ARGUMENT.match(argument):
             raise ValueError(

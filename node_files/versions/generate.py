@@ -52,7 +52,7 @@ def generate() -> str:
 
 
 def table_text(read: Mapping[str, Any]) -> str:
-    """Return the table of what was read of each version: an entry a line, with what changes between them."""
+    """Return the table of what was read of each version: an entry a line, with its changes."""
     versions = list(read)
     parts = [f'"versions": {json.dumps(versions)}']
     for part in ("fields", "flags", "gates"):

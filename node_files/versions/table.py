@@ -73,8 +73,8 @@ def span(part: str, name: str) -> tuple[str, str] | None:
 
 def no_effect_since(path: str) -> str:
     """Return the version since which the API documents a field as without effect."""
-    changes = _TABLE["fields"][path]["no_effect"]
-    return next(iter(reversed(changes["from"])))
+    changes: dict[str, Any] = _TABLE["fields"][path]["no_effect"]["from"]
+    return list(changes)[-1]
 
 
 def number(version: str) -> int:
@@ -90,7 +90,9 @@ def _entries(part: str, version: str) -> dict[str, dict[str, Any]]:
         since, until = span(part, name) or ("", "")
         if number(since) <= number(version) <= number(until):
             now = {key: _at(value, version) for key, value in entry.items()}
-            found[name] = {k: v for k, v in now.items() if k not in ("since", "until") and v is not None}
+            found[name] = {
+                k: v for k, v in now.items() if k not in ("since", "until") and v is not None
+            }
     return found
 
 
