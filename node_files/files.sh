@@ -225,7 +225,8 @@ remove_data() { # DIRECTORY, unless somebody else made it or something is mounte
         /proc/self/mountinfo; then
         echo "warning: $1 is kept, something is mounted below it; remove it after a restart" >&2
     elif [ -d "$1" ] && [ ! -L "$1" ]; then
-        find "$1" -xdev -mindepth 1 -delete
+        find "$1" -xdev ! -type d -exec rm -f {} +
+        find "$1" -xdev -mindepth 1 -depth -type d -exec rmdir {} +
     fi
 }
 
@@ -234,7 +235,7 @@ remove_made() {
     while read -r word path; do
         case $word in
         made) rm -f "$path" "$path.kubelet-tls-bootstrap" ;;
-        certificates) [ ! -d "$path" ] || find "$path" -maxdepth 1 -name 'kubelet-*.pem' -delete ;;
+        certificates) rm -f "$path"/kubelet-*.pem ;;
         data) remove_data "$path" ;;
         esac
     done

@@ -97,7 +97,9 @@ check_skew() {
 
 check_clock() {
     date=$(printf '%s\n' "${answer:-}" | tr -d '\r' | sed -n 's/^[Dd]ate: //p')
-    { [ "$date" ] && there=$(date -d "$date" +%s 2>/dev/null); } || {
+    # As GNU's date reads it, or busybox's.
+    { [ "$date" ] && there=$(date -d "$date" +%s 2>/dev/null ||
+        date -u -D '%a, %d %b %Y %T' -d "$date" +%s 2>/dev/null); } || {
         note 'no time from the API server'
         return
     }

@@ -35,7 +35,8 @@ esac
 """
 JOURNALCTL = '#!/bin/sh\ncat "$FAKE/journal" 2>/dev/null || true\n'
 KUBELET = "#!/bin/sh\necho Kubernetes v1.37.2\n"
-IP = "#!/bin/sh\necho '2: eth0    inet 10.0.0.1/24 brd 10.0.0.255 scope global eth0'\n"
+# The loopback interface, since busybox takes its own `ip` before this one.
+IP = "#!/bin/sh\necho '1: lo    inet 127.0.0.1/8 scope host lo'\n"
 # Answers as the API server does, now or at the time that a file says.
 CURL = """\
 #!/bin/sh
@@ -117,7 +118,7 @@ class Machine:
         )
         values = {
             "name": "node-1",
-            "addresses": ("10.0.0.1",),
+            "addresses": ("127.0.0.1",),
             "runtime_endpoint": f"unix://{at}/fake/socket",
             "kubelet": {"resolvConf": f"{at}/fake/resolv.conf", **(kubelet or {})},
             "paths": replace(places, **(paths or {})),
@@ -145,11 +146,12 @@ class Machine:
     def install(self, **changes: Any) -> subprocess.CompletedProcess[str]:
         return self.run(node_files.INSTALL, node_files.bundle(cluster(), self.node(**changes)))
 
-    def remove(self) -> subprocess.CompletedProcess[str]:
-        return self.run(node_files.REMOVE, node_files.bundle(cluster(), self.node()))
+    def remove(self, **changes: Any) -> subprocess.CompletedProcess[str]:
+        return self.run(node_files.REMOVE, node_files.bundle(cluster(), self.node(**changes)))
 
-    def join(self) -> subprocess.CompletedProcess[str]:
-        text = node_files.join_bundle(cluster(), self.node(), "abcdef", "0123456789abcdef")
+    def join(self, **changes: Any) -> subprocess.CompletedProcess[str]:
+        node = self.node(**changes)
+        text = node_files.join_bundle(cluster(), node, "abcdef", "0123456789abcdef")
         # A real join waits for minutes; here nothing more comes after a second.
         text = text.replace("limit_s=180", "limit_s=1")
         return self.run(node_files.JOIN, text)
