@@ -4,6 +4,7 @@ Plain values in, text out: no Pulumi, no network, no clock. `bundle` is what tra
 """
 
 from node_files.bundle import (
+    CHECKS,
     INSTALL,
     JOIN,
     REMOVE,
@@ -25,6 +26,7 @@ from node_files.versions import (
 )
 
 __all__ = [
+    "CHECKS",
     "DEFAULT_RUNTIME_ENDPOINT",
     "INSTALL",
     "JOIN",
