@@ -11,7 +11,7 @@ from components import commands
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
 from components.credentials import Credentials
 from components.node import Node, NodeArgs
-from components.settings import NodeSettings, Pool, Settings
+from components.settings import ClusterSettings, NodeSettings, Pool, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +48,8 @@ class NodePool(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[args.rbac]),
         )
-        cluster = node_files.Cluster(
-            name=args.settings.cluster.name,
-            server=args.credentials.server,
-            ca_certificate=args.credentials.ca_certificate,
-            dns_addresses=args.settings.cluster.dns_addresses,
-            dns_domain=args.settings.cluster.dns_domain,
+        cluster = to_cluster(
+            args.settings.cluster, args.credentials.server, args.credentials.ca_certificate
         )
         for node in args.pool.nodes:
             Node(
@@ -80,6 +76,17 @@ class NodePool(pulumi.ComponentResource):
         self.register_outputs({})
 
 
+def to_cluster(cluster: ClusterSettings, server: str, ca_certificate: str) -> node_files.Cluster:
+    """Return what all nodes of the cluster share."""
+    return node_files.Cluster(
+        name=cluster.name,
+        server=server,
+        ca_certificate=ca_certificate,
+        dns_addresses=cluster.dns_addresses,
+        dns_domain=cluster.dns_domain,
+    )
+
+
 def to_node(settings: Settings, pool: Pool, node: NodeSettings) -> node_files.Node:
     """Return the node with its pool's settings under its own."""
     return node_files.Node(
@@ -87,6 +94,8 @@ def to_node(settings: Settings, pool: Pool, node: NodeSettings) -> node_files.No
         addresses=node.all_addresses,
         version=settings.kubernetes_version,
         generation=node.generation,
+        # The sum: whichever of them is raised, it differs from the last one.
+        repair=settings.repair + pool.repair + node.repair,
         kubelet=node_files.merge(pool.kubelet, node.kubelet),
         labels={**pool.labels, **node.labels},
         taints=tuple(dict.fromkeys((*pool.taints, *node.taints))),

@@ -86,6 +86,7 @@ Server = Annotated[str, AfterValidator(_server)]
 Taint = Annotated[str, AfterValidator(_taint)]
 Label = Annotated[str, AfterValidator(_label)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Repair = Annotated[int, Field(ge=0)]
 HostPath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+$")]
 Version = Literal["1.37"]
 
@@ -158,6 +159,7 @@ class NodeSettings(Host):
     addresses: tuple[Address, ...] = ()
     dns_names: tuple[Name, ...] = ()
     generation: Annotated[int, Field(ge=1)] = 1
+    repair: Repair = 0
     force: bool = False
     kubelet: Mapping[str, Any] = {}
     labels: Mapping[Label, Label] = {}
@@ -183,6 +185,7 @@ class Pool(Model):
     runtime_endpoint: Annotated[str, Field(pattern=r"^unix:///[A-Za-z0-9_./-]+$")] = (
         node_files.DEFAULT_RUNTIME_ENDPOINT
     )
+    repair: Repair = 0
     nodes: tuple[NodeSettings, ...] = ()
 
 
@@ -196,6 +199,7 @@ class Settings(Model):
     pools: Mapping[PoolName, Pool] = {}
     kubernetes_version: Version = "1.37"
     stall_seconds: Annotated[int, Field(ge=5, le=3600)] = 120
+    repair: Repair = 0
     kubeconfig_path: str | None = None
 
 
@@ -205,15 +209,7 @@ def read(config: pulumi.Config) -> tuple[Settings, Credentials]:
     Raises:
         SettingsError: something is missing or wrong; the message lists everything that is.
     """
-    raw: dict[str, Any] = {
-        "kubeconfigPath": config.get("kubeconfigPath") or None,
-        "kubernetesVersion": config.get("kubernetesVersion") or "1.37",
-    }
-    for key in ("cluster", "ssh", "token", "controlPlane", "pools"):
-        raw[key] = config.get_object(key) or {}
-    if config.get("stallSeconds"):
-        raw["stallSeconds"] = config.get_int("stallSeconds")
-    settings = parse(raw)
+    settings = parse(plain(config))
     found = list(conflicts(settings))
     loaded, faults = credentials.load(
         settings,
@@ -225,6 +221,20 @@ def read(config: pulumi.Config) -> tuple[Settings, Credentials]:
         raise SettingsError([*found, *faults])
     assert loaded is not None  # noqa: S101 - for the type checker: there were no faults
     return settings, loaded
+
+
+def plain(config: pulumi.Config) -> dict[str, Any]:
+    """Return the keys of the settings that are no secrets, as `parse` takes them."""
+    raw: dict[str, Any] = {
+        "kubeconfigPath": config.get("kubeconfigPath") or None,
+        "kubernetesVersion": config.get("kubernetesVersion") or "1.37",
+    }
+    for key in ("cluster", "ssh", "token", "controlPlane", "pools"):
+        raw[key] = config.get_object(key) or {}
+    for key in ("stallSeconds", "repair"):
+        if config.get(key):
+            raw[key] = config.get_int(key)
+    return raw
 
 
 def parse(raw: Mapping[str, Any]) -> Settings:

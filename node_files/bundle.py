@@ -90,6 +90,7 @@ def bundle(cluster: Cluster, node: Node) -> str:
         f"state {_plain(paths.state)}",
         f"node {node.name}",
         f"generation {node.generation}",
+        *([f"repair {node.repair}"] if node.repair else []),
         f"kubelet {_plain(paths.kubelet)} {node.version}",
         f"runtime {node.runtime_endpoint}",
         f"made {_plain(paths.kubeconfig)}",

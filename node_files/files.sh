@@ -35,7 +35,7 @@ stage_bundle() {
             printf '%s %s\n' "$count" "$line" >>"$stage/plan"
             ;;
         'dir '*) printf '0 %s\n' "$line" >>"$stage/plan" ;;
-        'node '* | 'generation '* | 'made '* | 'certificates '* | 'data '*) ;;
+        'node '* | 'generation '* | 'repair '* | 'made '* | 'certificates '* | 'data '*) ;;
         'kubelet '*) kubelet=${line#kubelet } version=${line##* } kubelet=${kubelet% *} ;;
         'runtime '*) endpoint=${line#runtime unix://} ;;
         end) word=end ;;

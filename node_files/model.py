@@ -52,6 +52,7 @@ class Node:
     addresses: tuple[str, ...]  # node IPs, the primary one first; at most one of each family
     version: str = "1.37"  # the kubelet's minor version
     generation: int = 1  # raised to have the machine written and joined anew
+    repair: int = 0  # raised to have drifted files written again
     kubelet: Mapping[str, Any] = field(default_factory=dict)  # over our KubeletConfiguration
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[str, ...] = ()  # key[=value]:effect

@@ -1,0 +1,168 @@
+"""What a change of a node's `files` resource means: the changed lines of each file, and the rest.
+
+Equal changes of several nodes compare equal, so that they can be told once.
+"""
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from node_files import Effect
+from node_files.bundle_text import BundledFile, BundleText, read_bundle
+from preview.digest import SECRET, Step
+
+PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----\n.*?-----END \1-----", re.DOTALL)
+SHOWN_INPUTS = ("connection.host", "connection.port", "connection.user", "connection.hostKey")
+RESTART = "the kubelet restarts"
+EFFECTS = {
+    Effect.NONE.value: "nothing restarts",
+    Effect.RESTART.value: RESTART,
+    Effect.UNIT.value: f"systemd reloads its units and {RESTART}",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One thing that changes on a node."""
+
+    title: str  # Markdown
+    effect: str = ""
+    lines: tuple[str, ...] = ()  # of a diff: `@@ where @@`, `-old`, `+new`
+
+    @property
+    def restarts(self) -> bool:
+        return self.effect.endswith(RESTART)
+
+
+def changes(step: Step) -> Iterator[Change]:
+    """Yield what changes on a node whose `files` resource is updated."""
+    old, new = _bundle(step.old), _bundle(step.new)
+    if old is not None and new is not None:
+        for path in sorted({*old.files, *new.files}):
+            yield from _of_file(path, old.files.get(path), new.files.get(path))
+        yield from _of_words(old.words, new.words)
+        if old.script != new.script:
+            yield Change(
+                title="The node script changed; it runs again",
+                effect="nothing restarts unless a file differs",
+            )
+    elif step.old.get("stdin") != step.new.get("stdin"):
+        yield Change(title="What is sent to the node changed")
+    for path in step.changed:
+        if path != "stdin":
+            yield Change(title=f"`{path}`{_values(step, path)}; the files are compared again")
+
+
+def _bundle(inputs: object) -> BundleText | None:
+    stdin = inputs.get("stdin") if isinstance(inputs, dict) else None
+    try:
+        return read_bundle(stdin) if isinstance(stdin, str) else None
+    except ValueError:
+        return None
+
+
+def _values(step: Step, path: str) -> str:
+    """The old and the new value of an input that may be shown."""
+    if path not in SHOWN_INPUTS:
+        return " changed"
+    found = []
+    for inputs in (step.old, step.new):
+        value = (inputs.get("connection") or {}).get(path.partition(".")[2])
+        found.append("`[secret]`" if value == SECRET else f"`{value}`")
+    return f" changed from {found[0]} to {found[1]}"
+
+
+def _of_file(path: str, old: BundledFile | None, new: BundledFile | None) -> Iterator[Change]:
+    if old is None or new is None:
+        present = new or old
+        assert present is not None  # noqa: S101 - the path is of one of them
+        sign, what = ("+", "is new") if old is None else ("-", "is removed")
+        lines = (f"{sign}{line}" for line in _readable(present.content))
+        # The script restarts the kubelet whenever it removes a file.
+        effect = EFFECTS[present.effect if new else Effect.UNIT.value]
+        yield Change(title=f"`{path}` {what}", effect=effect, lines=tuple(lines))
+        return
+    if old.content != new.content:
+        lines = hunks(_readable(old.content), _readable(new.content))
+        yield Change(title=f"`{path}`", effect=EFFECTS[new.effect], lines=tuple(lines))
+    before, after = (
+        f"{file.mode} {file.owner}:{file.group}" for file in (old, new)
+    )  # fmt: skip
+    if before != after:
+        title = f"`{path}`: `{before}` becomes `{after}`"
+        yield Change(title=title, effect=EFFECTS[Effect.NONE.value])
+
+
+def _of_words(old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:
+    values = [dict(line.partition(" ")[::2] for line in words) for words in (old, new)]
+    if values[0].get("repair", "0") != values[1].get("repair", "0"):
+        yield Change(
+            title="Files that were changed by hand are written again"
+            f" (`repair` {values[1].get('repair', '0')})",
+            effect=f"where one was changed, {RESTART}",
+        )
+    told = ("repair ", "generation ")
+    before, after = ([line for line in words if not line.startswith(told)] for words in (old, new))
+    lines = tuple(hunks(before, after))
+    if lines:
+        title = "Directories, and what else the node script is told"
+        yield Change(title=title, effect=EFFECTS[Effect.NONE.value], lines=lines)
+
+
+def hunks(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
+    """Yield the changed lines alone, each run of them below the line that says where it stands.
+
+    Without lines around and line numbers, which differ from node to node where the change does not.
+    """
+    matcher = difflib.SequenceMatcher(a=old, b=new, autojunk=False)
+    last = None
+    for tag, i, end_i, j, end_j in matcher.get_opcodes():
+        if tag == "equal":
+            continue
+        where = enclosing(new, j) if end_j > j else enclosing(old, i)
+        if where and where != last:
+            yield f"@@ {where} @@"
+        last = where
+        yield from (f"-{line}" for line in old[i:end_i])
+        yield from (f"+{line}" for line in new[j:end_j])
+
+
+def enclosing(lines: Sequence[str], index: int) -> str:
+    """Return what a line is part of: the keys above it in YAML, the section of a unit."""
+    depth = _depth(lines[index])
+    found: list[str] = []
+    for line in reversed(lines[:index]):
+        if line.startswith("[") and line.endswith("]"):
+            found.append(line)
+            break
+        if line.endswith(":") and _depth(line) < depth:
+            depth = _depth(line)
+            found.append(line.strip(" -:"))
+    return ", ".join(reversed(found))
+
+
+def _depth(line: str) -> float:
+    """How deep a line of YAML is; an item of a list is below the key that it is aligned with."""
+    indent = len(line) - len(line.lstrip(" "))
+    return indent + 0.5 if line.lstrip(" ").startswith("- ") else indent
+
+
+def _readable(content: str) -> list[str]:
+    """The lines of a file, with what each certificate says in its place."""
+    return PEM.sub(lambda match: _certificate(match.group(0)), content).split("\n")[:-1]
+
+
+def _certificate(pem: str) -> str:
+    digest = hashlib.sha256(pem.encode()).hexdigest()[:16]
+    try:
+        certificate = x509.load_pem_x509_certificate(pem.encode())
+    except ValueError:
+        return f"(PEM that is no certificate, SHA-256 {digest}...)"
+    subject = certificate.subject.rfc4514_string()
+    serial = f"{certificate.serial_number:x}"
+    end = certificate.not_valid_after_utc.date()
+    return f"(certificate of {subject}, serial {serial}, until {end})"
