@@ -34,6 +34,8 @@ class NodePool(pulumi.ComponentResource):
     token_id: pulumi.Output[str]
     nodes: pulumi.Output[Any]
     """For each node that has joined: name, address, kubeletVersion, servingCertificateEnd."""
+    user_data: pulumi.Output[str] | None
+    """cloud-init user data where the pool asks for it; a secret where it holds the token."""
 
     def __init__(
         self, name: str, args: NodePoolArgs, opts: pulumi.ResourceOptions | None = None
@@ -72,6 +74,7 @@ class NodePool(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[token.live]),
         )
         self.token_id = token.id
+        self.user_data = user_data(cluster, args, token)
         self.nodes = gate.stdout.apply(lambda text: json.loads(text)["nodes"])
         self.register_outputs({})
 
@@ -101,6 +104,24 @@ def to_node(settings: Settings, pool: Pool, node: NodeSettings) -> node_files.No
         taints=tuple(dict.fromkeys((*pool.taints, *node.taints))),
         runtime_endpoint=pool.runtime_endpoint,
     )
+
+
+def user_data(
+    cluster: node_files.Cluster, args: NodePoolArgs, token: BootstrapToken
+) -> pulumi.Output[str] | None:
+    """Return the user data of machines that create themselves, if the pool has such."""
+    asked = args.pool.cloud_init
+    if asked is None:
+        return None
+    # Its own name and address take their place at the first boot.
+    some = NodeSettings(name="some", address="127.0.0.1")
+    node = to_node(args.settings, args.pool, some)
+    if not asked.with_token:
+        return pulumi.Output.from_input(node_files.user_data(cluster, node))
+    whole = pulumi.Output.all(token.id, token.secret).apply(
+        lambda token: node_files.user_data(cluster, node, ".".join(token))
+    )
+    return pulumi.Output.secret(whole)
 
 
 def leave_arguments(credentials: Credentials) -> str:

@@ -15,6 +15,7 @@ import pulumi
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -176,6 +177,16 @@ class NodeSettings(Host):
         return tuple(dict.fromkeys((self.name, *self.dns_names)))
 
 
+class CloudInit(Model):
+    """User data for machines of a pool that create themselves; `true` takes the defaults."""
+
+    with_token: bool = False
+
+
+def _cloud_init(value: object) -> object:
+    return {True: {}, False: None}[value] if isinstance(value, bool) else value
+
+
 class Pool(Model):
     """Nodes that are set up alike and join with one token."""
 
@@ -186,6 +197,7 @@ class Pool(Model):
         node_files.DEFAULT_RUNTIME_ENDPOINT
     )
     repair: Repair = 0
+    cloud_init: Annotated[CloudInit | None, BeforeValidator(_cloud_init)] = None
     nodes: tuple[NodeSettings, ...] = ()
 
 
@@ -277,6 +289,13 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
             yield Problem(f"{path}.name", f'"{host.name}" is there twice; names are unique')
         if addresses[host.address] > 1:
             yield Problem(f"{path}.address", f'"{host.address}" is there twice')
+    for pool_name, pool in settings.pools.items():
+        if pool.cloud_init and pool.cloud_init.with_token and settings.token.after_join == "revoke":
+            yield Problem(
+                f"pools.{pool_name}.cloudInit.withToken",
+                "can't be with token.afterJoin revoke, which ends the token before a machine could"
+                " use it; set that to expire, or leave withToken out and bring the token yourself",
+            )
     for place, overrides in _overrides(settings):
         for name, problem in node_files.problems(overrides):
             yield Problem(f"{place}.{name}", problem)
@@ -320,6 +339,7 @@ def _known_keys(parents: list[Any]) -> list[str]:
     models: dict[str, type[Model]] = {
         "cluster": ClusterSettings, "ssh": Ssh, "bastion": Bastion, "token": TokenSettings,
         "controlPlane": ControlPlaneSettings, "hosts": Host, "nodes": NodeSettings,
+        "cloudInit": CloudInit,
     }  # fmt: skip
     for index, part in enumerate(parents):
         model = Pool if index == 1 and parents[0] == "pools" else models.get(part, model)

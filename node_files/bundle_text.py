@@ -1,4 +1,4 @@
-"""Reads a bundle back from the text on stdin: what `bundle` has written, for a report of changes."""
+"""Reads back what `bundle` has written, for a report of changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

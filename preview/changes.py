@@ -87,11 +87,9 @@ def _of_file(path: str, old: BundledFile | None, new: BundledFile | None) -> Ite
         yield Change(title=f"`{path}` {what}", effect=effect, lines=tuple(lines))
         return
     if old.content != new.content:
-        lines = hunks(_readable(old.content), _readable(new.content))
-        yield Change(title=f"`{path}`", effect=EFFECTS[new.effect], lines=tuple(lines))
-    before, after = (
-        f"{file.mode} {file.owner}:{file.group}" for file in (old, new)
-    )  # fmt: skip
+        changed = tuple(hunks(_readable(old.content), _readable(new.content)))
+        yield Change(title=f"`{path}`", effect=EFFECTS[new.effect], lines=changed)
+    before, after = (f"{file.mode} {file.owner}:{file.group}" for file in (old, new))
     if before != after:
         title = f"`{path}`: `{before}` becomes `{after}`"
         yield Change(title=title, effect=EFFECTS[Effect.NONE.value])
