@@ -6,7 +6,7 @@ Equal changes of several nodes compare equal, so that they can be told once.
 import difflib
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -15,6 +15,8 @@ from node_files import Effect
 from node_files.bundle_text import BundledFile, BundleText, read_bundle
 from preview.digest import SECRET, Step
 
+# A field of YAML up to its value, an argument or a variable up to its own.
+KEY = re.compile(r"([^:=]*).*", re.DOTALL)
 PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----\n.*?-----END \1-----", re.DOTALL)
 SHOWN_INPUTS = ("connection.host", "connection.port", "connection.user", "connection.hostKey")
 RESTART = "the kubelet restarts"
@@ -27,7 +29,7 @@ EFFECTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One thing that changes on a node."""
+    """One thing that changes on a node: of a file, lines that belong together."""
 
     title: str  # Markdown
     effect: str = ""
@@ -81,14 +83,14 @@ def _of_file(path: str, old: BundledFile | None, new: BundledFile | None) -> Ite
         present = new or old
         assert present is not None  # noqa: S101 - the path is of one of them
         sign, what = ("+", "is new") if old is None else ("-", "is removed")
-        lines = (f"{sign}{line}" for line in _readable(present.content))
+        listed = (f"{sign}{line}" for line in _readable(present.content))
         # The script restarts the kubelet whenever it removes a file.
         effect = EFFECTS[present.effect if new else Effect.UNIT.value]
-        yield Change(title=f"`{path}` {what}", effect=effect, lines=tuple(lines))
+        yield Change(title=f"`{path}` {what}", effect=effect, lines=tuple(listed))
         return
     if old.content != new.content:
-        changed = tuple(hunks(_readable(old.content), _readable(new.content)))
-        yield Change(title=f"`{path}`", effect=EFFECTS[new.effect], lines=changed)
+        for lines in hunks(_readable(old.content), _readable(new.content)):
+            yield Change(title=f"`{path}`", effect=EFFECTS[new.effect], lines=lines)
     before, after = (f"{file.mode} {file.owner}:{file.group}" for file in (old, new))
     if before != after:
         title = f"`{path}`: `{before}` becomes `{after}`"
@@ -105,28 +107,49 @@ def _of_words(old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:
         )
     told = ("repair ", "generation ")
     before, after = ([line for line in words if not line.startswith(told)] for words in (old, new))
-    lines = tuple(hunks(before, after))
-    if lines:
-        title = "Directories, and what else the node script is told"
+    title = "Directories, and what else the node script is told"
+    for lines in hunks(before, after):
         yield Change(title=title, effect=EFFECTS[Effect.NONE.value], lines=lines)
 
 
-def hunks(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
-    """Yield the changed lines alone, each run of them below the line that says where it stands.
+def hunks(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the changed lines alone, those that belong together at a time, and where they stand.
 
     Without lines around and line numbers, which differ from node to node where the change does not.
     """
     matcher = difflib.SequenceMatcher(a=old, b=new, autojunk=False)
-    last = None
     for tag, i, end_i, j, end_j in matcher.get_opcodes():
         if tag == "equal":
             continue
-        where = enclosing(new, j) if end_j > j else enclosing(old, i)
-        if where and where != last:
-            yield f"@@ {where} @@"
-        last = where
-        yield from (f"-{line}" for line in old[i:end_i])
-        yield from (f"+{line}" for line in new[j:end_j])
+        for a, end_a, b, end_b in _paired(old[i:end_i], new[j:end_j]):
+            where = enclosing(new, j + b) if end_b > b else enclosing(old, i + a)
+            yield (
+                *([f"@@ {where} @@"] if where else []),
+                *(f"-{line}" for line in old[i + a : i + end_a]),
+                *(f"+{line}" for line in new[j + b : j + end_b]),
+            )
+
+
+def _paired(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
+    """Ranges of a replaced run of lines: a line and the one that has its key come by themselves."""
+    a, b = ([KEY.sub(r"\1", line) for line in lines] for lines in (old, new))
+    matcher = difflib.SequenceMatcher(a=a, b=b, autojunk=False)
+    for tag, i, end_i, j, end_j in matcher.get_opcodes():
+        if tag == "equal":
+            yield from ((i + n, i + n + 1, j + n, j + n + 1) for n in range(end_i - i))
+        else:
+            yield i, end_i, j, end_j
+
+
+def joined(hunks: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the lines of hunks, those first that stand in nothing, each place named once."""
+    lines: list[str] = []
+    where = ""
+    for hunk in sorted(hunks, key=lambda hunk: hunk[0].startswith("@@ ")):
+        head = hunk[0] if hunk[0].startswith("@@ ") else ""
+        lines += hunk[1:] if head and head == where else hunk
+        where = head
+    return tuple(lines)
 
 
 def enclosing(lines: Sequence[str], index: int) -> str:

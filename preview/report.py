@@ -4,10 +4,10 @@ What several nodes share is told once, with their names. No secret and nothing e
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from preview import rest
-from preview.changes import Change, changes
+from preview.changes import Change, changes, joined
 from preview.digest import REPLACING, Digest, read_digest
 from preview.markdown import Block, count, fence, fit, names, natural
 
@@ -33,9 +33,9 @@ def _blocks(digest: Digest) -> Iterator[Block]:
     if errors:
         lines = TOKEN.sub("<token>", "\n".join(errors)).split("\n")
         yield Block(text=f"**The preview failed.**\n\n{fence(lines, 'text')}")
-    rows = list(rest.rows(digest))
+    beside = list(rest.blocks(digest))
     shared = _shared(digest, members)
-    if not (rows or shared or members.any) and not errors:
+    if not (beside or shared or members.any) and not errors:
         yield Block(text="Nothing changes.")
         return
     if summary := members.summary(shared):
@@ -48,12 +48,22 @@ def _blocks(digest: Digest) -> Iterator[Block]:
     for pool in sorted({*shared, *members.pools}, key=natural):
         yield Block(text=f"### Pool `{pool}`" if pool else "### Nodes")
         yield from members.blocks(pool)
-        for change, nodes in shared.get(pool, {}).items():
-            effect = f": {change.effect}" if change.effect else ""
-            yield Block(text=f"**{change.title}** on {names(nodes)}{effect}", lines=change.lines)
-    if rows:
+        yield from _change_blocks(shared.get(pool, {}))
+    if beside:
         yield Block(text="### Beside the nodes")
-        yield Block(text="\n".join(["| | what | |", "|---|---|---|", *rows]))
+        yield from beside
+
+
+def _change_blocks(found: Mapping[Change, list[str]]) -> Iterator[Block]:
+    """A paragraph for all changes of one kind that the same nodes have."""
+    merged: dict[tuple[str, str, tuple[str, ...]], list[tuple[str, ...]]] = {}
+    for change, nodes in found.items():
+        hunks = merged.setdefault((change.title, change.effect, tuple(nodes)), [])
+        if change.lines:
+            hunks.append(change.lines)
+    for (title, effect, nodes), hunks in merged.items():
+        text = f"**{title}** on {names(nodes)}" + (f": {effect}" if effect else "")
+        yield Block(text=text, lines=joined(hunks))
 
 
 Shared = dict[str, dict[Change, list[str]]]
@@ -129,9 +139,9 @@ class _Members:
     def blocks(self, pool: str) -> Iterator[Block]:
         """What becomes of the nodes of a pool that don't just stay."""
         told = (
-            (self.joining, "Join", "get their files, start with the pool's new token, and are"
-             " proven by the gate"),
-            (self.anew, "Join anew", "their kubelets restart with the pool's new token"),
+            (self.joining, "Join", "the files are brought, the kubelet starts with the pool's new"
+             " token, the gate proves the join"),
+            (self.anew, "Join anew", "the kubelet restarts with the pool's new token"),
             (self.gone, "Leave", "the kubelet stops, and what was written is removed"),
         )  # fmt: skip
         lines = []

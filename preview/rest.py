@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from node_files.bundle import MARKER
-from preview.changes import hunks
+from preview.changes import hunks, joined
 from preview.digest import NODE_TYPE, POOL_TYPE, REPLACING, Digest, Step
-from preview.markdown import cell
+from preview.markdown import Block, cell, names
 
 QUIET = frozenset({"same", "read", "refresh", "discard"})
 TOKEN_PARTS = ("-token", "-token-id", "-token-secret")
@@ -18,18 +18,24 @@ OPS = {
 }
 
 
-def rows(digest: Digest) -> Iterator[str]:
-    """Yield a row of a table for each thing that changes and is of no node."""
-    told: set[tuple[str, str]] = set()
+def blocks(digest: Digest) -> Iterator[Block]:
+    """Yield paragraphs on each thing that changes and is of no node."""
+    rows: dict[str, None] = {}
+    flags: dict[tuple[str, ...], list[str]] = {}
     for step in digest.steps:
-        if step.op in QUIET or step.type.startswith((COMPONENTS, "pulumi:pulumi:Stack")):
+        if step.op in QUIET or _is_of_node(step):
             continue
-        if _is_of_node(step):
+        if step.type.startswith((COMPONENTS, "pulumi:pulumi:Stack")):
+            continue
+        if _is_flags(step) and step.op == "update":
+            flags.setdefault(_flags(step), []).append(_host(step))
             continue
         what, note = _told(step)
-        if (step.op, what) not in told:
-            told.add((step.op, what))
-            yield f"| {OPS.get(step.op, step.op)} | {cell(what)} | {cell(note)} |"
+        rows[f"| {OPS.get(step.op, step.op)} | {cell(what)} | {cell(note)} |"] = None
+    if rows:
+        yield Block(text="\n".join(["| | what | |", "|---|---|---|", *rows]))
+    for lines, hosts in flags.items():
+        yield Block(text=f"**Flags of the control plane** on {names(hosts)}", lines=lines)
 
 
 def warnings(digest: Digest) -> Iterator[str]:
@@ -64,23 +70,21 @@ def _told(step: Step) -> tuple[str, str]:
     """A resource in words, and a note on it."""
     if "index:BootstrapToken::" in step.parent and step.name.endswith(TOKEN_PARTS):
         pool = step.name.rpartition("-token")[0]
-        note = "" if step.op == "delete" else "revoked once all have joined, unless settings differ"
+        note = "" if step.op == "delete" else "for the nodes that join"
         return f"the bootstrap token of the pool `{pool}`", note
     if step.name.endswith("-gate"):
         note = "" if step.op == "delete" else "runs: approves CSRs, proves each join"
         return f"the gate of the pool `{step.name.removesuffix('-gate')}`", note
     if _is_flags(step):
-        return f"the flags of the control plane on `{_host(step)}`", _flags(step)
+        note = "what was added is removed" if step.op == "delete" else "looked at, added if missing"
+        return f"the flags of the control plane on `{_host(step)}`", note
     kind = step.type.rpartition(":")[2]
     note = ", ".join(f"`{path}`" for path in step.changed) if step.op != "create" else ""
     return f"{kind} `{step.name}`", note
 
 
-def _flags(step: Step) -> str:
-    """The lines that the control plane's script is told, as far as they change."""
+def _flags(step: Step) -> tuple[str, ...]:
+    """The changed lines of what the control plane's script is told."""
     old, new = (str(inputs.get("stdin", "")).partition(f"\n{MARKER}\n")[2].split("\n")
                 for inputs in (step.old, step.new))  # fmt: skip
-    if not step.new:
-        return "the drop-ins that were added are removed"
-    told = [line for line in hunks([] if not step.old else old, new) if line.strip("+-")]
-    return "; ".join(f"`{line}`" for line in told if line not in ("+end", "-end"))
+    return joined(hunks(old, new))

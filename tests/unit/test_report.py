@@ -83,6 +83,15 @@ def test_a_shared_change_is_told_once_though_lines_beside_it_differ() -> None:
     assert told.count("+--node-labels=rack=r1") == 1
 
 
+def test_what_a_node_has_of_its_own_is_told_beside_what_its_pool_shares() -> None:
+    nodes = fifty()
+    before = settings(nodes, kubelet={"maxPods": 110})
+    after = settings({**nodes, "node-7": {"kubelet": {"podPidsLimit": 9}}}, kubelet={"maxPods": 60})
+    told = report(digest(*node_steps(before, after)))
+    assert told.count("-maxPods: 110\n+maxPods: 60") == 1
+    assert "on `node-7`: the kubelet restarts\n\n```diff\n+podPidsLimit: 9\n```" in told
+
+
 def test_a_preview_without_changes_says_so() -> None:
     same = settings(fifty())
     told = report(digest(*node_steps(same, same)))
@@ -162,7 +171,7 @@ def test_other_resources_are_told_by_kind_and_name() -> None:
 def test_a_control_plane_that_may_restart_is_warned_of() -> None:
     told = report(digest(flags_step()))
     assert "> - On the control plane (`cp-1`) kube-apiserver and kube-controller-manager" in told
-    assert "`+flag kube-controller-manager --cluster-signing-key-file=" in told
+    assert "+flag kube-controller-manager --cluster-signing-key-file=" in told
 
 
 def test_errors_are_told_and_no_token_in_them() -> None:
