@@ -61,8 +61,8 @@ def _change_blocks(found: Mapping[Change, list[str]]) -> Iterator[Block]:
         hunks = merged.setdefault((change.title, change.effect, tuple(nodes)), [])
         if change.lines:
             hunks.append(change.lines)
-    for (title, effect, nodes), hunks in merged.items():
-        text = f"**{title}** on {names(nodes)}" + (f": {effect}" if effect else "")
+    for (title, effect, on), hunks in merged.items():
+        text = f"**{title}** on {names(on)}" + (f": {effect}" if effect else "")
         yield Block(text=text, lines=joined(hunks))
 
 
