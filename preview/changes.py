@@ -13,12 +13,11 @@ from cryptography import x509
 
 from node_files import Effect
 from node_files.bundle_text import BundledFile, BundleText, read_bundle
-from preview.digest import SECRET, Step
+from preview.digest import Step
 
 # A field of YAML up to its value, an argument or a variable up to its own.
 KEY = re.compile(r"([^:=]*).*", re.DOTALL)
 PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----\n.*?-----END \1-----", re.DOTALL)
-SHOWN_INPUTS = ("connection.host", "connection.port", "connection.user", "connection.hostKey")
 RESTART = "the kubelet restarts"
 EFFECTS = {
     Effect.NONE.value: "nothing restarts",
@@ -55,8 +54,10 @@ def changes(step: Step) -> Iterator[Change]:
     elif step.old.get("stdin") != step.new.get("stdin"):
         yield Change(title="What is sent to the node changed")
     for path in step.changed:
-        if path != "stdin":
-            yield Change(title=f"`{path}`{_values(step, path)}; the files are compared again")
+        if path.partition(".")[0] == "connection":  # all of it is a secret to the engine
+            yield Change(title="How the machine is reached changed; its files are compared again")
+        elif path != "stdin":
+            yield Change(title=f"`{path}` changed; the files are compared again")
 
 
 def _bundle(inputs: object) -> BundleText | None:
@@ -65,17 +66,6 @@ def _bundle(inputs: object) -> BundleText | None:
         return read_bundle(stdin) if isinstance(stdin, str) else None
     except ValueError:
         return None
-
-
-def _values(step: Step, path: str) -> str:
-    """The old and the new value of an input that may be shown."""
-    if path not in SHOWN_INPUTS:
-        return " changed"
-    found = []
-    for inputs in (step.old, step.new):
-        value = (inputs.get("connection") or {}).get(path.partition(".")[2])
-        found.append("`[secret]`" if value == SECRET else f"`{value}`")
-    return f" changed from {found[0]} to {found[1]}"
 
 
 def _of_file(path: str, old: BundledFile | None, new: BundledFile | None) -> Iterator[Change]:

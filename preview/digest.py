@@ -5,7 +5,7 @@ written `[secret]` in place of each secret.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,6 @@ class Digest:
     steps: tuple[Step, ...]
     pools: Mapping[str, str]  # node -> pool, as far as the preview tells
     diagnostics: tuple[tuple[str, str], ...]  # severity and message
-    counts: Mapping[str, int]  # op -> number of resources
 
     def of(self, step: str) -> Iterator[tuple[str, Step]]:
         """Yield each node with its resource of this step (files, join, member)."""
@@ -65,21 +64,35 @@ def read_digest(text: str) -> Digest:
         raise ValueError(
             "this is no preview in JSON; give what `pulumi preview --json` prints"
         ) from None
-    diagnostics = [
-        (str(entry.get("severity", "")), str(entry.get("message", "")).strip())
-        for entry in document.get("diagnostics") or []
-    ]
     return Digest(
         stack=urns[0].split("::")[0].removeprefix("urn:pulumi:") if urns else "",
         steps=steps,
-        pools={
-            step.name: step.parent.rpartition("::")[2]
-            for step in steps
-            if step.type == NODE_TYPE and _kind(step.parent) == POOL_TYPE
-        },
-        diagnostics=tuple(diagnostics),
-        counts=document.get("changeSummary") or {},
+        pools=_pools(document.get("config") or {}, steps),
+        diagnostics=tuple(_diagnostics(document.get("diagnostics") or [])),
     )
+
+
+def _pools(config: Mapping[str, str], steps: Sequence[Step]) -> dict[str, str]:
+    """Each node's pool: of those that leave from their resources, else from the settings."""
+    found = {
+        step.name: step.parent.rpartition("::")[2]
+        for step in steps
+        if step.type == NODE_TYPE and _kind(step.parent) == POOL_TYPE
+    }
+    for key, text in config.items():
+        if key.endswith(":pools") and text != SECRET:
+            for pool, content in json.loads(text).items():
+                found |= {str(node["name"]): pool for node in content.get("nodes") or ()}
+    return found
+
+
+def _diagnostics(entries: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, str]]:
+    for entry in entries:
+        severity = entry.get("severity", "")
+        message = entry.get("message", "").strip().removeprefix(f"{severity}: ")
+        # How this machine is set up, not what changes.
+        if message and not message.startswith("using pulumi-"):
+            yield severity, message
 
 
 def _step(entry: Mapping[str, Any]) -> Step:

@@ -79,6 +79,8 @@ def _told(step: Step) -> tuple[str, str]:
         note = "what was added is removed" if step.op == "delete" else "looked at, added if missing"
         return f"the flags of the control plane on `{_host(step)}`", note
     kind = step.type.rpartition(":")[2]
+    if step.type.startswith("pulumi:providers:"):
+        kind = f"the provider {kind}"
     note = ", ".join(f"`{path}`" for path in step.changed) if step.op != "create" else ""
     return f"{kind} `{step.name}`", note
 

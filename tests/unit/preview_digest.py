@@ -30,10 +30,9 @@ def inputs(settings: Settings, step: str, *, ca: str = "-", script: str = "") ->
     for pool in settings.pools.values():
         for entry in pool.nodes:
             node = to_node(settings, pool, entry)
-            connection = {"host": entry.address, "port": settings.ssh.port, "privateKey": SECRET}
             if step == "files":
                 stdin = script + node_files.bundle(cluster, node)
-                found[entry.name] = {"connection": connection, "stdin": stdin}
+                found[entry.name] = {"connection": SECRET, "stdin": stdin}
             elif step == "join":
                 found[entry.name] = {"stdin": SECRET, "triggers": [entry.generation]}
             else:
@@ -103,7 +102,9 @@ def gate_step(pool: str, op: str = "update") -> dict[str, Any]:
     return step(op, urn, parent, {"stdin": "{}"}, {"stdin": "{1}"}, "stdin")
 
 
-def digest(*steps: dict[str, Any], diagnostics: Any = None) -> str:
+def digest(
+    *steps: dict[str, Any], diagnostics: Any = None, config: dict[str, str] | None = None
+) -> str:
     """The text of a preview of these steps."""
     root = step("same", ROOT, "", {}, {})
-    return json.dumps({"steps": [root, *steps], "diagnostics": diagnostics, "changeSummary": {}})
+    return json.dumps({"config": config or {}, "steps": [root, *steps], "diagnostics": diagnostics})

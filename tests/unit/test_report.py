@@ -143,15 +143,28 @@ def test_nodes_without_a_known_pool_are_grouped_by_their_change() -> None:
     assert told.count("+maxPods: 60") == 1
 
 
-def test_a_changed_address_is_told_and_a_changed_key_is_not() -> None:
+def test_a_changed_connection_is_told_once_and_not_shown() -> None:
     (pool, node, entry, *_) = node_steps(settings({"n": {}}), settings({"n": {"repair": 1}}))
-    entry["oldState"]["inputs"]["connection"] = {"port": 22, "privateKey": "old-secret"}
-    entry["newState"]["inputs"]["connection"] = {"port": 2222, "privateKey": "new-secret"}
     entry["detailedDiff"] = {"connection.port": {}, "connection.privateKey": {}}
     told = report(digest(pool, node, entry))
-    assert "`connection.port` changed from `22` to `2222`" in told
-    assert "`connection.privateKey` changed;" in told
-    assert "-secret" not in told
+    assert told.count("How the machine is reached changed; its files are compared again") == 1
+
+
+def test_pools_are_known_from_the_settings_that_the_engine_notes() -> None:
+    before, after = settings({"n": {}}), settings({"n": {}}, kubelet={"maxPods": 60})
+    noted = {"kubelet-tls-bootstrap:pools": json.dumps({"workers": {"nodes": [{"name": "n"}]}})}
+    steps = [s for s in node_steps(before, after) if s["op"] != "same"]
+    assert "### Pool `workers`\n" in report(digest(*steps, config=noted))
+
+
+def test_warnings_of_the_engine_are_told_but_not_where_its_plugins_are() -> None:
+    notes = [
+        {"severity": "warning", "message": "warning: the cluster does not answer\n"},
+        {"severity": "warning", "message": "warning: using pulumi-resource-x from $PATH at /x"},
+    ]
+    told = report(digest(diagnostics=notes))
+    assert "> - the cluster does not answer\n" in told
+    assert "$PATH" not in told
 
 
 def test_the_tokens_parts_are_told_as_one() -> None:
