@@ -54,7 +54,7 @@ def load(
 ) -> tuple[Credentials | None, list[Problem]]:
     """Return what the settings name, or else None and every problem with it."""
     problems: list[Problem] = []
-    server, ca = _cluster(settings, kubeconfig_text, problems)
+    server, ca = cluster(settings, kubeconfig_text, problems)
     key_path = settings.ssh.private_key_path
     if key_path and private_key is not None:
         problems.append(
@@ -62,7 +62,7 @@ def load(
         )
     elif key_path:
         private_key = _private_key(key_path, problems)
-    host_keys = _host_keys(settings, problems)
+    host_keys = pinned_keys(settings, problems)
     if problems:
         return None, problems
     return (
@@ -87,10 +87,10 @@ def _read(setting: str, path: str, problems: list[Problem]) -> str | None:
         return None
 
 
-def _cluster(
+def cluster(
     settings: "Settings", secret_text: str | None, problems: list[Problem]
 ) -> tuple[str, str]:
-    """The API server's URL and the CA's PEM, from the settings or else the kubeconfig."""
+    """Return the API server's URL and the CA's PEM, from the settings or else the kubeconfig."""
     path = settings.kubeconfig_path
     if bool(path) == bool(secret_text):
         given = "are both set" if path else "are both missing"
@@ -102,22 +102,23 @@ def _cluster(
     text = _read(name, path, problems) if path else secret_text
     if text is None:
         return "", ""
-    cluster = _current_cluster(text)
-    if cluster is None:
+    found = _current_cluster(text)
+    if found is None:
         problems.append(Problem(name, "is no kubeconfig with a current context and its cluster"))
         return "", ""
-    server = settings.cluster.server or str(cluster.get("server", ""))
+    server = settings.cluster.server or str(found.get("server", ""))
     if not server.startswith("https://"):
         problems.append(Problem("cluster.server", "is missing and the kubeconfig has no https URL"))
-    return server, _ca(settings, path, cluster, problems)
+    return server, certificate_authority(settings, path, found, problems)
 
 
-def _ca(
+def certificate_authority(
     settings: "Settings",
     kubeconfig_path: str | None,
     cluster: dict[str, Any],
     problems: list[Problem],
 ) -> str:
+    """Return the CA's PEM, from the settings or else what a kubeconfig says of its cluster."""
     setting = "cluster.caPath"
     if settings.cluster.ca_path:
         pem = _read(setting, settings.cluster.ca_path, problems)
@@ -177,8 +178,8 @@ def _private_key(path: str, problems: list[Problem]) -> pulumi.Output[str] | Non
     return pulumi.Output.secret(text)
 
 
-def _host_keys(settings: "Settings", problems: list[Problem]) -> dict[str, str]:
-    """The pinned key of every host of the settings."""
+def pinned_keys(settings: "Settings", problems: list[Problem]) -> dict[str, str]:
+    """Return the pinned key of every host of the settings, `TYPE KEY`, by the host's name."""
     path = settings.ssh.known_hosts_path
     text = _read("ssh.knownHostsPath", path, problems) if path else None
     known = list(_known_hosts(text or ""))

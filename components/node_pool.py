@@ -11,7 +11,7 @@ from components import commands
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
 from components.credentials import Credentials
 from components.node import Node, NodeArgs
-from components.settings import NodeSettings, Pool, Settings
+from components.settings import ClusterSettings, NodeSettings, Pool, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,8 @@ class NodePool(pulumi.ComponentResource):
     token_id: pulumi.Output[str]
     nodes: pulumi.Output[Any]
     """For each node that has joined: name, address, kubeletVersion, servingCertificateEnd."""
+    user_data: pulumi.Output[str] | None
+    """cloud-init user data where the pool asks for it; a secret where it holds the token."""
 
     def __init__(
         self, name: str, args: NodePoolArgs, opts: pulumi.ResourceOptions | None = None
@@ -48,12 +50,8 @@ class NodePool(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[args.rbac]),
         )
-        cluster = node_files.Cluster(
-            name=args.settings.cluster.name,
-            server=args.credentials.server,
-            ca_certificate=args.credentials.ca_certificate,
-            dns_addresses=args.settings.cluster.dns_addresses,
-            dns_domain=args.settings.cluster.dns_domain,
+        cluster = to_cluster(
+            args.settings.cluster, args.credentials.server, args.credentials.ca_certificate
         )
         for node in args.pool.nodes:
             Node(
@@ -76,8 +74,20 @@ class NodePool(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[token.live]),
         )
         self.token_id = token.id
+        self.user_data = user_data(cluster, args, token)
         self.nodes = gate.stdout.apply(lambda text: json.loads(text)["nodes"])
         self.register_outputs({})
+
+
+def to_cluster(cluster: ClusterSettings, server: str, ca_certificate: str) -> node_files.Cluster:
+    """Return what all nodes of the cluster share."""
+    return node_files.Cluster(
+        name=cluster.name,
+        server=server,
+        ca_certificate=ca_certificate,
+        dns_addresses=cluster.dns_addresses,
+        dns_domain=cluster.dns_domain,
+    )
 
 
 def to_node(settings: Settings, pool: Pool, node: NodeSettings) -> node_files.Node:
@@ -87,11 +97,31 @@ def to_node(settings: Settings, pool: Pool, node: NodeSettings) -> node_files.No
         addresses=node.all_addresses,
         version=settings.kubernetes_version,
         generation=node.generation,
+        # The sum: whichever of them is raised, it differs from the last one.
+        repair=settings.repair + pool.repair + node.repair,
         kubelet=node_files.combine(pool.kubelet, node.kubelet),
         labels={**pool.labels, **node.labels},
         taints=tuple(dict.fromkeys((*pool.taints, *node.taints))),
         runtime_endpoint=pool.runtime_endpoint,
     )
+
+
+def user_data(
+    cluster: node_files.Cluster, args: NodePoolArgs, token: BootstrapToken
+) -> pulumi.Output[str] | None:
+    """Return the user data of machines that create themselves, if the pool has such."""
+    asked = args.pool.cloud_init
+    if asked is None:
+        return None
+    # Its own name and address take their place at the first boot.
+    some = NodeSettings(name="some", address="127.0.0.1")
+    node = to_node(args.settings, args.pool, some)
+    if not asked.with_token:
+        return pulumi.Output.from_input(node_files.user_data(cluster, node))
+    whole = pulumi.Output.all(token.id, token.secret).apply(
+        lambda token: node_files.user_data(cluster, node, ".".join(token))
+    )
+    return pulumi.Output.secret(whole)
 
 
 def leave_arguments(credentials: Credentials) -> str:

@@ -15,6 +15,7 @@ import pulumi
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -86,6 +87,7 @@ Server = Annotated[str, AfterValidator(_server)]
 Taint = Annotated[str, AfterValidator(_taint)]
 Label = Annotated[str, AfterValidator(_label)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Repair = Annotated[int, Field(ge=0)]
 HostPath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+$")]
 Version = Literal["1.37"]
 
@@ -158,6 +160,7 @@ class NodeSettings(Host):
     addresses: tuple[Address, ...] = ()
     dns_names: tuple[Name, ...] = ()
     generation: Annotated[int, Field(ge=1)] = 1
+    repair: Repair = 0
     force: bool = False
     kubelet: Mapping[str, Any] = {}
     labels: Mapping[Label, Label] = {}
@@ -174,6 +177,16 @@ class NodeSettings(Host):
         return tuple(dict.fromkeys((self.name, *self.dns_names)))
 
 
+class CloudInit(Model):
+    """User data for machines of a pool that create themselves; `true` takes the defaults."""
+
+    with_token: bool = False
+
+
+def _cloud_init(value: object) -> object:
+    return {True: {}, False: None}[value] if isinstance(value, bool) else value
+
+
 class Pool(Model):
     """Nodes that are set up alike and join with one token."""
 
@@ -183,6 +196,8 @@ class Pool(Model):
     runtime_endpoint: Annotated[str, Field(pattern=r"^unix:///[A-Za-z0-9_./-]+$")] = (
         node_files.DEFAULT_RUNTIME_ENDPOINT
     )
+    repair: Repair = 0
+    cloud_init: Annotated[CloudInit | None, BeforeValidator(_cloud_init)] = None
     nodes: tuple[NodeSettings, ...] = ()
 
 
@@ -196,6 +211,7 @@ class Settings(Model):
     pools: Mapping[PoolName, Pool] = {}
     kubernetes_version: Version = "1.37"
     stall_seconds: Annotated[int, Field(ge=5, le=3600)] = 120
+    repair: Repair = 0
     kubeconfig_path: str | None = None
 
 
@@ -205,15 +221,7 @@ def read(config: pulumi.Config) -> tuple[Settings, Credentials]:
     Raises:
         SettingsError: something is missing or wrong; the message lists everything that is.
     """
-    raw: dict[str, Any] = {
-        "kubeconfigPath": config.get("kubeconfigPath") or None,
-        "kubernetesVersion": config.get("kubernetesVersion") or "1.37",
-    }
-    for key in ("cluster", "ssh", "token", "controlPlane", "pools"):
-        raw[key] = config.get_object(key) or {}
-    if config.get("stallSeconds"):
-        raw["stallSeconds"] = config.get_int("stallSeconds")
-    settings = parse(raw)
+    settings = parse(plain(config))
     found = list(conflicts(settings))
     loaded, faults = credentials.load(
         settings,
@@ -225,6 +233,20 @@ def read(config: pulumi.Config) -> tuple[Settings, Credentials]:
         raise SettingsError([*found, *faults])
     assert loaded is not None  # noqa: S101 - for the type checker: there were no faults
     return settings, loaded
+
+
+def plain(config: pulumi.Config) -> dict[str, Any]:
+    """Return the keys of the settings that are no secrets, as `parse` takes them."""
+    raw: dict[str, Any] = {
+        "kubeconfigPath": config.get("kubeconfigPath") or None,
+        "kubernetesVersion": config.get("kubernetesVersion") or "1.37",
+    }
+    for key in ("cluster", "ssh", "token", "controlPlane", "pools"):
+        raw[key] = config.get_object(key) or {}
+    for key in ("stallSeconds", "repair"):
+        if config.get(key):
+            raw[key] = config.get_int(key)
+    return raw
 
 
 def parse(raw: Mapping[str, Any]) -> Settings:
@@ -267,6 +289,13 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
             yield Problem(f"{path}.name", f'"{host.name}" is there twice; names are unique')
         if addresses[host.address] > 1:
             yield Problem(f"{path}.address", f'"{host.address}" is there twice')
+    for pool_name, pool in settings.pools.items():
+        if pool.cloud_init and pool.cloud_init.with_token and settings.token.after_join == "revoke":
+            yield Problem(
+                f"pools.{pool_name}.cloudInit.withToken",
+                "can't be with token.afterJoin revoke, which ends the token before a machine could"
+                " use it; set that to expire, or leave withToken out and bring the token yourself",
+            )
     yield from _kubelet_problems(settings)
 
 
@@ -322,6 +351,7 @@ def _known_keys(parents: list[Any]) -> list[str]:
     models: dict[str, type[Model]] = {
         "cluster": ClusterSettings, "ssh": Ssh, "bastion": Bastion, "token": TokenSettings,
         "controlPlane": ControlPlaneSettings, "hosts": Host, "nodes": NodeSettings,
+        "cloudInit": CloudInit,
     }  # fmt: skip
     for index, part in enumerate(parents):
         model = Pool if index == 1 and parents[0] == "pools" else models.get(part, model)

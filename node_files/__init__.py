@@ -14,6 +14,7 @@ from node_files.bundle import (
     join_bundle,
     script,
 )
+from node_files.cloud_init import user_data
 from node_files.kubeconfig import bootstrap_kubeconfig
 from node_files.kubelet_configuration import combine, merge
 from node_files.model import DEFAULT_RUNTIME_ENDPOINT, Cluster, Directory, Effect, File, Node, Paths
@@ -49,5 +50,6 @@ __all__ = [
     "merge",
     "problems",
     "script",
+    "user_data",
     "warnings",
 ]

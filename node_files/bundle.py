@@ -116,6 +116,7 @@ def bundle(cluster: Cluster, node: Node) -> str:
         f"state {_plain(paths.state)}",
         f"node {node.name}",
         f"generation {node.generation}",
+        *([f"repair {node.repair}"] if node.repair else []),
         f"kubelet {_plain(paths.kubelet)} {node.version}",
         f"runtime {node.runtime_endpoint}",
         f"server {cluster.server} {_plain(paths.ca)}",
@@ -127,8 +128,6 @@ def bundle(cluster: Cluster, node: Node) -> str:
         f"certificates {_plain(paths.certificates)}",
         f"data {_plain(paths.root)}",
     ]
-    if node.repair:
-        lines.insert(3, f"repair {node.repair}")
     for d in directories(node):
         lines += [f"dir {d.mode} {_word(d.owner)} {_word(d.group)} {_plain(d.path)}"]
         lines += _extras((), d.selinux_type)

@@ -13,6 +13,15 @@ def bootstrap_kubeconfig(cluster: Cluster, node: Node, token_id: str, token_secr
     The CA is named by its path, and so it is in the kubeconfig that the kubelet makes of this one:
     a new CA file is enough for both. The API server is verified against it from the first byte.
     """
+    return _kubeconfig(cluster, node, {"token": f"{token_id}.{token_secret}"})
+
+
+def token_file_kubeconfig(cluster: Cluster, node: Node, token_path: str) -> File:
+    """Return the bootstrap kubeconfig that names a file with the token, and holds no secret."""
+    return _kubeconfig(cluster, node, {"tokenFile": token_path})
+
+
+def _kubeconfig(cluster: Cluster, node: Node, user: dict[str, str]) -> File:
     document = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -22,7 +31,7 @@ def bootstrap_kubeconfig(cluster: Cluster, node: Node, token_id: str, token_secr
                 "cluster": {"certificate-authority": node.paths.ca, "server": cluster.server},
             }
         ],
-        "users": [{"name": USER, "user": {"token": f"{token_id}.{token_secret}"}}],
+        "users": [{"name": USER, "user": user}],
         "contexts": [{"name": CONTEXT, "context": {"cluster": cluster.name, "user": USER}}],
         "current-context": CONTEXT,
     }

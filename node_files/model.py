@@ -55,6 +55,7 @@ class Node:
     addresses: tuple[str, ...]  # node IPs, the primary one first; at most one of each family
     version: str = "1.37"  # the kubelet's minor version
     generation: int = 1  # raised to have the machine written and joined anew
+    repair: int = 0  # raised to have drifted files written again
     kubelet: Mapping[str, Any] = field(default_factory=dict)  # over our KubeletConfiguration
     unsafe: frozenset[str] = frozenset()  # paths of protected fields that `kubelet` may change
     flags: Mapping[str, str] = field(default_factory=dict)  # more flags, by name without dashes
@@ -63,7 +64,6 @@ class Node:
     runtime_endpoint: str = DEFAULT_RUNTIME_ENDPOINT
     paths: Paths = Paths()
     skip_checks: tuple[str, ...] = ()
-    repair: int = 0  # raised to have drifted files written again
     unit_drop_in: bool = False  # the kubelet's package has its own unit: only a drop-in is written
     runtime: str = "containerd"
     embed_ca: bool = False

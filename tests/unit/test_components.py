@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 import pytest
 
+import node_files
 from components.credentials import Credentials
 from components.settings import Settings, parse
 
@@ -212,3 +213,48 @@ def test_a_member_only_leaves(resources: dict[str, dict[str, Any]]) -> None:
     member = resources["n1-member"]
     assert "create" not in member
     assert member["delete"].endswith("-m admission leave n1 --kubeconfig kubeconfig")
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        {"repair": 1},
+        {"pools": {"workers": {"repair": 1}}},
+        {"pools": {"workers": {"nodes": [{"repair": 1}]}}},
+    ],
+    ids=["stack", "pool", "node"],
+)
+def test_a_raised_repair_changes_what_a_node_is_sent(raised: dict[str, Any]) -> None:
+    raw = {
+        "repair": 2,
+        "pools": {
+            "workers": {"repair": 3, "nodes": [{"name": "a", "address": "10.0.0.1", "repair": 4}]}
+        },
+    }
+    before, after = (repair_line(parse(settings)) for settings in (raw, raise_by(raw, raised)))
+    assert (before, after) == ("repair 9", "repair 10")
+
+
+def raise_by(raw: dict[str, Any], raised: dict[str, Any]) -> dict[str, Any]:
+    """The settings with the numbers of the other added to theirs."""
+    merged = dict(raw)
+    for key, value in raised.items():
+        if isinstance(value, dict):
+            merged[key] = raise_by(raw[key], value)
+        elif isinstance(value, list):
+            merged[key] = [raise_by(raw[key][0], value[0])]
+        else:
+            merged[key] += value
+    return merged
+
+
+def repair_line(settings: Settings) -> str:
+    from components.node_pool import to_node  # noqa: PLC0415 - after set_mocks
+
+    pool = settings.pools["workers"]
+    node = to_node(settings, pool, pool.nodes[0])
+    bundle = node_files.bundle(
+        node_files.Cluster(name="c", server="https://x", ca_certificate="-"), node
+    )
+    (line,) = (line for line in bundle.splitlines() if line.startswith("repair "))
+    return line
