@@ -11,6 +11,7 @@ from node_files.versions.nearest import hint
 Fault = tuple[str, str]  # what follows the path, and the message
 
 _LIMITS = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1), "uint32": (0, 2**32 - 1)}
+_LISTED = 8  # of the values of a large enumeration, in a message
 _CPUS = re.compile(r"\A[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*\Z")
 _ID_BLOCK = 65536  # pkg/kubelet/apis/config/validation/validation_linux.go
 
@@ -43,6 +44,8 @@ def string_fault(path: str, text: str, constants: tuple[str, ...], version: str)
     """Return what is wrong with a string, or None."""
     allowed = rules.ENUMERATIONS.get(path, constants)
     if allowed:
+        if not text and not path.endswith("[]"):
+            return None  # not set
         return _choice_fault(path, text, allowed, version)
     check = _STRINGS.get(path)
     return check(text) if check and text else None
@@ -70,8 +73,9 @@ def _choice_fault(path: str, text: str, allowed: tuple[str, ...], version: str) 
     if text in allowed:
         since, until = spans[(path, text)]
         return f'"{text}" is not in {version}; it is there from {since} to {until}'
-    shown = ", ".join(choice or '""' for choice in there)
-    return f'"{text}" is none of its values{hint(text, there) or f"; it takes one of {shown}"}'
+    listed = ", ".join(there[:_LISTED])
+    more = f" and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
+    return f'"{text}" is none of its values{hint(text, there) or f"; those are {listed}{more}"}'
 
 
 def _address(text: str) -> str | None:

@@ -8,6 +8,8 @@ from node_files.versions.consistency import same
 
 SOURCE = "k8s.io/kubernetes pkg/kubelet/apis/config/v1beta1/defaults.go"
 
+MERGE_EVICTION = "mergeDefaultEvictionSettings"
+
 # Written though they are defaults: CIS Kubernetes Benchmark 4.2.1 to 4.2.4 look for the first
 # four in the file, and people for the runtime's socket.
 KEPT = frozenset(
@@ -53,10 +55,9 @@ def is_default(path: str, value: Any, version: str) -> bool:
 
 def leaves(configuration: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the path and the value of each field that is no structure, so also maps and lists."""
-    structures = {path for path in _STRUCTURES if path.startswith(prefix)}
     for name, value in configuration.items():
         path = f"{prefix}{name}"
-        if path in structures and isinstance(value, Mapping):
+        if path in _STRUCTURES and isinstance(value, Mapping):
             yield from leaves(value, f"{path}.")
         else:
             yield path, value

@@ -10,19 +10,18 @@ from node_files.versions import table
 from node_files.versions.nearest import hint
 from node_files.versions.shape import Problem
 
-# Set by the program, and where to say it instead.
+# Set by the program, and the setting to say it with, if there is one.
 OWN: Mapping[str, str] = {
-    "bootstrap-kubeconfig": "paths",
-    "cert-dir": "paths",
-    "config": "paths",
-    "container-runtime": "runtimeEndpoint",
-    "container-runtime-endpoint": "runtimeEndpoint",
-    "hostname-override": "the node's name",
-    "kubeconfig": "paths",
-    "node-ip": "the node's address and addresses",
-    "node-labels": "labels",
-    "register-with-taints": "taints",
-    "root-dir": "paths",
+    "bootstrap-kubeconfig": "",
+    "cert-dir": "",
+    "config": "",
+    "container-runtime-endpoint": "; use runtimeEndpoint",
+    "hostname-override": "; it is the node's name",
+    "kubeconfig": "",
+    "node-ip": "; use address and addresses",
+    "node-labels": "; use labels",
+    "register-with-taints": "; use taints",
+    "root-dir": "",
 }
 
 # Gone in 1.24 with dockershim: kubernetes/kubernetes#106907, CHANGELOG-1.24. The others of that
@@ -64,9 +63,11 @@ LOGGING_FIELDS: Mapping[str, str] = {
 }
 
 _ADVICE: Mapping[str, str] = {
+    "container-runtime": "; there is but one kind of runtime since",
     "pod-infra-container-image": "; set the sandbox image in the container runtime",
     "master-service-namespace": "; it did nothing",
 }
+_DROP_IN = "KUBELET_CONFIG_DROPIN_DIR_ALPHA"
 _CADVISOR_LAST = "1.36"  # CHANGELOG-1.37: cAdvisor's flags were never meant to be the kubelet's
 
 
@@ -85,6 +86,11 @@ def flag_warnings(given: Mapping[str, str], version: str) -> Iterator[Problem]:
     """Yield the name of each flag that the version still takes but does not want, and why."""
     for name in given:
         flag = table.flags(version).get(name)
+        if flag and name == "config-dir":
+            # cmd/kubelet/app/server.go of 1.28, 1.29
+            alpha = table.number(version) < table.number("1.30")
+            wish = f"; it needs {_DROP_IN} in the unit's environment" if alpha else ""
+            yield name, f"lets files override what is checked here{wish}"
         if flag and flag.deprecated and not _fault(name, version):
             last = (table.span("flags", name) or ("", ""))[1]
             end = "" if last == table.SUPPORTED_VERSIONS[-1] else f"; {last} is the last to take it"
@@ -96,7 +102,7 @@ def _fault(name: str, version: str) -> str | None:
     if name.startswith("-"):
         return f"is written without dashes: {name.lstrip('-')}"
     if name in OWN:
-        return f"is set by the program; the setting is {OWN[name]}"
+        return f"is set by the program{OWN[name]}"
     if name in LOGGING or (flag and name in NOT_DEPRECATED):
         return None
     field = flag.field if flag else LOGGING_FIELDS.get(name)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from node_files.versions import rules, table
-from node_files.versions.defaults import SOURCE, leaves, left_out
+from node_files.versions.defaults import MERGE_EVICTION, SOURCE, is_default, leaves, left_out
 from node_files.versions.nearest import hint
 from node_files.versions.shape import Problem
 
@@ -27,6 +27,8 @@ def warnings(overrides: Mapping[str, Any], version: str) -> Iterator[Problem]:
             yield path, reason
         elif path in unneeded:
             yield path, f"equals the default of {version} and is left out ({SOURCE})"
+        elif now := _older_default(path, value, version):
+            yield path, now
         elif _reads_as_unset(value, field):
             shown = value if value != "" else '""'
             yield (
@@ -37,6 +39,7 @@ def warnings(overrides: Mapping[str, Any], version: str) -> Iterator[Problem]:
             there = table.number(since) <= table.number(version) <= table.number(until)
             if name == path and there and meant in (None, value) and path not in unneeded:
                 yield path, f"{value} {meaning}"
+    yield from _completed(overrides, version)
     yield from _unknown_gates(overrides.get("featureGates"), version)
 
 
@@ -52,6 +55,26 @@ def without_effect(path: str, version: str) -> str | None:
 def _reads_as_unset(value: Any, field: table.Field) -> bool:
     scalar = not field.type.startswith(("*", "[]", "map", "struct"))
     return scalar and not isinstance(value, bool) and value in _ZERO and bool(field.default)
+
+
+def _older_default(path: str, value: Any, version: str) -> str | None:
+    """Say so where a value is what an older version had by default: it may be a copy of it."""
+    older = [v for v in table.SUPPORTED_VERSIONS if table.number(v) < table.number(version)]
+    matching = [v for v in older if is_default(path, value, v)]
+    plain = isinstance(value, str | int | float) and not isinstance(value, bool)
+    if not matching or not plain or is_default(path, value, version):
+        return None
+    now = table.fields(version)[path].default
+    return f"{value} was the default until {matching[-1]}; it is {now} in {version} ({SOURCE})"
+
+
+def _completed(overrides: Mapping[str, Any], version: str) -> Iterator[Problem]:
+    given = overrides.get("evictionHard")
+    if not given or not isinstance(given, Mapping) or overrides.get(MERGE_EVICTION):
+        return
+    for signal, threshold in table.fields(version)["evictionHard"].default.items():
+        if signal not in given:
+            yield f"evictionHard[{signal}]", f"keeps its default {threshold}; null turns it off"
 
 
 def _unknown_gates(given: Any, version: str) -> Iterator[Problem]:

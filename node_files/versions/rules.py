@@ -48,7 +48,7 @@ DURATIONS: Mapping[str, tuple[int, int | None]] = {
 }
 ZERO_OR_A_SECOND = ("shutdownGracePeriod", "shutdownGracePeriodCriticalPods")
 
-# Enumerations whose Go type is a plain string.
+# Enumerations whose Go type is a plain string; an empty one is not set.
 ENUMERATIONS: Mapping[str, tuple[str, ...]] = {
     "cgroupDriver": ("cgroupfs", "systemd"),  # pkg/kubelet/cm/container_manager_linux.go
     "cpuManagerPolicy": ("none", "static"),  # pkg/kubelet/cm/cpumanager/cpu_manager.go
@@ -59,7 +59,7 @@ ENUMERATIONS: Mapping[str, tuple[str, ...]] = {
     "hairpinMode": ("promiscuous-bridge", "hairpin-veth", "none"),
     "logging.format": ("text", "json"),  # component-base logs/api/v1
     "memoryManagerPolicy": ("None", "Static"),  # pkg/kubelet/cm/memorymanager
-    "memorySwap.swapBehavior": ("", "NoSwap", "LimitedSwap", "UnlimitedSwap"),
+    "memorySwap.swapBehavior": ("NoSwap", "LimitedSwap", "UnlimitedSwap"),
     "tlsCipherSuites[]": (
         "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256",
         "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA", "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256",
@@ -76,7 +76,7 @@ ENUMERATIONS: Mapping[str, tuple[str, ...]] = {
         "TLS_RSA_WITH_AES_256_GCM_SHA384", "TLS_RSA_WITH_RC4_128_SHA",
     ),  # the same file, and https://pkg.go.dev/crypto/tls#pkg-constants
     "tlsMinVersion": (  # component-base cli/flag/ciphersuites_flag.go
-        "", "VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13",
+        "VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13",
     ),
     "topologyManagerPolicy": ("none", "best-effort", "restricted", "single-numa-node"),
     "topologyManagerScope": ("container", "pod"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from node_files.versions import content, table, values
-from node_files.versions.nearest import hint
+from node_files.versions.nearest import nearest
 from node_files.versions.protection import refusal
 
 Problem = tuple[str, str]
@@ -112,11 +112,16 @@ class Shape:
         flag = table.flags(self.version).get(name.removeprefix("--"))
         if flag and flag.field:
             return f"is the name of a flag; the field is {flag.field}"
-        siblings = [other for other in known if other.rpartition(".")[0] == parent]
-        near = hint(path, siblings)
-        if not near:
-            near = hint(path, (other for other in known if other.rpartition(".")[2] == name))
-        return f"is no field of KubeletConfiguration in {self.version}{near}"
+        siblings = {other.rpartition(".")[2]: other for other in known if _parent(other) == parent}
+        near = nearest(name, siblings)
+        elsewhere = [other for other in known if other.rpartition(".")[2] == name]
+        meant = siblings[near] if near else next(iter(elsewhere), "")
+        question = f"; did you mean {meant}?" if meant else ""
+        return f"is no field of KubeletConfiguration in {self.version}{question}"
+
+
+def _parent(path: str) -> str:
+    return path.rpartition(".")[0]
 
 
 def _said(value: Any) -> str:
