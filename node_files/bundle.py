@@ -29,7 +29,7 @@ CHECKS = (
     *("resolver", "port", "disk", "root", "address", "machine", "selinux", "unit", "files"),
 )
 CGROUP_V1_ENDS = 35  # the minor version from which failCgroupV1 is true by default
-DROP_IN = "50-kubelet-tls-bootstrap.conf"  # after kubeadm's 10-kubeadm.conf
+DROP_IN = "90-kubelet-tls-bootstrap.conf"  # after kubeadm's 10-kubeadm.conf
 
 # The line feed comes from printf: some login shells refuse one between quotes.
 _RUNNER = (
@@ -100,7 +100,11 @@ def directories(node: Node) -> tuple[Directory, ...]:
     for private in (paths.certificates, paths.manifests):
         listed[private] = Directory(path=private, mode="0700")
     listed[paths.root] = Directory(
-        path=paths.root, mode="0700", owner=paths.user, group=paths.group
+        path=paths.root,
+        mode="0700",
+        owner=paths.user,
+        group=paths.group,
+        selinux_type=paths.root_selinux_type,
     )
     return tuple(directory for _, directory in sorted(listed.items()))
 

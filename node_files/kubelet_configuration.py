@@ -62,6 +62,10 @@ def defaults(cluster: Cluster, node: Node) -> dict[str, Any]:
         fields["registerWithTaints"] = [_taint(text) for text in node.taints]
     if node.kubelet.get("evictionHard") and not node.kubelet.get("mergeDefaultEvictionSettings"):
         fields["evictionHard"] = known["evictionHard"].default
+    gate = versions.gates(node.version).get("SeccompDefault")
+    if gate and not gate.default:
+        # RunKubelet in cmd/kubelet/app/server.go of 1.24: without the gate the kubelet ends.
+        del fields["seccompDefault"]
     return {name: value for name, value in fields.items() if name in known}
 
 

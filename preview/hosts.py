@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.settings import Host, Ssh
+from components.layers import Ssh
+from components.settings import Host
 
 TIME_LIMIT_S = 90
 CONNECT_TIMEOUT_S = 10

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.settings import Bastion, Host, Ssh
+from components.layers import Bastion, Ssh
+from components.settings import Host
 from preview.command_line import main
 from preview.hosts import Access, access, ask
 from tests.unit.certificates import authority
