@@ -210,15 +210,19 @@ def pinned_keys(
     for place, host, ssh in settings.hosts():
         names = known_hosts.names(host.address, ssh.port, host.name)
         known = files.read(ssh)
-        if key := _pinned(f"{place}.hostKey", host.address, host.host_key, names, known, problems):
+        key, fault = _pinned(host.address, host.host_key, names, known)
+        if key:
             found[host.name] = key
+        else:
+            problems.append(Problem(f"{place}.hostKey", fault))
         bastion = ssh.bastion
         if bastion is None or bastion.destination in bastions:
             continue
         names = known_hosts.names(bastion.address, bastion.port)
-        setting = f"{files.place(ssh)}.bastion.hostKey"
-        key = _pinned(setting, bastion.address, bastion.host_key, names, known, problems)
-        bastions[bastion.destination] = key or ""
+        key, fault = _pinned(bastion.address, bastion.host_key, names, known)
+        bastions[bastion.destination] = key
+        if not key:
+            problems.append(Problem(f"{files.place(ssh)}.bastion.hostKey", fault))
     return found
 
 
@@ -247,19 +251,14 @@ class _KnownHostsFiles:
 
 
 def _pinned(
-    setting: str,
-    address: str,
-    given: str | None,
-    names: Sequence[str],
-    known: KnownHosts,
-    problems: list[Problem],
-) -> str | None:
-    """The key to pin, from the setting itself or else a known_hosts file."""
+    address: str, given: str | None, names: Sequence[str], known: KnownHosts
+) -> tuple[str, str]:
+    """The key to pin, from the setting itself or else a known_hosts file, or what is wrong."""
     candidates = [" ".join(given.split()[:2])] if given else known.keys(names)
     fit = [key for key in candidates if key.split(" ")[0] in HOST_KEY_TYPES]
     live = [key for key in fit if not known.revoked(names, key)]
     if live:
-        return live[0]
+        return live[0], ""
     if fit:
         fault = "is revoked in knownHostsPath; give the machine a new host key, and that one here"
     elif candidates:
@@ -273,5 +272,4 @@ def _pinned(
             f"is missing and {address} is not in ssh.knownHostsPath; without it"
             " anybody could answer in the machine's place"
         )
-    problems.append(Problem(setting, fault))
-    return None
+    return "", fault

@@ -19,7 +19,7 @@ class Preset:
 
     kubelet: Mapping[str, Any] = field(default_factory=dict)
     flags: Mapping[str, str] = field(default_factory=dict)
-    paths: Paths = Paths()
+    paths: Paths = field(default_factory=Paths)
     work_in_root: bool = False  # the data directory is the kubelet's working directory
 
 

@@ -34,6 +34,7 @@ CASES = {
         },
         labels={"example.org/rack": "r1", "a": ""},
         taints=("dedicated=db:NoSchedule", "slow:PreferNoSchedule"),
+        runtime="crio",
         runtime_endpoint="unix:///run/crio/crio.sock",
     ),
 }
