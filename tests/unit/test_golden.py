@@ -48,7 +48,8 @@ JOINS: dict[str, dict[str, Any]] = {
 
 
 def node(said: dict[str, Any]) -> Node:
-    settings = parse({"pools": {"workers": {"nodes": [{**NAME, **said}]}}})
+    pools = {"workers": {"nodes": [{**NAME, **said}]}}
+    settings = parse({"cluster": {"serviceCidr": "10.97.0.0/16"}, "pools": pools})
     assert list(conflicts(settings)) == []
     pool = settings.pools["workers"]
     return to_node(settings, pool, pool.nodes[0])
