@@ -102,7 +102,7 @@ def _chain_problems(chain: Chain) -> Iterator[Problem]:
     if together.watchdog_seconds and _minor(together.version) < _minor(since):
         yield Problem(
             chain.place("watchdog_seconds"),
-            f"is for kubelets since {since}, and here one is {together.version}; set it to null",
+            f"is for kubelets since {since}, and here one is {together.version}; set it to 0",
         )
     preset = node_files.PRESETS[together.preset or "default"].paths
     paths = Counter(getattr(together.paths, name) or getattr(preset, name) for name in FILES)

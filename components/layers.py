@@ -5,9 +5,9 @@ below it, and null takes away what the layers below say.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 import node_files
@@ -27,6 +27,7 @@ from components.values import (
     UnitPath,
     UserName,
     Version,
+    WatchdogSeconds,
 )
 
 ROOT = "root"
@@ -101,7 +102,7 @@ class Layer(Model):
     runtime: Literal["containerd", "crio", "cri-dockerd"] | None = None
     runtime_endpoint: Endpoint | None = None
     unit: Literal["own", "drop-in"] | None = None
-    watchdog_seconds: Annotated[int, Field(ge=30, le=3600)] | None = None
+    watchdog_seconds: WatchdogSeconds | None = None
     paths: PathSettings = PathSettings()
     embed_ca: bool | None = None
     skip_checks: tuple[CheckName, ...] | None = None
@@ -141,6 +142,8 @@ def over(lower: M, upper: M) -> M:
 
 
 def _merged(below: Any, value: Any) -> Any:
+    if isinstance(value, Bastion):
+        return value  # as a whole: its host key belongs to its address
     if isinstance(below, Model) and isinstance(value, Model):
         return over(below, value)
     if isinstance(below, Mapping) and isinstance(value, Mapping):

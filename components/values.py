@@ -120,6 +120,12 @@ def _flag_value(value: object) -> object:
     return text
 
 
+def _watchdog(value: int) -> int:
+    if value != 0 and not 30 <= value <= 3600:
+        raise ValueError("is not 0, which is none, nor a number of seconds from 30 to 3600")
+    return value
+
+
 def _check_name(value: str) -> str:
     if value not in node_files.CHECKS:
         raise ValueError(
@@ -154,5 +160,6 @@ Endpoint = Annotated[str, Field(pattern=r"^unix:///[A-Za-z0-9_./-]+$")]
 Version = Annotated[str, BeforeValidator(_version)]
 FlagName = Annotated[str, Field(min_length=1)]
 FlagValue = Annotated[str, BeforeValidator(_flag_value)]
+WatchdogSeconds = Annotated[int, AfterValidator(_watchdog)]
 CheckName = Annotated[str, AfterValidator(_check_name)]
 ProtectedPath = Annotated[str, AfterValidator(_protected_path)]
