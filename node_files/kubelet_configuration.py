@@ -52,10 +52,11 @@ def defaults(cluster: Cluster, node: Node) -> dict[str, Any]:
         "containerRuntimeEndpoint": node.runtime_endpoint,
         "readOnlyPort": 0,
         "rotateCertificates": True,
-        "seccompDefault": True,
         "serverTLSBootstrap": True,
         "staticPodPath": node.paths.manifests,
     }
+    if versions.gate_is_on("SeccompDefault", node.version):
+        fields["seccompDefault"] = True
     if cluster.dns_addresses:
         fields["clusterDNS"] = list(cluster.dns_addresses)
     if node.taints:

@@ -151,6 +151,14 @@ def _reserved(name: str, text: str, _version: str) -> str | None:
     return None
 
 
+def _memory(name: str, amount: Any, _version: str) -> str | None:
+    # validateReservedMemoryConfiguration in validation_reserved_memory.go
+    if name != "memory" and not name.startswith("hugepages-"):
+        return "is no memory; those are memory and hugepages-<size>"
+    given = values.quantity(str(amount))
+    return None if given is not None and given > 0 else f"{amount} is no positive quantity"
+
+
 def _gate(name: str, value: bool, version: str) -> str | None:
     gate = table.gates(version).get(name)
     if gate and gate.locked and gate.default != value:
@@ -166,6 +174,7 @@ _MAPS: Mapping[str, Callable[[str, Any, str], str | None]] = {
     "evictionSoftGracePeriod": _grace,
     "featureGates": _gate,
     "kubeReserved": _reserved,
+    "reservedMemory[].limits": _memory,
     "systemReserved": _reserved,
 }
 

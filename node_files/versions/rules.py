@@ -116,6 +116,7 @@ GATED: Mapping[str, str] = {
     "memorySwap.swapBehavior": "NodeSwap",
     "preloadedImagesVerificationAllowlist": "KubeletEnsureSecretPulledImages",
     "qosReserved": "QOSReserved",
+    "seccompDefault": "SeccompDefault",  # cmd/kubelet/app/server.go
     "serverTLSBootstrap": "RotateKubeletServerCertificate",
     "shutdownGracePeriod": "GracefulNodeShutdown",
     "shutdownGracePeriodByPodPriority": "GracefulNodeShutdownBasedOnPodPriority",
