@@ -97,6 +97,10 @@ def _cpus(text: str) -> str | None:
     return None if _CPUS.match(text) else f'"{text}" is no list of CPUs such as 0-3,8'
 
 
+def _file_pattern(text: str) -> str | None:
+    return f'"{text}" has a = or a comma' if "=" in text or "," in text else None
+
+
 def _clean_path(text: str) -> str | None:
     clean = text.startswith("/") and "//" not in text and not text.endswith("/")
     if clean and text.isascii() and not {".", ".."} & set(text.split("/")):
@@ -109,6 +113,7 @@ _STRINGS: Mapping[str, Callable[[str], str | None]] = {
     "clusterDNS[]": _address,
     "containerLogMaxSize": _size,
     "healthzBindAddress": _address,
+    "logging.vmodule[].filePattern": _file_pattern,
     "podLogsDir": _clean_path,
     "reservedSystemCPUs": _cpus,
 }

@@ -47,7 +47,14 @@ def judgement(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     shutil.copy(Path(__file__).parent / "kubelet_judge" / "main.go", directory)
     program = directory / "judge"
     subprocess.run(
-        [go.ensure_go(layout.Layout().cache), "build", "-trimpath", "-buildvcs=false", "-o", program],
+        [
+            go.ensure_go(layout.Layout.find().cache),
+            "build",
+            "-trimpath",
+            "-buildvcs=false",
+            "-o",
+            program,
+        ],
         cwd=directory,
         env=go.environment(),
         check=True,

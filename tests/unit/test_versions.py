@@ -102,6 +102,15 @@ WRONG: dict[str, tuple[Mapping[str, Any], str, str, str]] = {
                    "is nothing that can be reserved"),
     "a locked gate": ({"featureGates": {"NodeSwap": False}}, LATEST, "featureGates[NodeSwap]",
                       "is on for good in 1.37"),
+    "a module's verbosity as JSON": (
+        {"logging": {"format": "json", "vmodule": [{"filePattern": "a", "verbosity": 4}]}}, LATEST,
+        "logging.vmodule", "is for the text format; logging.format is json",
+    ),
+    "a file pattern": ({"logging": {"vmodule": [{"filePattern": "a=4"}]}}, LATEST,
+                       "logging.vmodule[0].filePattern", '"a=4" has a = or a comma'),
+    "verbosity": ({"logging": {"verbosity": 2**31}}, LATEST, "logging.verbosity", "2147483648 is"),
+    "split logs": ({"logging": {"format": "json", "options": {"json": {"splitStream": True}}}},
+                   LATEST, "logging.options.json", "needs the feature gate LoggingAlphaOptions"),
     "no memory": ({"reservedMemory": [{"numaNode": 0, "limits": {"memory": 0}}]}, LATEST,
                   "reservedMemory[0].limits[memory]", "0 is no positive quantity"),
     "a DNS name": ({"clusterDNS": ["dns"]}, LATEST, "clusterDNS[0]", '"dns" is not an IP address'),
@@ -180,10 +189,15 @@ RIGHT: dict[str, tuple[Mapping[str, Any], str]] = {
     ),
     "structures in lists": (
         {"reservedMemory": [{"numaNode": 0, "limits": {"memory": "1Gi", "hugepages-2Mi": 4096}}],
-         "logging": {"format": "json", "flushFrequency": 5000000000,
+         "logging": {"flushFrequency": 5000000000,
                      "vmodule": [{"filePattern": "kubelet*", "verbosity": 4}]}}, LATEST,
     ),
     "swap": ({"memorySwap": {"swapBehavior": "LimitedSwap"}, "failSwapOn": False}, "1.30"),
+    "split logs": (
+        {"logging": {"options": {"text": {"splitStream": True, "infoBufferSize": "1Mi"}}},
+         "featureGates": {"LoggingAlphaOptions": True}}, LATEST,
+    ),
+    "logs as JSON": ({"logging": {"format": "json", "verbosity": 2}}, LATEST),
     "what is not set": ({"tlsMinVersion": "", "memorySwap": {"swapBehavior": ""}}, LATEST),
 }  # fmt: skip
 
