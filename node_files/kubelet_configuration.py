@@ -52,20 +52,17 @@ def defaults(cluster: Cluster, node: Node) -> dict[str, Any]:
         "containerRuntimeEndpoint": node.runtime_endpoint,
         "readOnlyPort": 0,
         "rotateCertificates": True,
-        "seccompDefault": True,
         "serverTLSBootstrap": True,
         "staticPodPath": node.paths.manifests,
     }
+    if versions.gate_is_on("SeccompDefault", node.version):
+        fields["seccompDefault"] = True
     if cluster.dns_addresses:
         fields["clusterDNS"] = list(cluster.dns_addresses)
     if node.taints:
         fields["registerWithTaints"] = [_taint(text) for text in node.taints]
     if node.kubelet.get("evictionHard") and not node.kubelet.get("mergeDefaultEvictionSettings"):
         fields["evictionHard"] = known["evictionHard"].default
-    gate = versions.gates(node.version).get("SeccompDefault")
-    if gate and not gate.default:
-        # RunKubelet in cmd/kubelet/app/server.go of 1.24: without the gate the kubelet ends.
-        del fields["seccompDefault"]
     return {name: value for name, value in fields.items() if name in known}
 
 

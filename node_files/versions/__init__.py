@@ -9,7 +9,7 @@ from node_files.versions.extra_flags import flag_problems, flag_warnings
 from node_files.versions.faults import problems
 from node_files.versions.protection import FIXED, PROTECTED
 from node_files.versions.remarks import warnings
-from node_files.versions.table import SUPPORTED_VERSIONS, fields, flags, gates
+from node_files.versions.table import SUPPORTED_VERSIONS, fields, flags, gate_is_on, gates
 
 __all__ = [
     "FIXED",
@@ -19,6 +19,7 @@ __all__ = [
     "flag_problems",
     "flag_warnings",
     "flags",
+    "gate_is_on",
     "gates",
     "problems",
     "warnings",

@@ -122,6 +122,20 @@ def _logs(c: Configuration) -> Iterator[Problem]:
         yield "enableSystemLogQuery", "needs enableSystemLogHandler, which is false"
 
 
+def _logging(c: Configuration) -> Iterator[Problem]:
+    # k8s.io/component-base logs/api/v1/options.go
+    if c["logging.vmodule"] and c["logging.format"] != "text":
+        yield "logging.vmodule", f"is for the text format; logging.format is {c['logging.format']}"
+    gates = c.given("featureGates") or {}
+    if gates.get("LoggingAlphaOptions") or gates.get("AllAlpha"):
+        return
+    for name in ("text", "json"):
+        path = f"logging.options.{name}"
+        size = values.quantity(str(c.given(f"{path}.infoBufferSize") or 0))
+        if c.given(f"{path}.splitStream") or size:
+            yield path, "needs the feature gate LoggingAlphaOptions; set it to true in featureGates"
+
+
 def _soft_eviction(c: Configuration) -> Iterator[Problem]:
     # pkg/kubelet/eviction/helpers.go, ParseThresholdConfig
     grace = c["evictionSoftGracePeriod"] or {}
@@ -146,6 +160,7 @@ _RULES: tuple[Callable[[Configuration], Iterator[Problem]], ...] = (
     _reservations,
     _cgroups,
     _logs,
+    _logging,
     _soft_eviction,
     _image_credentials,
 )

@@ -97,6 +97,10 @@ def _cpus(text: str) -> str | None:
     return None if _CPUS.match(text) else f'"{text}" is no list of CPUs such as 0-3,8'
 
 
+def _file_pattern(text: str) -> str | None:
+    return f'"{text}" has a = or a comma' if "=" in text or "," in text else None
+
+
 def _clean_path(text: str) -> str | None:
     clean = text.startswith("/") and "//" not in text and not text.endswith("/")
     if clean and text.isascii() and not {".", ".."} & set(text.split("/")):
@@ -109,6 +113,7 @@ _STRINGS: Mapping[str, Callable[[str], str | None]] = {
     "clusterDNS[]": _address,
     "containerLogMaxSize": _size,
     "healthzBindAddress": _address,
+    "logging.vmodule[].filePattern": _file_pattern,
     "podLogsDir": _clean_path,
     "reservedSystemCPUs": _cpus,
 }
@@ -151,6 +156,14 @@ def _reserved(name: str, text: str, _version: str) -> str | None:
     return None
 
 
+def _memory(name: str, amount: Any, _version: str) -> str | None:
+    # validateReservedMemoryConfiguration in validation_reserved_memory.go
+    if name != "memory" and not name.startswith("hugepages-"):
+        return "is no memory; those are memory and hugepages-<size>"
+    given = values.quantity(str(amount))
+    return None if given is not None and given > 0 else f"{amount} is no positive quantity"
+
+
 def _gate(name: str, value: bool, version: str) -> str | None:
     gate = table.gates(version).get(name)
     if gate and gate.locked and gate.default != value:
@@ -166,6 +179,7 @@ _MAPS: Mapping[str, Callable[[str, Any, str], str | None]] = {
     "evictionSoftGracePeriod": _grace,
     "featureGates": _gate,
     "kubeReserved": _reserved,
+    "reservedMemory[].limits": _memory,
     "systemReserved": _reserved,
 }
 

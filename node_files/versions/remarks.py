@@ -80,7 +80,7 @@ def _completed(overrides: Mapping[str, Any], version: str) -> Iterator[Problem]:
 def _unknown_gates(given: Any, version: str) -> Iterator[Problem]:
     known = table.gates(version)
     for name in given if isinstance(given, Mapping) else ():
-        if name in known or name in ("AllAlpha", "AllBeta"):
+        if name in known or name in rules.OTHER_GATES:
             continue
         span = table.span("gates", name)
         if span is None:

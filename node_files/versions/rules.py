@@ -23,6 +23,8 @@ INTEGERS: Mapping[str, tuple[int, int | None]] = {
     "iptablesMasqueradeBit": (0, 31),
     "kubeAPIBurst": (0, None),
     "kubeAPIQPS": (0, None),
+    "logging.verbosity": (0, 2**31 - 1),  # component-base logs/api/v1/options.go
+    "logging.vmodule[].verbosity": (0, 2**31 - 1),
     "maxOpenFiles": (0, None),
     "maxParallelImagePulls": (1, None),
     "maxPods": (1, None),  # 0 is read as not set, and 110 is used
@@ -104,6 +106,16 @@ EVICTION_SIGNALS: Mapping[str, str] = {
 }
 RESERVABLE = ("cpu", "memory", "ephemeral-storage", "pid")  # cmd/kubelet/app/server.go
 
+# The kubelet's gates that k8s.io/kubernetes does not declare: component-base
+# logs/api/v1/kube_features.go and featuregate/feature_gate.go.
+OTHER_GATES = (
+    "AllAlpha",
+    "AllBeta",
+    "ContextualLogging",
+    "LoggingAlphaOptions",
+    "LoggingBetaOptions",
+)
+
 # A value other than the default needs the gate.
 GATED: Mapping[str, str] = {
     "cpuCFSQuotaPeriod": "CustomCPUCFSQuotaPeriod",
@@ -116,7 +128,7 @@ GATED: Mapping[str, str] = {
     "memorySwap.swapBehavior": "NodeSwap",
     "preloadedImagesVerificationAllowlist": "KubeletEnsureSecretPulledImages",
     "qosReserved": "QOSReserved",
-    "seccompDefault": "SeccompDefault",  # RunKubelet in cmd/kubelet/app/server.go
+    "seccompDefault": "SeccompDefault",  # cmd/kubelet/app/server.go
     "serverTLSBootstrap": "RotateKubeletServerCertificate",
     "shutdownGracePeriod": "GracefulNodeShutdown",
     "shutdownGracePeriodByPodPriority": "GracefulNodeShutdownBasedOnPodPriority",

@@ -63,6 +63,12 @@ def gates(version: str) -> Mapping[str, Gate]:
     return {name: Gate(**entry) for name, entry in _entries("gates", version).items()}
 
 
+def gate_is_on(name: str, version: str) -> bool:
+    """Return whether a gate is on where nobody sets it; one that is gone has become the rule."""
+    gate = gates(version).get(name)
+    return gate is None or gate.default
+
+
 def span(part: str, name: str) -> tuple[str, str] | None:
     """Return the first and the last version that has a field, flag or gate; None if none has."""
     entry = _TABLE[part].get(name)

@@ -13,12 +13,18 @@ text = st.text(st.characters(blacklist_categories=["Cs"]), max_size=8)
 names = st.sampled_from(["a", "b", "c"])
 scalar = st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | text
 value = st.recursive(
-    scalar | st.lists(scalar, max_size=2), lambda inner: st.dictionaries(names, inner, max_size=3)
+    scalar | st.lists(scalar, max_size=2),
+    lambda inner: st.dictionaries(names, inner, max_size=3),
+    max_leaves=6,
 )
 documents = st.dictionaries(names, value, max_size=3)
 patches = st.dictionaries(
     names,
-    st.recursive(st.none() | scalar, lambda inner: st.dictionaries(names, inner, max_size=3)),
+    st.recursive(
+        st.none() | scalar,
+        lambda inner: st.dictionaries(names, inner, max_size=3),
+        max_leaves=6,
+    ),
     max_size=3,
 )
 laws = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
@@ -103,10 +109,15 @@ def test_a_null_of_a_node_takes_away_the_programs_value_through_a_pool() -> None
     assert node_files.merge({"cgroupDriver": "systemd"}, combined) == {"maxPods": 50}
 
 
-@laws
-@given(
-    st.dictionaries(text, st.recursive(scalar, lambda i: st.lists(i) | st.dictionaries(text, i)))
+nested = st.recursive(
+    scalar,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(text, inner, max_size=2),
+    max_leaves=6,
 )
+
+
+@laws
+@given(st.dictionaries(text, nested, max_size=3))
 def test_yaml_gives_back_what_was_written(document: dict[str, Any]) -> None:
     written = to_yaml(document)
     assert yaml.safe_load(written) == document

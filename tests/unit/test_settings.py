@@ -98,12 +98,44 @@ CONFLICTS: dict[str, tuple[Settings, str]] = {
         nodes({"name": "a", "address": "10.0.0.1", "kubelet": {"rotateCertificates": False}}),
         "nodes[0].kubelet.rotateCertificates can't be overridden: without it the node drops out",
     ),
+    "a field's near miss": (
+        nodes({"name": "a", "address": "10.0.0.1", "kubelet": {"maxPod": 1}}),
+        "nodes[0].kubelet.maxPod is no field of KubeletConfiguration in 1.37; did you mean maxPods",
+    ),
+    "a pool's and a node's fields": (
+        parse(
+            {
+                "pools": {
+                    "workers": {
+                        "kubelet": {"imageGCHighThresholdPercent": 90},
+                        "nodes": [
+                            {
+                                "name": "a",
+                                "address": "10.0.0.1",
+                                "kubelet": {"imageGCLowThresholdPercent": 95},
+                            }
+                        ],
+                    }
+                }
+            }
+        ),
+        "nodes[0].kubelet.imageGCLowThresholdPercent leaves imageGCLowThresholdPercent 95 not",
+    ),
 }
 
 
 @pytest.mark.parametrize(("settings", "message"), CONFLICTS.values(), ids=CONFLICTS)
 def test_values_that_do_not_fit_together_are_told(settings: Settings, message: str) -> None:
     assert message in "\n".join(map(str, conflicts(settings)))
+
+
+def test_a_problem_of_a_pool_is_told_once() -> None:
+    kubelet = {"maxPod": 1, "cgroupsPerQOS": False}
+    entries = [{"name": f"n{i}", "address": f"10.0.0.{i}"} for i in range(1, 50)]
+    for fault in ("maxPod", "cgroupsPerQOS"):
+        pool = {"kubelet": {fault: kubelet[fault]}, "nodes": entries}
+        (problem,) = conflicts(parse({"pools": {"workers": pool}}))
+        assert problem.path == f"pools.workers.kubelet.{fault}"
 
 
 def test_two_families_fit_together() -> None:

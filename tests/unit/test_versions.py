@@ -1,18 +1,23 @@
 """What is wrong with overrides for a version of the kubelet: each kind of problem, no other."""
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from node_files import Cluster, Node, versions
+import node_files
+from node_files import Cluster, Node, Paths, versions
 from node_files.kubelet_configuration import kubelet_configuration
 from node_files.systemd import arguments
 from node_files.versions import table, values
 from node_files.versions.protection import FIXED, PROTECTED
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "versions"
+PATHS = Paths()
 LATEST = versions.SUPPORTED_VERSIONS[-1]
 
 # Overrides, the version, the path that is named, and the start of what is said.
@@ -97,6 +102,17 @@ WRONG: dict[str, tuple[Mapping[str, Any], str, str, str]] = {
                    "is nothing that can be reserved"),
     "a locked gate": ({"featureGates": {"NodeSwap": False}}, LATEST, "featureGates[NodeSwap]",
                       "is on for good in 1.37"),
+    "a module's verbosity as JSON": (
+        {"logging": {"format": "json", "vmodule": [{"filePattern": "a", "verbosity": 4}]}}, LATEST,
+        "logging.vmodule", "is for the text format; logging.format is json",
+    ),
+    "a file pattern": ({"logging": {"vmodule": [{"filePattern": "a=4"}]}}, LATEST,
+                       "logging.vmodule[0].filePattern", '"a=4" has a = or a comma'),
+    "verbosity": ({"logging": {"verbosity": 2**31}}, LATEST, "logging.verbosity", "2147483648 is"),
+    "split logs": ({"logging": {"format": "json", "options": {"json": {"splitStream": True}}}},
+                   LATEST, "logging.options.json", "needs the feature gate LoggingAlphaOptions"),
+    "no memory": ({"reservedMemory": [{"numaNode": 0, "limits": {"memory": 0}}]}, LATEST,
+                  "reservedMemory[0].limits[memory]", "0 is no positive quantity"),
     "a DNS name": ({"clusterDNS": ["dns"]}, LATEST, "clusterDNS[0]", '"dns" is not an IP address'),
     "a log path": ({"podLogsDir": "/var/log/../pods"}, LATEST, "podLogsDir", '"/var/log'),
     "CPUs": ({"reservedSystemCPUs": "0..3"}, LATEST, "reservedSystemCPUs", '"0..3" is no list of'),
@@ -172,11 +188,16 @@ RIGHT: dict[str, tuple[Mapping[str, Any], str]] = {
          "evictionSoftGracePeriod": {"memory.available": "1m30s"}}, LATEST,
     ),
     "structures in lists": (
-        {"reservedMemory": [{"numaNode": 0, "limits": {"memory": "1Gi", "hugepages-2Mi": 0}}],
-         "logging": {"format": "json", "flushFrequency": 5000000000,
+        {"reservedMemory": [{"numaNode": 0, "limits": {"memory": "1Gi", "hugepages-2Mi": 4096}}],
+         "logging": {"flushFrequency": 5000000000,
                      "vmodule": [{"filePattern": "kubelet*", "verbosity": 4}]}}, LATEST,
     ),
     "swap": ({"memorySwap": {"swapBehavior": "LimitedSwap"}, "failSwapOn": False}, "1.30"),
+    "split logs": (
+        {"logging": {"options": {"text": {"splitStream": True, "infoBufferSize": "1Mi"}}},
+         "featureGates": {"LoggingAlphaOptions": True}}, LATEST,
+    ),
+    "logs as JSON": ({"logging": {"format": "json", "verbosity": 2}}, LATEST),
     "what is not set": ({"tlsMinVersion": "", "memorySwap": {"swapBehavior": ""}}, LATEST),
 }  # fmt: skip
 
@@ -298,6 +319,35 @@ def test_a_version_gets_only_fields_that_it_knows(version: str) -> None:
     assert ("--container-runtime-endpoint=unix:" in listed) == (version < "1.27")
     for name in (argument.partition("=")[0].lstrip("-") for argument in arguments(node)):
         assert name in versions.flags(version)
+
+
+@pytest.mark.parametrize("version", ["1.24", "1.28", "1.31", "1.35", "1.37"])
+def test_one_nodes_files_are_right_for_each_version(version: str) -> None:
+    node = Node(
+        name="node-1",
+        addresses=("10.0.0.2", "fd00::2"),
+        version=version,
+        kubelet={
+            "eventRecordQPS": 50,
+            "evictionHard": {"memory.available": "500Mi"},
+            "evictionSoft": {"memory.available": "10%"},
+            "evictionSoftGracePeriod": {"memory.available": "1m30s"},
+            "memorySwap": {"swapBehavior": "LimitedSwap"},
+            "featureGates": {"NodeSwap": True},
+            "shutdownGracePeriod": "30s",
+            "shutdownGracePeriodCriticalPods": "10s",
+        },
+        flags={"v": "2"},
+        taints=("dedicated=db:NoSchedule",),
+    )
+    files = [
+        f for f in node_files.files(CLUSTER, node) if f.path in (PATHS.config, PATHS.arguments)
+    ]
+    rendered = "".join(f"# {file.path}\n{file.content}" for file in files)
+    golden = GOLDEN / f"{version}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(rendered)
+    assert rendered == golden.read_text()
 
 
 def test_an_eviction_signal_lies_over_the_versions_own() -> None:
