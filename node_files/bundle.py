@@ -30,7 +30,7 @@ CHECKS = (
     *("resolver", "port", "disk", "root", "address", "machine", "selinux", "unit", "files"),
 )
 CGROUP_V1_ENDS = 35  # the minor version from which failCgroupV1 is true by default
-DROP_IN = "50-kubelet-tls-bootstrap.conf"  # after kubeadm's 10-kubeadm.conf
+DROP_IN = "90-kubelet-tls-bootstrap.conf"  # after kubeadm's 10-kubeadm.conf
 
 # The line feed comes from printf: some login shells refuse one between quotes.
 _RUNNER = (

@@ -78,21 +78,22 @@ labelled() { [ -e "$stage/$number.type" ] && selinux; }
 
 dress() { # PATH: the planned owner, mode, ACL and SELinux type
     chown "$owner:$group" "$1"
-    if [ "$(acl "$1")" ]; then setfacl -b "$1"; fi
     chmod "$mode" "$1"
     if [ -e "$stage/$number.acl" ]; then setfacl -M "$stage/$number.acl" "$1"; fi
     if labelled; then chcon -t "$(cat "$stage/$number.type")" "$1"; fi
 }
 
-looks() {
+undress() { if [ "$(acl "$1")" ]; then setfacl -b "$1"; fi; } # what it inherited, or got
+
+looks() { # PATH
     stat -c '0%a %U %G' "$1"
     acl "$1"
 }
 
-label() { if labelled; then stat -c %C "$1" | cut -d: -f3; fi; }
+label() { stat -c %C "$1" | cut -d: -f3; }
 
-digest() { # PATH: sets `hash`, of its looks and content
-    hash=$({ looks "$1" && { [ -d "$1" ] || cat "$1"; }; } | sha256sum)
+digest() { # PATH LOOKS: sets `hash`, of its looks and content
+    hash=$({ printf '%s\n' "$2" && { [ -d "$1" ] || cat "$1"; }; } | sha256sum)
     hash=${hash%% *}
 }
 
@@ -100,14 +101,14 @@ digest() { # PATH: sets `hash`, of its looks and content
 same_content() { [ "$kind" = dir ] || cmp -s "$stage/$number" "$path"; }
 
 as_planned() {
-    same_content && [ "$(looks "$path")" = "$(looks "$stage/$number")" ] &&
-        [ "$(label "$path")" = "$(label "$stage/$number")" ]
+    same_content && [ "$(looks "$path")" = "$planned" ] &&
+        { ! labelled || [ "$(label "$path")" = "$(label "$stage/$number")" ]; }
 }
 
 drifted() { # the path is not as we left it; what a run that was cut has left is nobody's doing
     if ! ours "$kind" "$path" || ours run unfinished; then return 1; fi
     [ -e "$path" ] || return 0
-    digest "$path"
+    digest "$path" "$(looks "$path")"
     grep -q "^wrote [0-9a-f]* $path\$" "$manifest" && ! ours "wrote $hash" "$path"
 }
 
@@ -118,8 +119,9 @@ compare() {
     : >"$stage/todo"
     while read -r number kind mode owner group effect path; do
         dress "$stage/$number"
+        planned=$(looks "$stage/$number")
         if [ ! -e "$path" ] || ours "$kind" "$path" || ! same_content; then
-            digest "$stage/$number"
+            digest "$stage/$number" "$planned"
             printf '%s\n' "$kind $path" "wrote $hash $path" >>"$stage/wanted"
         fi
         above=${path%/*} why=changed
@@ -142,6 +144,7 @@ write_todo() {
     while read -r why number kind mode owner group effect path; do
         if [ "$kind" = dir ]; then
             [ -d "$path" ] || (umask 022 && mkdir -p "$path")
+            undress "$path"
             dress "$path"
         else
             # A run that is cut after the rename must still restart: the need outlives it in a file.
@@ -149,6 +152,7 @@ write_todo() {
             new=$path.kubelet-tls-bootstrap
             rm -f "$new"
             cp "$stage/$number" "$new"
+            undress "$new"
             dress "$new"
             replace "$new" "$path"
         fi

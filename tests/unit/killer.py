@@ -16,7 +16,7 @@ PROGRAMS = (
 KILLER = """\
 #!/bin/sh
 # Kills whoever started this if it is call number `at`; counts in `count`.
-here=$(dirname "$0") name=$(basename "$0")
+here=${0%/*} name=${0##*/}
 read -r count <"$here/count"
 read -r at <"$here/at"
 count=$((count + 1))

@@ -164,7 +164,7 @@ def test_of_a_packages_unit_only_a_drop_in_is_written() -> None:
     assert said == [
         "dir 0755 root root /etc/systemd/system/kubelet.service.d",
         "file 0600 root root unit"
-        " /etc/systemd/system/kubelet.service.d/50-kubelet-tls-bootstrap.conf",
+        " /etc/systemd/system/kubelet.service.d/90-kubelet-tls-bootstrap.conf",
     ]
 
 

@@ -299,7 +299,7 @@ def test_of_a_package_s_unit_only_our_drop_in_is_written_and_removed(machine: Ma
     unit.write_text("the package's\n")
     machine.path("fake/FragmentPath").write_text(f"{unit}\n")
     ok(machine.install(unit_drop_in=True))
-    drop_in = machine.path("systemd/kubelet.service.d/50-kubelet-tls-bootstrap.conf")
+    drop_in = machine.path("systemd/kubelet.service.d/90-kubelet-tls-bootstrap.conf")
     assert drop_in.exists()
     ok(machine.remove(unit_drop_in=True))
     assert machine.files() == {"systemd/kubelet.service": "0644"}
