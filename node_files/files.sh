@@ -150,7 +150,6 @@ write_todo() {
             # A run that is cut after the rename must still restart: the need outlives it in a file.
             [ "$effect" = none ] || : >"$state/restart"
             new=$path.kubelet-tls-bootstrap
-            rm -f "$new"
             cp "$stage/$number" "$new"
             undress "$new"
             dress "$new"
@@ -167,7 +166,7 @@ remove_unwanted() {
     while read -r kind path; do
         if [ "$kind" != file ] || grep -qxF "file $path" "$stage/wanted"; then continue; fi
         : >"$state/restart"
-        rm -f "$path" "$path.kubelet-tls-bootstrap"
+        rm -f "$path"
         removed="$removed${removed:+,}\"$path\""
     done <"$manifest"
 }
@@ -179,6 +178,8 @@ write_all() {
     # The list of what is ours is complete before the first change, and pruned after the last one.
     echo run unfinished | sort -u - "$stage/wanted" "$manifest" >"$stage/all"
     replace "$stage/all" "$manifest"
+    # What a run that was killed had written beside.
+    sed -n 's/^file \(.*\)/\1.kubelet-tls-bootstrap/p' "$stage/all" | xargs rm -f
     write_todo
     remove_unwanted
     replace "$stage/kept" "$manifest"

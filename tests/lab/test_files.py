@@ -27,8 +27,8 @@ def a_node_in_each_of_two_pools(project: Project) -> Iterator[None]:
     settings = copy.deepcopy(original)
     pools = settings["config"][POOLS]
     first, second = pools["workers"]["nodes"][:2]
-    pools["others"] = {**pools["workers"], "nodes": [second]}
-    pools["workers"] = {**pools["workers"], "nodes": [first]}
+    pools["others"] = copy.deepcopy(pools["workers"])
+    pools["workers"]["nodes"], pools["others"]["nodes"] = [first], [second]
     project.write_settings(settings)
     project.up()
     yield

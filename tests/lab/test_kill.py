@@ -133,3 +133,24 @@ def test_a_full_disk_leaves_the_old_files(project: Project) -> None:
     assert project.ssh(NODE, look) == before
     project.kubectl("wait", f"node/{NODE}", "--for=condition=Ready", "--timeout=60s")
     project.pulumi("preview", "--expect-no-changes")
+
+
+def test_a_full_disk_below_our_own_list_changes_nothing(project: Project) -> None:
+    state = "/var/lib/kubelet-tls-bootstrap"
+    other = changed(bundle(project, NODE))
+    command = (".venv/bin/python", "-m", "lab", "ssh", NODE, node_files.INSTALL)
+    look = f"cat {ARGUMENTS} {CONFIG} {UNIT}; ls -A {state}; cat {state}/manifest"
+    before = project.ssh(NODE, look)
+    project.ssh(
+        NODE,
+        f"set -e; cp -a {state} /run/saved; mount -t tmpfs -o size=16k,mode=700 tmpfs {state};"
+        f" cp -a /run/saved/. {state}/",
+    )
+    try:
+        failed = project.run(*command, stdin=other, check=False)
+        assert failed.returncode != 0
+        assert "rror" in failed.stderr
+        assert project.ssh(NODE, look) == before
+    finally:
+        project.ssh(NODE, f"umount {state}; rm -rf /run/saved")
+    assert project.ssh(NODE, look) == before
