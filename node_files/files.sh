@@ -164,7 +164,9 @@ write_todo() {
 
 remove_unwanted() {
     while read -r kind path; do
-        if [ "$kind" != file ] || grep -qxF "file $path" "$stage/wanted"; then continue; fi
+        if [ "$kind" != file ] || [ ! -e "$path" ] || grep -qxF "file $path" "$stage/wanted"; then
+            continue
+        fi
         : >"$state/restart"
         rm -f "$path"
         removed="$removed${removed:+,}\"$path\""
@@ -179,7 +181,7 @@ write_all() {
     echo run unfinished | sort -u - "$stage/wanted" "$manifest" >"$stage/all"
     replace "$stage/all" "$manifest"
     # What a run that was killed had written beside.
-    sed -n 's/^file \(.*\)/\1.kubelet-tls-bootstrap/p' "$stage/all" | xargs rm -f
+    sed -n 's/^file \(.*\)/\1.kubelet-tls-bootstrap/p' "$manifest" | xargs rm -f
     write_todo
     remove_unwanted
     replace "$stage/kept" "$manifest"

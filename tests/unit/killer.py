@@ -12,7 +12,8 @@ PROGRAMS = (
     *("setfacl", "sync", "systemctl"),
 )
 
-# The whole process group dies: the script, what limits its time, and the program itself.
+# The whole process group dies: the script, what limits its time, and the program itself. One whose
+# own time is limited is in a group of its own (`timeout` makes one), so the script's goes first.
 KILLER = """\
 #!/bin/sh
 # Kills whoever started this if it is call number `at`; counts in `count`.
@@ -23,6 +24,11 @@ count=$((count + 1))
 echo "$count" >"$here/count"
 if [ "$count" -eq "$at" ]; then
     if [ "$name" = cp ]; then head -c 20 "$1" >"$2"; fi
+    read -r _ parent _ script _ </proc/$PPID/stat
+    if [ "$parent" = '(timeout)' ]; then
+        read -r _ _ _ _ group _ </proc/"$script"/stat
+        kill -KILL -- "-$group"
+    fi
     kill -KILL 0
 fi
 PATH=${PATH#"$here:"}
