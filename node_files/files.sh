@@ -34,7 +34,7 @@ stage_bundle() {
     while IFS= read -r line; do
         value=${line#* }
         case $line in
-        '| '*) printf '%s\n' "$value" >&3 ;;
+        '| '*) printf '%s\n' "$value" >&3 || fail "can't write below $state, nothing was changed; free some space" ;;
         '|') echo >&3 ;;
         'file '* | 'dir '*)
             count=$((count + 1)) item=$count
