@@ -27,7 +27,7 @@ if [ "$count" -eq "$at" ]; then
     read -r _ parent _ script _ </proc/$PPID/stat
     if [ "$parent" = '(timeout)' ]; then
         read -r _ _ _ _ group _ </proc/"$script"/stat
-        kill -KILL -- "-$group"
+        kill -KILL "-$group"
     fi
     kill -KILL 0
 fi
