@@ -12,6 +12,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from importlib import resources
+from ipaddress import ip_address
 
 from node_files.kubeconfig import bootstrap_kubeconfig
 from node_files.kubelet_configuration import kubelet_configuration, to_yaml
@@ -124,7 +125,8 @@ def bundle(cluster: Cluster, node: Node) -> str:
         f"kubelet {_plain(paths.kubelet)} {node.version}",
         f"runtime {node.runtime_endpoint}",
         f"server {cluster.server} {_plain(paths.ca)}",
-        f"addresses {' '.join(node.addresses)}",
+        # As `ip address` writes them.
+        f"addresses {' '.join(str(ip_address(address)) for address in node.addresses)}",
         *_checks(cluster, node),
         f"made {_plain(paths.kubeconfig)}",
         *_extras(paths.kubeconfig_acl),

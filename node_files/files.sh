@@ -34,7 +34,7 @@ stage_bundle() {
     while IFS= read -r line; do
         value=${line#* }
         case $line in
-        '| '*) printf '%s\n' "$value" >&3 ;;
+        '| '*) printf '%s\n' "$value" >&3 || fail "can't write below $state, nothing was changed; free some space" ;;
         '|') echo >&3 ;;
         'file '* | 'dir '*)
             count=$((count + 1)) item=$count
@@ -78,21 +78,22 @@ labelled() { [ -e "$stage/$number.type" ] && selinux; }
 
 dress() { # PATH: the planned owner, mode, ACL and SELinux type
     chown "$owner:$group" "$1"
-    if [ "$(acl "$1")" ]; then setfacl -b "$1"; fi
     chmod "$mode" "$1"
     if [ -e "$stage/$number.acl" ]; then setfacl -M "$stage/$number.acl" "$1"; fi
     if labelled; then chcon -t "$(cat "$stage/$number.type")" "$1"; fi
 }
 
-looks() {
+undress() { if [ "$(acl "$1")" ]; then setfacl -b "$1"; fi; } # what it inherited, or got
+
+looks() { # PATH
     stat -c '0%a %U %G' "$1"
     acl "$1"
 }
 
-label() { if labelled; then stat -c %C "$1" | cut -d: -f3; fi; }
+label() { stat -c %C "$1" | cut -d: -f3; }
 
-digest() { # PATH: sets `hash`, of its looks and content
-    hash=$({ looks "$1" && { [ -d "$1" ] || cat "$1"; }; } | sha256sum)
+digest() { # PATH LOOKS: sets `hash`, of its looks and content
+    hash=$({ printf '%s\n' "$2" && { [ -d "$1" ] || cat "$1"; }; } | sha256sum)
     hash=${hash%% *}
 }
 
@@ -100,14 +101,14 @@ digest() { # PATH: sets `hash`, of its looks and content
 same_content() { [ "$kind" = dir ] || cmp -s "$stage/$number" "$path"; }
 
 as_planned() {
-    same_content && [ "$(looks "$path")" = "$(looks "$stage/$number")" ] &&
-        [ "$(label "$path")" = "$(label "$stage/$number")" ]
+    same_content && [ "$(looks "$path")" = "$planned" ] &&
+        { ! labelled || [ "$(label "$path")" = "$(label "$stage/$number")" ]; }
 }
 
 drifted() { # the path is not as we left it; what a run that was cut has left is nobody's doing
     if ! ours "$kind" "$path" || ours run unfinished; then return 1; fi
     [ -e "$path" ] || return 0
-    digest "$path"
+    digest "$path" "$(looks "$path")"
     grep -q "^wrote [0-9a-f]* $path\$" "$manifest" && ! ours "wrote $hash" "$path"
 }
 
@@ -118,8 +119,9 @@ compare() {
     : >"$stage/todo"
     while read -r number kind mode owner group effect path; do
         dress "$stage/$number"
+        planned=$(looks "$stage/$number")
         if [ ! -e "$path" ] || ours "$kind" "$path" || ! same_content; then
-            digest "$stage/$number"
+            digest "$stage/$number" "$planned"
             printf '%s\n' "$kind $path" "wrote $hash $path" >>"$stage/wanted"
         fi
         above=${path%/*} why=changed
@@ -142,13 +144,14 @@ write_todo() {
     while read -r why number kind mode owner group effect path; do
         if [ "$kind" = dir ]; then
             [ -d "$path" ] || (umask 022 && mkdir -p "$path")
+            undress "$path"
             dress "$path"
         else
             # A run that is cut after the rename must still restart: the need outlives it in a file.
             [ "$effect" = none ] || : >"$state/restart"
             new=$path.kubelet-tls-bootstrap
-            rm -f "$new"
             cp "$stage/$number" "$new"
+            undress "$new"
             dress "$new"
             replace "$new" "$path"
         fi
@@ -161,9 +164,11 @@ write_todo() {
 
 remove_unwanted() {
     while read -r kind path; do
-        if [ "$kind" != file ] || grep -qxF "file $path" "$stage/wanted"; then continue; fi
+        if [ "$kind" != file ] || [ ! -e "$path" ] || grep -qxF "file $path" "$stage/wanted"; then
+            continue
+        fi
         : >"$state/restart"
-        rm -f "$path" "$path.kubelet-tls-bootstrap"
+        rm -f "$path"
         removed="$removed${removed:+,}\"$path\""
     done <"$manifest"
 }
@@ -175,6 +180,8 @@ write_all() {
     # The list of what is ours is complete before the first change, and pruned after the last one.
     echo run unfinished | sort -u - "$stage/wanted" "$manifest" >"$stage/all"
     replace "$stage/all" "$manifest"
+    # What a run that was killed had written beside.
+    sed -n 's/^file \(.*\)/\1.kubelet-tls-bootstrap/p' "$manifest" | xargs rm -f
     write_todo
     remove_unwanted
     replace "$stage/kept" "$manifest"

@@ -42,7 +42,8 @@ CURL = """\
 #!/bin/sh
 [ ! -e "$FAKE/no-server" ] || exit 7
 case "$*" in *--cacert*) [ ! -e "$FAKE/wrong-ca" ] || exit 60 ;; esac
-printf 'HTTP/2 200\\r\\ndate: %s\\r\\n\\r\\n' "$(date -u -R -d "$(cat "$FAKE/time" 2>/dev/null || echo now)")"
+time=$(cat "$FAKE/time" 2>/dev/null || echo now)
+printf 'HTTP/2 200\\r\\ndate: %s\\r\\n\\r\\n' "$(date -u -R -d "$time")"
 printf '{\\n  "major": "1",\\n  "minor": "%s",\\n  "emulationMinor": "9"\\n}\\n' \\
     "$(cat "$FAKE/minor" 2>/dev/null || echo 37)"
 """
@@ -51,7 +52,7 @@ KERNEL = {
     "run/systemd/system/.keep": "",
     "sys/fs/cgroup/cgroup.controllers": "cpu memory\n",
     "proc/swaps": "Filename Type Size Used Priority\n",
-    "proc/net/tcp": "  sl  local_address rem_address   st\n   0: 00000000:0016 00000000:0000 0A 0\n",
+    "proc/net/tcp": "sl local_address rem_address st\n 0: 00000000:0016 00000000:0000 0A 0\n",
     "proc/net/unix": "Num RefCount Protocol Flags Type St Inode Path\n"
     "0000: 00000002 00000000 00010000 0001 01 7 {socket}\n",
     "machine-id": "0123456789abcdef0123456789abcdef\n",

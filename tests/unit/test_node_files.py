@@ -1,5 +1,6 @@
 """The rendered files: compared whole, and no value can break out of where it stands."""
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,61 @@ def test_a_path_that_is_not_plain_is_refused(path: str) -> None:
     node = Node(name="n", addresses=("10.0.0.1",), paths=Paths(ca=path))
     with pytest.raises(ValueError, match="give another path"):
         node_files.bundle(CLUSTER, node)
+
+
+def lines(node: Node) -> list[str]:
+    return data(node_files.bundle(CLUSTER, node)).split("\n")
+
+
+def test_a_bundle_says_which_checks_are_not_made_and_why_they_are_not() -> None:
+    fields = {"failSwapOn": False, "failCgroupV1": False, "resolvConf": ""}
+    skipped = ("clock", "port")
+    node = Node(name="n", addresses=("10.0.0.1",), kubelet=fields, skip_checks=skipped)
+    said = [line for line in lines(node) if line.startswith(("skip ", "without ", "resolver "))]
+    assert said == [
+        *("without resolver", "without cgroup", "without swap"),
+        *("skip clock", "skip port"),
+    ]
+
+
+def test_a_raised_repair_changes_one_line() -> None:
+    node = CASES["default"]
+    added = set(lines(dataclasses.replace(node, repair=2))) - set(lines(node))
+    assert added == {"repair 2"}
+
+
+def test_acls_owners_and_types_are_words_of_the_bundle() -> None:
+    paths = Paths(user="kube", group="kube", kubeconfig_acl=("u:kube:r",))
+    said = lines(Node(name="n", addresses=("10.0.0.1",), paths=paths))
+    assert "dir 0700 kube kube /var/lib/kubelet" in said
+    at = said.index("acl u:kube:r")
+    assert said[at - 1] == "made /etc/kubernetes/kubelet.conf"
+
+
+WORDS = ["u:kube:r x", "", "u:a\nend", "$(id)", "a'b"]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_that_is_not_plain_is_refused(word: str) -> None:
+    for paths in (Paths(kubeconfig_acl=(word,)), Paths(user=word), Paths(group=word)):
+        with pytest.raises(ValueError, match="it has only letters, digits"):
+            node_files.bundle(CLUSTER, Node(name="n", addresses=("10.0.0.1",), paths=paths))
+
+
+def test_a_resolver_can_not_break_out_of_its_line() -> None:
+    node = Node(name="n", addresses=("10.0.0.1",), kubelet={"resolvConf": "/a\nend"})
+    with pytest.raises(ValueError, match="give another path"):
+        node_files.bundle(CLUSTER, node)
+
+
+def test_of_a_packages_unit_only_a_drop_in_is_written() -> None:
+    node = dataclasses.replace(CASES["default"], unit_drop_in=True)
+    said = [line for line in lines(node) if "/systemd/" in line and not line.startswith("|")]
+    assert said == [
+        "dir 0755 root root /etc/systemd/system/kubelet.service.d",
+        "file 0600 root root unit"
+        " /etc/systemd/system/kubelet.service.d/90-kubelet-tls-bootstrap.conf",
+    ]
 
 
 def test_overrides_that_must_not_be_are_all_named() -> None:
