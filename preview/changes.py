@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from cryptography import x509
 
@@ -128,7 +129,14 @@ def _paired(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, int, 
         if tag == "equal":
             yield from ((i + n, i + n + 1, j + n, j + n + 1) for n in range(end_i - i))
         else:
-            yield i, end_i, j, end_j
+            yield from ((i + a, i + b, j, j) for a, b in _entries(old[i:end_i]))
+            yield from ((end_i, end_i, j + a, j + b) for a, b in _entries(new[j:end_j]))
+
+
+def _entries(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Ranges of a run of lines: each begins with one as deep as the first, or less deep."""
+    starts = [n for n, line in enumerate(lines) if _depth(line) <= _depth(lines[0])]
+    yield from pairwise([*starts, len(lines)])
 
 
 def joined(hunks: Iterable[tuple[str, ...]]) -> tuple[str, ...]:

@@ -35,9 +35,8 @@ def _blocks(digest: Digest) -> Iterator[Block]:
         yield Block(text=f"**The preview failed.**\n\n{fence(lines, 'text')}")
     beside = list(rest.blocks(digest))
     shared = _shared(digest, members)
-    if not (beside or shared or members.any) and not errors:
+    if not (beside or shared or members.any or errors):
         yield Block(text="Nothing changes.")
-        return
     if summary := members.summary(shared):
         yield Block(text=summary)
     warnings = [*members.warnings(shared), *rest.warnings(digest)]

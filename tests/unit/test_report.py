@@ -92,6 +92,27 @@ def test_what_a_node_has_of_its_own_is_told_beside_what_its_pool_shares() -> Non
     assert "on `node-7`: the kubelet restarts\n\n```diff\n+podPidsLimit: 9\n```" in told
 
 
+def test_entries_that_come_at_one_place_are_told_apart() -> None:
+    nodes = fifty()
+    before = settings(nodes)
+    after = settings(
+        {**nodes, "node-7": {"kubelet": {"podPidsLimit": 9}}},
+        kubelet={"maxPods": 60, "nodeStatusReportFrequency": "5m0s", "evictionHard": {"a": "1"}},
+    )
+    told = report(digest(*node_steps(before, after)))
+    assert (
+        "```diff\n+evictionHard:\n+  a: '1'\n+maxPods: 60\n+nodeStatusReportFrequency: 5m0s\n```"
+    ) in told
+    assert "on `node-7`: the kubelet restarts\n\n```diff\n+podPidsLimit: 9\n```" in told
+
+
+def test_a_changed_item_of_a_list_is_told_with_its_field() -> None:
+    before = settings({"n": {}}, kubelet={"allowedUnsafeSysctls": ["a", "b"]})
+    after = settings({"n": {}}, kubelet={"allowedUnsafeSysctls": ["a", "c"]})
+    told = report(digest(*node_steps(before, after)))
+    assert "@@ allowedUnsafeSysctls @@\n-- b\n+- c\n" in told
+
+
 def test_a_preview_without_changes_says_so() -> None:
     same = settings(fifty())
     told = report(digest(*node_steps(same, same)))
@@ -162,7 +183,9 @@ def test_warnings_of_the_engine_are_told_but_not_where_its_plugins_are() -> None
         {"severity": "warning", "message": "warning: the cluster does not answer\n"},
         {"severity": "warning", "message": "warning: using pulumi-resource-x from $PATH at /x"},
     ]
-    told = report(digest(diagnostics=notes))
+    same = settings({"n": {}})
+    told = report(digest(*node_steps(same, same), diagnostics=notes))
+    assert "Nothing changes." in told
     assert "> - the cluster does not answer\n" in told
     assert "$PATH" not in told
 
