@@ -4,6 +4,7 @@ Plain values in, text out: no Pulumi, no network, no clock. `bundle` is what tra
 """
 
 from node_files.bundle import (
+    CHECKS,
     INSTALL,
     JOIN,
     REMOVE,
@@ -19,6 +20,7 @@ from node_files.kubelet_configuration import merge, problems
 from node_files.model import DEFAULT_RUNTIME_ENDPOINT, Cluster, Directory, Effect, File, Node, Paths
 
 __all__ = [
+    "CHECKS",
     "DEFAULT_RUNTIME_ENDPOINT",
     "INSTALL",
     "JOIN",

@@ -31,6 +31,9 @@ class Paths:
     root: str = "/var/lib/kubelet"
     manifests: str = "/etc/kubernetes/manifests"
     state: str = "/var/lib/kubelet-tls-bootstrap"  # our list of what we wrote
+    user: str = "root"
+    group: str = "root"  # owner of the data directory
+    kubeconfig_acl: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +55,16 @@ class Node:
     addresses: tuple[str, ...]  # node IPs, the primary one first; at most one of each family
     version: str = "1.37"  # the kubelet's minor version
     generation: int = 1  # raised to have the machine written and joined anew
-    repair: int = 0  # raised to have drifted files written again
     kubelet: Mapping[str, Any] = field(default_factory=dict)  # over our KubeletConfiguration
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[str, ...] = ()  # key[=value]:effect
     runtime_endpoint: str = DEFAULT_RUNTIME_ENDPOINT
     paths: Paths = Paths()
+    skip_checks: tuple[str, ...] = ()
+    repair: int = 0  # raised to have drifted files written again
+    unit_drop_in: bool = False  # the kubelet's package has its own unit: only a drop-in is written
+    runtime: str = "containerd"
+    embed_ca: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +75,7 @@ class Directory:
     mode: str  # octal, four digits
     owner: str = "root"
     group: str = "root"
+    selinux_type: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,3 +88,5 @@ class File:
     effect: Effect = Effect.RESTART
     owner: str = "root"
     group: str = "root"
+    acl: tuple[str, ...] = ()  # entries as setfacl(1) takes them, such as u:kube:r
+    selinux_type: str = ""

@@ -92,9 +92,9 @@ def test_a_raised_repair_is_reported_and_repairs(project: Project) -> None:
         for resource in project.state()
         if resource["urn"].endswith("-files")
     }
-    assert sorted(said["node-1-files"]["changed"]) == sorted([ARGUMENTS, CONFIG])
+    assert sorted(said["node-1-files"]["repaired"]) == sorted([ARGUMENTS, CONFIG])
     assert said["node-1-files"]["kubelet"] == "restarted"
-    assert said["node-2-files"]["changed"] == []
+    assert said["node-1-files"]["changed"] == said["node-2-files"]["repaired"] == []
     assert before["node-1"] != after["node-1"]
     assert before["node-2"] == after["node-2"]
     project.pulumi("preview", "--expect-no-changes")
