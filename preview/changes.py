@@ -82,7 +82,9 @@ def _of_file(path: str, old: BundledFile | None, new: BundledFile | None) -> Ite
     if old.content != new.content:
         for lines in hunks(_readable(old.content), _readable(new.content)):
             yield Change(title=f"`{path}`", effect=EFFECTS[new.effect], lines=lines)
-    before, after = (f"{file.mode} {file.owner}:{file.group}" for file in (old, new))
+    before, after = (
+        " ".join((file.mode, f"{file.owner}:{file.group}", *file.extras)) for file in (old, new)
+    )
     if before != after:
         title = f"`{path}`: `{before}` becomes `{after}`"
         yield Change(title=title, effect=EFFECTS[Effect.NONE.value])
