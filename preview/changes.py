@@ -61,6 +61,16 @@ def changes(step: Step) -> Iterator[Change]:
             yield Change(title=f"`{path}` changed; the files are compared again")
 
 
+def join_changes(_step: Step) -> Iterator[Change]:
+    """Yield what it means that a node's `join` resource is updated: its script runs again."""
+    yield Change(title="The join is looked at again", effect="nothing is done where it has joined")
+
+
+def member_changes(_step: Step) -> Iterator[Change]:
+    """Yield what it means that a node's `member` resource is updated: it works on leaving only."""
+    yield Change(title="How it leaves one day changed", effect="nothing is done now")
+
+
 def _bundle(inputs: object) -> BundleText | None:
     stdin = inputs.get("stdin") if isinstance(inputs, dict) else None
     try:

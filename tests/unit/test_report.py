@@ -171,6 +171,25 @@ def test_a_changed_connection_is_told_once_and_not_shown() -> None:
     assert told.count("How the machine is reached changed; its files are compared again") == 1
 
 
+def test_a_node_that_is_given_up_one_day_changes_nothing_now() -> None:
+    told = report(digest(*node_steps(settings({"n": {}}), settings({"n": {"force": True}}))))
+    assert "**How it leaves one day changed** on `n`: nothing is done now\n" in told
+    assert "restart" not in told
+
+
+def test_files_that_are_replaced_are_warned_of() -> None:
+    same = settings({"n": {}})
+    (files,) = (s for s in node_steps(same, same) if s["urn"].endswith("n-files"))
+    told = report(digest({**files, "op": "replace"}))
+    assert "> - The files of `n` are replaced, as nothing in the settings asks for" in told
+
+
+def test_a_join_that_runs_again_is_told() -> None:
+    steps = node_steps(settings({"n": {}}), settings({"n": {"generation": 2}}))
+    (join,) = (s for s in steps if s["urn"].endswith("n-join"))
+    assert "**The join is looked at again** on `n`:" in report(digest({**join, "op": "update"}))
+
+
 def test_pools_are_known_from_the_settings_that_the_engine_notes() -> None:
     before, after = settings({"n": {}}), settings({"n": {}}, kubelet={"maxPods": 60})
     noted = {"kubelet-tls-bootstrap:pools": json.dumps({"workers": {"nodes": [{"name": "n"}]}})}
