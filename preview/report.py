@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from preview import rest
-from preview.changes import Change, changes, join_changes, joined, member_changes
+from preview.changes import Change, changes, join_changes, member_changes
 from preview.digest import REPLACING, Digest, read_digest
+from preview.hunks import joined
 from preview.markdown import Block, count, fence, fit, names, natural
 
 LIMIT = 65_536  # characters of a comment on GitHub
