@@ -31,11 +31,8 @@ async def drift(stack: Stack, nodes: list[StackNode], *, parallel: int) -> list[
     if problems:
         raise SettingsError(problems)
     secret_key = "sshPrivateKey" in stack.secret_keys
-    async with access(host_keys, stack.name, secret_key=secret_key) as way:
-        hosts = [
-            (entry.settings, stack.settings.ssh, look_bundle(stack.cluster, entry.node))
-            for entry in nodes
-        ]
+    async with access(stack.settings.ssh, host_keys, stack.name, secret_key=secret_key) as way:
+        hosts = [(entry.settings, look_bundle(stack.cluster, entry.node)) for entry in nodes]
         answers = await ask(way, hosts, LOOK, parallel=parallel)
     found = []
     for entry, answer in zip(nodes, answers, strict=True):

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.settings import Bastion, Host, Ssh
+from components.settings import Host, Ssh
 
 TIME_LIMIT_S = 90
 CONNECT_TIMEOUT_S = 10
@@ -30,25 +30,22 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """What opens hosts, and the private directory that holds what `ssh` needs for it."""
+    """How hosts are reached, and the private directory that holds what `ssh` needs for it."""
 
+    ssh: Ssh
     host_keys: dict[str, str]  # by the host's name: "TYPE KEY"
     directory: Path
-    secret_key: Path | None  # the content of the secret key sshPrivateKey, if the stack has it
+    private_key: Path | None  # None: the SSH agent has it
 
-    def command(self, host: Host, ssh: Ssh, command: str) -> list[str]:
-        """Return the command line that runs a command as root on the host."""
-        words = ["ssh", *self._options(ssh, host.name, self.host_keys[host.name], ssh.port)]
-        if ssh.bastion is not None:
-            words += ["-o", f"ProxyCommand={self._through_bastion(ssh, ssh.bastion)}"]
-        as_root = command if ssh.user == "root" else f"sudo -n {command}"
-        return [*words, "-T", f"{ssh.user}@{host.address}", as_root]
+    def command(self, host: Host, command: str) -> list[str]:
+        """Return the command line that runs a command on the host."""
+        words = ["ssh", *self._options(host.name, self.host_keys[host.name], self.ssh.port)]
+        if self.ssh.bastion is not None:
+            words += ["-o", f"ProxyCommand={self._through_bastion()}"]
+        return [*words, "-T", f"{self.ssh.user}@{host.address}", command]
 
-    def _options(self, ssh: Ssh, alias: str, host_key: str | None, port: int) -> Iterator[str]:
+    def _options(self, alias: str, host_key: str | None, port: int) -> Iterator[str]:
         """The options of one connection; without a pinned key the user's known_hosts decides."""
-        key = self.secret_key
-        if ssh.private_key_path:
-            key = Path(ssh.private_key_path).expanduser()
         options = {
             "BatchMode": "yes",
             "ConnectTimeout": str(CONNECT_TIMEOUT_S),
@@ -62,8 +59,8 @@ class Access:
             options["HostKeyAlias"] = alias
             options["UserKnownHostsFile"] = str(self._known_hosts(alias, host_key))
             options["GlobalKnownHostsFile"] = "/dev/null"
-        if key is not None:  # otherwise the SSH agent has it
-            options |= {"IdentityFile": str(key), "IdentitiesOnly": "yes"}
+        if self.private_key is not None:
+            options |= {"IdentityFile": str(self.private_key), "IdentitiesOnly": "yes"}
         yield from ("-F", "none")
         for name, value in options.items():
             yield from ("-o", f"{name}={value}")
@@ -73,8 +70,10 @@ class Access:
         write_private(path, f"{alias} {host_key}\n")
         return path
 
-    def _through_bastion(self, ssh: Ssh, bastion: Bastion) -> str:
-        options = self._options(ssh, "bastion", bastion.host_key, bastion.port)
+    def _through_bastion(self) -> str:
+        bastion = self.ssh.bastion
+        assert bastion is not None  # noqa: S101 - for the type checker
+        options = self._options("bastion", bastion.host_key, bastion.port)
         words = ["ssh", *options, f"{bastion.user}@{bastion.address}"]
         # In a ProxyCommand, % begins a token of ssh's own.
         return f"{shlex.join(words).replace('%', '%%')} -W '[%h]:%p'"
@@ -88,7 +87,7 @@ def write_private(path: Path, text: str) -> None:
 
 @contextlib.asynccontextmanager
 async def access(
-    host_keys: dict[str, str], stack: str, *, secret_key: bool
+    ssh: Ssh, host_keys: dict[str, str], stack: str, *, secret_key: bool
 ) -> AsyncIterator[Access]:
     """Give the way to the hosts; what it puts into private files is gone afterwards.
 
@@ -96,11 +95,16 @@ async def access(
         ValueError: the secret key sshPrivateKey can't be read.
     """
     with tempfile.TemporaryDirectory(prefix="kubelet-tls-bootstrap-") as name:  # mode 0700
-        key = None
+        directory = Path(name)
+        key = _key_path(ssh)
         if secret_key:
-            key = Path(name, "key")
+            key = directory / "key"
             write_private(key, await _secret_key(stack))
-        yield Access(host_keys=host_keys, directory=Path(name), secret_key=key)
+        yield Access(ssh=ssh, host_keys=host_keys, directory=directory, private_key=key)
+
+
+def _key_path(ssh: Ssh) -> Path | None:
+    return Path(ssh.private_key_path).expanduser() if ssh.private_key_path else None
 
 
 async def _secret_key(stack: str) -> str:
@@ -112,16 +116,16 @@ async def _secret_key(stack: str) -> str:
 
 
 async def ask(
-    access: Access, hosts: Sequence[tuple[Host, Ssh, str]], command: str, *, parallel: int
+    access: Access, hosts: Sequence[tuple[Host, str]], command: str, *, parallel: int
 ) -> list[Answer]:
     """Run the command on each host with its text on stdin, and return the answers in order."""
     limit = asyncio.Semaphore(parallel)
 
-    async def one(host: Host, ssh: Ssh, stdin: str) -> Answer:
+    async def one(host: Host, stdin: str) -> Answer:
         async with limit:
-            return await _run(host.name, access.command(host, ssh, command), stdin)
+            return await _run(host.name, access.command(host, command), stdin)
 
-    return list(await asyncio.gather(*(one(*entry) for entry in hosts)))
+    return list(await asyncio.gather(*(one(host, stdin) for host, stdin in hosts)))
 
 
 async def _run(name: str, words: Sequence[str], stdin: str) -> Answer:

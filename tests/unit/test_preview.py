@@ -153,13 +153,16 @@ def test_diff_compares_nothing_without_the_ca(
     assert "cluster.caPath" in capsys.readouterr().err
 
 
-def words(directory: Path, ssh: Ssh) -> str:
-    way = Access(host_keys={"n1": HOST_KEY}, directory=directory, secret_key=None)
-    return " ".join(way.command(HOST, ssh, "true"))
+def words(directory: Path, ssh: Ssh, key: str | None = None) -> str:
+    way = Access(
+        ssh=ssh, host_keys={"n1": HOST_KEY}, directory=directory,
+        private_key=Path(key) if key else None,
+    )  # fmt: skip
+    return " ".join(way.command(HOST, "true"))
 
 
 def test_a_hosts_key_is_pinned_in_a_private_file(tmp_path: Path) -> None:
-    line = words(tmp_path, Ssh.model_validate({"port": 2222, "privateKeyPath": "/k"}))
+    line = words(tmp_path, Ssh(port=2222), "/k")
     known = tmp_path / "known_hosts.n1"
     assert known.read_text() == f"n1 {HOST_KEY}\n"
     assert known.stat().st_mode & 0o777 == 0o600
@@ -175,10 +178,6 @@ def test_a_hosts_key_is_pinned_in_a_private_file(tmp_path: Path) -> None:
 
 def test_the_agent_is_asked_where_no_key_is_given(tmp_path: Path) -> None:
     assert "Identit" not in words(tmp_path, Ssh())
-
-
-def test_another_user_than_root_takes_sudo(tmp_path: Path) -> None:
-    assert words(tmp_path, Ssh(user="admin")).endswith("-T admin@10.0.0.1 sudo -n true")
 
 
 def test_a_bastions_key_is_pinned_too(tmp_path: Path) -> None:
@@ -199,8 +198,8 @@ def test_no_more_hosts_are_asked_at_a_time_than_allowed(tmp_path: Path) -> None:
 
     async def run() -> None:
         keys = {f"h{i}": HOST_KEY for i in range(6)}
-        async with access(keys, "dev", secret_key=False) as way:
-            hosts = [(Host(name=name, address="10.0.0.1"), Ssh(), "") for name in keys]
+        async with access(Ssh(), keys, "dev", secret_key=False) as way:
+            hosts = [(Host(name=name, address="10.0.0.1"), "") for name in keys]
             answers = await ask(way, hosts, command, parallel=2)
         assert [answer.host for answer in answers] == list(keys)
         assert all(answer.trouble == "" for answer in answers)
@@ -223,10 +222,10 @@ def test_the_secret_key_is_read_by_the_engine_into_a_private_file(
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
     async def run() -> None:
-        async with access({}, "dev", secret_key=True) as way:
-            assert way.secret_key is not None
-            assert way.secret_key.stat().st_mode & 0o777 == 0o600
-            assert way.secret_key.read_text().startswith("config get sshPrivateKey --stack dev")
-        assert not way.secret_key.exists()
+        async with access(Ssh(), {}, "dev", secret_key=True) as way:
+            assert way.private_key is not None
+            assert way.private_key.stat().st_mode & 0o777 == 0o600
+            assert way.private_key.read_text().startswith("config get sshPrivateKey --stack dev")
+        assert not way.private_key.exists()
 
     asyncio.run(run())
