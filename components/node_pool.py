@@ -1,8 +1,9 @@
 """A pool: nodes that join with one token, and the gate that lets them in."""
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import pulumi
 
@@ -10,8 +11,11 @@ import node_files
 from components import commands
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
 from components.credentials import Credentials
+from components.layers import merged, over
 from components.node import Node, NodeArgs
 from components.settings import ClusterSettings, NodeSettings, Pool, Settings
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +57,14 @@ class NodePool(pulumi.ComponentResource):
         cluster = to_cluster(
             args.settings.cluster, args.credentials.server, args.credentials.ca_certificate
         )
+        shared = over(args.settings.ssh, args.pool.ssh)
         for node in args.pool.nodes:
             Node(
                 node.name,
                 NodeArgs(
                     cluster=cluster,
                     node=to_node(args.settings, args.pool, node),
-                    connection=commands.connection(args.settings.ssh, args.credentials, node),
+                    access=commands.access(over(shared, node.ssh), args.credentials, node),
                     token=token,
                     leave=leave_arguments(args.credentials),
                     force=node.force,
@@ -91,19 +96,37 @@ def to_cluster(cluster: ClusterSettings, server: str, ca_certificate: str) -> no
 
 
 def to_node(settings: Settings, pool: Pool, node: NodeSettings) -> node_files.Node:
-    """Return the node with its pool's settings under its own."""
+    """Return the node as the preset and the layers of settings make it."""
+    layer = merged(settings, pool, node)
+    name = layer.preset or "default"
+    preset = node_files.PRESETS[name]
+    runtime = layer.runtime or "containerd"
     return node_files.Node(
         name=node.name,
         addresses=node.all_addresses,
-        version=settings.kubernetes_version,
+        version=layer.version,
         generation=node.generation,
         # The sum: whichever of them is raised, it differs from the last one.
         repair=settings.repair + pool.repair + node.repair,
-        kubelet=node_files.merge(pool.kubelet, node.kubelet),
-        labels={**pool.labels, **node.labels},
-        taints=tuple(dict.fromkeys((*pool.taints, *node.taints))),
-        runtime_endpoint=pool.runtime_endpoint,
+        kubelet=node_files.combine(node_files.preset_fields(name, layer.version), layer.kubelet),
+        unsafe=frozenset(layer.unsafe or ()),
+        flags=_said({**preset.flags, **layer.flags}),
+        labels=_said(layer.labels),
+        taints=tuple(dict.fromkeys(layer.taints or ())),
+        runtime=runtime,
+        runtime_endpoint=layer.runtime_endpoint or node_files.RUNTIME_ENDPOINTS[runtime],
+        paths=replace(preset.paths, **_said(dict(layer.paths))),
+        skip_checks=layer.skip_checks or (),
+        unit_drop_in=layer.unit == "drop-in",
+        embed_ca=bool(layer.embed_ca),
+        work_in_root=preset.work_in_root,
+        watchdog_s=layer.watchdog_seconds or 0,
     )
+
+
+def _said(values: Mapping[str, T | None]) -> dict[str, T]:
+    """The values without those that a null took away."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def user_data(

@@ -29,7 +29,7 @@ CHECKS = (
     *("resolver", "port", "disk", "root", "address", "machine", "selinux", "unit", "files"),
 )
 CGROUP_V1_ENDS = 35  # the minor version from which failCgroupV1 is true by default
-DROP_IN = "50-kubelet-tls-bootstrap.conf"  # after kubeadm's 10-kubeadm.conf
+DROP_IN = "90-kubelet-tls-bootstrap.conf"  # after kubeadm's 10-kubeadm.conf
 
 # The line feed comes from printf: some login shells refuse one between quotes.
 _RUNNER = (
@@ -100,7 +100,11 @@ def directories(node: Node) -> tuple[Directory, ...]:
     for private in (paths.certificates, paths.manifests):
         listed[private] = Directory(path=private, mode="0700")
     listed[paths.root] = Directory(
-        path=paths.root, mode="0700", owner=paths.user, group=paths.group
+        path=paths.root,
+        mode="0700",
+        owner=paths.user,
+        group=paths.group,
+        selinux_type=paths.root_selinux_type,
     )
     return tuple(directory for _, directory in sorted(listed.items()))
 
@@ -116,6 +120,7 @@ def bundle(cluster: Cluster, node: Node) -> str:
         f"state {_plain(paths.state)}",
         f"node {node.name}",
         f"generation {node.generation}",
+        *([f"repair {node.repair}"] if node.repair else []),
         f"kubelet {_plain(paths.kubelet)} {node.version}",
         f"runtime {node.runtime_endpoint}",
         f"server {cluster.server} {_plain(paths.ca)}",
@@ -127,8 +132,6 @@ def bundle(cluster: Cluster, node: Node) -> str:
         f"certificates {_plain(paths.certificates)}",
         f"data {_plain(paths.root)}",
     ]
-    if node.repair:
-        lines.insert(3, f"repair {node.repair}")
     for d in directories(node):
         lines += [f"dir {d.mode} {_word(d.owner)} {_word(d.group)} {_plain(d.path)}"]
         lines += _extras((), d.selinux_type)

@@ -27,11 +27,20 @@ async def drift(stack: Stack, nodes: list[StackNode], *, parallel: int) -> list[
         ValueError: the SSH key can't be read.
     """
     problems: list[Problem] = [] if stack.knows_ca else list(stack.lacking)
-    host_keys = credentials.pinned_keys(stack.settings, problems)
+    bastion_keys: dict[str, str] = {}
+    host_keys = credentials.pinned_keys(stack.settings, problems, bastion_keys)
     if problems:
         raise SettingsError(problems)
     secret_key = "sshPrivateKey" in stack.secret_keys
-    async with access(stack.settings.ssh, host_keys, stack.name, secret_key=secret_key) as way:
+    own = {host.name: ssh for _, host, ssh in stack.settings.hosts()}
+    async with access(
+        stack.settings.ssh,
+        host_keys,
+        stack.name,
+        secret_key=secret_key,
+        own=own,
+        bastion_keys=bastion_keys,
+    ) as way:
         hosts = [(entry.settings, look_bundle(stack.cluster, entry.node)) for entry in nodes]
         answers = await ask(way, hosts, LOOK, parallel=parallel)
     found = []

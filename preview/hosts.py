@@ -9,11 +9,13 @@ import contextlib
 import os
 import shlex
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from components.settings import Host, Ssh
+from components.commands import SUDO
+from components.layers import Bastion, Ssh
+from components.settings import Host
 
 TIME_LIMIT_S = 90
 CONNECT_TIMEOUT_S = 10
@@ -36,15 +38,23 @@ class Access:
     host_keys: dict[str, str]  # by the host's name: "TYPE KEY"
     directory: Path
     private_key: Path | None  # None: the SSH agent has it
+    own: Mapping[str, Ssh] = field(default_factory=dict)  # by the host's name, where it differs
+    bastion_keys: Mapping[str, str] = field(default_factory=dict)  # by ADDRESS:PORT
 
     def command(self, host: Host, command: str) -> list[str]:
         """Return the command line that runs a command on the host."""
-        words = ["ssh", *self._options(host.name, self.host_keys[host.name], self.ssh.port)]
-        if self.ssh.bastion is not None:
-            words += ["-o", f"ProxyCommand={self._through_bastion()}"]
-        return [*words, "-T", f"{self.ssh.user}@{host.address}", command]
+        ssh = self.own.get(host.name, self.ssh)
+        key = _key_path(ssh.private_key_path) or self.private_key
+        words = ["ssh", *self._options(host.name, self.host_keys[host.name], ssh.port, key)]
+        if ssh.bastion is not None:
+            own_key = _key_path(ssh.bastion.private_key_path) or key
+            words += ["-o", f"ProxyCommand={self._through(ssh.bastion, own_key)}"]
+        sudo = SUDO if ssh.sudo else ""
+        return [*words, "-T", f"{ssh.user}@{host.address}", f"{sudo}{command}"]
 
-    def _options(self, alias: str, host_key: str | None, port: int) -> Iterator[str]:
+    def _options(
+        self, alias: str, host_key: str | None, port: int, key: Path | None
+    ) -> Iterator[str]:
         """The options of one connection; without a pinned key the user's known_hosts decides."""
         options = {
             "BatchMode": "yes",
@@ -59,8 +69,8 @@ class Access:
             options["HostKeyAlias"] = alias
             options["UserKnownHostsFile"] = str(self._known_hosts(alias, host_key))
             options["GlobalKnownHostsFile"] = "/dev/null"
-        if self.private_key is not None:
-            options |= {"IdentityFile": str(self.private_key), "IdentitiesOnly": "yes"}
+        if key is not None:
+            options |= {"IdentityFile": str(key), "IdentitiesOnly": "yes"}
         yield from ("-F", "none")
         for name, value in options.items():
             yield from ("-o", f"{name}={value}")
@@ -70,10 +80,11 @@ class Access:
         write_private(path, f"{alias} {host_key}\n")
         return path
 
-    def _through_bastion(self) -> str:
-        bastion = self.ssh.bastion
-        assert bastion is not None  # noqa: S101 - for the type checker
-        options = self._options("bastion", bastion.host_key, bastion.port)
+    def _through(self, bastion: Bastion, key: Path | None) -> str:
+        host_key = bastion.host_key or self.bastion_keys.get(bastion.destination)
+        # One file of known hosts for each bastion.
+        alias = f"bastion-{bastion.address.replace(':', '-')}-{bastion.port}"
+        options = self._options(alias, host_key, bastion.port, key)
         words = ["ssh", *options, f"{bastion.user}@{bastion.address}"]
         # In a ProxyCommand, % begins a token of ssh's own.
         return f"{shlex.join(words).replace('%', '%%')} -W '[%h]:%p'"
@@ -87,7 +98,13 @@ def write_private(path: Path, text: str) -> None:
 
 @contextlib.asynccontextmanager
 async def access(
-    ssh: Ssh, host_keys: dict[str, str], stack: str, *, secret_key: bool
+    ssh: Ssh,
+    host_keys: dict[str, str],
+    stack: str,
+    *,
+    secret_key: bool,
+    own: Mapping[str, Ssh] | None = None,
+    bastion_keys: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Access]:
     """Give the way to the hosts; what it puts into private files is gone afterwards.
 
@@ -96,15 +113,22 @@ async def access(
     """
     with tempfile.TemporaryDirectory(prefix="kubelet-tls-bootstrap-") as name:  # mode 0700
         directory = Path(name)
-        key = _key_path(ssh)
+        key = _key_path(ssh.private_key_path)
         if secret_key:
             key = directory / "key"
             write_private(key, await _secret_key(stack))
-        yield Access(ssh=ssh, host_keys=host_keys, directory=directory, private_key=key)
+        yield Access(
+            ssh=ssh,
+            host_keys=host_keys,
+            directory=directory,
+            private_key=key,
+            own=own or {},
+            bastion_keys=bastion_keys or {},
+        )
 
 
-def _key_path(ssh: Ssh) -> Path | None:
-    return Path(ssh.private_key_path).expanduser() if ssh.private_key_path else None
+def _key_path(path: str | None) -> Path | None:
+    return Path(path).expanduser() if path else None
 
 
 async def _secret_key(stack: str) -> str:

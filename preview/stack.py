@@ -15,6 +15,7 @@ import yaml
 import node_files
 from components import credentials
 from components import settings as stack_settings
+from components.conflicts import conflicts
 from components.node_pool import to_cluster, to_node
 from components.problems import Problem, SettingsError
 from components.settings import NodeSettings, Settings
@@ -79,7 +80,7 @@ def read(path: Path) -> Stack:
     plain, secret = _split(project, config)
     pulumi.runtime.set_all_config({f"{project}:{key}": text for key, text in plain.items()})
     settings = stack_settings.parse(stack_settings.plain(pulumi.Config(project)))
-    if found := list(stack_settings.conflicts(settings)):
+    if found := list(conflicts(settings)):
         raise SettingsError(found)
     server, ca, lacking = _cluster(settings, secret)
     return Stack(

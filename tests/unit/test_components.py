@@ -77,6 +77,7 @@ def declare(settings: Settings) -> dict[str, dict[str, Any]]:
         ca_certificate="-----BEGIN CERTIFICATE-----\n",
         private_key=pulumi.Output.secret(KEY),
         host_keys=dict.fromkeys(("n1", "n2", "cp"), HOST_KEY),
+        bastion_keys={"10.0.0.8:22": HOST_KEY},
     )
 
     @pulumi.runtime.test
@@ -313,3 +314,48 @@ def test_user_data_with_a_token_is_a_secret() -> None:
     text, secret = user_data({"withToken": True})
     assert "abcdef.0123456789abcdef" in text
     assert secret
+
+
+def test_a_machine_is_reached_by_its_own_ssh_settings() -> None:
+    bastion = {"address": "10.0.0.8", "user": "jump", "hostKey": HOST_KEY}
+    raw = {
+        **RAW,
+        "ssh": {"user": "admin", "sudo": True, "bastion": bastion},
+        "controlPlane": {**RAW["controlPlane"], "ssh": {"user": "root", "sudo": False}},  # type: ignore[dict-item]
+        "pools": {
+            "workers": {
+                "ssh": {"port": 2222},
+                "nodes": [
+                    {"name": "n1", "address": "10.0.0.1"},
+                    {"name": "n2", "address": "10.0.0.2", "ssh": {"bastion": None, "user": "me"}},
+                ],
+            }
+        },
+    }
+    declared = declare(parse(raw))
+    ways = {
+        name: declared[name]["connection"]["value"] for name in ("n1-files", "n2-join", "cp-flags")
+    }
+    assert (ways["n1-files"]["user"], ways["n1-files"]["port"]) == ("admin", 2222)
+    assert ways["n1-files"]["proxy"]["hostKey"] == HOST_KEY
+    assert ways["n1-files"]["proxy"]["user"] == "jump"
+    assert ways["n2-join"]["user"] == "me"
+    assert "proxy" not in ways["n2-join"]
+    for name in ("n1-files", "n2-join"):
+        assert declared[name]["create"].startswith("sudo -n timeout -k 10 ")
+    assert declared["n1-files"]["delete"].startswith("sudo -n timeout -k 10 ")
+    assert declared["cp-flags"]["create"].startswith("timeout -k 10 ")
+
+
+def test_a_node_of_another_version_and_runtime_gets_its_own_files() -> None:
+    pool = {
+        "kubernetesVersion": "1.35",
+        "nodes": [
+            {"name": "n1", "address": "10.0.0.1", "runtime": "crio"},
+            {"name": "n2", "address": "10.0.0.2", "kubernetesVersion": "1.37"},
+        ],
+    }
+    declared = declare(parse({**RAW, "pools": {"workers": pool}}))
+    assert "kubelet /usr/bin/kubelet 1.35\n" in declared["n1-files"]["stdin"]
+    assert "After=network-online.target crio.service\n" in declared["n1-files"]["stdin"]
+    assert "kubelet /usr/bin/kubelet 1.37\n" in declared["n2-files"]["stdin"]

@@ -19,7 +19,6 @@ EXCEPTIONS = {"node_files/__main__.py": {"preview"}}
 ONLY = {
     "pulumi_command": {
         "components/commands.py",
-        "components/node.py",  # the type of a connection
     },
 }
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 import node_files
 from node_files import Cluster, Node, Paths
 from node_files.bundle import MARKER
-from node_files.kubelet_configuration import PROTECTED
 from node_files.systemd import arguments
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -35,6 +34,7 @@ CASES = {
         },
         labels={"example.org/rack": "r1", "a": ""},
         taints=("dedicated=db:NoSchedule", "slow:PreferNoSchedule"),
+        runtime="crio",
         runtime_endpoint="unix:///run/crio/crio.sock",
     ),
 }
@@ -79,11 +79,11 @@ def unquote(bundle: str) -> dict[str, str]:
 
 @given(text)
 def test_no_value_breaks_out_of_its_file(value: str) -> None:
-    node = Node(name="n", addresses=("10.0.0.1",), kubelet={"x": value})
+    node = Node(name="n", addresses=("10.0.0.1",), kubelet={"providerID": value})
     found = unquote(node_files.bundle(CLUSTER, node))
     written = {file.path: file.content for file in node_files.files(CLUSTER, node)}
     assert found == written
-    assert yaml.safe_load(found[Paths().config])["x"] == value
+    assert yaml.safe_load(found[Paths().config]).get("providerID", "") == value
 
 
 @given(text)
@@ -112,13 +112,11 @@ def test_a_path_that_is_not_plain_is_refused(path: str) -> None:
         node_files.bundle(CLUSTER, node)
 
 
-@pytest.mark.parametrize("field", PROTECTED)
-def test_a_protected_field_is_refused_with_its_reason(field: str) -> None:
-    ((path, problem),) = node_files.problems({field: "x"})
-    assert path == field
-    assert PROTECTED[field] in problem
-    with pytest.raises(ValueError, match=field):
-        node_files.files(CLUSTER, Node(name="n", addresses=("10.0.0.1",), kubelet={field: "x"}))
+def test_overrides_that_must_not_be_are_all_named() -> None:
+    overrides = {"rotateCertificates": False, "maxPod": 1}
+    node = Node(name="n", addresses=("10.0.0.1",), kubelet=overrides)
+    with pytest.raises(ValueError, match=r"maxPod is no field.*\nrotateCertificates can't"):
+        node_files.files(CLUSTER, node)
 
 
 MERGES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [

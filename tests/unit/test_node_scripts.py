@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import node_files
+from components import commands
 from node_files import Cluster, File, Node
 from tests.unit.node_machine import Machine, cluster
 
@@ -299,7 +300,7 @@ def test_of_a_package_s_unit_only_our_drop_in_is_written_and_removed(machine: Ma
     unit.write_text("the package's\n")
     machine.path("fake/FragmentPath").write_text(f"{unit}\n")
     ok(machine.install(unit_drop_in=True))
-    drop_in = machine.path("systemd/kubelet.service.d/50-kubelet-tls-bootstrap.conf")
+    drop_in = machine.path("systemd/kubelet.service.d/90-kubelet-tls-bootstrap.conf")
     assert drop_in.exists()
     ok(machine.remove(unit_drop_in=True))
     assert machine.files() == {"systemd/kubelet.service": "0644"}
@@ -441,3 +442,19 @@ def test_a_node_that_has_joined_is_left_as_it_is(machine: Machine) -> None:
     openssl.chmod(0o755)
     assert ok(machine.join()) == {"joined": True}
     assert not any(call.startswith("restart") for call in machine.calls())
+
+
+# Stands before the command as sudo does: it asks for nothing and takes the place of the shell.
+SUDO = '#!/bin/sh\n[ "$1" = -n ] || exit 1\nshift\necho "$1" >>"$FAKE/sudo.log"\nexec "$@"\n'
+
+
+def test_the_commands_work_behind_sudo_with_their_text_on_stdin(machine: Machine) -> None:
+    fake = machine.root / "fake"
+    (fake / "bin/sudo").write_text(SUDO)
+    (fake / "bin/sudo").chmod(0o755)
+    bundle = node_files.bundle(cluster(), machine.node())
+    for command in (node_files.INSTALL, node_files.REMOVE):
+        done = machine.run(f"{commands.SUDO}{command}", bundle)
+        assert done.returncode == 0, done.stderr
+    assert (fake / "sudo.log").read_text() == "timeout\ntimeout\n"
+    assert machine.files() == {}

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.settings import Bastion, Host, Ssh
+from components.layers import Bastion, Ssh
+from components.settings import Host
 from preview.command_line import main
 from preview.hosts import Access, access, ask
 from tests.unit.certificates import authority
@@ -188,7 +189,8 @@ def test_a_bastions_key_is_pinned_too(tmp_path: Path) -> None:
     proxy = re.search(r"-o ProxyCommand=(ssh .* jump@10\.0\.0\.8 -W '\[%h\]:%p')", line)
     assert proxy is not None
     assert "StrictHostKeyChecking=yes" in proxy[1]
-    assert (tmp_path / "known_hosts.bastion").read_text() == "bastion ssh-ed25519 BBBB\n"
+    known = (tmp_path / "known_hosts.bastion-10.0.0.8-22").read_text()
+    assert known == "bastion-10.0.0.8-22 ssh-ed25519 BBBB\n"
 
 
 @pytest.mark.usefixtures("fake_ssh")

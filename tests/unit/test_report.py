@@ -44,7 +44,7 @@ def flags_step() -> dict[str, object]:
 def example() -> str:
     """A pool of 50 whose settings change, one node of it that differs, one in, one out."""
     nodes = fifty()
-    before = settings(nodes, kubelet={"maxPods": 110, "evictionHard": {"memory.available": "1Gi"}})
+    before = settings(nodes, kubelet={"maxPods": 200, "evictionHard": {"memory.available": "1Gi"}})
     nodes = {**nodes, "node-7": {"kubelet": {"podPidsLimit": 4096}}, "node-9": {"generation": 2}}
     nodes["node-51"] = {}
     after = settings(nodes, kubelet={"maxPods": 60, "evictionHard": {"memory.available": "2Gi"}})
@@ -85,10 +85,10 @@ def test_a_shared_change_is_told_once_though_lines_beside_it_differ() -> None:
 
 def test_what_a_node_has_of_its_own_is_told_beside_what_its_pool_shares() -> None:
     nodes = fifty()
-    before = settings(nodes, kubelet={"maxPods": 110})
+    before = settings(nodes, kubelet={"maxPods": 200})
     after = settings({**nodes, "node-7": {"kubelet": {"podPidsLimit": 9}}}, kubelet={"maxPods": 60})
     told = report(digest(*node_steps(before, after)))
-    assert told.count("-maxPods: 110\n+maxPods: 60") == 1
+    assert told.count("-maxPods: 200\n+maxPods: 60") == 1
     assert "on `node-7`: the kubelet restarts\n\n```diff\n+podPidsLimit: 9\n```" in told
 
 
@@ -97,20 +97,28 @@ def test_entries_that_come_at_one_place_are_told_apart() -> None:
     before = settings(nodes)
     after = settings(
         {**nodes, "node-7": {"kubelet": {"podPidsLimit": 9}}},
-        kubelet={"maxPods": 60, "nodeStatusReportFrequency": "5m0s", "evictionHard": {"a": "1"}},
+        kubelet={
+            "maxPods": 60,
+            "nodeStatusReportFrequency": "6m0s",
+            "kubeReserved": {"cpu": "100m"},
+        },
     )
     told = report(digest(*node_steps(before, after)))
     assert (
-        "```diff\n+evictionHard:\n+  a: '1'\n+maxPods: 60\n+nodeStatusReportFrequency: 5m0s\n```"
+        "```diff\n+kubeReserved:\n+  cpu: 100m\n+maxPods: 60\n+nodeStatusReportFrequency: 6m0s\n```"
     ) in told
     assert "on `node-7`: the kubelet restarts\n\n```diff\n+podPidsLimit: 9\n```" in told
 
 
 def test_a_changed_item_of_a_list_is_told_with_its_field() -> None:
-    before = settings({"n": {}}, kubelet={"allowedUnsafeSysctls": ["a", "b"]})
-    after = settings({"n": {}}, kubelet={"allowedUnsafeSysctls": ["a", "c"]})
+    before = settings(
+        {"n": {}}, kubelet={"allowedUnsafeSysctls": ["kernel.msg*", "net.ipv4.route.min_pmtu"]}
+    )
+    after = settings(
+        {"n": {}}, kubelet={"allowedUnsafeSysctls": ["kernel.msg*", "net.core.somaxconn"]}
+    )
     told = report(digest(*node_steps(before, after)))
-    assert "@@ allowedUnsafeSysctls @@\n-- b\n+- c\n" in told
+    assert "@@ allowedUnsafeSysctls @@\n-- net.ipv4.route.min_pmtu\n+- net.core.somaxconn\n" in told
 
 
 def test_a_preview_without_changes_says_so() -> None:
@@ -120,8 +128,14 @@ def test_a_preview_without_changes_says_so() -> None:
 
 
 def test_lines_that_are_only_moved_elsewhere_in_the_settings_are_no_change() -> None:
-    a = settings({"n": {}}, kubelet={"maxPods": 1, "evictionHard": {"a": "1", "b": "2"}})
-    b = settings({"n": {}}, kubelet={"evictionHard": {"b": "2", "a": "1"}, "maxPods": 1})
+    a = settings(
+        {"n": {}},
+        kubelet={"maxPods": 1, "evictionHard": {"pid.available": "1%", "memory.available": "1Gi"}},
+    )
+    b = settings(
+        {"n": {}},
+        kubelet={"evictionHard": {"memory.available": "1Gi", "pid.available": "1%"}, "maxPods": 1},
+    )
     assert "Nothing changes." in report(digest(*node_steps(a, b)))
 
 
@@ -237,7 +251,7 @@ def test_errors_are_told_and_no_token_in_them() -> None:
 
 
 def test_a_report_is_never_longer_than_a_comment_may_be() -> None:
-    nodes = {f"{i:03}-n": {"kubelet": {"x": [f"{i}-{j}-{'v' * 50}" for j in range(20)]}}
+    nodes = {f"{i:03}-n": {"labels": {f"{j}-{'v' * 50}": f"v{i}" for j in range(20)}}
              for i in range(300)}  # fmt: skip
     told = report(digest(*node_steps(settings({name: {} for name in nodes}), settings(nodes))))
     assert len(told) <= LIMIT

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from components.conflicts import conflicts
 from components.problems import SettingsError
-from components.settings import Settings, conflicts, parse
+from components.settings import Settings, parse
 
 
 def with_node(**changes: Any) -> dict[str, Any]:
