@@ -56,12 +56,17 @@ def user_data(cluster: Cluster, node: Node, token: str | None = None) -> str:
 
 
 def _preparations(node: Node, written: list[File]) -> Iterator[str]:
-    """The commands that make what write_files can't: directories with their modes, and ACLs."""
-    for d in directories(node):
+    """The commands for what write_files can't do: directories, ACLs and SELinux types."""
+    listed = directories(node)
+    for d in listed:
         yield f"install -d -m {d.mode} -o {d.owner} -g {d.group} {d.path}"
     for file in written:
         if file.acl:
             yield shlex.join(["setfacl", "-m", ",".join(file.acl), file.path])
+    for entry in (*listed, *written):
+        if entry.selinux_type:
+            label = shlex.join(["chcon", "-t", entry.selinux_type, entry.path])
+            yield f"[ ! -e /sys/fs/selinux/enforce ] || {label}"
 
 
 def _orders(cluster: Cluster, node: Node, token_path: str) -> Iterator[str]:

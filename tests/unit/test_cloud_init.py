@@ -52,6 +52,16 @@ def test_its_files_are_those_of_a_node_but_for_the_name_and_the_address(name: st
     assert node.addresses[0] not in str(found)
 
 
+def test_a_directory_gets_its_owner_and_its_selinux_type() -> None:
+    node = replace(
+        CASES["default"],
+        paths=replace(CASES["default"].paths, user="kube", group="kube", root_selinux_type="var_t"),
+    )
+    commands = document(node)["runcmd"]
+    assert "install -d -m 0700 -o kube -g kube /var/lib/kubelet" in commands
+    assert "[ ! -e /sys/fs/selinux/enforce ] || chcon -t var_t /var/lib/kubelet" in commands
+
+
 def test_it_holds_no_token_and_names_the_file_of_one() -> None:
     found = written(CASES["default"])
     kubeconfig = yaml.safe_load(found["/etc/kubernetes/bootstrap-kubelet.conf"]["content"])
