@@ -17,7 +17,7 @@ import yaml
 
 from node_files.bundle import directories, files
 from node_files.kubeconfig import token_file_kubeconfig
-from node_files.model import Cluster, File, Node
+from node_files.model import Cluster, Directory, File, Node
 
 NODE_NAME, NODE_IP = "@NODE_NAME@", "@NODE_IP@"
 LIMIT_S = 1800  # for the token to come, and then for the certificate
@@ -63,7 +63,8 @@ def _preparations(node: Node, written: list[File]) -> Iterator[str]:
     for file in written:
         if file.acl:
             yield shlex.join(["setfacl", "-m", ",".join(file.acl), file.path])
-    for entry in (*listed, *written):
+    dressed: list[File | Directory] = [*listed, *written]
+    for entry in dressed:
         if entry.selinux_type:
             label = shlex.join(["chcon", "-t", entry.selinux_type, entry.path])
             yield f"[ ! -e /sys/fs/selinux/enforce ] || {label}"
