@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from node_files.bundle import MARKER
 
+EXTRAS = ("acl ", "selinux ")
+
 
 @dataclass(frozen=True, kw_only=True)
 class BundledFile:
@@ -15,6 +17,7 @@ class BundledFile:
     group: str
     effect: str
     content: str
+    extras: tuple[str, ...] = ()  # its ACL entries and SELinux type
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,7 @@ def read_bundle(stdin: str) -> BundleText:
     words: list[str] = []
     heads: dict[str, tuple[str, str, str, str]] = {}
     contents: dict[str, list[str]] = {}
+    extras: dict[str, list[str]] = {}
     lines: list[str] | None = None
     for line in data.split("\n"):
         if line == "|" or line.startswith("| "):
@@ -48,8 +52,12 @@ def read_bundle(stdin: str) -> BundleText:
             _, mode, owner, group, effect, path = line.split(" ", 5)
             heads[path] = (mode, owner, group, effect)
             lines = contents[path] = []
+            extras[path] = []
+        elif lines is not None and line.startswith(EXTRAS):
+            extras[path].append(line)
         elif line not in ("end", ""):
             words.append(line)
+            lines = None
     files = {
         path: BundledFile(
             mode=mode,
@@ -57,6 +65,7 @@ def read_bundle(stdin: str) -> BundleText:
             group=group,
             effect=effect,
             content="".join(f"{text}\n" for text in contents[path]),
+            extras=tuple(extras[path]),
         )
         for path, (mode, owner, group, effect) in heads.items()
     }

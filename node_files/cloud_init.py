@@ -7,6 +7,7 @@ Form: https://cloudinit.readthedocs.io/en/latest/reference/modules.html (write_f
 """
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib import resources
 from typing import Any
@@ -16,7 +17,7 @@ import yaml
 
 from node_files.bundle import directories, files
 from node_files.kubeconfig import token_file_kubeconfig
-from node_files.model import Cluster, File, Node
+from node_files.model import Cluster, Directory, File, Node
 
 NODE_NAME, NODE_IP = "@NODE_NAME@", "@NODE_IP@"
 LIMIT_S = 1800  # for the token to come, and then for the certificate
@@ -43,18 +44,38 @@ def user_data(cluster: Cluster, node: Node, token: str | None = None) -> str:
     written.append(File(path=script, mode="0700", content=text))
     if token is not None:
         written.append(File(path=token_path, mode="0600", content=f"{token}\n"))
-    server = urlsplit(cluster.server).hostname or ""
-    client = f"{paths.certificates}/kubelet-client-current.pem"
-    listed = directories(node)
     document = {
         "write_files": [_entry(file) for file in written],
         "runcmd": [
-            *(f"install -d -m {d.mode} -o {d.owner} -g {d.group} {d.path}" for d in listed),
-            shlex.join(["sh", script, server, paths.arguments, token_path, client, str(LIMIT_S)]),
+            *_preparations(node, written),
+            shlex.join(["sh", script, *_orders(cluster, node, token_path)]),
         ],
     }
     dumped = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=1_000_000)
     return f"#cloud-config\n{dumped}"
+
+
+def _preparations(node: Node, written: list[File]) -> Iterator[str]:
+    """The commands for what write_files can't do: directories, ACLs and SELinux types."""
+    listed = directories(node)
+    for d in listed:
+        yield f"install -d -m {d.mode} -o {d.owner} -g {d.group} {d.path}"
+    for file in written:
+        if file.acl:
+            yield shlex.join(["setfacl", "-m", ",".join(file.acl), file.path])
+    dressed: list[File | Directory] = [*listed, *written]
+    for entry in dressed:
+        if entry.selinux_type:
+            label = shlex.join(["chcon", "-t", entry.selinux_type, entry.path])
+            yield f"[ ! -e /sys/fs/selinux/enforce ] || {label}"
+
+
+def _orders(cluster: Cluster, node: Node, token_path: str) -> Iterator[str]:
+    """The arguments of cloud_init.sh; none is a secret."""
+    paths = node.paths
+    yield urlsplit(cluster.server).hostname or ""
+    yield from (paths.arguments, token_path, f"{paths.certificates}/kubelet-client-current.pem")
+    yield from (str(LIMIT_S), paths.kubeconfig, ",".join(paths.kubeconfig_acl))
 
 
 def _entry(file: File) -> dict[str, Any]:

@@ -5,7 +5,8 @@ set -eu
 umask 077
 LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL PATH
-server=$1 arguments=$2 token=$3 client=$4 limit_s=$5
+server=$1 arguments=$2 token=$3 client=$4 limit_s=$5 kubeconfig=$6
+acl=${7:-} # entries with commas between them, for the kubeconfig that the kubelet makes
 
 fail() {
     printf 'error: %s\n' "$*" >&2
@@ -34,6 +35,7 @@ node_address() {
 write_arguments() {
     name=$(node_name)
     address=$(node_address)
+    cp --preserve=all "$arguments.in" "$arguments.new" # its mode, owner and ACL
     sed -e "s/@NODE_NAME@/$name/" -e "s/@NODE_IP@/$address/" "$arguments.in" >"$arguments.new"
     sync "$arguments.new"
     mv -f "$arguments.new" "$arguments"
@@ -55,5 +57,6 @@ fi
 systemctl enable kubelet.service
 systemctl restart kubelet.service
 wait_for "$client" "the kubelet got no certificate within $limit_s s; see journalctl -u kubelet and kubectl get csr"
+if [ "$acl" ]; then setfacl -m "$acl" "$kubeconfig"; fi
 rm -f "$token"
 echo "joined as $(node_name)"

@@ -8,13 +8,15 @@ import base64
 import binascii
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from node_files.acl import shown_entries, shown_mode
 from node_files.bundle import command, directories, files, script
 from node_files.model import Cluster, Directory, File, Node
 
 LOOK = command(60, "look")  # with look_bundle() on stdin
 
+CUT = "the host's answer is cut or none of ours; run again"
 STRANGE = {
     "none": "is not there",
     "link": "is a symbolic link",
@@ -29,6 +31,8 @@ class Found:
 
     kind: str  # file, dir, or a key of STRANGE
     meta: tuple[str, str, str] = ("", "", "")  # mode, owner, group
+    acl: tuple[str, ...] = ()  # of named users and groups
+    selinux_type: str = ""  # nothing on a host without SELinux
     content: str = ""
 
 
@@ -59,22 +63,36 @@ def read_facts(text: str) -> Facts:
     """
     found: dict[str, Found] = {}
     ours: list[str] = []
-    lines = iter(text.split("\n"))
-    for line in lines:
-        kind, _, rest = line.partition(" ")
-        if kind == "end":
+    path = ""
+    for line in text.split("\n"):
+        word, _, rest = line.partition(" ")
+        if word == "end":
             return Facts(found=found, ours=tuple(ours))
-        if kind == "ours":
+        if word == "ours":
             ours.append(rest)
-        elif kind in STRANGE:
-            found[rest] = Found(kind=kind)
-        elif kind in ("file", "dir") and rest.count(" ") >= 3:
+        elif word in STRANGE:
+            found[rest] = Found(kind=word)
+        elif word in ("file", "dir") and rest.count(" ") >= 3:
             mode, owner, group, path = rest.split(" ", 3)
-            content = _decoded(next(lines, "")) if kind == "file" else ""
-            found[path] = Found(kind=kind, meta=(mode, owner, group), content=content)
+            found[path] = Found(kind=word, meta=(mode, owner, group))
+        elif word in ("acl", "selinux", "=") and path:
+            found[path] = _with(found[path], word, rest)
         else:
             break
-    raise ValueError("the host's answer is cut or none of ours; run again")
+    raise ValueError(CUT)
+
+
+def _with(found: Found, word: str, value: str) -> Found:
+    """What was found, and one thing more that is told of it."""
+    if word == "acl":
+        return replace(found, acl=tuple(sorted((*found.acl, value))))
+    if word == "selinux":
+        return replace(found, selinux_type=value)
+    try:
+        content = base64.b64decode(value, validate=True).decode(errors="backslashreplace")
+    except binascii.Error:
+        raise ValueError(CUT) from None
+    return replace(found, content=content)
 
 
 def differences(cluster: Cluster, node: Node, facts: Facts) -> str:
@@ -115,15 +133,18 @@ def _of_file(node: Node, file: File, facts: Facts) -> Iterator[str]:
 
 
 def _of_meta(node: Node, wanted: File | Directory, found: Found) -> Iterator[str]:
+    path = f"{node.name}: {wanted.path}"
     mode, owner, group = found.meta
-    # `stat` prints no leading zeros beyond the one that we give it.
-    if int(mode, 8) != int(wanted.mode, 8):
-        yield f"{node.name}: {wanted.path} has the mode {mode}, not {wanted.mode}"
+    acl = wanted.acl if isinstance(wanted, File) else ()
+    if int(mode, 8) != (shown := shown_mode(wanted.mode, acl)):
+        yield f"{path} has the mode {int(mode, 8):04o}, not {shown:04o}"
     if (owner, group) != (wanted.owner, wanted.group):
-        yield (
-            f"{node.name}: {wanted.path} belongs to {owner}:{group},"
-            f" not {wanted.owner}:{wanted.group}"
-        )
+        yield f"{path} belongs to {owner}:{group}, not {wanted.owner}:{wanted.group}"
+    if found.acl != (entries := shown_entries(acl)):
+        listed = (", ".join(each) or "none" for each in (found.acl, entries))
+        yield "{} has the ACL entries {}, not {}".format(path, *listed)
+    if wanted.selinux_type and found.selinux_type not in ("", wanted.selinux_type):
+        yield f"{path} has the SELinux type {found.selinux_type}, not {wanted.selinux_type}"
 
 
 def _range(start: int, end: int) -> str:
@@ -138,10 +159,3 @@ def _lines(text: str) -> list[str]:
     lines = text.split("\n")
     last = lines.pop()
     return [*lines, f"{last}\\ no newline at the end of the file"] if last else lines
-
-
-def _decoded(text: str) -> str:
-    try:
-        return base64.b64decode(text, validate=True).decode(errors="backslashreplace")
-    except binascii.Error:
-        raise ValueError("the host's answer is cut or none of ours; run again") from None

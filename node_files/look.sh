@@ -12,6 +12,10 @@ fail() {
 
 tell() { # WORD PATH
     printf '%s %s %s\n' "$1" "$(stat -c '0%a %U %G' "$2")" "$2"
+    getfacl -cp "$2" 2>/dev/null | sed -n 's/^\(\(user\|group\):[^:][^:]*:[rwx-]*\).*/acl \1/p'
+    if [ -e /sys/fs/selinux/enforce ]; then
+        stat -c %C "$2" | sed -n 's/^[^:]*:[^:]*:\([^:]*\).*/selinux \1/p'
+    fi
 }
 
 look() {
@@ -32,8 +36,7 @@ look() {
                 echo "long $path"
             else
                 tell file "$path"
-                base64 -w 0 "$path"
-                echo
+                printf '= %s\n' "$(base64 -w 0 "$path")"
             fi
             ;;
         end) complete=yes && break ;;

@@ -3,10 +3,9 @@
 Equal changes of several nodes compare equal, so that they can be told once.
 """
 
-import difflib
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -14,9 +13,8 @@ from cryptography import x509
 from node_files import Effect
 from node_files.bundle_text import BundledFile, BundleText, read_bundle
 from preview.digest import Step
+from preview.hunks import hunks
 
-# A field of YAML up to its value, an argument or a variable up to its own.
-KEY = re.compile(r"([^:=]*).*", re.DOTALL)
 PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----\n.*?-----END \1-----", re.DOTALL)
 RESTART = "the kubelet restarts"
 EFFECTS = {
@@ -60,6 +58,16 @@ def changes(step: Step) -> Iterator[Change]:
             yield Change(title=f"`{path}` changed; the files are compared again")
 
 
+def join_changes(_step: Step) -> Iterator[Change]:
+    """Yield what it means that a node's `join` resource is updated: its script runs again."""
+    yield Change(title="The join is looked at again", effect="nothing is done where it has joined")
+
+
+def member_changes(_step: Step) -> Iterator[Change]:
+    """Yield what it means that a node's `member` resource is updated: it works on leaving only."""
+    yield Change(title="How it leaves one day changed", effect="nothing is done now")
+
+
 def _bundle(inputs: object) -> BundleText | None:
     stdin = inputs.get("stdin") if isinstance(inputs, dict) else None
     try:
@@ -81,7 +89,9 @@ def _of_file(path: str, old: BundledFile | None, new: BundledFile | None) -> Ite
     if old.content != new.content:
         for lines in hunks(_readable(old.content), _readable(new.content)):
             yield Change(title=f"`{path}`", effect=EFFECTS[new.effect], lines=lines)
-    before, after = (f"{file.mode} {file.owner}:{file.group}" for file in (old, new))
+    before, after = (
+        " ".join((file.mode, f"{file.owner}:{file.group}", *file.extras)) for file in (old, new)
+    )
     if before != after:
         title = f"`{path}`: `{before}` becomes `{after}`"
         yield Change(title=title, effect=EFFECTS[Effect.NONE.value])
@@ -100,66 +110,6 @@ def _of_words(old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:
     title = "Directories, and what else the node script is told"
     for lines in hunks(before, after):
         yield Change(title=title, effect=EFFECTS[Effect.NONE.value], lines=lines)
-
-
-def hunks(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Yield the changed lines alone, those that belong together at a time, and where they stand.
-
-    Without lines around and line numbers, which differ from node to node where the change does not.
-    """
-    matcher = difflib.SequenceMatcher(a=old, b=new, autojunk=False)
-    for tag, i, end_i, j, end_j in matcher.get_opcodes():
-        if tag == "equal":
-            continue
-        for a, end_a, b, end_b in _paired(old[i:end_i], new[j:end_j]):
-            where = enclosing(new, j + b) if end_b > b else enclosing(old, i + a)
-            yield (
-                *([f"@@ {where} @@"] if where else []),
-                *(f"-{line}" for line in old[i + a : i + end_a]),
-                *(f"+{line}" for line in new[j + b : j + end_b]),
-            )
-
-
-def _paired(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
-    """Ranges of a replaced run of lines: a line and the one that has its key come by themselves."""
-    a, b = ([KEY.sub(r"\1", line) for line in lines] for lines in (old, new))
-    matcher = difflib.SequenceMatcher(a=a, b=b, autojunk=False)
-    for tag, i, end_i, j, end_j in matcher.get_opcodes():
-        if tag == "equal":
-            yield from ((i + n, i + n + 1, j + n, j + n + 1) for n in range(end_i - i))
-        else:
-            yield i, end_i, j, end_j
-
-
-def joined(hunks: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    """Return the lines of hunks, those first that stand in nothing, each place named once."""
-    lines: list[str] = []
-    where = ""
-    for hunk in sorted(hunks, key=lambda hunk: hunk[0].startswith("@@ ")):
-        head = hunk[0] if hunk[0].startswith("@@ ") else ""
-        lines += hunk[1:] if head and head == where else hunk
-        where = head
-    return tuple(lines)
-
-
-def enclosing(lines: Sequence[str], index: int) -> str:
-    """Return what a line is part of: the keys above it in YAML, the section of a unit."""
-    depth = _depth(lines[index])
-    found: list[str] = []
-    for line in reversed(lines[:index]):
-        if line.startswith("[") and line.endswith("]"):
-            found.append(line)
-            break
-        if line.endswith(":") and _depth(line) < depth:
-            depth = _depth(line)
-            found.append(line.strip(" -:"))
-    return ", ".join(reversed(found))
-
-
-def _depth(line: str) -> float:
-    """How deep a line of YAML is; an item of a list is below the key that it is aligned with."""
-    indent = len(line) - len(line.lstrip(" "))
-    return indent + 0.5 if line.lstrip(" ").startswith("- ") else indent
 
 
 def _readable(content: str) -> list[str]:

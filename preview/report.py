@@ -4,11 +4,12 @@ What several nodes share is told once, with their names. No secret and nothing e
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from preview import rest
-from preview.changes import Change, changes, joined
+from preview.changes import Change, changes, join_changes, member_changes
 from preview.digest import REPLACING, Digest, read_digest
+from preview.hunks import joined
 from preview.markdown import Block, count, fence, fit, names, natural
 
 LIMIT = 65_536  # characters of a comment on GitHub
@@ -35,9 +36,8 @@ def _blocks(digest: Digest) -> Iterator[Block]:
         yield Block(text=f"**The preview failed.**\n\n{fence(lines, 'text')}")
     beside = list(rest.blocks(digest))
     shared = _shared(digest, members)
-    if not (beside or shared or members.any) and not errors:
+    if not (beside or shared or members.any or errors):
         yield Block(text="Nothing changes.")
-        return
     if summary := members.summary(shared):
         yield Block(text=summary)
     warnings = [*members.warnings(shared), *rest.warnings(digest)]
@@ -54,7 +54,7 @@ def _blocks(digest: Digest) -> Iterator[Block]:
         yield from beside
 
 
-def _change_blocks(found: Mapping[Change, list[str]]) -> Iterator[Block]:
+def _change_blocks(found: Mapping[Change, Iterable[str]]) -> Iterator[Block]:
     """A paragraph for all changes of one kind that the same nodes have."""
     merged: dict[tuple[str, str, tuple[str, ...]], list[tuple[str, ...]]] = {}
     for change, nodes in found.items():
@@ -66,23 +66,26 @@ def _change_blocks(found: Mapping[Change, list[str]]) -> Iterator[Block]:
         yield Block(text=text, lines=joined(hunks))
 
 
-Shared = dict[str, dict[Change, list[str]]]
+Shared = dict[str, dict[Change, dict[str, None]]]
 
 
 def _shared(digest: Digest, members: "_Members") -> Shared:
     """Each pool's changes of nodes that stay, and the nodes that each is of."""
     found: Shared = {}
-    for node, step in sorted(digest.of("files"), key=lambda entry: natural(entry[0])):
-        if step.op != "update" and not (step.op in REPLACING and step.old and step.new):
-            continue
-        if node in members.gone:
-            continue
-        for change in changes(step):
-            found.setdefault(members.pool(node), {}).setdefault(change, [])
-            nodes = found[members.pool(node)][change]
-            if node not in nodes:
-                nodes.append(node)
+    for node, change in _changes(digest):
+        if node not in members.gone:
+            of_pool = found.setdefault(members.pool(node), {})
+            # A dict, for an order without repetition.
+            of_pool.setdefault(change, {})[node] = None
     return found
+
+
+def _changes(digest: Digest) -> Iterator[tuple[str, Change]]:
+    """Each change of each node, the nodes in their natural order."""
+    for step, told in (("files", changes), ("join", join_changes), ("member", member_changes)):
+        for node, found in sorted(digest.of(step), key=lambda entry: natural(entry[0])):
+            if found.op == "update":
+                yield from ((node, change) for change in told(found))
 
 
 class _Members:
@@ -96,7 +99,8 @@ class _Members:
         self.anew = sorted((n for n, s in joins.items() if s.op in REPLACING), key=sort)
         self.gone = sorted((n for n, s in files.items() if s.op == "delete"), key=sort)
         self.forced = {n for n, s in digest.of("member") if "--force" in str(s.old.get("delete"))}
-        affected = [*self.joining, *self.anew, *self.gone]
+        self.replaced = sorted((n for n, s in files.items() if s.op in REPLACING), key=sort)
+        affected = [*self.replaced, *self.joining, *self.anew, *self.gone]
         self.pools = {self.pool(node) for node in affected}
 
     @property
@@ -130,6 +134,11 @@ class _Members:
                 yield f"`{node}` is given up without a drain: nothing waits for its pods."
             else:
                 yield f"`{node}` is drained: its pods are evicted, then its Node is deleted."
+        if self.replaced:
+            yield (
+                f"The files of {names(self.replaced)} are replaced, as nothing in the settings asks"
+                " for: the engine removes them, and stops the kubelet, after they were written."
+            )
         for pool, found in shared.items():
             nodes = _restarted({pool: found})
             if len(nodes) > 1:

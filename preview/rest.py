@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from node_files.bundle import MARKER
-from preview.changes import hunks, joined
 from preview.digest import NODE_TYPE, POOL_TYPE, REPLACING, Digest, Step
+from preview.hunks import hunks, joined
 from preview.markdown import Block, cell, names
 
 QUIET = frozenset({"same", "read", "refresh", "discard"})

@@ -52,6 +52,16 @@ def test_its_files_are_those_of_a_node_but_for_the_name_and_the_address(name: st
     assert node.addresses[0] not in str(found)
 
 
+def test_a_directory_gets_its_owner_and_its_selinux_type() -> None:
+    node = replace(
+        CASES["default"],
+        paths=replace(CASES["default"].paths, user="kube", group="kube", root_selinux_type="var_t"),
+    )
+    commands = document(node)["runcmd"]
+    assert "install -d -m 0700 -o kube -g kube /var/lib/kubelet" in commands
+    assert "[ ! -e /sys/fs/selinux/enforce ] || chcon -t var_t /var/lib/kubelet" in commands
+
+
 def test_it_holds_no_token_and_names_the_file_of_one() -> None:
     found = written(CASES["default"])
     kubeconfig = yaml.safe_load(found["/etc/kubernetes/bootstrap-kubelet.conf"]["content"])
@@ -68,8 +78,9 @@ def test_it_holds_the_token_where_one_is_given() -> None:
 def machine(tmp_path: Path) -> Machine:
     """A machine on which cloud-init has written the files; its kubelet joins when it starts."""
     machine = Machine(tmp_path)
+    (tmp_path / "fake/bin/ip").unlink()  # the real one tells the way to this machine
     local = replace(CLUSTER, server="https://127.0.0.1:6443")
-    found = document(machine.node(), local)
+    found = document(machine.node(paths={"kubeconfig_acl": ("u:daemon:r",)}), local)
     for entry in found["write_files"]:
         path = Path(entry["path"])
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,10 +89,12 @@ def machine(tmp_path: Path) -> Machine:
     for command in found["runcmd"][:-1]:
         subprocess.run(["sh", "-c", command], check=True)
     client = machine.path("lib/kubelet/pki/kubelet-client-current.pem")
-    (tmp_path / "fake/on-start").write_text(f"echo certificate >{client}\n")
+    (tmp_path / "fake/on-start").write_text(
+        f"echo certificate >{client}; : >{tmp_path}/etc/kubelet.conf\n"
+    )
     (tmp_path / "fake/bin/uname").write_text("#!/bin/sh\necho Web-1.Example.org\n")
     (tmp_path / "fake/bin/uname").chmod(0o755)
-    (tmp_path / "start").write_text(found["runcmd"][-1].replace("1800", "1"))
+    (tmp_path / "start").write_text(found["runcmd"][-1].replace(" 1800 ", " 1 "))
     return machine
 
 
@@ -104,6 +117,11 @@ def test_the_machine_names_itself_and_starts_its_kubelet(machine: Machine) -> No
     assert arguments.stat().st_mode & 0o777 == 0o600
     assert machine.calls()[-2:] == ["enable kubelet.service", "restart kubelet.service"]
     assert not token.exists()
+    acl = subprocess.run(
+        ["getfacl", "-cp", str(machine.path("etc/kubelet.conf"))],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert "user:daemon:r--" in acl
 
 
 def test_a_machine_without_a_token_says_where_to_put_one(machine: Machine) -> None:

@@ -261,6 +261,61 @@ def repair_line(settings: Settings) -> str:
     return line
 
 
+def user_data(cloud_init: object) -> tuple[str, bool]:
+    """What the output of a pool with such machines holds, and whether it is a secret."""
+    pulumi.runtime.set_mocks(Engine(), project="p", stack="s", preview=False)
+    from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs  # noqa: PLC0415
+    from components.node_pool import NodePoolArgs, to_cluster  # noqa: PLC0415
+    from components.node_pool import user_data as made_for  # noqa: PLC0415
+
+    settings = parse(
+        {
+            "token": {"afterJoin": "expire"},
+            "pools": {"workers": {"labels": {"a": "pool"}, "cloudInit": cloud_init}},
+        }
+    )
+    credentials = Credentials(
+        kubeconfig_path="kubeconfig",
+        kubeconfig=None,
+        server="https://10.0.0.9:6443",
+        ca_certificate="-",
+        private_key=None,
+        host_keys={},
+    )
+    found: list[tuple[str, bool]] = []
+
+    @pulumi.runtime.test
+    def program() -> pulumi.Output[None]:
+        rbac = pulumi.ComponentResource("kubelet-tls-bootstrap:index:Rbac", "rbac")
+        token = BootstrapToken("t", BootstrapTokenArgs(pool="workers", members={}, ttl_minutes=60))
+        args = NodePoolArgs(
+            pool=settings.pools["workers"], settings=settings, credentials=credentials, rbac=rbac
+        )
+        cluster = to_cluster(settings.cluster, credentials.server, credentials.ca_certificate)
+        made = made_for(cluster, args, token)
+        assert made is not None
+        secret = pulumi.Output.from_input(made.is_secret())
+        return pulumi.Output.all(pulumi.Output.unsecret(made), secret).apply(
+            lambda told: found.append((told[0], told[1]))
+        )
+
+    program()
+    return found[0]
+
+
+def test_user_data_holds_no_token_and_is_no_secret() -> None:
+    text, secret = user_data(True)
+    assert "--node-labels=a=pool" in text
+    assert "0123456789abcdef" not in text
+    assert not secret
+
+
+def test_user_data_with_a_token_is_a_secret() -> None:
+    text, secret = user_data({"withToken": True})
+    assert "abcdef.0123456789abcdef" in text
+    assert secret
+
+
 def test_a_machine_is_reached_by_its_own_ssh_settings() -> None:
     bastion = {"address": "10.0.0.8", "user": "jump", "hostKey": HOST_KEY}
     raw = {

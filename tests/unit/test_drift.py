@@ -1,11 +1,14 @@
 """What differs on a host: looked at by the real script, told by file and line."""
 
 import base64
+import subprocess
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from node_files import Paths
+from node_files import Paths, files
 from node_files.drift import LOOK, Facts, Found, differences, look_bundle, read_facts
 from tests.unit.node_machine import Machine, cluster
 
@@ -96,6 +99,44 @@ def test_an_owner_is_told(machine: Machine) -> None:
     )
 
 
+def told_of(machine: Machine, facts: Facts, **extras: Any) -> list[str]:
+    """What is told of the machine where the arguments file shall have more than a mode."""
+    node = machine.node()
+    wanted = [
+        replace(file, **extras) if file.path == node.paths.arguments else file
+        for file in files(cluster(), node)
+    ]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("node_files.drift.files", lambda *_: wanted)
+        return differences(cluster(), node, facts).splitlines()
+
+
+def test_an_acl_is_told_and_its_mask_is_no_drift_of_the_mode(machine: Machine) -> None:
+    path = machine.path("etc/kubelet.env")
+    subprocess.run(["setfacl", "-m", "u:daemon:r", "-m", "g:bin:rw", str(path)], check=True)
+    assert told_of(machine, look(machine), acl=("u:daemon:r", "g:bin:rw")) == []
+    assert told(machine) == [
+        f"node-1: {path} has the mode 0660, not 0600",
+        f"node-1: {path} has the ACL entries group:bin:rw-, user:daemon:r--, not none",
+    ]
+    assert told_of(machine, look(machine), acl=("u:daemon:r", "g:bin:r")) == [
+        f"node-1: {path} has the mode 0660, not 0640",
+        f"node-1: {path} has the ACL entries group:bin:rw-, user:daemon:r--,"
+        " not group:bin:r--, user:daemon:r--",
+    ]
+
+
+def test_an_selinux_type_is_told_where_the_host_has_one(machine: Machine) -> None:
+    facts, path = look(machine), machine.node().paths.arguments
+    without = {**facts.found, path: replace(facts.found[path], selinux_type="")}
+    other = {**facts.found, path: replace(facts.found[path], selinux_type="etc_t")}
+    wanted = {"selinux_type": "kubelet_t"}
+    assert told_of(machine, Facts(found=without, ours=()), **wanted) == []
+    assert told_of(machine, Facts(found=other, ours=()), **wanted) == [
+        f"node-1: {path} has the SELinux type etc_t, not kubelet_t"
+    ]
+
+
 def test_what_stands_in_a_files_place_is_told_and_not_read(machine: Machine) -> None:
     env, ca = machine.path("etc/kubelet.env"), machine.path("etc/pki/ca.crt")
     env.unlink()
@@ -140,8 +181,9 @@ def test_no_kubeconfig_and_no_key_is_asked_for() -> None:
     [
         "",
         "file 0600 root root /a\n",
-        f"file 0600 root root /a\n{base64.b64encode(b'x').decode()}\n",
-        "file 0600 root root /a\n!\nend\n",
+        f"file 0600 root root /a\n= {base64.b64encode(b'x').decode()}\n",
+        "file 0600 root root /a\n= !\nend\n",
+        "acl user:a:r--\nend\n",
         "motd\nend\n",
     ],
 )

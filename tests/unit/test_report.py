@@ -44,7 +44,7 @@ def flags_step() -> dict[str, object]:
 def example() -> str:
     """A pool of 50 whose settings change, one node of it that differs, one in, one out."""
     nodes = fifty()
-    before = settings(nodes, kubelet={"maxPods": 110, "evictionHard": {"memory.available": "1Gi"}})
+    before = settings(nodes, kubelet={"maxPods": 200, "evictionHard": {"memory.available": "1Gi"}})
     nodes = {**nodes, "node-7": {"kubelet": {"podPidsLimit": 4096}}, "node-9": {"generation": 2}}
     nodes["node-51"] = {}
     after = settings(nodes, kubelet={"maxPods": 60, "evictionHard": {"memory.available": "2Gi"}})
@@ -85,11 +85,40 @@ def test_a_shared_change_is_told_once_though_lines_beside_it_differ() -> None:
 
 def test_what_a_node_has_of_its_own_is_told_beside_what_its_pool_shares() -> None:
     nodes = fifty()
-    before = settings(nodes, kubelet={"maxPods": 110})
+    before = settings(nodes, kubelet={"maxPods": 200})
     after = settings({**nodes, "node-7": {"kubelet": {"podPidsLimit": 9}}}, kubelet={"maxPods": 60})
     told = report(digest(*node_steps(before, after)))
-    assert told.count("-maxPods: 110\n+maxPods: 60") == 1
+    assert told.count("-maxPods: 200\n+maxPods: 60") == 1
     assert "on `node-7`: the kubelet restarts\n\n```diff\n+podPidsLimit: 9\n```" in told
+
+
+def test_entries_that_come_at_one_place_are_told_apart() -> None:
+    nodes = fifty()
+    before = settings(nodes)
+    after = settings(
+        {**nodes, "node-7": {"kubelet": {"podPidsLimit": 9}}},
+        kubelet={
+            "maxPods": 60,
+            "nodeStatusReportFrequency": "6m0s",
+            "kubeReserved": {"cpu": "100m"},
+        },
+    )
+    told = report(digest(*node_steps(before, after)))
+    assert (
+        "```diff\n+kubeReserved:\n+  cpu: 100m\n+maxPods: 60\n+nodeStatusReportFrequency: 6m0s\n```"
+    ) in told
+    assert "on `node-7`: the kubelet restarts\n\n```diff\n+podPidsLimit: 9\n```" in told
+
+
+def test_a_changed_item_of_a_list_is_told_with_its_field() -> None:
+    before = settings(
+        {"n": {}}, kubelet={"allowedUnsafeSysctls": ["kernel.msg*", "net.ipv4.route.min_pmtu"]}
+    )
+    after = settings(
+        {"n": {}}, kubelet={"allowedUnsafeSysctls": ["kernel.msg*", "net.core.somaxconn"]}
+    )
+    told = report(digest(*node_steps(before, after)))
+    assert "@@ allowedUnsafeSysctls @@\n-- net.ipv4.route.min_pmtu\n+- net.core.somaxconn\n" in told
 
 
 def test_a_preview_without_changes_says_so() -> None:
@@ -99,8 +128,14 @@ def test_a_preview_without_changes_says_so() -> None:
 
 
 def test_lines_that_are_only_moved_elsewhere_in_the_settings_are_no_change() -> None:
-    a = settings({"n": {}}, kubelet={"maxPods": 1, "evictionHard": {"a": "1", "b": "2"}})
-    b = settings({"n": {}}, kubelet={"evictionHard": {"b": "2", "a": "1"}, "maxPods": 1})
+    a = settings(
+        {"n": {}},
+        kubelet={"maxPods": 1, "evictionHard": {"pid.available": "1%", "memory.available": "1Gi"}},
+    )
+    b = settings(
+        {"n": {}},
+        kubelet={"evictionHard": {"memory.available": "1Gi", "pid.available": "1%"}, "maxPods": 1},
+    )
     assert "Nothing changes." in report(digest(*node_steps(a, b)))
 
 
@@ -150,6 +185,25 @@ def test_a_changed_connection_is_told_once_and_not_shown() -> None:
     assert told.count("How the machine is reached changed; its files are compared again") == 1
 
 
+def test_a_node_that_is_given_up_one_day_changes_nothing_now() -> None:
+    told = report(digest(*node_steps(settings({"n": {}}), settings({"n": {"force": True}}))))
+    assert "**How it leaves one day changed** on `n`: nothing is done now\n" in told
+    assert "restart" not in told
+
+
+def test_files_that_are_replaced_are_warned_of() -> None:
+    same = settings({"n": {}})
+    (files,) = (s for s in node_steps(same, same) if s["urn"].endswith("n-files"))
+    told = report(digest({**files, "op": "replace"}))
+    assert "> - The files of `n` are replaced, as nothing in the settings asks for" in told
+
+
+def test_a_join_that_runs_again_is_told() -> None:
+    steps = node_steps(settings({"n": {}}), settings({"n": {"generation": 2}}))
+    (join,) = (s for s in steps if s["urn"].endswith("n-join"))
+    assert "**The join is looked at again** on `n`:" in report(digest({**join, "op": "update"}))
+
+
 def test_pools_are_known_from_the_settings_that_the_engine_notes() -> None:
     before, after = settings({"n": {}}), settings({"n": {}}, kubelet={"maxPods": 60})
     noted = {"kubelet-tls-bootstrap:pools": json.dumps({"workers": {"nodes": [{"name": "n"}]}})}
@@ -162,7 +216,9 @@ def test_warnings_of_the_engine_are_told_but_not_where_its_plugins_are() -> None
         {"severity": "warning", "message": "warning: the cluster does not answer\n"},
         {"severity": "warning", "message": "warning: using pulumi-resource-x from $PATH at /x"},
     ]
-    told = report(digest(diagnostics=notes))
+    same = settings({"n": {}})
+    told = report(digest(*node_steps(same, same), diagnostics=notes))
+    assert "Nothing changes." in told
     assert "> - the cluster does not answer\n" in told
     assert "$PATH" not in told
 
@@ -195,7 +251,7 @@ def test_errors_are_told_and_no_token_in_them() -> None:
 
 
 def test_a_report_is_never_longer_than_a_comment_may_be() -> None:
-    nodes = {f"{i:03}-n": {"kubelet": {"x": [f"{i}-{j}-{'v' * 50}" for j in range(20)]}}
+    nodes = {f"{i:03}-n": {"labels": {f"{j}-{'v' * 50}": f"v{i}" for j in range(20)}}
              for i in range(300)}  # fmt: skip
     told = report(digest(*node_steps(settings({name: {} for name in nodes}), settings(nodes))))
     assert len(told) <= LIMIT

@@ -42,6 +42,11 @@ WRONG: dict[str, tuple[Mapping[str, Any], str]] = {
     "token time": ({"token": {"ttlMinutes": 1}}, 'token.ttlMinutes "1"'),
     "token end": ({"token": {"afterJoin": "forget"}}, 'token.afterJoin "forget"'),
     "version": ({"kubernetesVersion": "1.20"}, 'kubernetesVersion "1.20"'),
+    "user data": (
+        {"pools": {"workers": {"cloudInit": {"withTokens": True}}}},
+        "cloudInit.withTokens is no known key; did you mean withToken?",
+    ),
+    "repair": ({"repair": -1}, 'repair "-1" input should be greater'),
     "host key file": ({"ssh": {"knownHostPath": "x"}}, "did you mean knownHostsPath?"),
     "runtime": (
         {"pools": {"workers": {"runtimeEndpoint": "/run/x.sock"}}},
@@ -93,6 +98,10 @@ CONFLICTS: dict[str, tuple[Settings, str]] = {
     "an address of a service": (
         nodes({"name": "a", "address": "10.96.0.7"}),
         "is one of cluster.serviceCidr",
+    ),
+    "a token in user data that is revoked": (
+        parse({"pools": {"w": {"cloudInit": {"withToken": True}}}}),
+        "pools.w.cloudInit.withToken can't be with token.afterJoin revoke",
     ),
     "a protected field": (
         nodes({"name": "a", "address": "10.0.0.1", "kubelet": {"rotateCertificates": False}}),
@@ -148,3 +157,11 @@ def test_addresses_are_compared_in_one_form() -> None:
         {"name": "a", "address": "fd00::1"}, {"name": "b", "address": "fd00:0:0:0:0:0:0:1"}
     )
     assert len(list(conflicts(settings))) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"), [(True, False), ({}, False), ({"withToken": True}, True), (False, None)]
+)
+def test_user_data_is_asked_for_by_a_word_or_with_options(given: Any, asked: bool | None) -> None:
+    pool = parse({"pools": {"w": {"cloudInit": given}}}).pools["w"]
+    assert (pool.cloud_init and pool.cloud_init.with_token) == asked
