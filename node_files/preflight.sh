@@ -204,15 +204,15 @@ check_unit() {
     case $unit in
     *.service) ;;
     *)
-        [ "$there" ] || refuse "no kubelet.service here for $unit; install the kubelet's package, or unset unitDropIn"
+        [ "$there" ] || refuse "no kubelet.service here for $unit; install the kubelet's package, or set unit to own"
         return
         ;;
     esac
     [ -z "$there" ] || [ "$there" = "$unit" ] || ours file "$there" ||
-        refuse "$there is there, and $unit would hide it; set unitDropIn, or remove it"
+        refuse "$there is there, and $unit would hide it; set unit to drop-in, or remove it"
     for there in $(systemctl show --property DropInPaths --value kubelet.service); do
         ours file "$there" || ! grep -qs '^ExecStart=' "$there" ||
-            refuse "$there changes what $unit runs; set unitDropIn, or remove it"
+            refuse "$there changes what $unit runs; set unit to drop-in, or remove it"
     done
 }
 

@@ -87,7 +87,7 @@ FAULTS: list[Fault] = [
     ("address", lambda m: None, {"addresses": ("10.9.9.9",)}, "10.9.9.9 is on none of"),
     ("machine", write("machine-id", "uninitialized\n"), {}, "systemd-machine-id-setup"),
     ("machine", gone("machine-id"), {}, "systemd-machine-id-setup"),
-    ("unit", package_unit, {}, "would hide it; set unitDropIn"),
+    ("unit", package_unit, {}, "would hide it; set unit to drop-in"),
     ("unit", package_drop_in, {}, "10-kubeadm.conf changes what"),
     ("unit", lambda m: None, {"unit_drop_in": True}, "install the kubelet's package"),
     ("files", foreign_unit, {}, "was not written by this program; move it away"),
