@@ -1,4 +1,4 @@
-"""Real kubelets run with the layout of the manual procedure, and by a drop-in of a package's unit."""
+"""Real kubelets run with the classic layout, and by a drop-in of a package's unit."""
 
 import json
 from typing import Any
