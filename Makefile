@@ -1,13 +1,13 @@
 # The two that matter: `make up` and `make test`. Everything they need is installed or built first.
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
-PYTHON_PACKAGES := components node_files admission lab __main__.py
+PYTHON_PACKAGES := components node_files preview admission lab __main__.py
 SCRIPTS := $(wildcard node_files/*.sh components/*.sh lab/*.sh lab/plugins/bin/*) .ci/run
 # The command line tool of the engine, with everything in it that the lab sets for it.
 IN_LAB := eval "$$($(PYTHON) -m lab env)" &&
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check contract bench packages
+.PHONY: help up down test check contract golden bench packages
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 18
@@ -38,6 +38,9 @@ check: .venv/installed ## the fast part: lint, types, unit tests
 	$(PYTHON) -m mypy $(PYTHON_PACKAGES)
 	shellcheck --shell=sh $(SCRIPTS)
 	$(PYTHON) -m pytest tests/unit
+
+golden: .venv/installed ## write the golden files anew; look at `git diff tests/golden` then
+	UPDATE_GOLDEN=1 $(PYTHON) -m pytest -q tests/unit/test_node_files.py tests/unit/test_golden.py
 
 bench: .venv/installed .venv-bench/installed ## how long a join takes, beside ssh, pyinfra and Ansible
 	$(PYTHON) -m tests.bench

@@ -34,5 +34,8 @@ pools = {
 
 pulumi.export("clusterEndpoint", credentials.server)
 pulumi.export("bootstrapTokenId", {name: pool.token_id for name, pool in pools.items()})
+user_data = {name: pool.user_data for name, pool in pools.items() if pool.user_data is not None}
+if user_data:
+    pulumi.export("userData", user_data)
 nodes = pulumi.Output.all(*(pool.nodes for pool in pools.values()))
 pulumi.export("nodes", nodes.apply(lambda lists: [node for found in lists for node in found]))

@@ -5,48 +5,61 @@ output is sent to the host, a dead host is given up after some 20 seconds.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 from pulumi_command import local, remote
 
 from components.credentials import Credentials
-from components.settings import Host, Ssh
+from components.layers import Ssh
+from components.settings import Host
 
 PER_DIAL_TIMEOUT_S = 5
 DIAL_ERROR_LIMIT = 3
+# Never asks for a password: there is nobody to answer. stdin is passed on to the command.
+SUDO = "sudo -n "
 # The interpreter that has this program's packages; the engine starts commands in the project.
 PYTHON = 'exec "${KUBELET_TLS_BOOTSTRAP_PYTHON:-.venv/bin/python}"'
 
 
-def connection(ssh: Ssh, credentials: Credentials, host: Host) -> remote.ConnectionArgs:
-    """Return how the host is reached, with its key pinned."""
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """How a host is reached, and whether its commands need sudo."""
+
+    connection: remote.ConnectionArgs
+    sudo: bool = False
+
+
+def access(ssh: Ssh, credentials: Credentials, host: Host) -> Access:
+    """Return how the host is reached by its own SSH settings, with its key pinned."""
     proxy = None
     if ssh.bastion is not None:
         proxy = remote.ProxyConnectionArgs(
             host=ssh.bastion.address,
             port=ssh.bastion.port,
             user=ssh.bastion.user,
-            private_key=credentials.private_key,
-            host_key=ssh.bastion.host_key,
+            private_key=credentials.key(ssh.bastion.private_key_path or ssh.private_key_path),
+            host_key=credentials.bastion_keys[ssh.bastion.destination],
             per_dial_timeout=PER_DIAL_TIMEOUT_S,
             dial_error_limit=DIAL_ERROR_LIMIT,
         )
-    return remote.ConnectionArgs(
+    connection = remote.ConnectionArgs(
         host=host.address,
         port=ssh.port,
         user=ssh.user,
-        private_key=credentials.private_key,
+        private_key=credentials.key(ssh.private_key_path),
         host_key=credentials.host_keys[host.name],
         per_dial_timeout=PER_DIAL_TIMEOUT_S,
         dial_error_limit=DIAL_ERROR_LIMIT,
         proxy=proxy,
     )
+    return Access(connection=connection, sudo=ssh.sudo)
 
 
 def on_host(
     name: str,
-    host: remote.ConnectionArgs,
+    host: Access,
     *,
     create: str,
     stdin: pulumi.Input[str],
@@ -55,11 +68,12 @@ def on_host(
     triggers: Sequence[Any] | None = None,
 ) -> remote.Command:
     """Declare a command on a host: run when its inputs change, `delete` when it goes."""
+    sudo = SUDO if host.sudo else ""
     return remote.Command(
         name,
-        connection=host,
-        create=create,
-        delete=delete,
+        connection=host.connection,
+        create=f"{sudo}{create}",
+        delete=delete and f"{sudo}{delete}",
         stdin=stdin,
         triggers=triggers,
         logging=remote.Logging.NONE,

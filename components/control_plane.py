@@ -10,7 +10,8 @@ import pulumi
 
 from components import commands
 from components.credentials import Credentials
-from components.settings import ControlPlaneSettings, Ssh
+from components.layers import Ssh, over
+from components.settings import ControlPlaneSettings
 from node_files import command, script
 
 API_SERVER = "kube-apiserver"
@@ -25,9 +26,9 @@ class ControlPlaneArgs:
     settings: ControlPlaneSettings
     """Its hosts; with `manage` their flags are changed, otherwise they are only looked at."""
     ssh: Ssh
-    """How they are reached."""
+    """How all machines are reached; its own settings and those of its hosts go over it."""
     credentials: Credentials
-    """The key and the pinned host keys for it."""
+    """The keys and the pinned host keys for it."""
 
 
 class ControlPlane(pulumi.ComponentResource):
@@ -44,10 +45,11 @@ class ControlPlane(pulumi.ComponentResource):
     ) -> None:
         super().__init__("kubelet-tls-bootstrap:index:ControlPlane", name, None, opts)
         self.last = None
+        ssh = over(args.ssh, args.settings.ssh)
         for host in args.settings.hosts:
             self.last = commands.on_host(
                 f"{host.name}-flags",
-                commands.connection(args.ssh, args.credentials, host),
+                commands.access(over(ssh, host.ssh), args.credentials, host),
                 create=command(LIMIT_S, "install"),
                 delete=command(LIMIT_S, "remove") if args.settings.manage else None,
                 stdin=control_plane_input(args.settings),

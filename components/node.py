@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_command import remote
 
 import node_files
 from components import commands
@@ -18,7 +17,7 @@ class NodeArgs:
     """The cluster that it joins."""
     node: node_files.Node
     """The machine, and how its kubelet shall run."""
-    connection: remote.ConnectionArgs
+    access: commands.Access
     """How it is reached."""
     token: BootstrapToken
     """The live token of its pool; looked at once, when the machine joins."""
@@ -41,7 +40,7 @@ class Node(pulumi.ComponentResource):
         super().__init__("kubelet-tls-bootstrap:index:Node", name, None, opts)
         files = commands.on_host(
             f"{name}-files",
-            args.connection,
+            args.access,
             create=node_files.INSTALL,
             delete=node_files.REMOVE,
             stdin=node_files.bundle(args.cluster, args.node),
@@ -57,7 +56,7 @@ class Node(pulumi.ComponentResource):
         # would then run after it, on the machine that has just joined, so there is none.
         join = commands.on_host(
             f"{name}-join",
-            args.connection,
+            args.access,
             create=node_files.JOIN,
             stdin=pulumi.Output.secret(join_input),
             triggers=[args.node.generation],

@@ -5,116 +5,26 @@ the first resource is declared and told in one message, each with its path and w
 """
 
 import difflib
-import ipaddress
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import pulumi
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-)
-from pydantic.alias_generators import to_camel
+from pydantic import BeforeValidator, Field, ValidationError
 
-import node_files
 from components import credentials
+from components.conflicts import conflicts
 from components.credentials import Credentials
+from components.layers import Bastion, Layer, Model, PathSettings, Ssh, over
 from components.problems import Problem, SettingsError
+from components.values import Address, HostPath, Name, Network, PoolName, Repair, Server
 
-DNS_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-DNS_NAME = re.compile(rf"\A{DNS_LABEL}(\.{DNS_LABEL})*\Z")
-TAINT = re.compile(
-    r"\A[A-Za-z0-9][A-Za-z0-9_./-]*(=[A-Za-z0-9_.-]*)?:(NoSchedule|PreferNoSchedule|NoExecute)\Z"
+# The keys of `pulumi.Config` that are no secrets, by the form of their values.
+TEXTS = (*("kubeconfigPath", "kubernetesVersion", "preset", "runtime", "runtimeEndpoint", "unit"),)
+NUMBERS = ("stallSeconds", "repair", "watchdogSeconds")
+OBJECTS = (
+    *("cluster", "ssh", "token", "controlPlane", "pools", "kubelet", "unsafe", "flags", "labels"),
+    *("taints", "paths", "skipChecks"),
 )
-LABEL = re.compile(r"\A([A-Za-z0-9]([A-Za-z0-9_./-]*[A-Za-z0-9])?)?\Z")
-
-
-def _name(value: str) -> str:
-    if not DNS_NAME.match(value) or len(value) > 253:
-        raise ValueError(
-            "is not a name in lower-case letters, digits, - and . (RFC 1123); give the machine's"
-            " Node name"
-        )
-    return value
-
-
-def _address(value: str) -> str:
-    try:
-        return str(ipaddress.ip_address(value))
-    except ValueError:
-        raise ValueError(
-            "is not an IP address; give the address on which the machine's sshd listens"
-        ) from None
-
-
-def _network(value: str) -> str:
-    try:
-        return str(ipaddress.ip_network(value))
-    except ValueError:
-        raise ValueError("is not a network such as 10.96.0.0/12") from None
-
-
-def _server(value: str) -> str:
-    if not re.match(r"\Ahttps://[A-Za-z0-9.:\[\]-]+\Z", value):
-        raise ValueError("is not an https URL without a path; give the API server's")
-    return value
-
-
-def _taint(value: str) -> str:
-    if not TAINT.match(value):
-        raise ValueError("is not a taint such as key=value:NoSchedule")
-    return value
-
-
-def _label(value: str) -> str:
-    if not LABEL.match(value):
-        raise ValueError("is not a label's name or value: letters, digits, and - _ . / between")
-    return value
-
-
-Name = Annotated[str, AfterValidator(_name)]
-# A pool's name stands in resource names and in the token's group, which takes no dot.
-PoolName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
-Address = Annotated[str, AfterValidator(_address)]
-Network = Annotated[str, AfterValidator(_network)]
-Server = Annotated[str, AfterValidator(_server)]
-Taint = Annotated[str, AfterValidator(_taint)]
-Label = Annotated[str, AfterValidator(_label)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-HostPath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+$")]
-Version = Literal["1.37"]
-
-
-class Model(BaseModel):
-    """Immutable, keys in camelCase, none but the known ones."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, hide_input_in_errors=True
-    )
-
-
-class Bastion(Model):
-    """A host through which the machines are reached."""
-
-    address: str
-    port: Port = 22
-    user: str = "root"
-    host_key: str | None = None
-
-
-class Ssh(Model):
-    """How machines are reached: with the SSH agent, unless a key is given."""
-
-    user: str = "root"
-    port: Port = 22
-    private_key_path: str | None = None
-    known_hosts_path: str | None = None
-    bastion: Bastion | None = None
 
 
 class ClusterSettings(Model):
@@ -141,6 +51,7 @@ class Host(Model):
     name: Name
     address: Address
     host_key: str | None = None
+    ssh: Ssh = Ssh()
 
 
 class ControlPlaneSettings(Model):
@@ -150,18 +61,17 @@ class ControlPlaneSettings(Model):
     hosts: tuple[Host, ...] = ()
     signing_certificate: HostPath = "/etc/kubernetes/pki/ca.crt"
     signing_key: HostPath = "/etc/kubernetes/pki/ca.key"
+    ssh: Ssh = Ssh()
 
 
-class NodeSettings(Host):
+class NodeSettings(Layer, Host):
     """A machine that shall be a node."""
 
     addresses: tuple[Address, ...] = ()
     dns_names: tuple[Name, ...] = ()
     generation: Annotated[int, Field(ge=1)] = 1
+    repair: Repair = 0
     force: bool = False
-    kubelet: Mapping[str, Any] = {}
-    labels: Mapping[Label, Label] = {}
-    taints: tuple[Taint, ...] = ()
 
     @property
     def all_addresses(self) -> tuple[str, ...]:
@@ -174,29 +84,54 @@ class NodeSettings(Host):
         return tuple(dict.fromkeys((self.name, *self.dns_names)))
 
 
-class Pool(Model):
+class CloudInit(Model):
+    """User data for machines of a pool that create themselves; `true` takes the defaults."""
+
+    with_token: bool = False
+
+
+def _cloud_init(value: object) -> object:
+    return {True: {}, False: None}[value] if isinstance(value, bool) else value
+
+
+class Pool(Layer):
     """Nodes that are set up alike and join with one token."""
 
-    kubelet: Mapping[str, Any] = {}
-    labels: Mapping[Label, Label] = {}
-    taints: tuple[Taint, ...] = ()
-    runtime_endpoint: Annotated[str, Field(pattern=r"^unix:///[A-Za-z0-9_./-]+$")] = (
-        node_files.DEFAULT_RUNTIME_ENDPOINT
-    )
+    repair: Repair = 0
+    cloud_init: Annotated[CloudInit | None, BeforeValidator(_cloud_init)] = None
     nodes: tuple[NodeSettings, ...] = ()
 
 
-class Settings(Model):
+class Settings(Layer):
     """All settings of a stack, without its secrets and the content of files."""
 
     cluster: ClusterSettings = ClusterSettings()
-    ssh: Ssh = Ssh()
     token: TokenSettings = TokenSettings()
     control_plane: ControlPlaneSettings = ControlPlaneSettings()
     pools: Mapping[PoolName, Pool] = {}
-    kubernetes_version: Version = "1.37"
     stall_seconds: Annotated[int, Field(ge=5, le=3600)] = 120
+    repair: Repair = 0
     kubeconfig_path: str | None = None
+
+    def hosts(self) -> Iterator[tuple[str, Host, Ssh]]:
+        """Yield each machine's path in the settings, itself, and how it is reached."""
+        base = over(self.ssh, self.control_plane.ssh)
+        for index, host in enumerate(self.control_plane.hosts):
+            yield f"controlPlane.hosts[{index}]", host, over(base, host.ssh)
+        for name, pool in self.pools.items():
+            base = over(self.ssh, pool.ssh)
+            for index, node in enumerate(pool.nodes):
+                yield f"pools.{name}.nodes[{index}]", node, over(base, node.ssh)
+
+    def ssh_layers(self) -> Iterator[tuple[str, Ssh]]:
+        """Yield each place that says how machines are reached, and what it says."""
+        yield "ssh", self.ssh
+        yield "controlPlane.ssh", self.control_plane.ssh
+        for name, pool in self.pools.items():
+            yield f"pools.{name}.ssh", pool.ssh
+        for place, host, _ in self.hosts():
+            if host.ssh.model_fields_set:
+                yield f"{place}.ssh", host.ssh
 
 
 def read(config: pulumi.Config) -> tuple[Settings, Credentials]:
@@ -205,15 +140,7 @@ def read(config: pulumi.Config) -> tuple[Settings, Credentials]:
     Raises:
         SettingsError: something is missing or wrong; the message lists everything that is.
     """
-    raw: dict[str, Any] = {
-        "kubeconfigPath": config.get("kubeconfigPath") or None,
-        "kubernetesVersion": config.get("kubernetesVersion") or "1.37",
-    }
-    for key in ("cluster", "ssh", "token", "controlPlane", "pools"):
-        raw[key] = config.get_object(key) or {}
-    if config.get("stallSeconds"):
-        raw["stallSeconds"] = config.get_int("stallSeconds")
-    settings = parse(raw)
+    settings = parse(plain(config))
     found = list(conflicts(settings))
     loaded, faults = credentials.load(
         settings,
@@ -227,6 +154,24 @@ def read(config: pulumi.Config) -> tuple[Settings, Credentials]:
     return settings, loaded
 
 
+def plain(config: pulumi.Config) -> dict[str, Any]:
+    """Return the keys of the settings that are no secrets, as `parse` takes them."""
+    raw: dict[str, Any] = {}
+    for key in TEXTS:
+        if value := config.get(key):
+            raw[key] = value
+    for key in NUMBERS:
+        if config.get(key):
+            raw[key] = config.get_int(key)
+    if config.get("embedCa"):
+        raw["embedCa"] = config.get_bool("embedCa")
+    for key in OBJECTS:
+        value = config.get_object(key)
+        if value:
+            raw[key] = value
+    return raw
+
+
 def parse(raw: Mapping[str, Any]) -> Settings:
     """Return the settings that the plain keys hold.
 
@@ -237,46 +182,6 @@ def parse(raw: Mapping[str, Any]) -> Settings:
         return Settings.model_validate(raw)
     except ValidationError as error:
         raise SettingsError([_problem(raw, dict(e)) for e in error.errors()]) from None
-
-
-def conflicts(settings: Settings) -> Iterator[Problem]:
-    """Yield what is wrong with values that are right each by itself."""
-    nodes = [
-        (f"pools.{pool_name}.nodes[{index}]", node)
-        for pool_name, pool in settings.pools.items()
-        for index, node in enumerate(pool.nodes)
-    ]
-    hosts = [
-        (f"controlPlane.hosts[{index}]", host)
-        for index, host in enumerate(settings.control_plane.hosts)
-    ]
-    names = Counter(host.name for _, host in [*nodes, *hosts])
-    addresses = Counter(
-        [a for _, node in nodes for a in node.all_addresses] + [host.address for _, host in hosts]
-    )
-    service_network = ipaddress.ip_network(settings.cluster.service_cidr)
-    for path, node in nodes:
-        for address in node.all_addresses:
-            if ipaddress.ip_address(address) in service_network:
-                yield Problem(path, f'address "{address}" is one of cluster.serviceCidr')
-        families = Counter(ipaddress.ip_address(a).version for a in node.all_addresses)
-        if max(families.values()) > 1:
-            yield Problem(path, "has two addresses of one family; a kubelet takes one of each")
-    for path, host in [*nodes, *hosts]:
-        if names[host.name] > 1:
-            yield Problem(f"{path}.name", f'"{host.name}" is there twice; names are unique')
-        if addresses[host.address] > 1:
-            yield Problem(f"{path}.address", f'"{host.address}" is there twice')
-    for place, overrides in _overrides(settings):
-        for name, problem in node_files.problems(overrides):
-            yield Problem(f"{place}.{name}", problem)
-
-
-def _overrides(settings: Settings) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for pool_name, pool in settings.pools.items():
-        yield f"pools.{pool_name}.kubelet", pool.kubelet
-        for index, node in enumerate(pool.nodes):
-            yield f"pools.{pool_name}.nodes[{index}].kubelet", node.kubelet
 
 
 def _problem(raw: Mapping[str, Any], error: Mapping[str, Any]) -> Problem:
@@ -310,6 +215,7 @@ def _known_keys(parents: list[Any]) -> list[str]:
     models: dict[str, type[Model]] = {
         "cluster": ClusterSettings, "ssh": Ssh, "bastion": Bastion, "token": TokenSettings,
         "controlPlane": ControlPlaneSettings, "hosts": Host, "nodes": NodeSettings,
+        "cloudInit": CloudInit, "paths": PathSettings,
     }  # fmt: skip
     for index, part in enumerate(parents):
         model = Pool if index == 1 and parents[0] == "pools" else models.get(part, model)

@@ -4,6 +4,7 @@ Plain values in, text out: no Pulumi, no network, no clock. `bundle` is what tra
 """
 
 from node_files.bundle import (
+    CHECKS,
     INSTALL,
     JOIN,
     REMOVE,
@@ -13,27 +14,58 @@ from node_files.bundle import (
     join_bundle,
     script,
 )
+from node_files.cloud_init import user_data
 from node_files.kubeconfig import bootstrap_kubeconfig
-from node_files.kubelet_configuration import merge, problems
-from node_files.model import DEFAULT_RUNTIME_ENDPOINT, Cluster, Directory, Effect, File, Node, Paths
+from node_files.kubelet_configuration import combine, merge
+from node_files.model import (
+    DEFAULT_RUNTIME_ENDPOINT,
+    RUNTIME_ENDPOINTS,
+    Cluster,
+    Directory,
+    Effect,
+    File,
+    Node,
+    Paths,
+)
+from node_files.presets import PRESETS, Preset, preset_fields
+from node_files.systemd import WATCHDOG_SINCE
+from node_files.versions import (
+    SUPPORTED_VERSIONS,
+    flag_problems,
+    flag_warnings,
+    problems,
+    warnings,
+)
 
 __all__ = [
+    "CHECKS",
     "DEFAULT_RUNTIME_ENDPOINT",
     "INSTALL",
     "JOIN",
+    "PRESETS",
     "REMOVE",
+    "RUNTIME_ENDPOINTS",
+    "SUPPORTED_VERSIONS",
+    "WATCHDOG_SINCE",
     "Cluster",
     "Directory",
     "Effect",
     "File",
     "Node",
     "Paths",
+    "Preset",
     "bootstrap_kubeconfig",
     "bundle",
+    "combine",
     "command",
     "files",
+    "flag_problems",
+    "flag_warnings",
     "join_bundle",
     "merge",
+    "preset_fields",
     "problems",
     "script",
+    "user_data",
+    "warnings",
 ]

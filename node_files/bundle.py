@@ -12,6 +12,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from importlib import resources
+from ipaddress import ip_address
 
 from node_files.kubeconfig import bootstrap_kubeconfig
 from node_files.kubelet_configuration import kubelet_configuration, to_yaml
@@ -20,6 +21,16 @@ from node_files.systemd import arguments_file, unit
 
 MARKER = "#data"
 PLAIN_PATH = re.compile(r"\A(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+\Z")
+PLAIN_WORD = re.compile(r"\A[A-Za-z0-9_.:@-]+\Z")
+
+# What `files` finds out before it changes a machine, in preflight.sh, and may be told to leave out:
+# all but its checks `owner`, `acl` and `paths`, without which the files can't be written.
+CHECKS = (
+    *("systemd", "kubelet", "version", "runtime", "server", "skew", "clock", "cgroup", "swap"),
+    *("resolver", "port", "disk", "root", "address", "machine", "selinux", "unit", "files"),
+)
+CGROUP_V1_ENDS = 35  # the minor version from which failCgroupV1 is true by default
+DROP_IN = "90-kubelet-tls-bootstrap.conf"  # after kubeadm's 10-kubeadm.conf
 
 # The line feed comes from printf: some login shells refuse one between quotes.
 _RUNNER = (
@@ -29,18 +40,22 @@ _RUNNER = (
 
 
 def command(limit_s: int, action: str) -> str:
-    """Return the command that runs an action of the script on stdin, ended after `limit_s`."""
+    """Return the command that runs an action of the script on stdin, ended after `limit_s`.
+
+    It is one program and its arguments, so `sudo -n` may stand before it.
+    """
     words = ("timeout", "-k", "10", str(limit_s), "sh", "-c", _RUNNER, "node_files", action)
-    return "exec " + shlex.join(words)
+    return shlex.join(words)
 
 
-def script(package: str, name: str) -> str:
-    """Return a package's script and the marker.
+def script(package: str, *names: str) -> str:
+    """Return a package's script, of one file or more, and the marker.
 
     Without comments and indentation: the state of each node holds it twice. So a script has no
     text in quotes or a here-document whose lines begin with a space or `#`.
     """
-    lines = resources.files(package).joinpath(name).read_text().splitlines()
+    texts = (resources.files(package).joinpath(name).read_text() for name in names)
+    lines = "".join(texts).splitlines()
     kept = [line.lstrip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     return "\n".join([*kept, MARKER, ""])
 
@@ -62,8 +77,14 @@ def files(cluster: Cluster, node: Node) -> tuple[File, ...]:
         File(path=paths.ca, mode="0644", content=_with_end(cluster.ca_certificate)),
         File(path=paths.config, mode="0600", content=configuration),
         File(path=paths.arguments, mode="0600", content=arguments_file(node)),
-        File(path=paths.unit, mode="0600", content=unit(node), effect=Effect.UNIT),
+        File(path=unit_path(node), mode="0600", content=unit(node), effect=Effect.UNIT),
     )
+
+
+def unit_path(node: Node) -> str:
+    """Return where systemd finds what we say of the kubelet's service."""
+    path = node.paths.unit
+    return f"{path}.d/{DROP_IN}" if node.unit_drop_in else path
 
 
 def directories(node: Node) -> tuple[Directory, ...]:
@@ -74,8 +95,18 @@ def directories(node: Node) -> tuple[Directory, ...]:
         for file in (paths.ca, paths.kubeconfig, paths.bootstrap_kubeconfig, paths.arguments)
         for parent in (file.rpartition("/")[0],)
     }
-    for private in (paths.root, paths.certificates, paths.manifests):
+    if node.unit_drop_in:
+        parent = unit_path(node).rpartition("/")[0]
+        listed[parent] = Directory(path=parent, mode="0755")
+    for private in (paths.certificates, paths.manifests):
         listed[private] = Directory(path=private, mode="0700")
+    listed[paths.root] = Directory(
+        path=paths.root,
+        mode="0700",
+        owner=paths.user,
+        group=paths.group,
+        selinux_type=paths.root_selinux_type,
+    )
     return tuple(directory for _, directory in sorted(listed.items()))
 
 
@@ -90,18 +121,27 @@ def bundle(cluster: Cluster, node: Node) -> str:
         f"state {_plain(paths.state)}",
         f"node {node.name}",
         f"generation {node.generation}",
+        *([f"repair {node.repair}"] if node.repair else []),
         f"kubelet {_plain(paths.kubelet)} {node.version}",
         f"runtime {node.runtime_endpoint}",
+        f"server {cluster.server} {_plain(paths.ca)}",
+        # As `ip address` writes them.
+        f"addresses {' '.join(str(ip_address(address)) for address in node.addresses)}",
+        *_checks(cluster, node),
         f"made {_plain(paths.kubeconfig)}",
+        *_extras(paths.kubeconfig_acl),
         f"made {_plain(paths.bootstrap_kubeconfig)}",
         f"certificates {_plain(paths.certificates)}",
         f"data {_plain(paths.root)}",
     ]
-    lines += [f"dir {d.mode} {d.owner} {d.group} {_plain(d.path)}" for d in directories(node)]
+    for d in directories(node):
+        lines += [f"dir {d.mode} {_word(d.owner)} {_word(d.group)} {_plain(d.path)}"]
+        lines += _extras((), d.selinux_type)
     for file in files(cluster, node):
-        head = f"file {file.mode} {file.owner} {file.group} {file.effect} {_plain(file.path)}"
-        lines += [head, *_quoted(file.content)]
-    return script("node_files", "files.sh") + "\n".join([*lines, "end", ""])
+        owner = f"{_word(file.owner)} {_word(file.group)}"
+        lines += [f"file {file.mode} {owner} {file.effect} {_plain(file.path)}"]
+        lines += [*_extras(file.acl, file.selinux_type), *_quoted(file.content)]
+    return script("node_files", "files.sh", "preflight.sh") + "\n".join([*lines, "end", ""])
 
 
 def join_bundle(cluster: Cluster, node: Node, token_id: str, token_secret: str) -> str:
@@ -114,10 +154,37 @@ def join_bundle(cluster: Cluster, node: Node, token_id: str, token_secret: str) 
         f"certificates {_plain(paths.certificates)}",
         f"ca {_plain(paths.ca)}",
         f"server {cluster.server}",
+        *_extras(paths.kubeconfig_acl),
         f"bootstrap {_plain(kubeconfig.path)}",
         *_quoted(kubeconfig.content),
     ]
     return script("node_files", "join.sh") + "\n".join([*lines, "end", ""])
+
+
+def _checks(cluster: Cluster, node: Node) -> Iterator[str]:
+    """Yield what the checks on the machine read, and which of them are not made, and why not.
+
+    A check is skipped because the settings say so, or the node does without it: what it looks for
+    is nothing that this kubelet minds.
+    """
+    fields = kubelet_configuration(cluster, node)
+    resolver = str(fields.get("resolvConf", "/etc/resolv.conf"))
+    yield f"resolver {_plain(resolver)}" if resolver else "without resolver"
+    minor = int(node.version.partition(".")[2])
+    if not fields.get("failCgroupV1", minor >= CGROUP_V1_ENDS):
+        yield "without cgroup"
+    if not fields.get("failSwapOn", True):
+        yield "without swap"
+    for name in node.skip_checks:
+        if name not in CHECKS:
+            raise ValueError(f"{name!r} is no check that can be skipped: {', '.join(CHECKS)}")
+        yield f"skip {name}"
+
+
+def _extras(acl: tuple[str, ...], selinux_type: str = "") -> Iterator[str]:
+    yield from (f"acl {_word(entry)}" for entry in acl)
+    if selinux_type:
+        yield f"selinux {_word(selinux_type)}"
 
 
 def _quoted(content: str) -> Iterator[str]:
@@ -132,6 +199,15 @@ def _plain(path: str) -> str:
             " and _ . @ + -; give another path"
         )
     return path
+
+
+def _word(text: str) -> str:
+    if not PLAIN_WORD.match(text):
+        raise ValueError(
+            f"{text!r} is no name of a user, group or SELinux type, and no ACL entry such as"
+            " u:kube:r; it has only letters, digits and _ . : @ -"
+        )
+    return text
 
 
 def _with_end(text: str) -> str:

@@ -1,9 +1,12 @@
 # Brings a node's files, or takes them away: `install` and `remove`, with a bundle on stdin.
-# Check everything first, change second; safe to run again at any point.
+# Check everything first, change second; safe to run again after it was killed at any point.
+# preflight.sh follows it, and holds the checks.
+# shellcheck disable=SC2034,SC2154 # what one of the two sets, the other reads
 set -eu
 umask 077
 LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL PATH
+proc=/proc sys=/sys run=/run machine_id=/etc/machine-id
 
 fail() {
     printf 'error: %s\n' "$*" >&2
@@ -13,31 +16,47 @@ fail() {
 lock() { # DIRECTORY of our own state, which the bundle's first line names
     read -r word state || fail 'no bundle on stdin'
     [ "$word" = state ] || fail 'stdin is no bundle: its first line is not "state DIRECTORY"'
-    manifest=$state/manifest stage=$state/stage
+    manifest=$state/manifest stage=$state/stage new=''
+    [ "$1" = install ] || [ -e "$state" ] || return 0
     mkdir -p "$state"
     exec 9>"$state/lock"
     flock -w 60 9 || fail "another run has held $state/lock for a minute; wait until it ends"
 }
 
-# A bundle is staged whole, so that a full disk or a cut connection changes nothing.
+# A bundle is staged whole, so that a full disk or a cut connection changes nothing. `plan` has a
+# line for each directory and file: the name of its staged copy, and what the bundle says of it.
 stage_bundle() {
     rm -rf "$stage"
     mkdir "$stage"
     : >"$stage/plan"
-    count=0 word='' kubelet='' version='' endpoint=''
+    : >"$stage/problems"
+    count=0 item=made word='' skip='' without='' ca='' kubeconfig=''
     while IFS= read -r line; do
+        value=${line#* }
         case $line in
-        '| '*) printf '%s\n' "${line#??}" >&3 ;;
+        '| '*) printf '%s\n' "$value" >&3 || fail "can't write below $state, nothing was changed; free some space" ;;
         '|') echo >&3 ;;
-        'file '*)
-            count=$((count + 1))
-            exec 3>"$stage/$count"
+        'file '* | 'dir '*)
+            count=$((count + 1)) item=$count
+            case $line in
+            dir*) mkdir "$stage/$count" && line="${line% *} none ${line##* }" ;;
+            *) exec 3>"$stage/$count" ;;
+            esac
             printf '%s %s\n' "$count" "$line" >>"$stage/plan"
+            [ "${line##* }" != "$ca_path" ] || ca=$stage/$count
             ;;
-        'dir '*) printf '0 %s\n' "$line" >>"$stage/plan" ;;
-        'node '* | 'generation '* | 'made '* | 'certificates '* | 'data '*) ;;
-        'kubelet '*) kubelet=${line#kubelet } version=${line##* } kubelet=${kubelet% *} ;;
-        'runtime '*) endpoint=${line#runtime unix://} ;;
+        'acl '*) printf '%s\n' "$value" >>"$stage/$item.acl" ;;
+        'selinux '*) printf '%s\n' "$value" >"$stage/$item.type" ;;
+        'made '*) kubeconfig=${kubeconfig:-$value} ;;
+        'kubelet '*) kubelet=${value% *} version=${value#* } ;;
+        'runtime '*) endpoint=${value#unix://} ;;
+        'server '*) server=${value% *} ca_path=${value#* } ;;
+        'addresses '*) addresses=$value ;;
+        'resolver '*) resolver=$value ;;
+        'data '*) root=$value ;;
+        'skip '*) skip="$skip $value" ;;
+        'without '*) without="$without $value" ;;
+        'node '* | 'generation '* | 'repair '* | 'certificates '*) ;;
         end) word=end ;;
         *) fail "the bundle has a line that this script does not know: $line" ;;
         esac
@@ -45,35 +64,7 @@ stage_bundle() {
     [ "$word" = end ] || fail 'the bundle ended early; nothing was changed, run again'
 }
 
-# What would make the join fail is said before anything is changed.
-check_machine() {
-    [ -d /run/systemd/system ] || fail 'systemd does not run this machine; it must be its init'
-    [ -x "$kubelet" ] || fail "$kubelet is not there; install the kubelet"
-    found=$(timeout 20 "$kubelet" --version) || fail "$kubelet --version fails; install it anew"
-    case $found in
-    "Kubernetes v$version" | "Kubernetes v$version."*) ;;
-    *) fail "$kubelet is \"$found\", the settings say $version; change kubernetesVersion or the kubelet" ;;
-    esac
-    [ -S "$endpoint" ] ||
-        fail "no socket $endpoint; start the container runtime, or change runtimeEndpoint"
-}
-
 ours() { [ -e "$manifest" ] && grep -qxF "$1 $2" "$manifest"; }
-
-check_paths() {
-    while read -r number kind mode owner group effect path; do
-        [ "$kind" = file ] || path=$effect
-        [ ! -L "$path" ] || fail "$path is a symbolic link; remove it, or set another path"
-        [ -e "$path" ] || continue
-        if [ "$kind" = dir ]; then
-            [ -d "$path" ] || fail "$path is no directory; move it away"
-        else
-            [ -f "$path" ] || fail "$path is no regular file; move it away"
-            ours file "$path" || cmp -s "$stage/$number" "$path" ||
-                fail "$path was not written by this program; move it away, or set another path"
-        fi
-    done <"$stage/plan"
-}
 
 replace() { # SOURCE TARGET, in one file system: the old file or the new one, never half of it
     sync "$1"
@@ -81,72 +72,147 @@ replace() { # SOURCE TARGET, in one file system: the old file or the new one, ne
     sync "${2%/*}"
 }
 
-# Which of the planned things are ours: what we made, and what is not there yet.
-list_wanted() {
-    while read -r number kind mode owner group effect path; do
-        [ "$kind" = file ] || path=$effect
-        if [ ! -e "$path" ] || ours "$kind" "$path"; then printf '%s %s\n' "$kind" "$path"; fi
-    done <"$stage/plan" | sort -u >"$stage/wanted"
+acl() { getfacl -cs "$1" 2>/dev/null || :; } # nothing if the mode says it all
+selinux() { [ -e "$sys/fs/selinux/enforce" ]; }
+labelled() { [ -e "$stage/$number.type" ] && selinux; }
+
+dress() { # PATH: the planned owner, mode, ACL and SELinux type
+    chown "$owner:$group" "$1"
+    chmod "$mode" "$1"
+    if [ -e "$stage/$number.acl" ]; then setfacl -M "$stage/$number.acl" "$1"; fi
+    if labelled; then chcon -t "$(cat "$stage/$number.type")" "$1"; fi
 }
 
-write_manifest() { # LINES, sorted
-    if ! cmp -s "$1" "$manifest"; then replace "$1" "$manifest"; fi
+undress() { if [ "$(acl "$1")" ]; then setfacl -b "$1"; fi; } # what it inherited, or got
+
+looks() { # PATH
+    stat -c '0%a %U %G' "$1"
+    acl "$1"
 }
 
-has_meta() { [ "$(stat -c '0%a %U %G' "$1")" = "$2" ]; }
+label() { stat -c %C "$1" | cut -d: -f3; }
 
-write_planned() {
+digest() { # PATH LOOKS: sets `hash`, of its looks and content
+    hash=$({ printf '%s\n' "$2" && { [ -d "$1" ] || cat "$1"; }; } | sha256sum)
+    hash=${hash%% *}
+}
+
+
+same_content() { [ "$kind" = dir ] || cmp -s "$stage/$number" "$path"; }
+
+as_planned() {
+    same_content && [ "$(looks "$path")" = "$planned" ] &&
+        { ! labelled || [ "$(label "$path")" = "$(label "$stage/$number")" ]; }
+}
+
+drifted() { # the path is not as we left it; what a run that was cut has left is nobody's doing
+    if ! ours "$kind" "$path" || ours run unfinished; then return 1; fi
+    [ -e "$path" ] || return 0
+    digest "$path" "$(looks "$path")"
+    grep -q "^wrote [0-9a-f]* $path\$" "$manifest" && ! ours "wrote $hash" "$path"
+}
+
+# Makes two lists. `wanted`, for the manifest: the planned things that are ours, which are those
+# that we made, that are not there yet, or that we may replace. `todo`: what is not as planned.
+compare() {
+    : >"$stage/wanted"
+    : >"$stage/todo"
     while read -r number kind mode owner group effect path; do
-        if [ "$kind" = dir ]; then
-            [ -d "$effect" ] || mkdir -p "$effect"
-            has_meta "$effect" "$mode $owner $group" || {
-                chown "$owner:$group" "$effect"
-                chmod "$mode" "$effect"
-            }
-            continue
+        dress "$stage/$number"
+        planned=$(looks "$stage/$number")
+        if [ ! -e "$path" ] || ours "$kind" "$path" || ! same_content; then
+            digest "$stage/$number" "$planned"
+            printf '%s\n' "$kind $path" "wrote $hash $path" >>"$stage/wanted"
         fi
-        same=''
-        if [ -e "$path" ] && cmp -s "$stage/$number" "$path"; then same=yes; fi
-        if [ "$same" ] && has_meta "$path" "$mode $owner $group"; then continue; fi
-        # A run that is cut after the rename must still restart: the need outlives it in a file.
-        if [ ! "$same" ] && [ "$effect" != none ]; then : >"$state/restart"; fi
-        new=$path.kubelet-tls-bootstrap
-        rm -f "$new"
-        cp "$stage/$number" "$new"
-        chown "$owner:$group" "$new"
-        chmod "$mode" "$new"
-        replace "$new" "$path"
-        if command -v restorecon >/dev/null; then restorecon "$path"; fi
-        changed="$changed${changed:+,}\"$path\""
+        above=${path%/*} why=changed
+        until [ -e "$above/" ]; do
+            printf 'dir %s\n' "$above" >>"$stage/wanted"
+            above=${above%/*}
+        done
+        if [ -e "$path" ]; then
+            if as_planned; then continue; fi
+            if same_content; then effect=none; fi
+        elif [ "$kind" = dir ]; then
+            why=made
+        fi
+        if drifted; then why=repaired; fi
+        printf '%s\n' "$why $number $kind $mode $owner $group $effect $path" >>"$stage/todo"
     done <"$stage/plan"
+}
+
+write_todo() {
+    while read -r why number kind mode owner group effect path; do
+        if [ "$kind" = dir ]; then
+            [ -d "$path" ] || (umask 022 && mkdir -p "$path")
+            undress "$path"
+            dress "$path"
+        else
+            # A run that is cut after the rename must still restart: the need outlives it in a file.
+            [ "$effect" = none ] || : >"$state/restart"
+            new=$path.kubelet-tls-bootstrap
+            cp "$stage/$number" "$new"
+            undress "$new"
+            dress "$new"
+            replace "$new" "$path"
+        fi
+        case $why in
+        changed) changed="$changed${changed:+,}\"$path\"" ;;
+        repaired) repaired="$repaired${repaired:+,}\"$path\"" ;;
+        esac
+    done <"$stage/todo"
 }
 
 remove_unwanted() {
     while read -r kind path; do
-        if [ "$kind" != file ] || grep -qxF "file $path" "$stage/wanted"; then continue; fi
+        if [ "$kind" != file ] || [ ! -e "$path" ] || grep -qxF "file $path" "$stage/wanted"; then
+            continue
+        fi
         : >"$state/restart"
         rm -f "$path"
         removed="$removed${removed:+,}\"$path\""
     done <"$manifest"
 }
 
-install() {
-    lock
-    stage_bundle
-    check_machine
-    check_paths
-    list_wanted
-    [ -e "$manifest" ] || : >"$manifest"
-    # The list of what is ours is complete before the first change, and pruned after the last one.
+write_all() {
     # Directories stay listed, so that the removal of the node finds them.
-    sort -u "$stage/wanted" "$manifest" >"$stage/all"
-    write_manifest "$stage/all"
-    changed='' removed='' state_of_kubelet=stopped
-    write_planned
+    sed -n '/^dir /p' "$manifest" | sort -u - "$stage/wanted" >"$stage/kept"
+    if [ ! -s "$stage/todo" ] && cmp -s "$stage/kept" "$manifest"; then return; fi
+    # The list of what is ours is complete before the first change, and pruned after the last one.
+    echo run unfinished | sort -u - "$stage/wanted" "$manifest" >"$stage/all"
+    replace "$stage/all" "$manifest"
+    # What a run that was killed had written beside.
+    sed -n 's/^file \(.*\)/\1.kubelet-tls-bootstrap/p' "$manifest" | xargs rm -f
+    write_todo
     remove_unwanted
-    { cat "$stage/wanted"; sed -n '/^dir /p' "$manifest"; } | sort -u >"$stage/kept"
-    write_manifest "$stage/kept"
-    rm -rf "$stage"
+    replace "$stage/kept" "$manifest"
+}
+
+# The policy's own types, where none is planned. Always, since a run may be cut after a rename.
+relabel() {
+    if ! selinux || ! command -v restorecon >/dev/null; then return 0; fi
+    while read -r number kind mode owner group effect path; do
+        labelled || restorecon "$path"
+    done <"$stage/plan"
+}
+
+share_kubeconfig() {
+    if [ ! -e "$stage/made.acl" ] || [ ! -e "$kubeconfig" ]; then return 0; fi
+    before=$(acl "$kubeconfig")
+    setfacl -M "$stage/made.acl" "$kubeconfig"
+    [ "$before" = "$(acl "$kubeconfig")" ] || changed="$changed${changed:+,}\"$kubeconfig\""
+}
+
+install() {
+    lock install
+    trap 'rm -rf "$stage" ${new:+"$new"}' EXIT
+    stage_bundle
+    preflight
+    [ -e "$manifest" ] || : >"$manifest"
+    compare
+    changed='' repaired='' removed='' state_of_kubelet=stopped
+    write_all
+    relabel
+    share_kubeconfig
     if systemctl is-active --quiet kubelet.service; then state_of_kubelet=running; fi
     if [ -e "$state/restart" ]; then
         systemctl daemon-reload
@@ -156,8 +222,8 @@ install() {
         fi
         rm -f "$state/restart"
     fi
-    printf '{"changed":[%s],"removed":[%s],"kubelet":"%s"}\n' \
-        "$changed" "$removed" "$state_of_kubelet"
+    printf '{"changed":[%s],"repaired":[%s],"removed":[%s],"kubelet":"%s","skipped":[%s],"notes":[%s]}\n' \
+        "$changed" "$repaired" "$removed" "$state_of_kubelet" "$skipped" "$notes"
 }
 
 remove_data() { # DIRECTORY, unless somebody else made it or something is mounted below it
@@ -166,46 +232,51 @@ remove_data() { # DIRECTORY, unless somebody else made it or something is mounte
         /proc/self/mountinfo; then
         echo "warning: $1 is kept, something is mounted below it; remove it after a restart" >&2
     elif [ -d "$1" ] && [ ! -L "$1" ]; then
-        find "$1" -xdev -mindepth 1 -delete
+        find "$1" -xdev ! -type d -exec rm -f {} +
+        find "$1" -xdev -mindepth 1 -depth -type d -exec rmdir {} +
     fi
 }
 
-remove() {
-    read -r word state || fail 'no bundle on stdin'
-    [ -e "$state/manifest" ] || {
-        echo '{"removed":[]}'
-        exit 0
-    }
-    manifest=$state/manifest
-    exec 9>"$state/lock"
-    flock -w 60 9 || fail "another run has held $state/lock for a minute; wait until it ends"
-    if ours file "$(sed -n 's/^file \(.*\.service\)$/\1/p' "$manifest")"; then
+# What the kubelet made: its kubeconfig, its certificates, its data if the directory is ours.
+remove_made() {
+    while read -r word path; do
+        case $word in
+        made) rm -f "$path" "$path.kubelet-tls-bootstrap" ;;
+        certificates) rm -f "$path"/kubelet-*.pem ;;
+        data) remove_data "$path" ;;
+        esac
+    done
+}
+
+remove_written() {
+    # A kubelet that does not run by our unit or drop-in is not ours to stop.
+    if grep -q '^file .*\.service\(\.d/.*\)\{0,1\}$' "$manifest"; then
         timeout 120 systemctl disable --now kubelet.service || true
     fi
-    removed=''
     sed -n 's/^file //p' "$manifest" >"$state/files"
     while read -r path; do
         rm -f "$path" "$path.kubelet-tls-bootstrap"
         removed="$removed${removed:+,}\"$path\""
     done <"$state/files"
-    # What the kubelet made: its kubeconfig, its certificates, its data if the directory is ours.
-    while read -r word path; do
-        case $word in
-        made) rm -f "$path" ;;
-        certificates) [ ! -d "$path" ] || find "$path" -maxdepth 1 -name 'kubelet-*.pem' -delete ;;
-        data) remove_data "$path" ;;
-        end) break ;;
-        esac
-    done
-    systemctl daemon-reload
-    systemctl reset-failed kubelet.service 2>/dev/null || true
-    # Only what is empty goes: what somebody else put there stays, and a mount is never emptied.
-    sed -n 's/^dir //p' "$manifest" | sort -r | while read -r path; do
-        rmdir "$path" 2>/dev/null || true
-    done
-    rm -rf "$state/stage" "$state/files" "$state/restart" "$manifest" "$state/lock"
-    rmdir "$state"
-    printf '{"removed":[%s]}\n' "$removed"
 }
 
-"$1"
+remove() {
+    lock remove
+    removed=''
+    made=$(grep -E '^((made|certificates|data) .*|end)$') || :
+    [ "$(printf '%s\n' "$made" | tail -n 1)" = end ] || fail 'the bundle ended early; nothing was removed, run again'
+    if [ -e "$manifest" ]; then
+        remove_written
+        printf '%s\n' "$made" | remove_made
+        systemctl daemon-reload
+        systemctl reset-failed kubelet.service 2>/dev/null || true
+        # Only what is empty goes: what somebody else put there stays, and a mount is never emptied.
+        sed -n 's/^dir //p' "$manifest" | sort -r | while read -r path; do
+            rmdir "$path" 2>/dev/null || true
+        done
+    fi
+    # The lock is the last to go: a run that is cut before finds the rest again.
+    rm -rf "$stage" "$state/files" "$state/restart" "$manifest" "$state/lock"
+    rmdir "$state" 2>/dev/null || true
+    printf '{"removed":[%s]}\n' "$removed"
+}

@@ -13,7 +13,7 @@ fail() {
 }
 
 read_settings() {
-    name='' kubeconfig='' bootstrap='' certificates='' ca='' server='' word=''
+    name='' kubeconfig='' bootstrap='' certificates='' ca='' server='' acl='' word=''
     while read -r word value; do
         case $word in
         name) name=$value ;;
@@ -21,6 +21,7 @@ read_settings() {
         certificates) certificates=$value ;;
         ca) ca=$value ;;
         server) server=$value ;;
+        acl) acl=$acl${acl:+,}$value ;;
         bootstrap) bootstrap=$value && break ;;
         *) fail "stdin has a line that this script does not know; it begins with: $word" ;;
         esac
@@ -133,6 +134,7 @@ join() {
         wait_for "$client" 'its client certificate did not come: see kubectl get csr, whether its request is there, approved and issued'
     fi
     wait_for "$serving" 'its serving certificate did not come: the gate refused its request, or does not run; see kubectl get csr'
+    [ ! "$acl" ] || setfacl -m "$acl" "$kubeconfig"
     echo '{"joined":true}'
 }
 

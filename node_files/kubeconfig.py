@@ -1,5 +1,7 @@
 """The kubeconfig with which a kubelet asks for its first certificate."""
 
+import base64
+
 from node_files.kubelet_configuration import to_yaml
 from node_files.model import Cluster, Effect, File, Node
 
@@ -11,18 +13,28 @@ def bootstrap_kubeconfig(cluster: Cluster, node: Node, token_id: str, token_secr
     """Return the bootstrap kubeconfig; it holds the token, so its content is a secret.
 
     The CA is named by its path, and so it is in the kubeconfig that the kubelet makes of this one:
-    a new CA file is enough for both. The API server is verified against it from the first byte.
+    a new CA file is enough for both. Embedded, it stays what it was when the machine joined. The
+    API server is verified against it from the first byte.
     """
+    return _kubeconfig(cluster, node, {"token": f"{token_id}.{token_secret}"})
+
+
+def token_file_kubeconfig(cluster: Cluster, node: Node, token_path: str) -> File:
+    """Return the bootstrap kubeconfig that names a file with the token, and holds no secret."""
+    return _kubeconfig(cluster, node, {"tokenFile": token_path})
+
+
+def _kubeconfig(cluster: Cluster, node: Node, user: dict[str, str]) -> File:
     document = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [
             {
                 "name": cluster.name,
-                "cluster": {"certificate-authority": node.paths.ca, "server": cluster.server},
+                "cluster": {**_certificate_authority(cluster, node), "server": cluster.server},
             }
         ],
-        "users": [{"name": USER, "user": {"token": f"{token_id}.{token_secret}"}}],
+        "users": [{"name": USER, "user": user}],
         "contexts": [{"name": CONTEXT, "context": {"cluster": cluster.name, "user": USER}}],
         "current-context": CONTEXT,
     }
@@ -32,3 +44,10 @@ def bootstrap_kubeconfig(cluster: Cluster, node: Node, token_id: str, token_secr
         content=to_yaml(document),
         effect=Effect.NONE,
     )
+
+
+def _certificate_authority(cluster: Cluster, node: Node) -> dict[str, str]:
+    if not node.embed_ca:
+        return {"certificate-authority": node.paths.ca}
+    encoded = base64.b64encode(cluster.ca_certificate.encode()).decode()
+    return {"certificate-authority-data": encoded}

@@ -3,52 +3,41 @@
 Field names and meanings: https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
+from node_files import versions
 from node_files.model import Cluster, Node
 
 API_VERSION = "kubelet.config.k8s.io/v1beta1"
 KIND = "KubeletConfiguration"
 
-# Fields without which a join fails or lets somebody in, and why each is kept.
-PROTECTED = {
-    "apiVersion": "the program writes it",
-    "kind": "the program writes it",
-    "authentication": "anonymous requests to the kubelet would be let in, or the API server's not",
-    "authorization": "the kubelet would obey requests that the API server does not allow",
-    "containerRuntimeEndpoint": "it is the setting runtimeEndpoint",
-    "port": "the join is proven on port 10250",
-    "readOnlyPort": "it serves the node's pods without authentication",
-    "registerNode": "a node that does not register itself never joins",
-    "registerWithTaints": "it is the setting taints",
-    "rotateCertificates": "without it the node drops out when its first certificate ends",
-    "serverTLSBootstrap": "the kubelet would serve a certificate that nobody can verify",
-    "staticPodPath": "it is one of the paths that the program makes and removes",
-    "tlsCertFile": "the serving certificate comes from the cluster",
-    "tlsPrivateKeyFile": "the serving certificate comes from the cluster",
-}
-
 
 def kubelet_configuration(cluster: Cluster, node: Node) -> dict[str, Any]:
     """Return the whole configuration of the node's kubelet, overrides merged in.
 
+    What equals the default of the node's version is left out, but for what `versions.KEPT` says.
+
     Raises:
-        ValueError: an override is of a protected field; the message names it and says why.
+        ValueError: overrides that must not be; the message names each one and says why.
     """
-    for path, problem in problems(node.kubelet):
-        raise ValueError(f"{path} {problem}")
-    return merge(defaults(cluster, node), node.kubelet)
+    found = list(versions.problems(node.kubelet, node.version, node.unsafe))
+    if found:
+        raise ValueError("\n".join(f"{path} {problem}" for path, problem in found))
+    merged = merge(defaults(cluster, node), node.kubelet)
+    return versions.without_defaults(merged, node.version)
 
 
 def defaults(cluster: Cluster, node: Node) -> dict[str, Any]:
-    """Return what is configured where the user says nothing.
+    """Return what is configured where the user says nothing, in fields that the version knows.
 
-    Values that equal the kubelet's own defaults are left out, but for those that the CIS
-    Kubernetes Benchmark (4.2.1 to 4.2.4) wants to see in the file.
+    A kubelet takes the signals that evictionHard does not name for 0. So an evictionHard of the
+    user's lies over the version's own, and null takes a signal out of it, unless the user sets
+    mergeDefaultEvictionSettings.
     """
+    known = versions.fields(node.version)
     fields: dict[str, Any] = {
         "apiVersion": API_VERSION,
         "kind": KIND,
@@ -63,22 +52,18 @@ def defaults(cluster: Cluster, node: Node) -> dict[str, Any]:
         "containerRuntimeEndpoint": node.runtime_endpoint,
         "readOnlyPort": 0,
         "rotateCertificates": True,
-        "seccompDefault": True,
         "serverTLSBootstrap": True,
         "staticPodPath": node.paths.manifests,
     }
+    if versions.gate_is_on("SeccompDefault", node.version):
+        fields["seccompDefault"] = True
     if cluster.dns_addresses:
         fields["clusterDNS"] = list(cluster.dns_addresses)
     if node.taints:
         fields["registerWithTaints"] = [_taint(text) for text in node.taints]
-    return fields
-
-
-def problems(overrides: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the path and the fault of each override that must not be."""
-    for name in overrides:
-        if name in PROTECTED:
-            yield name, f"can't be overridden: {PROTECTED[name]}"
+    if node.kubelet.get("evictionHard") and not node.kubelet.get("mergeDefaultEvictionSettings"):
+        fields["evictionHard"] = known["evictionHard"].default
+    return {name: value for name, value in fields.items() if name in known}
 
 
 def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,6 +81,23 @@ def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any
         else:
             merged[key] = value
     return merged
+
+
+def combine(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one override that does what two do one after the other; nulls stay in it.
+
+    `merge(merge(x, lower), upper) == merge(x, combine(lower, upper))`, but for a map over a null or
+    a plain value of the lower one: RFC 7396 can't say "this map and nothing else", so there the map
+    merges into that of x.
+    """
+    combined = dict(lower)
+    for key, value in upper.items():
+        below = combined.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            combined[key] = combine(below, value)
+        else:
+            combined[key] = value
+    return combined
 
 
 def to_yaml(document: Mapping[str, Any]) -> str:

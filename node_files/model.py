@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-DEFAULT_RUNTIME_ENDPOINT = "unix:///run/containerd/containerd.sock"
+# Where kubeadm looks for each runtime (cmd/kubeadm/app/constants/constants_unix.go).
+RUNTIME_ENDPOINTS = {
+    "containerd": "unix:///run/containerd/containerd.sock",
+    "crio": "unix:///var/run/crio/crio.sock",
+    "cri-dockerd": "unix:///var/run/cri-dockerd.sock",
+}
+DEFAULT_RUNTIME_ENDPOINT = RUNTIME_ENDPOINTS["containerd"]
 
 
 class Effect(StrEnum):
@@ -31,6 +37,10 @@ class Paths:
     root: str = "/var/lib/kubelet"
     manifests: str = "/etc/kubernetes/manifests"
     state: str = "/var/lib/kubelet-tls-bootstrap"  # our list of what we wrote
+    user: str = "root"
+    group: str = "root"  # owner of the data directory
+    root_selinux_type: str = ""  # of the data directory
+    kubeconfig_acl: tuple[str, ...] = ()  # entries as setfacl(1) takes them, such as u:kube:r
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +62,20 @@ class Node:
     addresses: tuple[str, ...]  # node IPs, the primary one first; at most one of each family
     version: str = "1.37"  # the kubelet's minor version
     generation: int = 1  # raised to have the machine written and joined anew
+    repair: int = 0  # raised to have drifted files written again
     kubelet: Mapping[str, Any] = field(default_factory=dict)  # over our KubeletConfiguration
+    unsafe: frozenset[str] = frozenset()  # paths of protected fields that `kubelet` may change
+    flags: Mapping[str, str] = field(default_factory=dict)  # more flags, by name without dashes
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[str, ...] = ()  # key[=value]:effect
     runtime_endpoint: str = DEFAULT_RUNTIME_ENDPOINT
     paths: Paths = Paths()
+    skip_checks: tuple[str, ...] = ()
+    unit_drop_in: bool = False  # the kubelet's package has its own unit: only a drop-in is written
+    runtime: str = "containerd"  # or crio, cri-dockerd
+    embed_ca: bool = False  # the CA inside of the kubeconfig instead of by its path
+    work_in_root: bool = False  # the data directory is the kubelet's working directory
+    watchdog_s: int = 0  # systemd restarts a kubelet that is silent for so long; 0: it does not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +86,7 @@ class Directory:
     mode: str  # octal, four digits
     owner: str = "root"
     group: str = "root"
+    selinux_type: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,3 +99,5 @@ class File:
     effect: Effect = Effect.RESTART
     owner: str = "root"
     group: str = "root"
+    acl: tuple[str, ...] = ()  # entries as setfacl(1) takes them, such as u:kube:r
+    selinux_type: str = ""

@@ -1,9 +1,12 @@
 """A directory that stands for a machine, on which the node's scripts run for real."""
 
 import os
+import stat
 import subprocess
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import node_files
 from node_files import Cluster, Node, Paths
@@ -11,20 +14,50 @@ from node_files import Cluster, Node, Paths
 SERVER = "https://10.0.0.9:6443"
 CA = "-----BEGIN CERTIFICATE-----\nQQ==\n-----END CERTIFICATE-----\n"
 
-# Notes each call; `is-active` and `show` answer from files.
+# Notes each call; `is-active` and `show` answer from files. A kubelet that starts reads its files.
 SYSTEMCTL = """\
 #!/bin/sh
 echo "$*" >>"$FAKE/systemctl.log"
+case "$1 $*" in
+show*NRestarts*) cat "$FAKE/restarts" 2>/dev/null || echo 0; exit ;;
+show*) cat "$FAKE/${3:?}" 2>/dev/null; exit 0 ;;
+esac
 case $1 in
 is-active) [ -e "$FAKE/active" ] ;;
-show) cat "$FAKE/restarts" 2>/dev/null || echo 0 ;;
-restart | start) : >"$FAKE/active"; [ ! -e "$FAKE/on-start" ] || sh "$FAKE/on-start" ;;
+restart | start)
+    : >"$FAKE/active"
+    cat "$FAKE/../lib/kubelet/config.yaml" >"$FAKE/loaded"
+    [ ! -e "$FAKE/on-start" ] || sh "$FAKE/on-start"
+    ;;
 enable) [ "$2" != --now ] || : >"$FAKE/active" ;;
 disable) rm -f "$FAKE/active" ;;
 esac
 """
 JOURNALCTL = '#!/bin/sh\ncat "$FAKE/journal" 2>/dev/null || true\n'
 KUBELET = "#!/bin/sh\necho Kubernetes v1.37.2\n"
+# The loopback interface, since busybox takes its own `ip` before this one.
+IP = "#!/bin/sh\necho '1: lo    inet 127.0.0.1/8 scope host lo'\n"
+# Answers as the API server does, now or at the time that a file says.
+CURL = """\
+#!/bin/sh
+[ ! -e "$FAKE/no-server" ] || exit 7
+case "$*" in *--cacert*) [ ! -e "$FAKE/wrong-ca" ] || exit 60 ;; esac
+time=$(cat "$FAKE/time" 2>/dev/null || echo now)
+printf 'HTTP/2 200\\r\\ndate: %s\\r\\n\\r\\n' "$(date -u -R -d "$time")"
+printf '{\\n  "major": "1",\\n  "minor": "%s",\\n  "emulationMinor": "9"\\n}\\n' \\
+    "$(cat "$FAKE/minor" 2>/dev/null || echo 37)"
+"""
+# The kernel's files that the checks read, as a machine without a fault has them.
+KERNEL = {
+    "run/systemd/system/.keep": "",
+    "sys/fs/cgroup/cgroup.controllers": "cpu memory\n",
+    "proc/swaps": "Filename Type Size Used Priority\n",
+    "proc/net/tcp": "sl local_address rem_address st\n 0: 00000000:0016 00000000:0000 0A 0\n",
+    "proc/net/unix": "Num RefCount Protocol Flags Type St Inode Path\n"
+    "0000: 00000002 00000000 00010000 0001 01 7 {socket}\n",
+    "machine-id": "0123456789abcdef0123456789abcdef\n",
+    "resolv.conf": "nameserver 10.0.0.2\n",
+}
 
 
 @dataclass
@@ -37,13 +70,23 @@ class Machine:
 
     def __post_init__(self) -> None:
         fake = self.root / "fake"
-        programs = {"systemctl": SYSTEMCTL, "journalctl": JOURNALCTL, "kubelet": KUBELET}
+        programs = {
+            "systemctl": SYSTEMCTL,
+            "journalctl": JOURNALCTL,
+            "kubelet": KUBELET,
+            "ip": IP,
+            "curl": CURL,
+        }
         for name, text in programs.items():
             path = fake / "bin" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
             path.chmod(0o755)
-        (fake / "socket").touch()
+        for name, text in KERNEL.items():
+            path = fake / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text.format(socket=fake / "socket"))
+        os.mknod(fake / "socket", 0o600 | stat.S_IFSOCK)
         self.env = {
             **os.environ,
             "FAKE": str(fake),
@@ -53,9 +96,15 @@ class Machine:
     def path(self, name: str) -> Path:
         return self.root / name
 
-    def node(self, **changes: object) -> Node:
+    def node(
+        self,
+        *,
+        kubelet: Mapping[str, Any] | None = None,
+        paths: Mapping[str, Any] | None = None,
+        **changes: Any,
+    ) -> Node:
         at = self.root
-        paths = Paths(
+        places = Paths(
             kubelet=f"{at}/fake/bin/kubelet",
             config=f"{at}/lib/kubelet/config.yaml",
             kubeconfig=f"{at}/etc/kubelet.conf",
@@ -68,13 +117,23 @@ class Machine:
             manifests=f"{at}/etc/manifests",
             state=f"{at}/lib/state",
         )
-        values = {"name": "node-1", "addresses": ("10.0.0.1",), "paths": paths, **changes}
-        return Node(**values)  # type: ignore[arg-type]
+        values = {
+            "name": "node-1",
+            "addresses": ("127.0.0.1",),
+            "runtime_endpoint": f"unix://{at}/fake/socket",
+            "kubelet": {"resolvConf": f"{at}/fake/resolv.conf", **(kubelet or {})},
+            "paths": replace(places, **(paths or {})),
+            **changes,
+        }
+        return Node(**values)
 
     def run(self, command: str, stdin: str) -> subprocess.CompletedProcess[str]:
-        """Run a command as sshd would, with the checks for systemd and a socket made to pass."""
-        stdin = stdin.replace("[ -d /run/systemd/system ]", "true")
-        stdin = stdin.replace('[ -S "$endpoint" ]', "true")
+        """Run a command as sshd would, on a kernel of fakes."""
+        fake = self.root / "fake"
+        kernel = f"proc={fake}/proc sys={fake}/sys run={fake}/run machine_id={fake}/machine-id"
+        stdin = stdin.replace(
+            "proc=/proc sys=/sys run=/run machine_id=/etc/machine-id", kernel
+        ).replace("enough_data_kib=1048576", "enough_data_kib=1024")
         return subprocess.run(
             [*self.shell, "-c", command],
             input=stdin,
@@ -85,14 +144,15 @@ class Machine:
             check=False,
         )
 
-    def install(self, **changes: object) -> subprocess.CompletedProcess[str]:
+    def install(self, **changes: Any) -> subprocess.CompletedProcess[str]:
         return self.run(node_files.INSTALL, node_files.bundle(cluster(), self.node(**changes)))
 
-    def remove(self) -> subprocess.CompletedProcess[str]:
-        return self.run(node_files.REMOVE, node_files.bundle(cluster(), self.node()))
+    def remove(self, **changes: Any) -> subprocess.CompletedProcess[str]:
+        return self.run(node_files.REMOVE, node_files.bundle(cluster(), self.node(**changes)))
 
-    def join(self) -> subprocess.CompletedProcess[str]:
-        text = node_files.join_bundle(cluster(), self.node(), "abcdef", "0123456789abcdef")
+    def join(self, **changes: Any) -> subprocess.CompletedProcess[str]:
+        node = self.node(**changes)
+        text = node_files.join_bundle(cluster(), node, "abcdef", "0123456789abcdef")
         # A real join waits for minutes; here nothing more comes after a second.
         text = text.replace("limit_s=180", "limit_s=1")
         return self.run(node_files.JOIN, text)

@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 import pytest
 
+import node_files
 from components.credentials import Credentials
 from components.settings import Settings, parse
 
@@ -76,6 +77,7 @@ def declare(settings: Settings) -> dict[str, dict[str, Any]]:
         ca_certificate="-----BEGIN CERTIFICATE-----\n",
         private_key=pulumi.Output.secret(KEY),
         host_keys=dict.fromkeys(("n1", "n2", "cp"), HOST_KEY),
+        bastion_keys={"10.0.0.8:22": HOST_KEY},
     )
 
     @pulumi.runtime.test
@@ -212,3 +214,148 @@ def test_a_member_only_leaves(resources: dict[str, dict[str, Any]]) -> None:
     member = resources["n1-member"]
     assert "create" not in member
     assert member["delete"].endswith("-m admission leave n1 --kubeconfig kubeconfig")
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        {"repair": 1},
+        {"pools": {"workers": {"repair": 1}}},
+        {"pools": {"workers": {"nodes": [{"repair": 1}]}}},
+    ],
+    ids=["stack", "pool", "node"],
+)
+def test_a_raised_repair_changes_what_a_node_is_sent(raised: dict[str, Any]) -> None:
+    raw = {
+        "repair": 2,
+        "pools": {
+            "workers": {"repair": 3, "nodes": [{"name": "a", "address": "10.0.0.1", "repair": 4}]}
+        },
+    }
+    before, after = (repair_line(parse(settings)) for settings in (raw, raise_by(raw, raised)))
+    assert (before, after) == ("repair 9", "repair 10")
+
+
+def raise_by(raw: dict[str, Any], raised: dict[str, Any]) -> dict[str, Any]:
+    """The settings with the numbers of the other added to theirs."""
+    merged = dict(raw)
+    for key, value in raised.items():
+        if isinstance(value, dict):
+            merged[key] = raise_by(raw[key], value)
+        elif isinstance(value, list):
+            merged[key] = [raise_by(raw[key][0], value[0])]
+        else:
+            merged[key] += value
+    return merged
+
+
+def repair_line(settings: Settings) -> str:
+    from components.node_pool import to_node  # noqa: PLC0415 - after set_mocks
+
+    pool = settings.pools["workers"]
+    node = to_node(settings, pool, pool.nodes[0])
+    bundle = node_files.bundle(
+        node_files.Cluster(name="c", server="https://x", ca_certificate="-"), node
+    )
+    (line,) = (line for line in bundle.splitlines() if line.startswith("repair "))
+    return line
+
+
+def user_data(cloud_init: object) -> tuple[str, bool]:
+    """What the output of a pool with such machines holds, and whether it is a secret."""
+    pulumi.runtime.set_mocks(Engine(), project="p", stack="s", preview=False)
+    from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs  # noqa: PLC0415
+    from components.node_pool import NodePoolArgs, to_cluster  # noqa: PLC0415
+    from components.node_pool import user_data as made_for  # noqa: PLC0415
+
+    settings = parse(
+        {
+            "token": {"afterJoin": "expire"},
+            "pools": {"workers": {"labels": {"a": "pool"}, "cloudInit": cloud_init}},
+        }
+    )
+    credentials = Credentials(
+        kubeconfig_path="kubeconfig",
+        kubeconfig=None,
+        server="https://10.0.0.9:6443",
+        ca_certificate="-",
+        private_key=None,
+        host_keys={},
+    )
+    found: list[tuple[str, bool]] = []
+
+    @pulumi.runtime.test
+    def program() -> pulumi.Output[None]:
+        rbac = pulumi.ComponentResource("kubelet-tls-bootstrap:index:Rbac", "rbac")
+        token = BootstrapToken("t", BootstrapTokenArgs(pool="workers", members={}, ttl_minutes=60))
+        args = NodePoolArgs(
+            pool=settings.pools["workers"], settings=settings, credentials=credentials, rbac=rbac
+        )
+        cluster = to_cluster(settings.cluster, credentials.server, credentials.ca_certificate)
+        made = made_for(cluster, args, token)
+        assert made is not None
+        secret = pulumi.Output.from_input(made.is_secret())
+        return pulumi.Output.all(pulumi.Output.unsecret(made), secret).apply(
+            lambda told: found.append((told[0], told[1]))
+        )
+
+    program()
+    return found[0]
+
+
+def test_user_data_holds_no_token_and_is_no_secret() -> None:
+    text, secret = user_data(True)
+    assert "--node-labels=a=pool" in text
+    assert "0123456789abcdef" not in text
+    assert not secret
+
+
+def test_user_data_with_a_token_is_a_secret() -> None:
+    text, secret = user_data({"withToken": True})
+    assert "abcdef.0123456789abcdef" in text
+    assert secret
+
+
+def test_a_machine_is_reached_by_its_own_ssh_settings() -> None:
+    bastion = {"address": "10.0.0.8", "user": "jump", "hostKey": HOST_KEY}
+    raw = {
+        **RAW,
+        "ssh": {"user": "admin", "sudo": True, "bastion": bastion},
+        "controlPlane": {**RAW["controlPlane"], "ssh": {"user": "root", "sudo": False}},  # type: ignore[dict-item]
+        "pools": {
+            "workers": {
+                "ssh": {"port": 2222},
+                "nodes": [
+                    {"name": "n1", "address": "10.0.0.1"},
+                    {"name": "n2", "address": "10.0.0.2", "ssh": {"bastion": None, "user": "me"}},
+                ],
+            }
+        },
+    }
+    declared = declare(parse(raw))
+    ways = {
+        name: declared[name]["connection"]["value"] for name in ("n1-files", "n2-join", "cp-flags")
+    }
+    assert (ways["n1-files"]["user"], ways["n1-files"]["port"]) == ("admin", 2222)
+    assert ways["n1-files"]["proxy"]["hostKey"] == HOST_KEY
+    assert ways["n1-files"]["proxy"]["user"] == "jump"
+    assert ways["n2-join"]["user"] == "me"
+    assert "proxy" not in ways["n2-join"]
+    for name in ("n1-files", "n2-join"):
+        assert declared[name]["create"].startswith("sudo -n timeout -k 10 ")
+    assert declared["n1-files"]["delete"].startswith("sudo -n timeout -k 10 ")
+    assert declared["cp-flags"]["create"].startswith("timeout -k 10 ")
+
+
+def test_a_node_of_another_version_and_runtime_gets_its_own_files() -> None:
+    pool = {
+        "kubernetesVersion": "1.35",
+        "nodes": [
+            {"name": "n1", "address": "10.0.0.1", "runtime": "crio"},
+            {"name": "n2", "address": "10.0.0.2", "kubernetesVersion": "1.37"},
+        ],
+    }
+    declared = declare(parse({**RAW, "pools": {"workers": pool}}))
+    assert "kubelet /usr/bin/kubelet 1.35\n" in declared["n1-files"]["stdin"]
+    assert "After=network-online.target crio.service\n" in declared["n1-files"]["stdin"]
+    assert "kubelet /usr/bin/kubelet 1.37\n" in declared["n2-files"]["stdin"]

@@ -1,7 +1,9 @@
 """The files that the settings name are read and checked, and none of their content is told."""
 
 import base64
+import hmac
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -20,6 +22,7 @@ from components.settings import parse
 from tests.unit.certificates import authority
 
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample"
+OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOther"
 RSA = "ssh-rsa AAAAB3NzaC1yc2EAAAAExample"
 
 
@@ -94,9 +97,82 @@ def test_an_rsa_host_key_is_refused_with_what_to_do(files: Path) -> None:
 
 
 def test_a_hashed_known_hosts_entry_is_found(files: Path) -> None:
-    salt, digest = "c2FsdHNhbHRzYWx0c2FsdHNhbHQ=", "wrong"
-    (files / "known_hosts").write_text(f"|1|{salt}|{digest} {ED25519}\n")
-    assert "hostKey is missing" in only(load(files)[1])
+    salt = b"saltsaltsaltsaltsalt"
+    digest = base64.b64encode(hmac.digest(salt, b"10.0.0.1", "sha1")).decode()
+    entry = f"|1|{base64.b64encode(salt).decode()}|{digest} {ED25519}\n"
+    (files / "known_hosts").write_text(entry)
+    loaded, problems = load(files)
+    assert problems == []
+    assert loaded is not None
+    assert loaded.host_keys == {"a": ED25519}
+
+
+@pytest.mark.parametrize("own", [{}, {"hostKey": ED25519}])
+def test_a_revoked_host_key_is_refused(files: Path, own: dict[str, str]) -> None:
+    (files / "known_hosts").write_text(f"@revoked * {ED25519}\n10.0.0.1 {ED25519}\n")
+    _, problems = load_pools(files, {"w": {"nodes": [{"name": "a", "address": "10.0.0.1", **own}]}})
+    assert "hostKey is revoked in knownHostsPath" in only(problems)
+
+
+def load_pools(
+    files: Path, pools: dict[str, Any], **ssh: Any
+) -> tuple[Credentials | None, list[Problem]]:
+    settings = parse(
+        {
+            "kubeconfigPath": str(files / "kubeconfig"),
+            "ssh": {"knownHostsPath": str(files / "known_hosts"), **ssh},
+            "pools": pools,
+        }
+    )
+    return credentials.load(settings, kubeconfig=None, private_key=None, kubeconfig_text=None)
+
+
+def test_each_key_file_is_read_once_and_each_host_gets_its_own(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = files / "other"
+    other.write_bytes((files / "key").read_bytes())
+    read: list[str] = []
+    whole = Path.read_text
+    monkeypatch.setattr(
+        Path, "read_text", lambda path, *args: (read.append(path.name), whole(path, *args))[1]
+    )
+    (files / "known_hosts").write_text(f"10.0.0.* {ED25519}\n")
+    own = {"ssh": {"privateKeyPath": str(other)}}
+    nodes = [
+        {"name": f"n{i}", "address": f"10.0.0.{i}", **(own if i > 5 else {})} for i in range(1, 9)
+    ]
+    loaded, problems = load_pools(files, {"w": {"nodes": nodes}}, privateKeyPath=str(files / "key"))
+    assert problems == []
+    assert loaded is not None
+    assert sorted(read) == ["key", "known_hosts", "kubeconfig", "other"]
+    assert loaded.key(str(other)) is not loaded.key(str(files / "key"))
+    assert loaded.key(None) is None
+    assert "PRIVATE KEY" not in repr(loaded)
+
+
+def test_a_pools_key_file_is_named_where_it_is_wrong(files: Path) -> None:
+    pool = {"ssh": {"privateKeyPath": str(files / "key.pub")}, "nodes": []}
+    said = only(load_pools(files, {"w": pool})[1])
+    assert said.startswith("pools.w.ssh.privateKeyPath")
+    assert "AAAA" not in said
+
+
+def test_a_bastions_key_comes_from_known_hosts_too(files: Path) -> None:
+    (files / "known_hosts").write_text(f"10.0.0.1 {ED25519}\n[jump.example.org]:222 {OTHER}\n")
+    nodes = {"w": {"nodes": [{"name": "a", "address": "10.0.0.1"}]}}
+    bastion = {"address": "jump.example.org", "port": 222}
+    loaded, problems = load_pools(files, nodes, bastion=bastion)
+    assert problems == []
+    assert loaded is not None
+    assert loaded.bastion_keys == {"jump.example.org:222": OTHER}
+
+
+def test_a_bastion_without_a_key_is_refused_where_it_is_named(files: Path) -> None:
+    node = {"name": "a", "address": "10.0.0.1"}
+    pool = {"ssh": {"bastion": {"address": "10.0.0.8"}}, "nodes": [node]}
+    said = only(load_pools(files, {"w": pool})[1])
+    assert said.startswith("pools.w.ssh.bastion.hostKey is missing and 10.0.0.8 is not in")
 
 
 def test_a_missing_file_is_named(files: Path) -> None:

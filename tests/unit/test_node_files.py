@@ -1,5 +1,6 @@
 """The rendered files: compared whole, and no value can break out of where it stands."""
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from hypothesis import strategies as st
 import node_files
 from node_files import Cluster, Node, Paths
 from node_files.bundle import MARKER
-from node_files.kubelet_configuration import PROTECTED
 from node_files.systemd import arguments
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -35,6 +35,7 @@ CASES = {
         },
         labels={"example.org/rack": "r1", "a": ""},
         taints=("dedicated=db:NoSchedule", "slow:PreferNoSchedule"),
+        runtime="crio",
         runtime_endpoint="unix:///run/crio/crio.sock",
     ),
 }
@@ -79,11 +80,11 @@ def unquote(bundle: str) -> dict[str, str]:
 
 @given(text)
 def test_no_value_breaks_out_of_its_file(value: str) -> None:
-    node = Node(name="n", addresses=("10.0.0.1",), kubelet={"x": value})
+    node = Node(name="n", addresses=("10.0.0.1",), kubelet={"providerID": value})
     found = unquote(node_files.bundle(CLUSTER, node))
     written = {file.path: file.content for file in node_files.files(CLUSTER, node)}
     assert found == written
-    assert yaml.safe_load(found[Paths().config])["x"] == value
+    assert yaml.safe_load(found[Paths().config]).get("providerID", "") == value
 
 
 @given(text)
@@ -112,13 +113,66 @@ def test_a_path_that_is_not_plain_is_refused(path: str) -> None:
         node_files.bundle(CLUSTER, node)
 
 
-@pytest.mark.parametrize("field", PROTECTED)
-def test_a_protected_field_is_refused_with_its_reason(field: str) -> None:
-    ((path, problem),) = node_files.problems({field: "x"})
-    assert path == field
-    assert PROTECTED[field] in problem
-    with pytest.raises(ValueError, match=field):
-        node_files.files(CLUSTER, Node(name="n", addresses=("10.0.0.1",), kubelet={field: "x"}))
+def lines(node: Node) -> list[str]:
+    return data(node_files.bundle(CLUSTER, node)).split("\n")
+
+
+def test_a_bundle_says_which_checks_are_not_made_and_why_they_are_not() -> None:
+    fields = {"failSwapOn": False, "failCgroupV1": False, "resolvConf": ""}
+    skipped = ("clock", "port")
+    node = Node(name="n", addresses=("10.0.0.1",), kubelet=fields, skip_checks=skipped)
+    said = [line for line in lines(node) if line.startswith(("skip ", "without ", "resolver "))]
+    assert said == [
+        *("without resolver", "without cgroup", "without swap"),
+        *("skip clock", "skip port"),
+    ]
+
+
+def test_a_raised_repair_changes_one_line() -> None:
+    node = CASES["default"]
+    added = set(lines(dataclasses.replace(node, repair=2))) - set(lines(node))
+    assert added == {"repair 2"}
+
+
+def test_acls_owners_and_types_are_words_of_the_bundle() -> None:
+    paths = Paths(user="kube", group="kube", kubeconfig_acl=("u:kube:r",))
+    said = lines(Node(name="n", addresses=("10.0.0.1",), paths=paths))
+    assert "dir 0700 kube kube /var/lib/kubelet" in said
+    at = said.index("acl u:kube:r")
+    assert said[at - 1] == "made /etc/kubernetes/kubelet.conf"
+
+
+WORDS = ["u:kube:r x", "", "u:a\nend", "$(id)", "a'b"]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_that_is_not_plain_is_refused(word: str) -> None:
+    for paths in (Paths(kubeconfig_acl=(word,)), Paths(user=word), Paths(group=word)):
+        with pytest.raises(ValueError, match="it has only letters, digits"):
+            node_files.bundle(CLUSTER, Node(name="n", addresses=("10.0.0.1",), paths=paths))
+
+
+def test_a_resolver_can_not_break_out_of_its_line() -> None:
+    node = Node(name="n", addresses=("10.0.0.1",), kubelet={"resolvConf": "/a\nend"})
+    with pytest.raises(ValueError, match="give another path"):
+        node_files.bundle(CLUSTER, node)
+
+
+def test_of_a_packages_unit_only_a_drop_in_is_written() -> None:
+    node = dataclasses.replace(CASES["default"], unit_drop_in=True)
+    said = [line for line in lines(node) if "/systemd/" in line and not line.startswith("|")]
+    assert said == [
+        "dir 0755 root root /etc/systemd/system/kubelet.service.d",
+        "file 0600 root root unit"
+        " /etc/systemd/system/kubelet.service.d/90-kubelet-tls-bootstrap.conf",
+    ]
+
+
+def test_overrides_that_must_not_be_are_all_named() -> None:
+    overrides = {"rotateCertificates": False, "maxPod": 1}
+    node = Node(name="n", addresses=("10.0.0.1",), kubelet=overrides)
+    with pytest.raises(ValueError, match=r"maxPod is no field.*\nrotateCertificates can't"):
+        node_files.files(CLUSTER, node)
 
 
 MERGES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [

@@ -1,5 +1,7 @@
 """The scripts for a node, run for real below a directory, by each shell that is there."""
 
+import dataclasses
+import importlib
 import json
 import os
 import shutil
@@ -9,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import node_files
+from components import commands
+from node_files import Cluster, File, Node
 from tests.unit.node_machine import Machine, cluster
 
 SHELLS = {
@@ -16,6 +20,7 @@ SHELLS = {
     for name, words in {
         "dash": ("dash",),
         "bash": ("bash", "--posix"),
+        "busybox": ("busybox", "sh"),
     }.items()
     if shutil.which(words[0])
 }
@@ -27,6 +32,14 @@ FILES = {
     "lib/state/lock": "0600",
     "lib/state/manifest": "0600",
     "systemd/kubelet.service": "0600",
+}
+NOTHING_TO_DO = {
+    "changed": [],
+    "repaired": [],
+    "removed": [],
+    "kubelet": "stopped",
+    "skipped": [],
+    "notes": [],
 }
 
 
@@ -63,7 +76,7 @@ def test_a_second_install_changes_nothing(machine: Machine) -> None:
     names = FILES.keys() - {"lib/state/lock"}
     before = {name: machine.path(name).stat().st_mtime_ns for name in names}
     report = ok(machine.install())
-    assert report == {"changed": [], "removed": [], "kubelet": "running"}
+    assert report == NOTHING_TO_DO | {"kubelet": "running"}
     assert {name: machine.path(name).stat().st_mtime_ns for name in before} == before
     assert not any(call.startswith("restart") for call in machine.calls())
 
@@ -173,6 +186,142 @@ def test_data_of_a_directory_that_was_there_before_stays(machine: Machine) -> No
     assert "lib/kubelet/mine" in machine.files()
 
 
+def test_a_file_that_somebody_changed_is_repaired_and_told_so(machine: Machine) -> None:
+    machine.install()
+    machine.path("fake/active").touch()
+    config = machine.path("lib/kubelet/config.yaml")
+    config.write_text("mine\n")
+    machine.path("etc/kubelet.env").chmod(0o644)
+    machine.path("etc/manifests").rmdir()
+    report = ok(machine.install(repair=1, kubelet={"maxPods": 50}))
+    assert report == NOTHING_TO_DO | {
+        "repaired": [
+            str(machine.path(name))
+            for name in ("etc/manifests", "lib/kubelet/config.yaml", "etc/kubelet.env")
+        ],
+        "kubelet": "restarted",
+    }
+    assert machine.files() == FILES
+    assert "maxPods: 50" in config.read_text()
+    assert ok(machine.install(repair=1, kubelet={"maxPods": 50}))["repaired"] == []
+
+
+def test_a_file_that_somebody_removed_is_repaired(machine: Machine) -> None:
+    machine.install()
+    machine.path("lib/kubelet/config.yaml").unlink()
+    assert ok(machine.install())["repaired"] == [f"{machine.root}/lib/kubelet/config.yaml"]
+
+
+def test_what_the_settings_changed_is_not_called_repaired(machine: Machine) -> None:
+    machine.install()
+    report = ok(machine.install(kubelet={"maxPods": 50}, paths={"user": "daemon"}))
+    assert report["repaired"] == []
+    assert report["changed"] == [
+        f"{machine.root}/lib/kubelet",
+        f"{machine.root}/lib/kubelet/config.yaml",
+    ]
+    assert machine.path("lib/kubelet").owner() == "daemon"
+
+
+def test_a_list_without_hashes_of_an_earlier_program_is_taken_over(machine: Machine) -> None:
+    machine.install()
+    manifest = machine.path("lib/state/manifest")
+    lines = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text("".join(line for line in lines if not line.startswith("wrote ")))
+    assert ok(machine.install(kubelet={"maxPods": 50}))["repaired"] == []
+    assert set(manifest.read_text().splitlines()) > {line.strip() for line in lines[:3]}
+    ok(machine.remove())
+    assert machine.files() == {}
+
+
+def test_a_file_of_somebody_else_is_replaced_if_the_settings_say_so(machine: Machine) -> None:
+    unit = machine.path("systemd/kubelet.service")
+    unit.write_text("mine\n")
+    report = ok(machine.install(skip_checks=("files",)))
+    assert report["skipped"] == ["files"]
+    assert str(unit) in report["changed"]  # type: ignore[operator]
+    assert unit.read_text().startswith("[Unit]\n")
+    ok(machine.remove())
+    assert not unit.exists()
+
+
+def test_directories_above_ours_are_made_for_all_to_enter_and_removed(machine: Machine) -> None:
+    ca = machine.path("opt/kubernetes/ssl/ca.crt")
+    changes: dict[str, object] = {"paths": {"ca": str(ca)}}
+    ok(machine.install(**changes))
+    assert {oct(path.stat().st_mode) for path in ca.parents[:3]} == {"0o40755"}
+    ok(machine.remove())
+    assert not machine.path("opt").exists()
+
+
+def entries(path: Path) -> list[str]:
+    command = ["getfacl", "-cp", str(path)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return [line.split("\t")[0] for line in listed.splitlines() if line]
+
+
+def test_the_kubeconfig_that_the_kubelet_made_is_shared(machine: Machine) -> None:
+    shared: dict[str, object] = {"paths": {"kubeconfig_acl": ("u:daemon:r", "g:daemon:r")}}
+    joined(machine, "https://10.0.0.9:6443")
+    kubeconfig = machine.path("etc/kubelet.conf")
+    kubeconfig.chmod(0o600)
+    assert ok(machine.install(**shared))["changed"] == [str(kubeconfig)]
+    assert {"user:daemon:r--", "group:daemon:r--", "other::---"} < set(entries(kubeconfig))
+    assert ok(machine.install(**shared)) == NOTHING_TO_DO
+
+
+def test_an_acl_of_a_file_is_set_kept_and_taken_away(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("node_files.bundle")
+    listed = module.files
+
+    def with_acl(cluster: Cluster, node: Node) -> tuple[File, ...]:
+        return tuple(
+            dataclasses.replace(file, acl=("u:daemon:r",) if file.path == node.paths.ca else ())
+            for file in listed(cluster, node)
+        )
+
+    ca = machine.path("etc/pki/ca.crt")
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "files", with_acl)
+        ok(machine.install())
+        assert "user:daemon:r--" in entries(ca)
+        assert ok(machine.install()) == NOTHING_TO_DO
+        subprocess.run(["setfacl", "-m", "u:bin:rw", str(ca)], check=True)
+        assert ok(machine.install())["repaired"] == [str(ca)]
+        assert "user:bin:rw-" not in entries(ca)
+    assert ok(machine.install())["changed"] == [str(ca)]
+    assert entries(ca) == ["user::rw-", "group::r--", "other::r--"]
+
+
+def test_of_a_package_s_unit_only_our_drop_in_is_written_and_removed(machine: Machine) -> None:
+    unit = machine.path("systemd/kubelet.service")
+    unit.write_text("the package's\n")
+    machine.path("fake/FragmentPath").write_text(f"{unit}\n")
+    ok(machine.install(unit_drop_in=True))
+    drop_in = machine.path("systemd/kubelet.service.d/90-kubelet-tls-bootstrap.conf")
+    assert drop_in.exists()
+    ok(machine.remove(unit_drop_in=True))
+    assert machine.files() == {"systemd/kubelet.service": "0644"}
+    assert not drop_in.parent.exists()
+    assert "disable --now kubelet.service" in machine.calls()
+
+
+def test_a_cut_bundle_removes_nothing(machine: Machine) -> None:
+    machine.install()
+    bundle = node_files.bundle(cluster(), machine.node())
+    done = machine.run(node_files.REMOVE, bundle[:-30])
+    assert "the bundle ended early; nothing was removed" in done.stderr
+    assert machine.files() == FILES
+
+
+def test_a_command_may_follow_another_program(machine: Machine) -> None:
+    bundle = node_files.bundle(cluster(), machine.node())
+    ok(machine.run(f"env -u HOME {node_files.INSTALL}", bundle))
+    ok(machine.run(f"env -u HOME {node_files.REMOVE}", bundle))
+
+
 # JOIN
 
 CERTIFICATES = 'd=$FAKE/../lib/kubelet/pki; echo x >"$d/kubelet-client-current.pem"; '
@@ -185,6 +334,16 @@ def test_a_join_ends_when_both_certificates_are_there(machine: Machine) -> None:
     assert ok(machine.join()) == {"joined": True}
     assert "restart kubelet.service" in machine.calls()
     assert not machine.path("etc/bootstrap-kubelet.conf").exists()
+
+
+def test_the_kubeconfig_is_shared_when_the_kubelet_has_made_it(machine: Machine) -> None:
+    machine.install()
+    machine.path("fake/on-start").write_text(
+        'echo x >"$FAKE/../etc/kubelet.conf"; ' + CERTIFICATES + SERVING
+    )
+    ok(machine.join(paths={"kubeconfig_acl": ("u:daemon:r", "g:daemon:r")}))
+    found = set(entries(machine.path("etc/kubelet.conf")))
+    assert {"user:daemon:r--", "group:daemon:r--"} < found
 
 
 def test_the_bootstrap_kubeconfig_is_private_while_it_is_there(machine: Machine) -> None:
@@ -283,3 +442,19 @@ def test_a_node_that_has_joined_is_left_as_it_is(machine: Machine) -> None:
     openssl.chmod(0o755)
     assert ok(machine.join()) == {"joined": True}
     assert not any(call.startswith("restart") for call in machine.calls())
+
+
+# Stands before the command as sudo does: it asks for nothing and takes the place of the shell.
+SUDO = '#!/bin/sh\n[ "$1" = -n ] || exit 1\nshift\necho "$1" >>"$FAKE/sudo.log"\nexec "$@"\n'
+
+
+def test_the_commands_work_behind_sudo_with_their_text_on_stdin(machine: Machine) -> None:
+    fake = machine.root / "fake"
+    (fake / "bin/sudo").write_text(SUDO)
+    (fake / "bin/sudo").chmod(0o755)
+    bundle = node_files.bundle(cluster(), machine.node())
+    for command in (node_files.INSTALL, node_files.REMOVE):
+        done = machine.run(f"{commands.SUDO}{command}", bundle)
+        assert done.returncode == 0, done.stderr
+    assert (fake / "sudo.log").read_text() == "timeout\ntimeout\n"
+    assert machine.files() == {}

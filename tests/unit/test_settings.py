@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from components.conflicts import conflicts
 from components.problems import SettingsError
-from components.settings import Settings, conflicts, parse
+from components.settings import Settings, parse
 
 
 def with_node(**changes: Any) -> dict[str, Any]:
@@ -41,6 +42,11 @@ WRONG: dict[str, tuple[Mapping[str, Any], str]] = {
     "token time": ({"token": {"ttlMinutes": 1}}, 'token.ttlMinutes "1"'),
     "token end": ({"token": {"afterJoin": "forget"}}, 'token.afterJoin "forget"'),
     "version": ({"kubernetesVersion": "1.20"}, 'kubernetesVersion "1.20"'),
+    "user data": (
+        {"pools": {"workers": {"cloudInit": {"withTokens": True}}}},
+        "cloudInit.withTokens is no known key; did you mean withToken?",
+    ),
+    "repair": ({"repair": -1}, 'repair "-1" input should be greater'),
     "host key file": ({"ssh": {"knownHostPath": "x"}}, "did you mean knownHostsPath?"),
     "runtime": (
         {"pools": {"workers": {"runtimeEndpoint": "/run/x.sock"}}},
@@ -93,9 +99,36 @@ CONFLICTS: dict[str, tuple[Settings, str]] = {
         nodes({"name": "a", "address": "10.96.0.7"}),
         "is one of cluster.serviceCidr",
     ),
+    "a token in user data that is revoked": (
+        parse({"pools": {"w": {"cloudInit": {"withToken": True}}}}),
+        "pools.w.cloudInit.withToken can't be with token.afterJoin revoke",
+    ),
     "a protected field": (
         nodes({"name": "a", "address": "10.0.0.1", "kubelet": {"rotateCertificates": False}}),
         "nodes[0].kubelet.rotateCertificates can't be overridden: without it the node drops out",
+    ),
+    "a field's near miss": (
+        nodes({"name": "a", "address": "10.0.0.1", "kubelet": {"maxPod": 1}}),
+        "nodes[0].kubelet.maxPod is no field of KubeletConfiguration in 1.37; did you mean maxPods",
+    ),
+    "a pool's and a node's fields": (
+        parse(
+            {
+                "pools": {
+                    "workers": {
+                        "kubelet": {"imageGCHighThresholdPercent": 90},
+                        "nodes": [
+                            {
+                                "name": "a",
+                                "address": "10.0.0.1",
+                                "kubelet": {"imageGCLowThresholdPercent": 95},
+                            }
+                        ],
+                    }
+                }
+            }
+        ),
+        "nodes[0].kubelet.imageGCLowThresholdPercent leaves imageGCLowThresholdPercent 95 not",
     ),
 }
 
@@ -103,6 +136,15 @@ CONFLICTS: dict[str, tuple[Settings, str]] = {
 @pytest.mark.parametrize(("settings", "message"), CONFLICTS.values(), ids=CONFLICTS)
 def test_values_that_do_not_fit_together_are_told(settings: Settings, message: str) -> None:
     assert message in "\n".join(map(str, conflicts(settings)))
+
+
+def test_a_problem_of_a_pool_is_told_once() -> None:
+    kubelet = {"maxPod": 1, "cgroupsPerQOS": False}
+    entries = [{"name": f"n{i}", "address": f"10.0.0.{i}"} for i in range(1, 50)]
+    for fault in ("maxPod", "cgroupsPerQOS"):
+        pool = {"kubelet": {fault: kubelet[fault]}, "nodes": entries}
+        (problem,) = conflicts(parse({"pools": {"workers": pool}}))
+        assert problem.path == f"pools.workers.kubelet.{fault}"
 
 
 def test_two_families_fit_together() -> None:
@@ -115,3 +157,11 @@ def test_addresses_are_compared_in_one_form() -> None:
         {"name": "a", "address": "fd00::1"}, {"name": "b", "address": "fd00:0:0:0:0:0:0:1"}
     )
     assert len(list(conflicts(settings))) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"), [(True, False), ({}, False), ({"withToken": True}, True), (False, None)]
+)
+def test_user_data_is_asked_for_by_a_word_or_with_options(given: Any, asked: bool | None) -> None:
+    pool = parse({"pools": {"w": {"cloudInit": given}}}).pools["w"]
+    assert (pool.cloud_init and pool.cloud_init.with_token) == asked

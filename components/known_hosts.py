@@ -1,0 +1,99 @@
+"""A known_hosts file, read as sshd(8) describes it under SSH_KNOWN_HOSTS FILE FORMAT."""
+
+import base64
+import binascii
+import hmac
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+HASHED = "|1|"
+REVOKED = "@revoked"
+DEFAULT_PORT = 22
+
+
+def names(address: str, port: int, *others: str) -> tuple[str, ...]:
+    """Return the names under which a host's key may stand, the exact ones first, as ssh(1) looks.
+
+    With another port than 22 that is `[host]:port`, and then the host alone.
+    """
+    hosts = tuple(dict.fromkeys((address.lower(), *(other.lower() for other in others))))
+    with_port = () if port == DEFAULT_PORT else tuple(f"[{host}]:{port}" for host in hosts)
+    return (*with_port, *hosts)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line: which hosts it is for, and their key."""
+
+    hosts: str
+    key: str  # TYPE KEY
+
+    def matches(self, name: str) -> bool:
+        if self.hosts.startswith(HASHED):
+            return _hash_matches(self.hosts, name)
+        patterns = self.hosts.lower().split(",")
+        refused = any(_fits(pattern[1:], name) for pattern in patterns if pattern[:1] == "!")
+        return not refused and any(_fits(pattern, name) for pattern in patterns)
+
+
+class KnownHosts:
+    """The keys of a known_hosts file and those that it revokes; its certificate authorities don't
+    count, because pulumi-command pins a key and knows no certificates."""
+
+    def __init__(self, text: str) -> None:
+        self._plain: dict[str, list[str]] = {}  # lines that name hosts as they are
+        self._entries: list[Entry] = []
+        self._revoked: list[Entry] = []
+        for marker, entry in _entries(text):
+            if marker == REVOKED:
+                self._revoked.append(entry)
+            elif marker:
+                continue
+            elif re.search(r"[*?!|]", entry.hosts):
+                self._entries.append(entry)
+            else:
+                for host in entry.hosts.lower().split(","):
+                    self._plain.setdefault(host, []).append(entry.key)
+
+    def keys(self, wanted: Sequence[str]) -> list[str]:
+        """Return the keys of a host, `TYPE KEY`; those of its first name come first."""
+        return list(dict.fromkeys(self._keys(wanted)))
+
+    def revoked(self, wanted: Iterable[str], key: str) -> bool:
+        """Return whether the file says that the host's key must not be taken any more."""
+        listed = [entry for entry in self._revoked if entry.key == key]
+        return any(entry.matches(name) for entry in listed for name in wanted)
+
+    def _keys(self, wanted: Sequence[str]) -> Iterator[str]:
+        for name in wanted:
+            yield from self._plain.get(name, ())
+            yield from (entry.key for entry in self._entries if entry.matches(name))
+
+
+def _entries(text: str) -> Iterator[tuple[str, Entry]]:
+    for line in text.splitlines():
+        fields = line.split()
+        if not fields or fields[0].startswith("#"):
+            continue
+        marker = fields.pop(0) if fields[0].startswith("@") else ""
+        if len(fields) >= 3:
+            yield marker, Entry(hosts=fields[0], key=f"{fields[1]} {fields[2]}")
+
+
+def _fits(pattern: str, name: str) -> bool:
+    """Whether a name fits a pattern, in which * is any characters and ? is one."""
+    if pattern[:1] == "!":
+        return False
+    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
+    return re.fullmatch("".join(parts), name) is not None
+
+
+def _hash_matches(hosts: str, name: str) -> bool:
+    """Whether the HMAC-SHA1 of a name, with the salt as its key, is the one of the entry."""
+    salt, _, digest = hosts.removeprefix(HASHED).partition("|")
+    try:
+        key, expected = base64.b64decode(salt), base64.b64decode(digest)
+    except (binascii.Error, ValueError):
+        return False
+    return hmac.compare_digest(hmac.digest(key, name.encode(), "sha1"), expected)

@@ -1,0 +1,161 @@
+"""What differs between a node's rendered files and what is on its host, told for people.
+
+`look_bundle` is sent with LOOK; what comes back is read by `read_facts`. Kubeconfigs and keys are
+never asked for.
+"""
+
+import base64
+import binascii
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from node_files.acl import shown_entries, shown_mode
+from node_files.bundle import command, directories, files, script
+from node_files.model import Cluster, Directory, File, Node
+
+LOOK = command(60, "look")  # with look_bundle() on stdin
+
+CUT = "the host's answer is cut or none of ours; run again"
+STRANGE = {
+    "none": "is not there",
+    "link": "is a symbolic link",
+    "other": "is of another kind",
+    "long": "is longer than 1 MiB",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What stands at a path: a file or a directory with its mode and owner, or something else."""
+
+    kind: str  # file, dir, or a key of STRANGE
+    meta: tuple[str, str, str] = ("", "", "")  # mode, owner, group
+    acl: tuple[str, ...] = ()  # of named users and groups
+    selinux_type: str = ""  # nothing on a host without SELinux
+    content: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a host said: what is at each path, and which files our list there names."""
+
+    found: Mapping[str, Found]
+    ours: tuple[str, ...]
+
+
+def look_bundle(cluster: Cluster, node: Node) -> str:
+    """Return what stdin holds for LOOK."""
+    lines = [
+        f"state {node.paths.state}",
+        *(f"dir {directory.path}" for directory in directories(node)),
+        *(f"file {file.path}" for file in files(cluster, node)),
+        "end\n",
+    ]
+    return script("node_files", "look.sh") + "\n".join(lines)
+
+
+def read_facts(text: str) -> Facts:
+    """Return what LOOK printed.
+
+    Raises:
+        ValueError: it is cut, or not what LOOK prints.
+    """
+    found: dict[str, Found] = {}
+    ours: list[str] = []
+    path = ""
+    for line in text.split("\n"):
+        word, _, rest = line.partition(" ")
+        if word == "end":
+            return Facts(found=found, ours=tuple(ours))
+        if word == "ours":
+            ours.append(rest)
+        elif word in STRANGE:
+            found[rest] = Found(kind=word)
+        elif word in ("file", "dir") and rest.count(" ") >= 3:
+            mode, owner, group, path = rest.split(" ", 3)
+            found[path] = Found(kind=word, meta=(mode, owner, group))
+        elif word in ("acl", "selinux", "=") and path:
+            found[path] = _with(found[path], word, rest)
+        else:
+            break
+    raise ValueError(CUT)
+
+
+def _with(found: Found, word: str, value: str) -> Found:
+    """What was found, and one thing more that is told of it."""
+    if word == "acl":
+        return replace(found, acl=tuple(sorted((*found.acl, value))))
+    if word == "selinux":
+        return replace(found, selinux_type=value)
+    try:
+        content = base64.b64decode(value, validate=True).decode(errors="backslashreplace")
+    except binascii.Error:
+        raise ValueError(CUT) from None
+    return replace(found, content=content)
+
+
+def differences(cluster: Cluster, node: Node, facts: Facts) -> str:
+    """Return what is not as the settings say, as a unified diff with notes; nothing if all is."""
+    wanted = files(cluster, node)
+    told = [line for entry in directories(node) for line in _of_directory(node, entry, facts)]
+    for file in wanted:
+        told += _of_file(node, file, facts)
+    for path in sorted(set(facts.ours) - {file.path for file in wanted}):
+        told.append(f"{node.name}: {path} is not in the settings, the next apply removes it")
+    return "".join(f"{line}\n" for line in told)
+
+
+def _of_directory(node: Node, directory: Directory, facts: Facts) -> Iterator[str]:
+    found = facts.found[directory.path]
+    if found.kind != "dir":
+        yield f"{node.name}: the directory {directory.path} {STRANGE[found.kind]}"
+    else:
+        yield from _of_meta(node, directory, found)
+
+
+def _of_file(node: Node, file: File, facts: Facts) -> Iterator[str]:
+    found = facts.found[file.path]
+    if found.kind != "file":
+        yield f"{node.name}: {file.path} {STRANGE[found.kind]}"
+        return
+    yield from _of_meta(node, file, found)
+    if found.content == file.content:
+        return
+    old, new = _lines(found.content), _lines(file.content)
+    changed = difflib.SequenceMatcher(a=old, b=new, autojunk=False).get_opcodes()
+    where = ", ".join(_range(i, j) for tag, i, j, _, _ in changed if tag != "equal")
+    yield f"{node.name}: {file.path} differs at line {where}"
+    name = f"{node.name}:{file.path}"
+    yield from difflib.unified_diff(
+        old, new, f"{name} on the host", f"{name} in the settings", lineterm=""
+    )
+
+
+def _of_meta(node: Node, wanted: File | Directory, found: Found) -> Iterator[str]:
+    path = f"{node.name}: {wanted.path}"
+    mode, owner, group = found.meta
+    acl = wanted.acl if isinstance(wanted, File) else ()
+    if int(mode, 8) != (shown := shown_mode(wanted.mode, acl)):
+        yield f"{path} has the mode {int(mode, 8):04o}, not {shown:04o}"
+    if (owner, group) != (wanted.owner, wanted.group):
+        yield f"{path} belongs to {owner}:{group}, not {wanted.owner}:{wanted.group}"
+    if found.acl != (entries := shown_entries(acl)):
+        listed = (", ".join(each) or "none" for each in (found.acl, entries))
+        yield "{} has the ACL entries {}, not {}".format(path, *listed)
+    if wanted.selinux_type and found.selinux_type not in ("", wanted.selinux_type):
+        yield f"{path} has the SELinux type {found.selinux_type}, not {wanted.selinux_type}"
+
+
+def _range(start: int, end: int) -> str:
+    """Lines of the host's file, counted from one; where lines lack, the one before them."""
+    if end <= start:
+        return str(max(start, 1))
+    return str(end) if end == start + 1 else f"{start + 1}-{end}"
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a file; a last one without its line feed says so, as diff(1) does."""
+    lines = text.split("\n")
+    last = lines.pop()
+    return [*lines, f"{last}\\ no newline at the end of the file"] if last else lines

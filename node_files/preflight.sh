@@ -1,0 +1,238 @@
+# What must hold on a machine before anything is written: a check a function, by its name. Every
+# failure is told at once, with what was found and what to do; a check that can't be made leaves a
+# note. files.sh comes before it and sets what it reads; the last line runs the action.
+# shellcheck disable=SC2034,SC2154 # set there, and words of a line that a loop does not use
+checks='systemd kubelet version runtime server skew clock cgroup swap resolver port disk root
+address machine owner acl selinux unit paths files'
+enough_kib=16384         # for files
+enough_data_kib=1048576  # for the kubelet's data
+most_off_s=30
+
+refuse() { # WHAT WAS FOUND, AND WHAT TO DO
+    printf '%s: %s\n' "$check" "$*" >>"$stage/problems"
+}
+
+note() { notes="$notes${notes:+,}\"$check: $*\""; }
+
+preflight() {
+    notes='' skipped=''
+    found=$(timeout 20 "$kubelet" --version 2>/dev/null) || found=''
+    for check in $checks; do
+        case " $skip $without " in
+        *" $check "*) ;;
+        *) "check_$check" ;;
+        esac
+    done
+    for check in $skip; do skipped="$skipped${skipped:+,}\"$check\""; done
+    [ -s "$stage/problems" ] || return 0
+    fail "this machine is not ready, nothing was changed
+$(cat "$stage/problems")
+(a check can be skipped by its name: skipChecks)"
+}
+
+check_systemd() {
+    [ -d "$run/systemd/system" ] || refuse 'systemd does not run this machine; it must be its init'
+}
+
+check_kubelet() {
+    if [ ! -x "$kubelet" ]; then
+        refuse "$kubelet is not there; install the kubelet"
+    elif [ ! "$found" ]; then
+        refuse "$kubelet --version fails; install it anew"
+    fi
+}
+
+check_version() {
+    case $found in
+    '' | "Kubernetes v$version" | "Kubernetes v$version."*) ;;
+    *) refuse "$kubelet is \"$found\", the settings say $version; change kubernetesVersion or the kubelet" ;;
+    esac
+}
+
+check_runtime() {
+    if [ ! -S "$endpoint" ]; then
+        refuse "no socket $endpoint; start the container runtime, or change runtimeEndpoint"
+    elif ! awk -v path="${endpoint#/var}" '
+        { sub("^/var/", "/", $8) } $4 == "00010000" && $8 == path { found = 1 }
+        END { exit !found }' "$proc/net/unix"; then
+        refuse "nothing listens on $endpoint; restart the container runtime"
+    fi
+}
+
+ask() { # [CA]: prints the API server's answer. Without a CA whoever answers: we send nothing.
+    if command -v curl >/dev/null; then
+        if [ "$1" ]; then set -- --cacert "$1"; else set -- --insecure; fi
+        curl -s -i --noproxy '*' --max-time 3 "$@" "$server/version"
+    elif command -v openssl >/dev/null; then
+        host=${server#https://} host=${host%%/*}
+        case $host in *]:* | [!\[]*:*) ;; *) host=$host:443 ;; esac
+        printf 'GET /version HTTP/1.0\r\n\r\n' | timeout 3 openssl s_client -quiet \
+            -connect "$host" ${1:+-CAfile "$1" -verify_return_error} 2>/dev/null
+    fi
+}
+
+check_server() {
+    answer=$(ask "$ca") && [ "$answer" ] && return
+    answer=$(ask '') || answer=''
+    if [ "$answer" ]; then
+        refuse "$server shows a certificate that the CA did not sign, or this machine's clock is wrong; correct the CA or the server in the settings"
+    else
+        note "no answer from $server"
+    fi
+}
+
+# How old a kubelet may be: https://kubernetes.io/releases/version-skew-policy/
+check_skew() {
+    minor=$(printf '%s\n' "${answer:-}" | sed -n 's/.*"minor": *"\([0-9]*\).*/\1/p')
+    [ "$minor" ] || {
+        note 'no version from the API server'
+        return
+    }
+    oldest=$((minor - 3))
+    [ "${version#*.}" -ge 25 ] || oldest=$((minor - 2))
+    if [ "${version#*.}" -gt "$minor" ] || [ "${version#*.}" -lt "$oldest" ]; then
+        refuse "the API server is 1.$minor, which takes kubelets from 1.$oldest to 1.$minor, and this one is $version; upgrade one of them"
+    fi
+}
+
+check_clock() {
+    date=$(printf '%s\n' "${answer:-}" | tr -d '\r' | sed -n 's/^[Dd]ate: //p')
+    # As GNU's date reads it, or busybox's.
+    { [ "$date" ] && there=$(date -d "$date" +%s 2>/dev/null ||
+        date -u -D '%a, %d %b %Y %T' -d "$date" +%s 2>/dev/null); } || {
+        note 'no time from the API server'
+        return
+    }
+    off=$(($(date +%s) - there))
+    [ "${off#-}" -le "$most_off_s" ] ||
+        refuse "this clock is $off s ahead of the API server's (- is behind); set up time synchronisation"
+}
+
+check_cgroup() {
+    [ -e "$sys/fs/cgroup/cgroup.controllers" ] ||
+        refuse 'cgroup v1, which kubelets from 1.35 on refuse; boot with cgroup v2, or set kubelet.failCgroupV1: false'
+}
+
+check_swap() {
+    [ ! -e "$proc/swaps" ] || [ -z "$(sed 1d "$proc/swaps")" ] ||
+        refuse 'swap is on, with which the kubelet does not start; swapoff --all and clear /etc/fstab of it, or set kubelet.failSwapOn: false'
+}
+
+check_resolver() {
+    if [ ! -r "$resolver" ]; then
+        refuse "no $resolver for pods; set kubelet.resolvConf to the file that names this machine's resolvers"
+    elif grep -Eq '^[[:blank:]]*nameserver[[:blank:]]+(127\.|::1)' "$resolver"; then
+        refuse "$resolver names this machine, which pods can't ask and CoreDNS would ask in a loop; set kubelet.resolvConf, such as to /run/systemd/resolve/resolv.conf"
+    fi
+}
+
+check_port() { # 280A is 10250, state 0A listens
+    systemctl is-active --quiet kubelet.service ||
+        ! grep -Eqs '^ *[0-9]+: [0-9A-F]+:280A [0-9A-F:]+ 0A' "$proc/net/tcp" "$proc/net/tcp6" ||
+        refuse 'port 10250 is taken, and not by kubelet.service; ss -ltnp says by what: stop it'
+}
+
+room() { # PATH KIB
+    at=$1
+    until [ -e "$at/" ]; do at=${at%/*}; done
+    free=$(df -Pk "$at/" | awk 'NR == 2 { print $4 }')
+    [ "$free" -ge "$2" ] || refuse "$at has $free KiB free, $1 needs $2; free some"
+}
+
+check_disk() {
+    room "$root" "$enough_data_kib"
+    room "${ca_path%/*}" "$enough_kib"
+}
+
+check_root() {
+    [ ! -L "$root" ] || refuse "$root is a symbolic link, and volumes would not unmount; mount there instead, or change paths.root"
+}
+
+check_address() {
+    list=$(ip -o address 2>/dev/null) || {
+        note 'no ip command'
+        return
+    }
+    for address in $addresses; do
+        case $list in
+        *" $address/"*) ;;
+        *) refuse "$address is on none of this machine's interfaces; correct the node's addresses" ;;
+        esac
+    done
+}
+
+check_machine() {
+    id=$(cat "$machine_id" 2>/dev/null) || id=''
+    [ "${#id}" -eq 32 ] ||
+        refuse "$machine_id holds no id; run systemd-machine-id-setup, and restart the machine"
+}
+
+check_owner() {
+    cut -d' ' -f4,5 "$stage/plan" | sort -u | while read -r owner group; do
+        chown "$owner:$group" "$stage/problems" 2>/dev/null ||
+            refuse "no user $owner or no group $group here; make it (useradd --system $owner)"
+    done
+}
+
+check_acl() {
+    for entries in "$stage"/*.acl; do
+        [ -e "$entries" ] || continue
+        if ! command -v setfacl >/dev/null; then
+            refuse 'no setfacl here; install the package acl'
+        elif ! setfacl -M "$entries" "$stage/problems" 2>/dev/null; then
+            refuse "setfacl does not take $(tr '\n' ' ' <"$entries")here: no such user, or a file system without ACLs"
+        fi
+    done
+}
+
+check_selinux() {
+    for type in "$stage"/*.type; do
+        [ -e "$type" ] || continue
+        if ! selinux; then
+            note 'off here, so no types are set'
+            return
+        fi
+        chcon -t "$(cat "$type")" "$stage/problems" 2>/dev/null ||
+            refuse "the policy here has no type $(cat "$type"); install the policy that has it"
+    done
+}
+
+# Ours in /etc hides a package's unit, and a drop-in of the package would change what ours runs.
+check_unit() {
+    unit=$(sed -n 's/.* unit //p' "$stage/plan")
+    there=$(systemctl show --property FragmentPath --value kubelet.service) || there=''
+    case $unit in
+    *.service) ;;
+    *)
+        [ "$there" ] || refuse "no kubelet.service here for $unit; install the kubelet's package, or set unit to own"
+        return
+        ;;
+    esac
+    [ -z "$there" ] || [ "$there" = "$unit" ] || ours file "$there" ||
+        refuse "$there is there, and $unit would hide it; set unit to drop-in, or remove it"
+    for there in $(systemctl show --property DropInPaths --value kubelet.service); do
+        ours file "$there" || ! grep -qs '^ExecStart=' "$there" ||
+            refuse "$there changes what $unit runs; set unit to drop-in, or remove it"
+    done
+}
+
+check_paths() {
+    while read -r number kind mode owner group effect path; do
+        if [ -L "$path" ] && [ "$path" != "$root" ]; then
+            refuse "$path is a symbolic link; remove it, or set another path"
+        elif [ "$kind" = dir ]; then
+            [ ! -e "$path" ] || [ -d "$path" ] || refuse "$path is no directory; move it away"
+        else
+            [ ! -e "$path" ] || [ -f "$path" ] || refuse "$path is no regular file; move it away"
+        fi
+    done <"$stage/plan"
+}
+
+check_files() {
+    while read -r number kind mode owner group effect path; do
+        [ ! -f "$path" ] || ours file "$path" || cmp -s "$stage/$number" "$path" ||
+            refuse "$path was not written by this program; move it away, set another path, or skip this check to have it replaced"
+    done <"$stage/plan"
+}
+
+"$1"

@@ -1,0 +1,27 @@
+"""What kubelets of each version take, and whether settings are fit for them.
+
+The facts are a table that a script makes of Kubernetes' published Go types (`generate`) and the
+short lists in `rules`, `protection` and `extra_flags`, which name their sources.
+"""
+
+from node_files.versions.defaults import without_defaults
+from node_files.versions.extra_flags import flag_problems, flag_warnings
+from node_files.versions.faults import problems
+from node_files.versions.protection import FIXED, PROTECTED
+from node_files.versions.remarks import warnings
+from node_files.versions.table import SUPPORTED_VERSIONS, fields, flags, gate_is_on, gates
+
+__all__ = [
+    "FIXED",
+    "PROTECTED",
+    "SUPPORTED_VERSIONS",
+    "fields",
+    "flag_problems",
+    "flag_warnings",
+    "flags",
+    "gate_is_on",
+    "gates",
+    "problems",
+    "warnings",
+    "without_defaults",
+]

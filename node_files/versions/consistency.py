@@ -1,0 +1,177 @@
+"""Whether a whole configuration fits together: fields that contradict or need one another.
+
+Source: as in `rules`. It looks at the overrides with the version's defaults below them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from node_files.versions import rules, table, values
+
+Problem = tuple[str, str]
+
+
+class Configuration:
+    """Overrides over a version's defaults, read by path."""
+
+    def __init__(self, overrides: Mapping[str, Any], version: str) -> None:
+        self.overrides = overrides
+        self.version = version
+
+    def given(self, path: str) -> Any:
+        """Return the override at a path; None if there is none."""
+        value: Any = self.overrides
+        for part in path.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return value
+
+    def __getitem__(self, path: str) -> Any:
+        """Return the override at a path, or the version's default."""
+        given = self.given(path)
+        field = table.fields(self.version).get(path)
+        return given if given is not None or field is None else field.default
+
+    def seconds(self, path: str) -> float:
+        """Return a duration, which must be one, in seconds."""
+        return (values.duration_ns(self[path] or "0s") or 0) / rules.SECOND
+
+
+def inconsistencies(overrides: Mapping[str, Any], version: str) -> Iterator[Problem]:
+    """Yield the path and the fault of what does not fit; the values are right each by itself."""
+    configuration = Configuration(overrides, version)
+    yield from _missing_gates(configuration)
+    for rule in _RULES:
+        yield from rule(configuration)
+
+
+def _missing_gates(c: Configuration) -> Iterator[Problem]:
+    set_by_user = c.given("featureGates") or {}
+    for path, name in rules.GATED.items():
+        given = c.given(path)
+        gate = table.gates(c.version).get(name)
+        if given is None or gate is None or given in ({}, []) or set_by_user.get("AllAlpha"):
+            continue
+        field = table.fields(c.version)[path]
+        if set_by_user.get(name, gate.default) or same(given, field.default, field.type):
+            continue
+        usual = "" if name in set_by_user else " by default"
+        yield (
+            path,
+            f"needs the feature gate {name}, which is off{usual} in {c.version}; set"
+            f" featureGates.{name} to true or leave {path} out",
+        )
+
+
+def _image_collection(c: Configuration) -> Iterator[Problem]:
+    low, high = "imageGCLowThresholdPercent", "imageGCHighThresholdPercent"
+    if c[low] >= c[high]:
+        path = low if c.given(low) is not None else high
+        yield path, f"leaves {low} {c[low]} not below {high} {c[high]}; give both"
+    if c.seconds("imageMaximumGCAge") and c.seconds("imageMaximumGCAge") <= (
+        c.seconds("imageMinimumGCAge") or 120
+    ):
+        yield "imageMaximumGCAge", "must be greater than imageMinimumGCAge, which is 2m by default"
+
+
+def _image_pulls(c: Configuration) -> Iterator[Problem]:
+    if c.given("serializeImagePulls") is True and (c["maxParallelImagePulls"] or 1) > 1:
+        yield "maxParallelImagePulls", "is above 1 while serializeImagePulls is true; leave one out"
+
+
+def _shutdown(c: Configuration) -> Iterator[Problem]:
+    total, critical = "shutdownGracePeriod", "shutdownGracePeriodCriticalPods"
+    if c.seconds(critical) > c.seconds(total):
+        yield critical, f"is longer than {total}, of which it is a part"
+    if c["shutdownGracePeriodByPodPriority"] and (c.seconds(total) or c.seconds(critical)):
+        yield "shutdownGracePeriodByPodPriority", f"stands beside {total}; give one of the two"
+
+
+def _reservations(c: Configuration) -> Iterator[Problem]:
+    enforced = c["enforceNodeAllocatable"] or []
+    # Until 1.30, even `none` counted as something to enforce.
+    old = table.number(c.version) < table.number("1.31")
+    kept = [entry for entry in enforced if old or entry != "none"]
+    if c["cgroupsPerQOS"] is False and kept:
+        yield (
+            "cgroupsPerQOS",
+            ("is false, so nothing can be enforced; set enforceNodeAllocatable to []"),
+        )
+    for entry in sorted(set(enforced)):
+        if enforced.count(entry) > 1:
+            yield "enforceNodeAllocatable", f"has {entry} twice"
+        owner, _, _ = entry.partition("-reserved")
+        cgroup = f"{owner}ReservedCgroup"
+        if owner in ("system", "kube") and not c[cgroup]:
+            yield "enforceNodeAllocatable", f"has {entry}, which needs {cgroup}"
+    for owner in ("system", "kube"):
+        if {f"{owner}-reserved", f"{owner}-reserved-compressible"} <= set(enforced):
+            yield "enforceNodeAllocatable", f"has both forms of {owner}-reserved; give one"
+        if c["reservedSystemCPUs"] and c[f"{owner}ReservedCgroup"]:
+            yield "reservedSystemCPUs", f"can't stand beside {owner}ReservedCgroup"
+    if kept and "none" in enforced:
+        yield "enforceNodeAllocatable", "has none and more; give one of the two"
+
+
+def _cgroups(c: Configuration) -> Iterator[Problem]:
+    if c["systemCgroups"] and not c["cgroupRoot"]:
+        yield "systemCgroups", "needs cgroupRoot"
+
+
+def _logs(c: Configuration) -> Iterator[Problem]:
+    if c["enableSystemLogQuery"] and c["enableSystemLogHandler"] is False:
+        yield "enableSystemLogQuery", "needs enableSystemLogHandler, which is false"
+
+
+def _logging(c: Configuration) -> Iterator[Problem]:
+    # k8s.io/component-base logs/api/v1/options.go
+    if c["logging.vmodule"] and c["logging.format"] != "text":
+        yield "logging.vmodule", f"is for the text format; logging.format is {c['logging.format']}"
+    gates = c.given("featureGates") or {}
+    if gates.get("LoggingAlphaOptions") or gates.get("AllAlpha"):
+        return
+    for name in ("text", "json"):
+        path = f"logging.options.{name}"
+        size = values.quantity(str(c.given(f"{path}.infoBufferSize") or 0))
+        if c.given(f"{path}.splitStream") or size:
+            yield path, "needs the feature gate LoggingAlphaOptions; set it to true in featureGates"
+
+
+def _soft_eviction(c: Configuration) -> Iterator[Problem]:
+    # pkg/kubelet/eviction/helpers.go, ParseThresholdConfig
+    grace = c["evictionSoftGracePeriod"] or {}
+    for signal, threshold in (c["evictionSoft"] or {}).items():
+        if threshold is not None and grace.get(signal) is None:
+            yield f"evictionSoft[{signal}]", "needs a time in evictionSoftGracePeriod"
+
+
+def _image_credentials(c: Configuration) -> Iterator[Problem]:
+    policy = c["imagePullCredentialsVerificationPolicy"]
+    if c["preloadedImagesVerificationAllowlist"] and policy != "NeverVerifyAllowlistedImages":
+        yield (
+            "preloadedImagesVerificationAllowlist",
+            ("needs imagePullCredentialsVerificationPolicy NeverVerifyAllowlistedImages"),
+        )
+
+
+_RULES: tuple[Callable[[Configuration], Iterator[Problem]], ...] = (
+    _image_collection,
+    _image_pulls,
+    _shutdown,
+    _reservations,
+    _cgroups,
+    _logs,
+    _logging,
+    _soft_eviction,
+    _image_credentials,
+)
+
+
+def same(value: Any, default: Any, kind: str) -> bool:
+    """Return whether a value of a type means the same as the default."""
+    if "duration" in kind and isinstance(value, str) and isinstance(default, str):
+        return values.duration_ns(value) == values.duration_ns(default)
+    if kind.endswith("quantity") and default is not None and not isinstance(value, dict):
+        return values.quantity(str(value)) == values.quantity(str(default))
+    if isinstance(value, bool) or isinstance(default, bool):
+        return value is default
+    return bool(value == default)

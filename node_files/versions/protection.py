@@ -1,0 +1,91 @@
+"""Fields that a join rests on: what may change only if the user says so, and what never may."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Protection:
+    """Why a field is kept, and the values that change nothing: those are always allowed."""
+
+    reason: str
+    harmless: tuple[Any, ...] = ()
+
+
+# Another value breaks a join or lets somebody in, but somebody may have a reason for it:
+# listing the path in `unsafe` allows it.
+PROTECTED: Mapping[str, Protection] = {
+    "address": Protection(
+        "the join is proven on the node's address",
+        ("0.0.0.0", "::"),  # noqa: S104 - all interfaces
+    ),
+    "authentication.anonymous.enabled": Protection(
+        "anybody who reaches the node could run commands in its pods", (False,)
+    ),
+    "authentication.webhook.enabled": Protection(
+        "the kubelet would refuse the tokens of service accounts, such as those of metrics", (True,)
+    ),
+    "authentication.x509.clientCAFile": Protection(
+        "the kubelet would refuse the API server, or obey others"
+    ),
+    "authorization.mode": Protection(
+        "the kubelet would obey requests that the API server does not allow", ("Webhook",)
+    ),
+    "enableDebuggingHandlers": Protection("kubectl logs and exec would fail on the node", (True,)),
+    "readOnlyPort": Protection("it serves the node's pods without authentication", (0,)),
+    "rotateCertificates": Protection(
+        "without it the node drops out when its first certificate ends", (True,)
+    ),
+    "serverTLSBootstrap": Protection(
+        "the kubelet would serve a certificate that nobody can verify", (True,)
+    ),
+    "tlsCertFile": Protection("the serving certificate comes from the cluster", ("",)),
+    "tlsPrivateKeyFile": Protection("the serving certificate comes from the cluster", ("",)),
+}
+
+# With another value there is no join, or it would be said in two places.
+FIXED: Mapping[str, Protection] = {
+    "apiVersion": Protection("the program writes it", ("kubelet.config.k8s.io/v1beta1",)),
+    "containerRuntimeEndpoint": Protection("it is the setting runtimeEndpoint"),
+    "enableServer": Protection("the join is proven by what the kubelet serves", (True,)),
+    "kind": Protection("the program writes it", ("KubeletConfiguration",)),
+    "port": Protection("the join is proven on port 10250", (10250,)),
+    "registerNode": Protection("a node that does not register itself never joins", (True,)),
+    "registerWithTaints": Protection("it is the setting taints"),
+    "runOnce": Protection("the kubelet would exit instead of serving", (False,)),
+    "staticPodPath": Protection("it is one of the paths that the program makes and removes"),
+}
+
+
+def refusal(path: str, value: Any, unsafe: frozenset[str]) -> str | None:
+    """Return why the value must not be at a path, or None if it may.
+
+    A null takes away all that is below its path, so it is refused for what is protected there.
+    """
+    for name, protection in FIXED.items():
+        if _touches(path, value, name) and not _same(value, protection.harmless):
+            return f"can't be overridden: {protection.reason}"
+    for name, protection in PROTECTED.items():
+        if not _touches(path, value, name) or _same(value, protection.harmless):
+            continue
+        if name not in unsafe and path not in unsafe:
+            return f"can't be overridden: {protection.reason}; if you must, list {name} in unsafe"
+    return None
+
+
+def unsafe_problem(path: str) -> str | None:
+    """Return why a path of `unsafe` makes no sense, or None if it does."""
+    if path in FIXED:
+        return f"can't be made unsafe: {FIXED[path].reason}"
+    if path not in PROTECTED:
+        return f"is no protected field; those are {', '.join(PROTECTED)}"
+    return None
+
+
+def _touches(path: str, value: Any, name: str) -> bool:
+    return path == name or (value is None and name.startswith(f"{path}."))
+
+
+def _same(value: Any, harmless: tuple[Any, ...]) -> bool:
+    return any(type(value) is type(other) and value == other for other in harmless)

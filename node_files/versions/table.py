@@ -1,0 +1,109 @@
+"""What a kubelet of each version takes, as kubelet.json has it; `generate` makes that file.
+
+An entry says `since` and `until` where it is not in all versions, and {"from": {version: value}}
+for what changed on the way.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+_TABLE = json.loads(resources.files("node_files.versions").joinpath("kubelet.json").read_text())
+
+SUPPORTED_VERSIONS: tuple[str, ...] = tuple(_TABLE["versions"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """A field of KubeletConfiguration in one version."""
+
+    type: str  # as Go names it; with a star, not to set it differs from setting it to zero
+    values: tuple[str, ...] = ()  # the constants of its type, if it is an enumeration
+    default: Any = None
+    no_effect: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flag:
+    """A command-line flag of the kubelet in one version."""
+
+    field: str = ""  # the field that it sets
+    deprecated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """A feature gate in one version."""
+
+    default: bool
+    locked: bool = False
+
+
+@cache
+def fields(version: str) -> Mapping[str, Field]:
+    """Return the fields of a version by path; those of a list's entries are at `list[].name`."""
+    return {
+        path: Field(**{**entry, "values": tuple(entry.get("values") or ())})
+        for path, entry in _entries("fields", version).items()
+    }
+
+
+@cache
+def flags(version: str) -> Mapping[str, Flag]:
+    """Return the flags of a version by name, without those of the kubelet's logging library."""
+    return {name: Flag(**entry) for name, entry in _entries("flags", version).items()}
+
+
+@cache
+def gates(version: str) -> Mapping[str, Gate]:
+    """Return the feature gates that k8s.io/kubernetes itself declares in a version, by name."""
+    return {name: Gate(**entry) for name, entry in _entries("gates", version).items()}
+
+
+def gate_is_on(name: str, version: str) -> bool:
+    """Return whether a gate is on where nobody sets it; one that is gone has become the rule."""
+    gate = gates(version).get(name)
+    return gate is None or gate.default
+
+
+def span(part: str, name: str) -> tuple[str, str] | None:
+    """Return the first and the last version that has a field, flag or gate; None if none has."""
+    entry = _TABLE[part].get(name)
+    if entry is None:
+        return None
+    return entry.get("since", SUPPORTED_VERSIONS[0]), entry.get("until", SUPPORTED_VERSIONS[-1])
+
+
+def no_effect_since(path: str) -> str:
+    """Return the version since which the API documents a field as without effect."""
+    changes: dict[str, Any] = _TABLE["fields"][path]["no_effect"]["from"]
+    return list(changes)[-1]
+
+
+def number(version: str) -> int:
+    """Return the minor number, by which versions are ordered."""
+    return int(version.partition(".")[2])
+
+
+def _entries(part: str, version: str) -> dict[str, dict[str, Any]]:
+    if version not in SUPPORTED_VERSIONS:
+        raise ValueError(f"the version {version!r} is none of {', '.join(SUPPORTED_VERSIONS)}")
+    found: dict[str, dict[str, Any]] = {}
+    for name, entry in _TABLE[part].items():
+        since, until = span(part, name) or ("", "")
+        if number(since) <= number(version) <= number(until):
+            now = {key: _at(value, version) for key, value in entry.items()}
+            found[name] = {
+                k: v for k, v in now.items() if k not in ("since", "until") and v is not None
+            }
+    return found
+
+
+def _at(value: Any, version: str) -> Any:
+    if not (isinstance(value, dict) and value.keys() == {"from"}):
+        return value
+    reached = [v for v in value["from"] if number(v) <= number(version)]
+    return value["from"][reached[-1]]

@@ -1,0 +1,129 @@
+"""What a change of a node's `files` resource means: the changed lines of each file, and the rest.
+
+Equal changes of several nodes compare equal, so that they can be told once.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from node_files import Effect
+from node_files.bundle_text import BundledFile, BundleText, read_bundle
+from preview.digest import Step
+from preview.hunks import hunks
+
+PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----\n.*?-----END \1-----", re.DOTALL)
+RESTART = "the kubelet restarts"
+EFFECTS = {
+    Effect.NONE.value: "nothing restarts",
+    Effect.RESTART.value: RESTART,
+    Effect.UNIT.value: f"systemd reloads its units and {RESTART}",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One thing that changes on a node: of a file, lines that belong together."""
+
+    title: str  # Markdown
+    effect: str = ""
+    lines: tuple[str, ...] = ()  # of a diff: `@@ where @@`, `-old`, `+new`
+
+    @property
+    def restarts(self) -> bool:
+        return self.effect.endswith(RESTART)
+
+
+def changes(step: Step) -> Iterator[Change]:
+    """Yield what changes on a node whose `files` resource is updated."""
+    old, new = _bundle(step.old), _bundle(step.new)
+    if old is not None and new is not None:
+        for path in sorted({*old.files, *new.files}):
+            yield from _of_file(path, old.files.get(path), new.files.get(path))
+        yield from _of_words(old.words, new.words)
+        if old.script != new.script:
+            yield Change(
+                title="The node script changed; it runs again",
+                effect="nothing restarts unless a file differs",
+            )
+    elif step.old.get("stdin") != step.new.get("stdin"):
+        yield Change(title="What is sent to the node changed")
+    for path in step.changed:
+        if path.partition(".")[0] == "connection":  # all of it is a secret to the engine
+            yield Change(title="How the machine is reached changed; its files are compared again")
+        elif path != "stdin":
+            yield Change(title=f"`{path}` changed; the files are compared again")
+
+
+def join_changes(_step: Step) -> Iterator[Change]:
+    """Yield what it means that a node's `join` resource is updated: its script runs again."""
+    yield Change(title="The join is looked at again", effect="nothing is done where it has joined")
+
+
+def member_changes(_step: Step) -> Iterator[Change]:
+    """Yield what it means that a node's `member` resource is updated: it works on leaving only."""
+    yield Change(title="How it leaves one day changed", effect="nothing is done now")
+
+
+def _bundle(inputs: object) -> BundleText | None:
+    stdin = inputs.get("stdin") if isinstance(inputs, dict) else None
+    try:
+        return read_bundle(stdin) if isinstance(stdin, str) else None
+    except ValueError:
+        return None
+
+
+def _of_file(path: str, old: BundledFile | None, new: BundledFile | None) -> Iterator[Change]:
+    if old is None or new is None:
+        present = new or old
+        assert present is not None  # noqa: S101 - the path is of one of them
+        sign, what = ("+", "is new") if old is None else ("-", "is removed")
+        listed = (f"{sign}{line}" for line in _readable(present.content))
+        # The script restarts the kubelet whenever it removes a file.
+        effect = EFFECTS[present.effect if new else Effect.UNIT.value]
+        yield Change(title=f"`{path}` {what}", effect=effect, lines=tuple(listed))
+        return
+    if old.content != new.content:
+        for lines in hunks(_readable(old.content), _readable(new.content)):
+            yield Change(title=f"`{path}`", effect=EFFECTS[new.effect], lines=lines)
+    before, after = (
+        " ".join((file.mode, f"{file.owner}:{file.group}", *file.extras)) for file in (old, new)
+    )
+    if before != after:
+        title = f"`{path}`: `{before}` becomes `{after}`"
+        yield Change(title=title, effect=EFFECTS[Effect.NONE.value])
+
+
+def _of_words(old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:
+    values = [dict(line.partition(" ")[::2] for line in words) for words in (old, new)]
+    if values[0].get("repair", "0") != values[1].get("repair", "0"):
+        yield Change(
+            title="Files that were changed by hand are written again"
+            f" (`repair` {values[1].get('repair', '0')})",
+            effect=f"where one was changed, {RESTART}",
+        )
+    told = ("repair ", "generation ")
+    before, after = ([line for line in words if not line.startswith(told)] for words in (old, new))
+    title = "Directories, and what else the node script is told"
+    for lines in hunks(before, after):
+        yield Change(title=title, effect=EFFECTS[Effect.NONE.value], lines=lines)
+
+
+def _readable(content: str) -> list[str]:
+    """The lines of a file, with what each certificate says in its place."""
+    return PEM.sub(lambda match: _certificate(match.group(0)), content).split("\n")[:-1]
+
+
+def _certificate(pem: str) -> str:
+    digest = hashlib.sha256(pem.encode()).hexdigest()[:16]
+    try:
+        certificate = x509.load_pem_x509_certificate(pem.encode())
+    except ValueError:
+        return f"(PEM that is no certificate, SHA-256 {digest}...)"
+    subject = certificate.subject.rfc4514_string()
+    serial = f"{certificate.serial_number:x}"
+    end = certificate.not_valid_after_utc.date()
+    return f"(certificate of {subject}, serial {serial}, until {end})"

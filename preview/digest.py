@@ -1,0 +1,116 @@
+"""What `pulumi preview --json` prints: its steps, by the names of this program's resources.
+
+Form: https://pkg.go.dev/github.com/pulumi/pulumi/pkg/v3/display#PreviewDigest. The engine has
+written `[secret]` in place of each secret.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+SECRET = "[secret]"  # noqa: S105 - what stands in a secret's place
+REPLACING = frozenset({"replace", "create-replacement", "delete-replaced"})
+NODE_TYPE = "kubelet-tls-bootstrap:index:Node"
+POOL_TYPE = "kubelet-tls-bootstrap:index:NodePool"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What a preview says of a resource."""
+
+    op: str  # create, update, delete, replace, same ...
+    name: str
+    type: str
+    parent: str  # a URN, or ""
+    old: Mapping[str, Any]  # inputs; empty where there are none
+    new: Mapping[str, Any]
+    changed: tuple[str, ...]  # paths of the inputs that differ
+
+    @property
+    def is_command_on_host(self) -> bool:
+        return self.type == "command:remote:Command"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Digest:
+    """A preview."""
+
+    stack: str
+    steps: tuple[Step, ...]
+    pools: Mapping[str, str]  # node -> pool, as far as the preview tells
+    diagnostics: tuple[tuple[str, str], ...]  # severity and message
+
+    def of(self, step: str) -> Iterator[tuple[str, Step]]:
+        """Yield each node with its resource of this step (files, join, member)."""
+        for found in self.steps:
+            name = found.name.removesuffix(f"-{step}")
+            if name != found.name and _kind(found.parent) == NODE_TYPE:
+                yield name, found
+
+
+def read_digest(text: str) -> Digest:
+    """Return the preview.
+
+    Raises:
+        ValueError: the text is no preview in JSON.
+    """
+    try:
+        document = json.loads(text)
+        raw = document.get("steps") or []
+        steps = tuple(_step(entry) for entry in raw)
+        urns = [str(entry["urn"]) for entry in raw]
+    except (json.JSONDecodeError, AttributeError, KeyError, TypeError):
+        raise ValueError(
+            "this is no preview in JSON; give what `pulumi preview --json` prints"
+        ) from None
+    return Digest(
+        stack=urns[0].split("::")[0].removeprefix("urn:pulumi:") if urns else "",
+        steps=steps,
+        pools=_pools(document.get("config") or {}, steps),
+        diagnostics=tuple(_diagnostics(document.get("diagnostics") or [])),
+    )
+
+
+def _pools(config: Mapping[str, str], steps: Sequence[Step]) -> dict[str, str]:
+    """Each node's pool: of those that leave from their resources, else from the settings."""
+    found = {
+        step.name: step.parent.rpartition("::")[2]
+        for step in steps
+        if step.type == NODE_TYPE and _kind(step.parent) == POOL_TYPE
+    }
+    for key, text in config.items():
+        if key.endswith(":pools") and text != SECRET:
+            for pool, content in json.loads(text).items():
+                found |= {str(node["name"]): pool for node in content.get("nodes") or ()}
+    return found
+
+
+def _diagnostics(entries: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, str]]:
+    for entry in entries:
+        severity = entry.get("severity", "")
+        message = entry.get("message", "").strip().removeprefix(f"{severity}: ")
+        # How this machine is set up, not what changes.
+        if message and not message.startswith("using pulumi-"):
+            yield severity, message
+
+
+def _step(entry: Mapping[str, Any]) -> Step:
+    old, new = entry.get("oldState") or {}, entry.get("newState") or {}
+    urn = str(entry["urn"])
+    paths = entry.get("detailedDiff") or dict.fromkeys(entry.get("diffReasons") or ())
+    return Step(
+        op=str(entry["op"]),
+        name=urn.rpartition("::")[2],
+        type=_kind(urn),
+        parent=str((new or old).get("parent", "")),
+        old=old.get("inputs") or {},
+        new=new.get("inputs") or {},
+        changed=tuple(sorted(paths)),
+    )
+
+
+def _kind(urn: str) -> str:
+    """The type of the resource that a URN names, without those of its parents."""
+    parts = urn.split("::")
+    return parts[2].rpartition("$")[2] if len(parts) > 3 else ""

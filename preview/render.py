@@ -1,0 +1,30 @@
+"""The files of a node as text for people: what `python -m node_files render` prints."""
+
+from collections.abc import Iterator
+
+from node_files import Directory, File, bootstrap_kubeconfig, files
+from node_files.bundle import directories
+from preview.stack import Stack, StackNode
+
+# In the form of a token, so that the file is the one that the node gets but for this.
+TOKEN = ("<token-id>", "<token-secret>")
+
+
+def render(stack: Stack, entry: StackNode) -> str:
+    """Return each directory and each whole file that the node gets, with mode and owner."""
+    node = entry.node
+    head = f"{node.name} of the pool {entry.pool}: Kubernetes {node.version}"
+    listed = "\n".join(f"{directory.path}/  {_meta(directory)}" for directory in directories(node))
+    return "\n".join([head, "", listed, "", *_files(stack, entry)])
+
+
+def _files(stack: Stack, entry: StackNode) -> Iterator[str]:
+    for file in files(stack.cluster, entry.node):
+        yield f"==> {file.path}  {_meta(file)} <==\n{file.content}"
+    kubeconfig = bootstrap_kubeconfig(stack.cluster, entry.node, *TOKEN)
+    note = "only while it joins"
+    yield f"==> {kubeconfig.path}  {_meta(kubeconfig)}, {note} <==\n{kubeconfig.content}"
+
+
+def _meta(entry: File | Directory) -> str:
+    return f"{entry.mode} {entry.owner}:{entry.group}"

@@ -1,0 +1,172 @@
+"""The report of a preview for a pull request: Markdown for a comment on GitHub.
+
+What several nodes share is told once, with their names. No secret and nothing encoded is in it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from preview import rest
+from preview.changes import Change, changes, join_changes, member_changes
+from preview.digest import REPLACING, Digest, read_digest
+from preview.hunks import joined
+from preview.markdown import Block, count, fence, fit, names, natural
+
+LIMIT = 65_536  # characters of a comment on GitHub
+NO_POOL = ""
+TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
+
+
+def report(text: str, *, limit: int = LIMIT) -> str:
+    """Return the report of what `pulumi preview --json` printed.
+
+    Raises:
+        ValueError: the text is no preview in JSON.
+    """
+    digest = read_digest(text)
+    blocks = [Block(text=f"## Preview of the stack `{digest.stack}`"), *_blocks(digest)]
+    return fit(blocks, limit)
+
+
+def _blocks(digest: Digest) -> Iterator[Block]:
+    members = _Members(digest)
+    errors = [message for severity, message in digest.diagnostics if severity == "error"]
+    if errors:
+        lines = TOKEN.sub("<token>", "\n".join(errors)).split("\n")
+        yield Block(text=f"**The preview failed.**\n\n{fence(lines, 'text')}")
+    beside = list(rest.blocks(digest))
+    shared = _shared(digest, members)
+    if not (beside or shared or members.any or errors):
+        yield Block(text="Nothing changes.")
+    if summary := members.summary(shared):
+        yield Block(text=summary)
+    warnings = [*members.warnings(shared), *rest.warnings(digest)]
+    warnings += [message for severity, message in digest.diagnostics if severity == "warning"]
+    if warnings:
+        listed = "\n".join(f"> - {TOKEN.sub('<token>', line)}" for line in warnings)
+        yield Block(text=f"> [!WARNING]\n{listed}")
+    for pool in sorted({*shared, *members.pools}, key=natural):
+        yield Block(text=f"### Pool `{pool}`" if pool else "### Nodes")
+        yield from members.blocks(pool)
+        yield from _change_blocks(shared.get(pool, {}))
+    if beside:
+        yield Block(text="### Beside the nodes")
+        yield from beside
+
+
+def _change_blocks(found: Mapping[Change, Iterable[str]]) -> Iterator[Block]:
+    """A paragraph for all changes of one kind that the same nodes have."""
+    merged: dict[tuple[str, str, tuple[str, ...]], list[tuple[str, ...]]] = {}
+    for change, nodes in found.items():
+        hunks = merged.setdefault((change.title, change.effect, tuple(nodes)), [])
+        if change.lines:
+            hunks.append(change.lines)
+    for (title, effect, on), hunks in merged.items():
+        text = f"**{title}** on {names(on)}" + (f": {effect}" if effect else "")
+        yield Block(text=text, lines=joined(hunks))
+
+
+Shared = dict[str, dict[Change, dict[str, None]]]
+
+
+def _shared(digest: Digest, members: "_Members") -> Shared:
+    """Each pool's changes of nodes that stay, and the nodes that each is of."""
+    found: Shared = {}
+    for node, change in _changes(digest):
+        if node not in members.gone:
+            of_pool = found.setdefault(members.pool(node), {})
+            # A dict, for an order without repetition.
+            of_pool.setdefault(change, {})[node] = None
+    return found
+
+
+def _changes(digest: Digest) -> Iterator[tuple[str, Change]]:
+    """Each change of each node, the nodes in their natural order."""
+    for step, told in (("files", changes), ("join", join_changes), ("member", member_changes)):
+        for node, found in sorted(digest.of(step), key=lambda entry: natural(entry[0])):
+            if found.op == "update":
+                yield from ((node, change) for change in told(found))
+
+
+class _Members:
+    """Which nodes join, leave, or join anew."""
+
+    def __init__(self, digest: Digest) -> None:
+        self.digest = digest
+        files, joins = dict(digest.of("files")), dict(digest.of("join"))
+        sort = natural
+        self.joining = sorted((n for n, s in joins.items() if s.op == "create"), key=sort)
+        self.anew = sorted((n for n, s in joins.items() if s.op in REPLACING), key=sort)
+        self.gone = sorted((n for n, s in files.items() if s.op == "delete"), key=sort)
+        self.forced = {n for n, s in digest.of("member") if "--force" in str(s.old.get("delete"))}
+        self.replaced = sorted((n for n, s in files.items() if s.op in REPLACING), key=sort)
+        affected = [*self.replaced, *self.joining, *self.anew, *self.gone]
+        self.pools = {self.pool(node) for node in affected}
+
+    @property
+    def any(self) -> bool:
+        return bool(self.pools)
+
+    def pool(self, node: str) -> str:
+        return self.digest.pools.get(node, NO_POOL)
+
+    def summary(self, shared: Shared) -> str:
+        changed = {n for pool in shared.values() for nodes in pool.values() for n in nodes}
+        restarted = _restarted(shared)
+        told = [
+            (self.joining, "join"),
+            (self.anew, "join anew"),
+            (self.gone, "leave"),
+            (changed, "change"),
+        ]
+        parts = []
+        for nodes, verb in told:
+            if nodes:
+                first, _, more = verb.partition(" ")
+                parts.append(count(len(nodes), "node", first) + (f" {more}" if more else ""))
+        if restarted:
+            parts.append(count(len(restarted), "kubelet", "restart"))
+        return f"**{', '.join(parts)}.**" if parts else ""
+
+    def warnings(self, shared: Shared) -> Iterator[str]:
+        for node in self.gone:
+            if node in self.forced:
+                yield f"`{node}` is given up without a drain: nothing waits for its pods."
+            else:
+                yield f"`{node}` is drained: its pods are evicted, then its Node is deleted."
+        if self.replaced:
+            yield (
+                f"The files of {names(self.replaced)} are replaced, as nothing in the settings asks"
+                " for: the engine removes them, and stops the kubelet, after they were written."
+            )
+        for pool, found in shared.items():
+            nodes = _restarted({pool: found})
+            if len(nodes) > 1:
+                where = f" of the pool `{pool}`" if pool else ""
+                yield f"The kubelets of {count(len(nodes), 'node')}{where} restart in one run."
+
+    def blocks(self, pool: str) -> Iterator[Block]:
+        """What becomes of the nodes of a pool that don't just stay."""
+        told = (
+            (self.joining, "Join", "the files are brought, the kubelet starts with the pool's new"
+             " token, the gate proves the join"),
+            (self.anew, "Join anew", "the kubelet restarts with the pool's new token"),
+            (self.gone, "Leave", "the kubelet stops, and what was written is removed"),
+        )  # fmt: skip
+        lines = []
+        for nodes, verb, what in told:
+            here = [node for node in nodes if self.pool(node) == pool]
+            if here:
+                lines.append(f"- **{verb}:** {names(here)}; {what}")
+        if lines:
+            yield Block(text="\n".join(lines))
+
+
+def _restarted(shared: Shared) -> set[str]:
+    return {
+        node
+        for found in shared.values()
+        for change, nodes in found.items()
+        if change.restarts and "where one" not in change.effect
+        for node in nodes
+    }

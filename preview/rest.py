@@ -1,0 +1,92 @@
+"""What a preview changes beside the nodes: tokens, RBAC, the control plane, and all else."""
+
+from collections.abc import Iterator
+
+from node_files.bundle import MARKER
+from preview.digest import NODE_TYPE, POOL_TYPE, REPLACING, Digest, Step
+from preview.hunks import hunks, joined
+from preview.markdown import Block, cell, names
+
+QUIET = frozenset({"same", "read", "refresh", "discard"})
+TOKEN_PARTS = ("-token", "-token-id", "-token-secret")
+COMPONENTS = "kubelet-tls-bootstrap:index:"
+OPS = {
+    "create": "new",
+    "update": "changed",
+    "delete": "deleted",
+    **dict.fromkeys(REPLACING, "replaced"),
+}
+
+
+def blocks(digest: Digest) -> Iterator[Block]:
+    """Yield paragraphs on each thing that changes and is of no node."""
+    rows: dict[str, None] = {}
+    flags: dict[tuple[str, ...], list[str]] = {}
+    for step in digest.steps:
+        if step.op in QUIET or _is_of_node(step):
+            continue
+        if step.type.startswith((COMPONENTS, "pulumi:pulumi:Stack")):
+            continue
+        if _is_flags(step) and step.op == "update":
+            flags.setdefault(_flags(step), []).append(_host(step))
+            continue
+        what, note = _told(step)
+        rows[f"| {OPS.get(step.op, step.op)} | {cell(what)} | {cell(note)} |"] = None
+    if rows:
+        yield Block(text="\n".join(["| | what | |", "|---|---|---|", *rows]))
+    for lines, hosts in flags.items():
+        yield Block(text=f"**Flags of the control plane** on {names(hosts)}", lines=lines)
+
+
+def warnings(digest: Digest) -> Iterator[str]:
+    """Yield what needs care of those."""
+    hosts = [f"`{_host(s)}`" for s in digest.steps if _is_flags(s) and s.op in ("create", "update")]
+    managed = any("\nmanage true\n" in str(s.new.get("stdin", "")) for s in digest.steps)
+    if hosts and managed:
+        yield (
+            f"On the control plane ({', '.join(hosts)}) kube-apiserver and kube-controller-manager"
+            " restart, one machine after the other, where flags are missing."
+        )
+    yield from (
+        f"The pool `{s.name}` is deleted with all of its nodes."
+        for s in digest.steps
+        if s.type == POOL_TYPE and s.op == "delete"
+    )
+
+
+def _is_of_node(step: Step) -> bool:
+    return f"{NODE_TYPE}::" in step.parent
+
+
+def _is_flags(step: Step) -> bool:
+    return step.is_command_on_host and step.name.endswith("-flags")
+
+
+def _host(step: Step) -> str:
+    return step.name.removesuffix("-flags")
+
+
+def _told(step: Step) -> tuple[str, str]:
+    """A resource in words, and a note on it."""
+    if "index:BootstrapToken::" in step.parent and step.name.endswith(TOKEN_PARTS):
+        pool = step.name.rpartition("-token")[0]
+        note = "" if step.op == "delete" else "for the nodes that join"
+        return f"the bootstrap token of the pool `{pool}`", note
+    if step.name.endswith("-gate"):
+        note = "" if step.op == "delete" else "runs: approves CSRs, proves each join"
+        return f"the gate of the pool `{step.name.removesuffix('-gate')}`", note
+    if _is_flags(step):
+        note = "what was added is removed" if step.op == "delete" else "looked at, added if missing"
+        return f"the flags of the control plane on `{_host(step)}`", note
+    kind = step.type.rpartition(":")[2]
+    if step.type.startswith("pulumi:providers:"):
+        kind = f"the provider {kind}"
+    note = ", ".join(f"`{path}`" for path in step.changed) if step.op != "create" else ""
+    return f"{kind} `{step.name}`", note
+
+
+def _flags(step: Step) -> tuple[str, ...]:
+    """The changed lines of what the control plane's script is told."""
+    old, new = (str(inputs.get("stdin", "")).partition(f"\n{MARKER}\n")[2].split("\n")
+                for inputs in (step.old, step.new))  # fmt: skip
+    return joined(hunks(old, new))

@@ -1,0 +1,99 @@
+"""The kubelet's own decoder, defaults and validation agree with ours, in the lab's version.
+
+Where the lab's programs were built on this machine it builds in 20 s; elsewhere Go compiles what
+they share first.
+"""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import go, layout, toolchain
+from node_files import Cluster, Node, versions
+from node_files.kubelet_configuration import kubelet_configuration, merge
+from node_files.versions.defaults import leaves
+from tests.unit.test_versions import LATEST, RIGHT, WRONG
+from tests.unit.test_versions_seed import whole
+
+pytestmark = pytest.mark.contract
+
+HEAD = {
+    "apiVersion": "kubelet.config.k8s.io/v1beta1",
+    "kind": "KubeletConfiguration",
+    "failCgroupV1": False,  # whatever host the test runs on
+}
+# What a kubelet swallows, or finds only after its validation: why we look at it here.
+SWALLOWED = {
+    "a typing error", "the wrong case", "a field of another place", "a flag's name",
+    "no field at all", "a nested typing error", "in a list of structures",  # one line in its log
+    "null in a list", "a null above what is protected", "no pods",  # read as not set
+    "a negative duration", "a constant of Go", "a DNS name",
+    # Found later, when the part that reads it starts.
+    "a cipher", "an eviction signal", "a threshold", "a share", "a grace period missing",
+    "a reservation", "a resource", "no size",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def judgement(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the kubelet says of every case, and its defaults."""
+    directory = tmp_path_factory.mktemp("kubelet_judge")
+    for name in ("go.mod", "go.sum"):
+        shutil.copy(toolchain.MODULES / "kubernetes" / name, directory / name)
+    shutil.copy(Path(__file__).parent / "kubelet_judge" / "main.go", directory)
+    program = directory / "judge"
+    subprocess.run(
+        [
+            go.ensure_go(layout.Layout.find().cache),
+            "build",
+            "-trimpath",
+            "-buildvcs=false",
+            "-o",
+            program,
+        ],
+        cwd=directory,
+        env=go.environment(),
+        check=True,
+    )
+    done = subprocess.run(
+        [program], input=json.dumps(cases()), capture_output=True, text=True, check=True
+    )
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+def cases() -> dict[str, Any]:
+    cluster = Cluster(name="c", server="https://10.0.0.1:6443", ca_certificate="")
+    node = Node(name="n", addresses=("10.0.0.2",), kubelet={**whole(), "failCgroupV1": False})
+    wrong = {f"wrong: {n}": {**HEAD, **o} for n, (o, v, _, _) in WRONG.items() if v == LATEST}
+    right = {f"right: {n}": merge(HEAD, o) for n, (o, v) in RIGHT.items() if v == LATEST}
+    procedure = {
+        "right: the procedure": {**HEAD, **whole()},
+        "right: what we make of it": kubelet_configuration(cluster, node),
+    }
+    return {**wrong, **right, **procedure}
+
+
+def test_what_we_let_through_the_kubelet_takes(judgement: dict[str, Any]) -> None:
+    refused = {n: s for n, s in judgement["said"].items() if n.startswith("right: ") and s}
+    assert refused == {}
+
+
+def test_what_the_kubelet_refuses_we_refuse_before_it(judgement: dict[str, Any]) -> None:
+    said = {n.partition(": ")[2]: s for n, s in judgement["said"].items() if n.startswith("wrong")}
+    assert {name for name, reason in said.items() if not reason} == SWALLOWED
+    assert said["beyond 32 bits"].startswith("failed to decode")
+
+
+def test_the_defaults_of_the_table_are_the_kubelets(judgement: dict[str, Any]) -> None:
+    real = dict(leaves(judgement["defaults"]))
+    table = {p: f.default for p, f in versions.fields(LATEST).items() if f.default is not None}
+    unset = {path: value for path, value in table.items() if path not in real}
+    # Set later, after the drop-in files; and what is zero is not printed.
+    assert unset.pop("evictionHard")["memory.available"] == "100Mi"
+    assert [path for path, value in unset.items() if value] == []
+    assert {path: table.get(path) for path in real} == real

@@ -1,0 +1,110 @@
+"""Previews in the form of `pulumi preview --json`, made of settings before and after a change."""
+
+import json
+from typing import Any
+
+import node_files
+from components.node_pool import to_cluster, to_node
+from components.settings import Settings, parse
+
+STACK = "urn:pulumi:production::kubelet-tls-bootstrap::"
+PROGRAM = "kubelet-tls-bootstrap:index:"
+ROOT = f"{STACK}pulumi:pulumi:Stack::kubelet-tls-bootstrap-production"
+COMMAND = "command:remote:Command"
+SECRET = "[secret]"
+
+
+def settings(nodes: dict[str, dict[str, Any]], pool: str = "workers", **shared: Any) -> Settings:
+    """Settings with one pool; each node has an address of its own."""
+    listed = [
+        {"name": name, "address": f"10.0.{index // 250}.{index % 250 + 1}", **own}
+        for index, (name, own) in enumerate(nodes.items())
+    ]
+    return parse({"pools": {pool: {"nodes": listed, **shared}}})
+
+
+def inputs(settings: Settings, step: str, *, ca: str = "-", script: str = "") -> dict[str, Any]:
+    """The inputs of each node's resource of this step, by the node's name."""
+    cluster = to_cluster(settings.cluster, "https://10.0.9.9:6443", ca)
+    found = {}
+    for pool in settings.pools.values():
+        for entry in pool.nodes:
+            node = to_node(settings, pool, entry)
+            if step == "files":
+                stdin = script + node_files.bundle(cluster, node)
+                found[entry.name] = {"connection": SECRET, "stdin": stdin}
+            elif step == "join":
+                found[entry.name] = {"stdin": SECRET, "triggers": [entry.generation]}
+            else:
+                force = " --force" if entry.force else ""
+                found[entry.name] = {"delete": f"admission leave {entry.name}{force}"}
+    return found
+
+
+def step(
+    op: str, urn: str, parent: str, old: object = None, new: object = None, *changed: str
+) -> dict[str, Any]:
+    entry: dict[str, Any] = {"op": op, "urn": urn}
+    for key, state in (("oldState", old), ("newState", new)):
+        if state is not None:
+            entry[key] = {"urn": urn, "parent": parent, "inputs": state}
+    entry["detailedDiff"] = {path: {"kind": "update", "inputDiff": True} for path in changed}
+    return entry
+
+
+def node_steps(before: Settings, after: Settings, **changes: Any) -> list[dict[str, Any]]:
+    """The steps of all nodes, as the engine finds them between two settings."""
+    (pool,) = after.pools
+    pool_urn = f"{STACK}{PROGRAM}NodePool::{pool}"
+    found = [step("same", pool_urn, ROOT, {}, {})]
+    kinds = {"files": COMMAND, "join": COMMAND, "member": "command:local:Command"}
+    for kind, of_kind in kinds.items():
+        old = inputs(before, kind)
+        new = inputs(after, kind, **(changes if kind == "files" else {}))
+        for name in dict.fromkeys([*old, *new]):
+            parent = f"{STACK}{PROGRAM}NodePool${PROGRAM}Node::{name}"
+            urn = f"{parent.rpartition('::')[0]}${of_kind}::{name}-{kind}"
+            a, b = old.get(name), new.get(name)
+            if kind == "files":
+                op = "same" if a and b else "create" if b else "delete"
+                found.append(step(op, parent, pool_urn, a and {}, b and {}))
+            found.append(_compared(kind, urn, parent, a, b))
+    return found
+
+
+def _compared(kind: str, urn: str, parent: str, old: Any, new: Any) -> dict[str, Any]:
+    if old is None or new is None:
+        return step("delete" if new is None else "create", urn, parent, old, new)
+    changed = [key for key in new if new[key] != old.get(key)]
+    if not changed:
+        return step("same", urn, parent, old, new)
+    op = "replace" if kind == "join" else "update"
+    return step(op, urn, parent, old, new, *changed)
+
+
+def token_steps(pool: str, op: str = "replace") -> list[dict[str, Any]]:
+    parent = f"{STACK}{PROGRAM}NodePool${PROGRAM}BootstrapToken::{pool}-token"
+    types = {
+        "-id": "random:index/randomString:RandomString",
+        "-secret": "random:index/randomPassword:RandomPassword",
+        "": "kubernetes:core/v1:Secret",
+    }
+    data = {"stringData": {"token-secret": SECRET}}
+    return [
+        step(op, f"{parent.rpartition('::')[0]}${kind}::{pool}-token{end}", parent, data, data)
+        for end, kind in types.items()
+    ]
+
+
+def gate_step(pool: str, op: str = "update") -> dict[str, Any]:
+    parent = f"{STACK}{PROGRAM}NodePool::{pool}"
+    urn = f"{STACK}{PROGRAM}NodePool$command:local:Command::{pool}-gate"
+    return step(op, urn, parent, {"stdin": "{}"}, {"stdin": "{1}"}, "stdin")
+
+
+def digest(
+    *steps: dict[str, Any], diagnostics: Any = None, config: dict[str, str] | None = None
+) -> str:
+    """The text of a preview of these steps."""
+    root = step("same", ROOT, "", {}, {})
+    return json.dumps({"config": config or {}, "steps": [root, *steps], "diagnostics": diagnostics})

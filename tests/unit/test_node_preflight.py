@@ -1,0 +1,249 @@
+"""The checks on a machine: each fault is found, named, and told with what to do about it."""
+
+import importlib
+import json
+import re
+import shutil
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import node_files
+from node_files import CHECKS
+from tests.unit.node_machine import Machine, cluster
+
+ALWAYS = {"owner", "acl", "paths"}  # what can't be skipped
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    (tmp_path / "systemd").mkdir()
+    return Machine(tmp_path, ("dash",))
+
+
+def write(name: str, text: str) -> Callable[[Machine], None]:
+    def change(machine: Machine) -> None:
+        machine.path(f"fake/{name}").write_text(text)
+
+    return change
+
+
+def gone(name: str) -> Callable[[Machine], None]:
+    return lambda machine: machine.path(f"fake/{name}").unlink()
+
+
+def link_root(machine: Machine) -> None:
+    machine.path("lib").mkdir()
+    machine.path("elsewhere").mkdir()
+    machine.path("lib/kubelet").symlink_to(machine.path("elsewhere"))
+
+
+def package_unit(machine: Machine) -> None:
+    write("FragmentPath", "/usr/lib/systemd/system/kubelet.service\n")(machine)
+
+
+def package_drop_in(machine: Machine) -> None:
+    drop_in = machine.path("fake/10-kubeadm.conf")
+    drop_in.write_text("[Service]\nExecStart=\nExecStart=/usr/bin/kubelet\n")
+    write("DropInPaths", f"{drop_in}\n")(machine)
+
+
+def foreign_unit(machine: Machine) -> None:
+    machine.path("systemd/kubelet.service").write_text("mine\n")
+
+
+def directory_as_file(machine: Machine) -> None:
+    machine.path("etc/kubelet.env").mkdir(parents=True)
+
+
+LISTENS = "   1: 00000000000000000000000000000000:280A 00000000000000000000000000000000:0000 0A 0\n"
+SWAP = "Filename Type Size Used Priority\n/dev/sda2 partition 1048576 0 -2\n"
+A_DAY_AHEAD = "tomorrow"
+NO_LISTENER = "0000: 00000003 00000000 00000000 0001 03 7 /run/containerd/containerd.sock\n"
+
+# check -> what is wrong, what the settings say, and words of what is told.
+Fault = tuple[str, Callable[[Machine], None], dict[str, Any], str]
+FAULTS: list[Fault] = [
+    ("systemd", lambda m: shutil.rmtree(m.path("fake/run")), {}, "it must be its init"),
+    ("kubelet", gone("bin/kubelet"), {}, "is not there; install the kubelet"),
+    ("kubelet", write("bin/kubelet", "#!/bin/sh\nexit 1\n"), {}, "--version fails"),
+    ("version", lambda m: None, {"version": "1.36"}, 'is "Kubernetes v1.37.2", the settings say'),
+    ("runtime", gone("socket"), {}, "start the container runtime"),
+    ("runtime", write("proc/net/unix", NO_LISTENER), {}, "nothing listens on"),
+    ("server", write("wrong-ca", ""), {}, "shows a certificate that the CA did not sign"),
+    ("skew", write("minor", "36"), {}, "takes kubelets from 1.33 to 1.36, and this one is 1.37"),
+    ("skew", write("minor", "41+"), {}, "takes kubelets from 1.38 to 1.41"),
+    ("clock", write("time", A_DAY_AHEAD), {}, "set up time synchronisation"),
+    ("clock", write("time", "31 seconds ago"), {}, "this clock is 3"),
+    ("cgroup", gone("sys/fs/cgroup/cgroup.controllers"), {}, "failCgroupV1"),
+    ("swap", write("proc/swaps", SWAP), {}, "failSwapOn"),
+    ("resolver", write("resolv.conf", "nameserver 127.0.0.53\n"), {}, "resolvConf"),
+    ("resolver", gone("resolv.conf"), {}, "resolvConf"),
+    ("port", write("proc/net/tcp6", LISTENS), {}, "port 10250 is taken"),
+    ("root", link_root, {}, "is a symbolic link"),
+    ("address", lambda m: None, {"addresses": ("10.9.9.9",)}, "10.9.9.9 is on none of"),
+    ("machine", write("machine-id", "uninitialized\n"), {}, "systemd-machine-id-setup"),
+    ("machine", gone("machine-id"), {}, "systemd-machine-id-setup"),
+    ("unit", package_unit, {}, "would hide it; set unit to drop-in"),
+    ("unit", package_drop_in, {}, "10-kubeadm.conf changes what"),
+    ("unit", lambda m: None, {"unit_drop_in": True}, "install the kubelet's package"),
+    ("files", foreign_unit, {}, "was not written by this program; move it away"),
+    ("paths", directory_as_file, {}, "is no regular file; move it away"),
+    ("owner", lambda m: None, {"paths": {"user": "nobody-here"}}, "useradd --system nobody-here"),
+    ("acl", lambda m: None, {"paths": {"kubeconfig_acl": ("u:nobody-here:r",)}}, "no such user"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("check", "change", "settings", "words"), FAULTS)
+def test_a_fault_is_told_by_name_and_nothing_is_changed(
+    machine: Machine,
+    check: str,
+    change: Callable[[Machine], None],
+    settings: dict[str, Any],
+    words: str,
+) -> None:
+    change(machine)
+    before = machine.files()
+    done = machine.install(**settings)
+    assert done.returncode == 1
+    (told,) = [line for line in done.stderr.splitlines() if line.startswith(f"{check}: ")]
+    assert words in told
+    after = machine.files()
+    assert {name for name in after if not name.startswith("lib/state/")} == before.keys()
+
+
+@pytest.mark.parametrize(
+    ("check", "change", "settings"),
+    [(check, change, settings) for check, change, settings, _ in FAULTS if check not in ALWAYS],
+)
+def test_a_check_that_is_skipped_refuses_nothing_and_is_said(
+    machine: Machine, check: str, change: Callable[[Machine], None], settings: dict[str, Any]
+) -> None:
+    change(machine)
+    done = machine.install(skip_checks=(check,), **settings)
+    faults = re.findall(r"^(\w+): ", done.stderr, re.MULTILINE)
+    # A kubelet that is not there has no version either, and so on: but the skipped one is silent.
+    assert check not in faults
+    if not faults:
+        assert json.loads(done.stdout)["skipped"] == [check]
+
+
+def test_every_check_that_can_be_skipped_has_a_fault_here_but_disk_and_selinux() -> None:
+    assert {fault[0] for fault in FAULTS} == {*CHECKS, *ALWAYS} - {"disk", "selinux"}
+
+
+def test_the_checks_of_the_script_are_those_that_settings_may_name() -> None:
+    text = resources.files("node_files").joinpath("preflight.sh").read_text()
+    (listed,) = re.findall(r"^checks='([^']*)'", text, re.MULTILINE)
+    assert set(listed.split()) == {*CHECKS, *ALWAYS}
+    assert set(re.findall(r"^check_(\w+)\(\)", text, re.MULTILINE)) == set(listed.split())
+
+
+def test_a_name_that_is_no_check_is_refused(machine: Machine) -> None:
+    with pytest.raises(ValueError, match="'sawp' is no check that can be skipped: systemd,"):
+        node_files.bundle(cluster(), machine.node(skip_checks=("sawp",)))
+
+
+@pytest.mark.parametrize("shell", [("dash",), ("bash", "--posix"), ("busybox", "sh")])
+def test_all_faults_are_told_at_once(machine: Machine, shell: tuple[str, ...]) -> None:
+    machine.shell = shell
+    gone("socket")(machine)
+    write("proc/swaps", SWAP)(machine)
+    foreign_unit(machine)
+    done = machine.install(version="1.36")
+    assert re.findall(r"^(\w+): ", done.stderr, re.MULTILINE) == [
+        *("error", "version", "runtime", "swap", "files"),
+    ]
+
+
+def test_a_full_disk_is_told(machine: Machine) -> None:
+    bundle = node_files.bundle(cluster(), machine.node())
+    enough = "enough_kib=16384"
+    assert enough in bundle
+    done = machine.run(node_files.INSTALL, bundle.replace(enough, "enough_kib=999999999999"))
+    assert "KiB free, " in done.stderr
+    assert "needs 999999999999; free some" in done.stderr
+
+
+def test_what_the_kubelet_does_not_mind_is_not_checked(machine: Machine) -> None:
+    write("proc/swaps", SWAP)(machine)
+    gone("sys/fs/cgroup/cgroup.controllers")(machine)
+    gone("resolv.conf")(machine)
+    fields = {"failSwapOn": False, "failCgroupV1": False, "resolvConf": ""}
+    done = machine.install(kubelet=fields)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["skipped"] == []
+
+
+def test_cgroup_v1_is_fine_for_a_kubelet_before_1_35(machine: Machine) -> None:
+    gone("sys/fs/cgroup/cgroup.controllers")(machine)
+    write("bin/kubelet", "#!/bin/sh\necho Kubernetes v1.34.1\n")(machine)
+    assert machine.install(version="1.34").returncode == 0
+    assert "cgroup: " in machine.install(version="1.34", kubelet={"failCgroupV1": True}).stderr
+
+
+def test_a_silent_api_server_is_noted_and_stops_nothing(machine: Machine) -> None:
+    write("no-server", "")(machine)
+    done = machine.install()
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["notes"] == [
+        "server: no answer from https://10.0.0.9:6443",
+        "skew: no version from the API server",
+        "clock: no time from the API server",
+    ]
+
+
+def test_a_running_kubelet_may_hold_its_port(machine: Machine) -> None:
+    write("proc/net/tcp6", LISTENS)(machine)
+    machine.path("fake/active").touch()
+    assert machine.install().returncode == 0
+
+
+def test_types_are_noted_where_selinux_is_off(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label_root(monkeypatch)
+    done = machine.install()
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["notes"] == ["selinux: off here, so no types are set"]
+
+
+CHCON = '#!/bin/sh\n[ "$2" != no_such_t ] || exit 1\necho "$2 $3" >>"$FAKE/chcon.log"\n'
+
+
+def test_types_are_set_where_selinux_is_on(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label_root(monkeypatch)
+    enforce = machine.path("fake/sys/fs/selinux/enforce")
+    enforce.parent.mkdir()
+    enforce.write_text("1")
+    chcon = machine.path("fake/bin/chcon")
+    chcon.write_text(CHCON)
+    chcon.chmod(0o755)
+    assert machine.install().returncode == 0
+    log = machine.path("fake/chcon.log").read_text()
+    assert f"container_file_t {machine.root}/lib/kubelet\n" in log
+    label_root(monkeypatch, "no_such_t")
+    assert "selinux: the policy here has no type no_such_t" in machine.install().stderr
+
+
+def label_root(monkeypatch: pytest.MonkeyPatch, selinux_type: str = "container_file_t") -> None:
+    """Give the data directory an SELinux type."""
+    module = importlib.import_module("node_files.bundle")
+    original = module.directories
+
+    def directories(node: node_files.Node) -> tuple[node_files.Directory, ...]:
+        return tuple(
+            node_files.Directory(
+                path=d.path,
+                mode=d.mode,
+                selinux_type=selinux_type if d.path == node.paths.root else "",
+            )
+            for d in original(node)
+        )
+
+    monkeypatch.setattr(module, "directories", directories)

@@ -1,0 +1,233 @@
+"""The command line: what it reads without the engine, how it reaches hosts, how it ends."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components.layers import Bastion, Ssh
+from components.settings import Host
+from preview.command_line import main
+from preview.hosts import Access, access, ask
+from tests.unit.certificates import authority
+
+ROOT = Path(__file__).parents[2]
+HOST_KEY = "ssh-ed25519 AAAA"
+HOST = Host(name="n1", address="10.0.0.1")
+SECURE = {"secure": "v1:AAAA:BBBB"}
+# Runs the command here, or does as for a host that does not answer.
+FAKE_SSH = """\
+#!/bin/sh
+for last; do :; done
+case "$*" in
+*10.0.0.2*)
+    echo 'ssh: connect to host 10.0.0.2 port 22: No route to host' >&2
+    exit 255
+    ;;
+esac
+exec sh -c "$last"
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project's directory with one stack whose kubeconfig is a secret key."""
+    (tmp_path / "Pulumi.yaml").write_text("name: kubelet-tls-bootstrap\nruntime: python\n")
+    (tmp_path / "ca.crt").write_bytes(authority(days=9))
+    monkeypatch.chdir(tmp_path)
+    write_stack(tmp_path, kubeconfig=SECURE)
+    return tmp_path
+
+
+def write_stack(
+    project: Path, server: str | None = "https://10.0.0.9:6443", **keys: object
+) -> None:
+    nodes = [
+        {"name": f"n{number}", "address": f"10.0.0.{number}", "hostKey": HOST_KEY}
+        for number in (1, 2)
+    ]
+    settings = {
+        "cluster": {"caPath": str(project / "ca.crt"), **({"server": server} if server else {})},
+        "pools": {"workers": {"kubelet": {"maxPods": 60}, "nodes": nodes}},
+        **keys,
+    }
+    config = {f"kubelet-tls-bootstrap:{key}": value for key, value in settings.items()}
+    (project / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": config}))
+
+
+def test_render_prints_each_file_with_its_mode_and_owner(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["render", "--node", "n1"]) == 0
+    printed = capsys.readouterr()
+    assert "==> /var/lib/kubelet/config.yaml  0600 root:root <==\n" in printed.out
+    assert "/etc/kubernetes/manifests/  0700 root:root\n" in printed.out
+    assert "maxPods: 60\n" in printed.out
+    assert (project / "ca.crt").read_text() in printed.out
+    assert "server: https://10.0.0.9:6443\n" in printed.out
+    assert "token: <token-id>.<token-secret>\n" in printed.out
+    assert "n2" not in printed.out
+    assert printed.err == ""
+
+
+def test_render_says_what_lacks_and_prints_the_rest(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_stack(project, server=None, kubeconfigPath=".lab/kubeconfig")
+    assert main(["render", "--node", "n1", "--settings", "Pulumi.dev.yaml"]) == 0
+    printed = capsys.readouterr()
+    assert 'note: kubeconfigPath ".lab/kubeconfig" can\'t be read' in printed.err
+    assert "maxPods: 60\n" in printed.out
+
+
+def test_wrong_settings_are_told_and_nothing_is_rendered(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_stack(project, stallSeconds=1, repair=-1)
+    assert main(["render", "--node", "n1"]) == 2
+    printed = capsys.readouterr()
+    assert "2 problems in the settings" in printed.err
+    assert printed.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["render", "--node", "x"], 'the settings have no node "x"; they have n1, n2'),
+        (["diff", "--stack", "none"], '"Pulumi.none.yaml" can\'t be read'),
+        (["report", "none.json"], "No such file or directory"),
+    ],
+)
+@pytest.mark.usefixtures("project")
+def test_what_is_not_there_is_named(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_repositorys_own_stack_renders_by_the_documented_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "node_files", "render", "--node", "node-1"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert "==> /etc/systemd/system/kubelet.service  0600 root:root <==" in done.stdout
+
+
+@pytest.fixture
+def fake_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bin/ssh"
+    program.parent.mkdir()
+    program.write_text(FAKE_SSH)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+
+
+@pytest.mark.usefixtures("project", "fake_ssh")
+def test_diff_ends_with_one_where_files_differ(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diff", "--node", "n1"]) == 1
+    printed = capsys.readouterr()
+    # This machine is no node.
+    assert "n1: /var/lib/kubelet/config.yaml is not there\n" in printed.out
+    assert "1 of 1 nodes differ" in printed.err
+
+
+@pytest.mark.usefixtures("project", "fake_ssh")
+def test_diff_ends_with_two_where_a_host_does_not_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["diff"]) == 2
+    printed = capsys.readouterr()
+    assert "n2: ssh: connect to host 10.0.0.2 port 22: No route to host\n" in printed.err
+    assert "n1: /var/lib/kubelet/config.yaml is not there\n" in printed.out
+
+
+def test_diff_compares_nothing_without_the_ca(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "ca.crt").unlink()
+    assert main(["diff"]) == 2
+    assert "cluster.caPath" in capsys.readouterr().err
+
+
+def words(directory: Path, ssh: Ssh, key: str | None = None) -> str:
+    way = Access(
+        ssh=ssh, host_keys={"n1": HOST_KEY}, directory=directory,
+        private_key=Path(key) if key else None,
+    )  # fmt: skip
+    return " ".join(way.command(HOST, "true"))
+
+
+def test_a_hosts_key_is_pinned_in_a_private_file(tmp_path: Path) -> None:
+    line = words(tmp_path, Ssh(port=2222), "/k")
+    known = tmp_path / "known_hosts.n1"
+    assert known.read_text() == f"n1 {HOST_KEY}\n"
+    assert known.stat().st_mode & 0o777 == 0o600
+    for option in (
+        "StrictHostKeyChecking=yes", f"UserKnownHostsFile={known}", "HostKeyAlias=n1",
+        "GlobalKnownHostsFile=/dev/null", "BatchMode=yes", "Port=2222", "IdentityFile=/k",
+        "IdentitiesOnly=yes",
+    ):  # fmt: skip
+        assert f"-o {option} " in line
+    assert line.startswith("ssh -F none ")
+    assert line.endswith("-T root@10.0.0.1 true")
+
+
+def test_the_agent_is_asked_where_no_key_is_given(tmp_path: Path) -> None:
+    assert "Identit" not in words(tmp_path, Ssh())
+
+
+def test_a_bastions_key_is_pinned_too(tmp_path: Path) -> None:
+    bastion = Bastion.model_validate(
+        {"address": "10.0.0.8", "user": "jump", "hostKey": "ssh-ed25519 BBBB"}
+    )
+    line = words(tmp_path, Ssh(bastion=bastion))
+    proxy = re.search(r"-o ProxyCommand=(ssh .* jump@10\.0\.0\.8 -W '\[%h\]:%p')", line)
+    assert proxy is not None
+    assert "StrictHostKeyChecking=yes" in proxy[1]
+    known = (tmp_path / "known_hosts.bastion-10.0.0.8-22").read_text()
+    assert known == "bastion-10.0.0.8-22 ssh-ed25519 BBBB\n"
+
+
+@pytest.mark.usefixtures("fake_ssh")
+def test_no_more_hosts_are_asked_at_a_time_than_allowed(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    command = f"echo + >>{log}; sleep 0.1; echo - >>{log}"
+
+    async def run() -> None:
+        keys = {f"h{i}": HOST_KEY for i in range(6)}
+        async with access(Ssh(), keys, "dev", secret_key=False) as way:
+            hosts = [(Host(name=name, address="10.0.0.1"), "") for name in keys]
+            answers = await ask(way, hosts, command, parallel=2)
+        assert [answer.host for answer in answers] == list(keys)
+        assert all(answer.trouble == "" for answer in answers)
+        assert not way.directory.exists()
+
+    asyncio.run(run())
+    running = highest = 0
+    for line in log.read_text().split():
+        running += 1 if line == "+" else -1
+        highest = max(highest, running)
+    assert highest == 2
+
+
+def test_the_secret_key_is_read_by_the_engine_into_a_private_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "pulumi"
+    program.write_text('#!/bin/sh\necho "$*"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    async def run() -> None:
+        async with access(Ssh(), {}, "dev", secret_key=True) as way:
+            assert way.private_key is not None
+            assert way.private_key.stat().st_mode & 0o777 == 0o600
+            assert way.private_key.read_text().startswith("config get sshPrivateKey --stack dev")
+        assert not way.private_key.exists()
+
+    asyncio.run(run())

@@ -1,0 +1,288 @@
+"""The report of a preview: what is shared is told once, and nothing secret or encoded is told."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from components.control_plane import control_plane_input
+from components.settings import ControlPlaneSettings
+from preview.markdown import Block, fence, fit, names
+from preview.report import LIMIT, report
+from tests.unit.certificates import authority
+from tests.unit.preview_digest import (
+    COMMAND,
+    PROGRAM,
+    ROOT,
+    SECRET,
+    STACK,
+    digest,
+    gate_step,
+    node_steps,
+    settings,
+    step,
+    token_steps,
+)
+
+DOCUMENT = Path(__file__).parents[2] / "docs/preview.md"
+BEGIN, END = "<!-- example: begin -->\n", "<!-- example: end -->\n"
+
+
+def fifty(**first: object) -> dict[str, dict[str, object]]:
+    return {f"node-{number}": dict(first if number == 1 else {}) for number in range(1, 51)}
+
+
+def flags_step() -> dict[str, object]:
+    before = ControlPlaneSettings(manage=True)
+    after = before.model_copy(update={"signing_key": "/etc/kubernetes/pki/new.key"})
+    urn = f"{STACK}{PROGRAM}ControlPlane${COMMAND}::cp-1-flags"
+    old, new = ({"stdin": control_plane_input(state)} for state in (before, after))
+    return step("update", urn, f"{STACK}{PROGRAM}ControlPlane::control-plane", old, new, "stdin")
+
+
+def example() -> str:
+    """A pool of 50 whose settings change, one node of it that differs, one in, one out."""
+    nodes = fifty()
+    before = settings(nodes, kubelet={"maxPods": 200, "evictionHard": {"memory.available": "1Gi"}})
+    nodes = {**nodes, "node-7": {"kubelet": {"podPidsLimit": 4096}}, "node-9": {"generation": 2}}
+    nodes["node-51"] = {}
+    after = settings(nodes, kubelet={"maxPods": 60, "evictionHard": {"memory.available": "2Gi"}})
+    gone = after.pools["workers"].nodes[49]
+    pool = after.pools["workers"].model_copy(
+        update={"nodes": tuple(n for n in after.pools["workers"].nodes if n != gone)}
+    )
+    after = after.model_copy(update={"pools": {"workers": pool}})
+    return digest(
+        *node_steps(before, after), *token_steps("workers"), gate_step("workers"), flags_step()
+    )
+
+
+def test_the_example_in_the_documentation_is_what_the_report_says() -> None:
+    text = DOCUMENT.read_text()
+    before, _, rest = text.partition(BEGIN)
+    shown, _, after = rest.partition(END)
+    made = report(example())
+    if os.environ.get("UPDATE_GOLDEN"):
+        DOCUMENT.write_text(f"{before}{BEGIN}{made}{END}{after}")
+    assert shown == made
+
+
+def test_what_a_pool_shares_is_told_once() -> None:
+    before, after = settings(fifty()), settings(fifty(), kubelet={"maxPods": 60})
+    told = report(digest(*node_steps(before, after)))
+    assert told.count("+maxPods: 60") == 1
+    assert "on `node-1` to `node-50`: the kubelet restarts" in told
+    assert "The kubelets of 50 nodes of the pool `workers` restart in one run." in told
+
+
+def test_a_shared_change_is_told_once_though_lines_beside_it_differ() -> None:
+    own = {name: {"kubelet": {"maxPods": 10 + i}} for i, name in enumerate(fifty())}
+    before, after = settings(own), settings(own, labels={"rack": "r1"})
+    told = report(digest(*node_steps(before, after)))
+    assert told.count("+--node-labels=rack=r1") == 1
+
+
+def test_what_a_node_has_of_its_own_is_told_beside_what_its_pool_shares() -> None:
+    nodes = fifty()
+    before = settings(nodes, kubelet={"maxPods": 200})
+    after = settings({**nodes, "node-7": {"kubelet": {"podPidsLimit": 9}}}, kubelet={"maxPods": 60})
+    told = report(digest(*node_steps(before, after)))
+    assert told.count("-maxPods: 200\n+maxPods: 60") == 1
+    assert "on `node-7`: the kubelet restarts\n\n```diff\n+podPidsLimit: 9\n```" in told
+
+
+def test_entries_that_come_at_one_place_are_told_apart() -> None:
+    nodes = fifty()
+    before = settings(nodes)
+    after = settings(
+        {**nodes, "node-7": {"kubelet": {"podPidsLimit": 9}}},
+        kubelet={
+            "maxPods": 60,
+            "nodeStatusReportFrequency": "6m0s",
+            "kubeReserved": {"cpu": "100m"},
+        },
+    )
+    told = report(digest(*node_steps(before, after)))
+    assert (
+        "```diff\n+kubeReserved:\n+  cpu: 100m\n+maxPods: 60\n+nodeStatusReportFrequency: 6m0s\n```"
+    ) in told
+    assert "on `node-7`: the kubelet restarts\n\n```diff\n+podPidsLimit: 9\n```" in told
+
+
+def test_a_changed_item_of_a_list_is_told_with_its_field() -> None:
+    before = settings(
+        {"n": {}}, kubelet={"allowedUnsafeSysctls": ["kernel.msg*", "net.ipv4.route.min_pmtu"]}
+    )
+    after = settings(
+        {"n": {}}, kubelet={"allowedUnsafeSysctls": ["kernel.msg*", "net.core.somaxconn"]}
+    )
+    told = report(digest(*node_steps(before, after)))
+    assert "@@ allowedUnsafeSysctls @@\n-- net.ipv4.route.min_pmtu\n+- net.core.somaxconn\n" in told
+
+
+def test_a_preview_without_changes_says_so() -> None:
+    same = settings(fifty())
+    told = report(digest(*node_steps(same, same)))
+    assert told == "## Preview of the stack `production`\n\nNothing changes.\n"
+
+
+def test_lines_that_are_only_moved_elsewhere_in_the_settings_are_no_change() -> None:
+    a = settings(
+        {"n": {}},
+        kubelet={"maxPods": 1, "evictionHard": {"pid.available": "1%", "memory.available": "1Gi"}},
+    )
+    b = settings(
+        {"n": {}},
+        kubelet={"evictionHard": {"memory.available": "1Gi", "pid.available": "1%"}, "maxPods": 1},
+    )
+    assert "Nothing changes." in report(digest(*node_steps(a, b)))
+
+
+def test_a_changed_script_is_told_without_its_text() -> None:
+    same = settings(fifty())
+    told = report(digest(*node_steps(same, same, script="echo new\n")))
+    assert "The node script changed; it runs again" in told
+    assert "echo new" not in told
+    assert "restart in one run" not in told
+
+
+def test_a_certificate_is_told_by_what_it_says() -> None:
+    same = settings({"n": {}})
+    told = report(digest(*node_steps(same, same, ca=authority(days=9).decode())))
+    assert "BEGIN CERTIFICATE" not in told
+    assert "+(certificate of CN=" in told
+    assert "`/etc/kubernetes/pki/ca.crt`" in told
+
+
+def test_a_raised_repair_says_what_it_does() -> None:
+    told = report(digest(*node_steps(settings({"n": {}}), settings({"n": {"repair": 1}}))))
+    assert "Files that were changed by hand are written again (`repair` 1)" in told
+    assert "where one was changed, the kubelet restarts" in told
+
+
+def test_a_node_that_leaves_is_drained_and_one_that_is_dead_is_given_up() -> None:
+    before = settings({"a": {}, "b": {"force": True}, "c": {}})
+    told = report(digest(*node_steps(before, settings({"c": {}}))))
+    assert "> - `a` is drained: its pods are evicted, then its Node is deleted." in told
+    assert "> - `b` is given up without a drain" in told
+    assert "- **Leave:** `a`, `b`;" in told
+    assert "**2 nodes leave, 1 node changes" in told  # c has another address here
+
+
+def test_nodes_without_a_known_pool_are_grouped_by_their_change() -> None:
+    before, after = settings(fifty()), settings(fifty(), kubelet={"maxPods": 60})
+    steps = [s for s in node_steps(before, after) if s["op"] != "same"]
+    told = report(digest(*steps))
+    assert "### Nodes\n" in told
+    assert told.count("+maxPods: 60") == 1
+
+
+def test_a_changed_connection_is_told_once_and_not_shown() -> None:
+    (pool, node, entry, *_) = node_steps(settings({"n": {}}), settings({"n": {"repair": 1}}))
+    entry["detailedDiff"] = {"connection.port": {}, "connection.privateKey": {}}
+    told = report(digest(pool, node, entry))
+    assert told.count("How the machine is reached changed; its files are compared again") == 1
+
+
+def test_a_node_that_is_given_up_one_day_changes_nothing_now() -> None:
+    told = report(digest(*node_steps(settings({"n": {}}), settings({"n": {"force": True}}))))
+    assert "**How it leaves one day changed** on `n`: nothing is done now\n" in told
+    assert "restart" not in told
+
+
+def test_files_that_are_replaced_are_warned_of() -> None:
+    same = settings({"n": {}})
+    (files,) = (s for s in node_steps(same, same) if s["urn"].endswith("n-files"))
+    told = report(digest({**files, "op": "replace"}))
+    assert "> - The files of `n` are replaced, as nothing in the settings asks for" in told
+
+
+def test_a_join_that_runs_again_is_told() -> None:
+    steps = node_steps(settings({"n": {}}), settings({"n": {"generation": 2}}))
+    (join,) = (s for s in steps if s["urn"].endswith("n-join"))
+    assert "**The join is looked at again** on `n`:" in report(digest({**join, "op": "update"}))
+
+
+def test_pools_are_known_from_the_settings_that_the_engine_notes() -> None:
+    before, after = settings({"n": {}}), settings({"n": {}}, kubelet={"maxPods": 60})
+    noted = {"kubelet-tls-bootstrap:pools": json.dumps({"workers": {"nodes": [{"name": "n"}]}})}
+    steps = [s for s in node_steps(before, after) if s["op"] != "same"]
+    assert "### Pool `workers`\n" in report(digest(*steps, config=noted))
+
+
+def test_warnings_of_the_engine_are_told_but_not_where_its_plugins_are() -> None:
+    notes = [
+        {"severity": "warning", "message": "warning: the cluster does not answer\n"},
+        {"severity": "warning", "message": "warning: using pulumi-resource-x from $PATH at /x"},
+    ]
+    same = settings({"n": {}})
+    told = report(digest(*node_steps(same, same), diagnostics=notes))
+    assert "Nothing changes." in told
+    assert "> - the cluster does not answer\n" in told
+    assert "$PATH" not in told
+
+
+def test_the_tokens_parts_are_told_as_one() -> None:
+    told = report(digest(*token_steps("workers"), gate_step("workers")))
+    assert told.count("the bootstrap token of the pool `workers`") == 1
+    assert SECRET not in told
+
+
+def test_other_resources_are_told_by_kind_and_name() -> None:
+    role = (
+        f"{STACK}{PROGRAM}BootstrapRbac$kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding"
+    )
+    told = report(digest(step("delete", f"{role}::kubelet-bootstrap", ROOT, {"a": 1})))
+    assert "| deleted | ClusterRoleBinding `kubelet-bootstrap` |  |" in told
+
+
+def test_a_control_plane_that_may_restart_is_warned_of() -> None:
+    told = report(digest(flags_step()))
+    assert "> - On the control plane (`cp-1`) kube-apiserver and kube-controller-manager" in told
+    assert "+flag kube-controller-manager --cluster-signing-key-file=" in told
+
+
+def test_errors_are_told_and_no_token_in_them() -> None:
+    wrong = [{"severity": "error", "message": "refused abcdef.0123456789abcdef ```"}]
+    told = report(digest(diagnostics=wrong))
+    assert "**The preview failed.**\n\n````text\nrefused <token> ```\n````" in told
+    assert "Nothing changes" not in told
+
+
+def test_a_report_is_never_longer_than_a_comment_may_be() -> None:
+    nodes = {f"{i:03}-n": {"labels": {f"{j}-{'v' * 50}": f"v{i}" for j in range(20)}}
+             for i in range(300)}  # fmt: skip
+    told = report(digest(*node_steps(settings({name: {} for name in nodes}), settings(nodes))))
+    assert len(told) <= LIMIT
+    assert "300 nodes change" in told
+    assert "left out for want of space; see `pulumi preview --diff`" in told
+
+
+def test_text_without_a_diff_is_cut_at_a_line() -> None:
+    text = fit([Block(text="word\n" * 1000)], 300)
+    assert len(text) <= 300
+    assert text.endswith("(cut: the whole report is longer than a comment may be)\n")
+
+
+def test_no_content_breaks_out_of_its_fence() -> None:
+    assert fence(["+```", "+# heading"]) == "````diff\n+```\n+# heading\n````"
+
+
+NAMES = [
+    (["a"], "`a`"),
+    (["n-1", "n-2"], "`n-1`, `n-2`"),
+    (["n-1", "n-2", "n-3", "n-5", "db"], "`n-1` to `n-3`, `n-5`, `db`"),
+    (["n-08", "n-09", "n-10"], "`n-08`, `n-09`, `n-10`"),
+]
+
+
+@pytest.mark.parametrize(("listed", "told"), NAMES)
+def test_names_that_follow_one_another_are_told_as_a_range(listed: list[str], told: str) -> None:
+    assert names(listed) == told
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"steps": [1]}', json.dumps({"steps": [{}]})])
+def test_what_is_no_preview_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="give what `pulumi preview --json` prints"):
+        report(text)

@@ -1,0 +1,261 @@
+"""Preset, cluster, pool and node: what a node gets, and at which layer a fault is told."""
+
+import time
+from typing import Any
+
+import pytest
+
+from components.conflicts import conflicts
+from components.node_pool import to_node
+from components.problems import SettingsError
+from components.settings import Settings, parse
+from node_files import PRESETS, Cluster, Node, bundle, problems
+from node_files.versions import SUPPORTED_VERSIONS, fields
+
+
+def settings(
+    cluster: dict[str, Any], pool: dict[str, Any], node: dict[str, Any], **more: Any
+) -> Settings:
+    entry = {"name": "n1", "address": "10.0.0.1", **node}
+    return parse({**cluster, "pools": {"w": {**pool, "nodes": [entry]}}, **more})
+
+
+def rendered(cluster: dict[str, Any], pool: dict[str, Any], node: dict[str, Any]) -> Node:
+    whole = settings(cluster, pool, node)
+    assert list(conflicts(whole)) == []
+    found = whole.pools["w"]
+    return to_node(whole, found, found.nodes[0])
+
+
+def test_maps_merge_and_the_node_has_the_last_word() -> None:
+    node = rendered(
+        {"kubelet": {"maxPods": 1, "kubeReserved": {"cpu": "1"}}, "labels": {"a": "c", "b": "c"}},
+        {"kubelet": {"maxPods": 2, "kubeReserved": {"memory": "1Gi"}}, "labels": {"b": "p"}},
+        {"kubelet": {"maxPods": 3}, "labels": {"d": "n"}},
+    )
+    assert node.kubelet == {"maxPods": 3, "kubeReserved": {"cpu": "1", "memory": "1Gi"}}
+    assert node.labels == {"a": "c", "b": "p", "d": "n"}
+
+
+def test_lists_replace() -> None:
+    node = rendered(
+        {"taints": ["a:NoSchedule"], "skipChecks": ["clock"], "unsafe": ["readOnlyPort"]},
+        {"taints": ["b:NoSchedule"], "skipChecks": ["swap", "port"]},
+        {"taints": []},
+    )
+    assert node.taints == ()
+    assert node.skip_checks == ("swap", "port")
+    assert node.unsafe == {"readOnlyPort"}
+
+
+def test_null_removes_what_the_layers_below_say() -> None:
+    node = rendered(
+        {"labels": {"a": "c", "b": "c"}, "taints": ["a:NoSchedule"], "preset": "cis"},
+        {"flags": {"v": 4}, "paths": {"root": "/data"}},
+        {
+            "labels": {"a": None}, "taints": None, "flags": {"v": None}, "preset": None,
+            "paths": {"root": None}, "kubelet": {"seccompDefault": None},
+        },
+    )  # fmt: skip
+    assert node.labels == {"b": "c"}
+    assert (node.taints, node.flags) == ((), {})
+    assert node.paths.root == "/var/lib/kubelet"
+    # It stays a null, which takes away what the program itself configures.
+    assert node.kubelet == {"seccompDefault": None}
+
+
+def test_a_preset_lies_below_the_cluster_and_any_layer_may_choose_it() -> None:
+    node = rendered({"kubelet": {"podPidsLimit": 100}}, {}, {"preset": "cis"})
+    assert node.kubelet["podPidsLimit"] == 100
+    assert "tlsCipherSuites" in node.kubelet
+
+
+@pytest.mark.parametrize("version", SUPPORTED_VERSIONS)
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_fits_every_version(name: str, version: str) -> None:
+    node = rendered({"preset": name}, {}, {"kubernetesVersion": version})
+    assert list(problems(node.kubelet, version)) == []
+    assert set(node.kubelet) <= set(fields(version))
+    assert node.kubelet.get("eventRecordQPS") != 0
+
+
+def test_versions_may_be_mixed() -> None:
+    assert rendered({"kubernetesVersion": "1.37"}, {}, {}).version == "1.37"
+    assert rendered({"kubernetesVersion": "1.37"}, {"kubernetesVersion": "1.35"}, {}).version == (
+        "1.35"
+    )
+    assert rendered({}, {"kubernetesVersion": "1.35"}, {"kubernetesVersion": "1.34"}).version == (
+        "1.34"
+    )
+
+
+CRIO, OTHER = "unix:///var/run/crio/crio.sock", "unix:///run/other.sock"
+ENDPOINTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({}, {"runtime": "crio"}, CRIO),
+    ({"runtime": "crio"}, {}, CRIO),
+    ({"runtimeEndpoint": OTHER}, {}, OTHER),
+    ({"runtime": "crio"}, {"runtimeEndpoint": OTHER}, OTHER),
+    ({"runtimeEndpoint": OTHER}, {"runtime": "crio"}, CRIO),
+    ({"runtimeEndpoint": OTHER}, {"runtimeEndpoint": None}, "unix:///run/containerd/containerd.sock"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pool", "node", "endpoint"), ENDPOINTS)
+def test_an_endpoint_belongs_to_the_runtime_beside_it(
+    pool: dict[str, Any], node: dict[str, Any], endpoint: str
+) -> None:
+    assert rendered({}, pool, node).runtime_endpoint == endpoint
+
+
+def test_paths_go_over_the_presets() -> None:
+    node = rendered({"preset": "classic"}, {"paths": {"root": "/srv/kubelet"}}, {})
+    assert node.paths.root == "/srv/kubelet"
+    assert node.paths.config == "/etc/kubernetes/kubelet.yaml"
+    assert node.paths.user == "kube"
+
+
+NODE = "pools.w.nodes[0]"
+READ_ONLY = {"readOnlyPort": 10255}
+FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
+    "at the cluster": ({"kubelet": {"maxPod": 1}}, {}, {}, "kubelet.maxPod is no field"),
+    "at the pool": ({}, {"kubelet": {"maxPods": "1"}}, {}, "pools.w.kubelet.maxPods"),
+    "at the node": ({}, {}, {"kubelet": READ_ONLY}, f"{NODE}.kubelet.readOnlyPort can't be"),
+    "by the node's version": (
+        {"kubelet": {"failCgroupV1": False}}, {}, {"kubernetesVersion": "1.30"},
+        "kubelet.failCgroupV1 does not exist in 1.30; it came with 1.31",
+    ),
+    "by layers together": (
+        {"kubelet": {"imageGCHighThresholdPercent": 60}}, {},
+        {"kubelet": {"imageGCLowThresholdPercent": 70}},
+        f"{NODE}.kubelet.imageGC",
+    ),
+    "a flag": ({"flags": {"network-plugin": "cni"}}, {}, {}, "flags.network-plugin was removed"),
+    "a watchdog": (
+        {"watchdogSeconds": 60}, {"kubernetesVersion": "1.31"}, {},
+        "watchdogSeconds is for kubelets since 1.32, and here one is 1.31",
+    ),
+    "two files at a path": (
+        {}, {"paths": {"ca": "/etc/x"}}, {"paths": {"config": "/etc/x"}},
+        f'{NODE}.paths "/etc/x" is there for 2 files',
+    ),
+    "a user without sudo": (
+        {}, {"ssh": {"user": "admin"}}, {}, 'pools.w.ssh.user "admin" is not root; set sudo',
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("cluster", "pool", "node", "message"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_told_once_at_the_layer_that_brings_it(
+    cluster: dict[str, Any], pool: dict[str, Any], node: dict[str, Any], message: str
+) -> None:
+    found = [str(problem) for problem in conflicts(settings(cluster, pool, node))]
+    assert len(found) == 1, found
+    assert found[0].startswith(message)
+
+
+def test_a_fault_of_a_pool_is_told_once_for_all_of_its_nodes() -> None:
+    nodes = [{"name": f"n{i}", "address": f"10.0.0.{i}"} for i in range(1, 20)]
+    whole = parse({"pools": {"w": {"kubelet": {"maxPod": 1}, "nodes": nodes}}})
+    assert len(list(conflicts(whole))) == 1
+
+
+def test_what_no_node_uses_is_looked_at_too() -> None:
+    assert len(list(conflicts(parse({"kubelet": {"maxPod": 1}})))) == 1
+    assert len(list(conflicts(parse({"pools": {"w": {"flags": {"nope": "1"}}}})))) == 1
+
+
+def test_a_protected_field_changes_where_it_is_unsafe() -> None:
+    node = rendered({"unsafe": ["readOnlyPort"]}, {"kubelet": READ_ONLY}, {})
+    assert node.kubelet == READ_ONLY
+    found = list(
+        conflicts(settings({"unsafe": ["readOnlyPort"]}, {"kubelet": READ_ONLY}, {"unsafe": []}))
+    )
+    assert [problem.path for problem in found] == ["pools.w.kubelet.readOnlyPort"]
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "a version as a number": ({"kubernetesVersion": 1.3}, "is not in quotes"),
+    "a version": ({"kubernetesVersion": "1.23"}, "those are 1.24 to 1.37"),
+    "a preset": ({"preset": "cic"}, f'{NODE}.preset "cic"'),
+    "a runtime": ({"runtime": "docker"}, f'{NODE}.runtime "docker"'),
+    "unsafe": ({"unsafe": ["maxPods"]}, f'{NODE}.unsafe[0] "maxPods" is no protected field'),
+    "a check": ({"skipChecks": ["files", "nope"]}, f'{NODE}.skipChecks[1] "nope" is not a check'),
+    "a path": ({"paths": {"root": "data"}}, f'{NODE}.paths.root "data" is not an absolute path'),
+    "a path upwards": ({"paths": {"ca": "/a..b"}}, "is not an absolute path"),
+    "a unit": ({"paths": {"unit": "/etc/a.service"}}, "is not a path of kubelet.service"),
+    "a key of paths": ({"paths": {"rot": "/a"}}, "did you mean root?"),
+    "an ACL that writes": ({"paths": {"kubeconfigAcl": ["u:kube:rw"]}}, "kubeconfigAcl[0]"),
+    "a flag's value": ({"flags": {"v": "4 --x"}}, 'flags.v "4 --x" has a character other than'),
+    "a watchdog": ({"watchdogSeconds": 5}, 'watchdogSeconds "5" is not 0'),
+    "a role label": (
+        {"labels": {"node-role.kubernetes.io/worker": ""}},
+        "is not a label that a kubelet may give",
+    ),
+    "a key of ssh": ({"ssh": {"sudoo": True}}, f"{NODE}.ssh.sudoo is no known key; did you mean s"),
+    "a user": ({"ssh": {"user": "a b"}}, f'{NODE}.ssh.user "a b"'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("node", "message"), WRONG.values(), ids=WRONG)
+def test_a_value_of_the_wrong_form_is_told_with_its_layer(
+    node: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingsError) as error:
+        settings({}, {}, node)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "label", ["topology.kubernetes.io/zone", "node.kubernetes.io/x", "example.org/kubernetes.io"]
+)
+def test_a_label_that_a_kubelet_may_give_is_taken(label: str) -> None:
+    assert rendered({}, {}, {"labels": {label: "a"}}).labels == {label: "a"}
+
+
+def test_ssh_settings_merge_as_all_others() -> None:
+    whole = settings(
+        {"ssh": {"user": "a", "sudo": True, "bastion": {"address": "10.0.0.8", "user": "jump"}}},
+        {"ssh": {"port": 2222, "bastion": {"address": "10.0.0.8", "port": 222}}},
+        {"ssh": {"user": "b"}},
+        controlPlane={
+            "ssh": {"bastion": None},
+            "hosts": [{"name": "cp", "address": "10.0.0.9", "ssh": {"port": 1}}],
+        },
+    )
+    found = {host.name: ssh for _, host, ssh in whole.hosts()}
+    assert (found["n1"].user, found["n1"].sudo, found["n1"].port) == ("b", True, 2222)
+    assert found["n1"].bastion is not None
+    assert found["n1"].bastion.destination == "10.0.0.8:222"
+    assert found["n1"].bastion.user == "root"  # a bastion replaces another as a whole
+    assert (found["cp"].user, found["cp"].port, found["cp"].bastion) == ("a", 1, None)
+
+
+def test_300_nodes_are_read_checked_and_rendered_in_two_seconds_of_cpu() -> None:
+    raw = {
+        "kubelet": {"maxPods": 100, "systemReserved": {"cpu": "1"}},
+        "pools": {
+            f"p{p}": {
+                "kubelet": {"podPidsLimit": 100},
+                "kubernetesVersion": f"1.{35 + p}",
+                "nodes": [
+                    {
+                        "name": f"n{p}-{i}",
+                        "address": f"10.0.{p}.{i}",
+                        "kubelet": {"maxPods": 10 + i},
+                        "labels": {"rack": f"r{i}"},
+                    }
+                    for i in range(100)
+                ],
+            }
+            for p in range(3)
+        },
+    }
+    cluster = Cluster(name="c", server="https://10.1.0.1:6443", ca_certificate="")
+    parse(raw)  # what is built once is not counted
+    start = time.process_time()
+    whole = parse(raw)
+    assert list(conflicts(whole)) == []
+    for pool in whole.pools.values():
+        for node in pool.nodes:
+            assert bundle(cluster, to_node(whole, pool, node))
+    assert time.process_time() - start < 2
