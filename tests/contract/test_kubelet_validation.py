@@ -24,6 +24,7 @@ pytestmark = pytest.mark.contract
 HEAD = {
     "apiVersion": "kubelet.config.k8s.io/v1beta1",
     "kind": "KubeletConfiguration",
+    "serverTLSBootstrap": True,
     "failCgroupV1": False,  # whatever host the test runs on
 }
 # What a kubelet swallows, or finds only after its validation: why we look at it here.

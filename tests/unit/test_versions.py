@@ -126,6 +126,10 @@ WRONG: dict[str, tuple[Mapping[str, Any], str, str, str]] = {
         {"shutdownGracePeriod": "30s", "featureGates": {"GracefulNodeShutdown": False}}, LATEST,
         "shutdownGracePeriod", "needs the feature gate GracefulNodeShutdown, which is off in 1.37",
     ),
+    "a gate of ours": (
+        {"featureGates": {"RotateKubeletServerCertificate": False}}, LATEST,
+        "featureGates[RotateKubeletServerCertificate]", "is off, and serverTLSBootstrap, which",
+    ),
     "crossed limits": ({"imageGCHighThresholdPercent": 70}, LATEST, "imageGCHighThresholdPercent",
                        "leaves imageGCLowThresholdPercent 80 not below"),
     "ages": ({"imageMaximumGCAge": "1m"}, LATEST, "imageMaximumGCAge", "must be greater than"),
