@@ -3,6 +3,7 @@
 Field names and meanings: https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -105,7 +106,22 @@ def to_yaml(document: Mapping[str, Any]) -> str:
 
     In ASCII: of some characters beyond it, YAML's readers differ on whether they end a line.
     """
-    return yaml.safe_dump(dict(document), sort_keys=True, allow_unicode=False, width=1_000_000)
+    return yaml.dump(
+        dict(document), Dumper=_Dumper, sort_keys=True, allow_unicode=False, width=1_000_000
+    )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what Kubernetes' reader takes for something else than text, and Python's does not."""
+
+
+# sigs.k8s.io/yaml goyaml.v2 resolve.go: y and n are booleans, 1e9 is a number, 0o7 may be one.
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^[yYnN]$"), list("yYnN"))
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\.?[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?|0[oO][0-7_]+|0[bB][01_]+)$"),
+    list("-+.0123456789"),
+)
 
 
 def _taint(text: str) -> dict[str, str]:

@@ -62,6 +62,14 @@ def _missing_gates(c: Configuration) -> Iterator[Problem]:
         )
 
 
+def _gates_of_ours(c: Configuration) -> Iterator[Problem]:
+    # What the program sets by itself must not lose its gate.
+    for path in ("serverTLSBootstrap", "seccompDefault"):
+        gate = rules.GATED[path]
+        if (c.given("featureGates") or {}).get(gate) is False and c.given(path) is None:
+            yield f"featureGates[{gate}]", f"is off, and {path}, which the program sets, needs it"
+
+
 def _image_collection(c: Configuration) -> Iterator[Problem]:
     low, high = "imageGCLowThresholdPercent", "imageGCHighThresholdPercent"
     if c[low] >= c[high]:
@@ -154,6 +162,7 @@ def _image_credentials(c: Configuration) -> Iterator[Problem]:
 
 
 _RULES: tuple[Callable[[Configuration], Iterator[Problem]], ...] = (
+    _gates_of_ours,
     _image_collection,
     _image_pulls,
     _shutdown,

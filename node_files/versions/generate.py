@@ -5,7 +5,7 @@ k8s.io/component-base. Defaults: SetDefaults_KubeletConfiguration in k8s.io/kube
 pkg/kubelet/apis/config/v1beta1/defaults.go. Flags: cmd/kubelet/app/options. Gates: pkg/features.
 The first release of each minor version stands for it: a patch release changes none of these.
 
-It needs `go` (any since 1.21) and the module proxy, and writes nothing but the table.
+It needs `go` (any since 1.18) and the module proxy, and writes nothing but the table.
 """
 
 import json
@@ -100,7 +100,7 @@ def _download(modules: Sequence[str]) -> dict[str, str]:
 
 def _go(arguments: Sequence[str], directory: Path, stdin: str = "") -> str:
     if shutil.which("go") is None:
-        raise GenerateError("no go is installed; any since 1.21 will do")
+        raise GenerateError("no go is installed; any since 1.18 will do")
     environ = {**os.environ, "GOFLAGS": "", "GOWORK": "off", "GO111MODULE": "on"}
     done = subprocess.run(
         ["go", *arguments],

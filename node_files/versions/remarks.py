@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from node_files.versions import rules, table
+from node_files.versions import rules, table, values
 from node_files.versions.defaults import MERGE_EVICTION, SOURCE, is_default, leaves, left_out
 from node_files.versions.nearest import hint
 from node_files.versions.shape import Problem
 
 _TYPES = "k8s.io/kubelet config/v1beta1/types.go"
-_ZERO = (0, "", "0s")
 
 
 def warnings(overrides: Mapping[str, Any], version: str) -> Iterator[Problem]:
@@ -54,7 +53,11 @@ def without_effect(path: str, version: str) -> str | None:
 
 def _reads_as_unset(value: Any, field: table.Field) -> bool:
     scalar = not field.type.startswith(("*", "[]", "map", "struct"))
-    return scalar and not isinstance(value, bool) and value in _ZERO and bool(field.default)
+    if not scalar or isinstance(value, bool) or not field.default:
+        return False
+    if field.type == "duration":
+        return field.default != "0s" and values.duration_ns(str(value)) == 0
+    return value in (0, "")
 
 
 def _older_default(path: str, value: Any, version: str) -> str | None:

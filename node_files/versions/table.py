@@ -66,7 +66,10 @@ def gates(version: str) -> Mapping[str, Gate]:
 def gate_is_on(name: str, version: str) -> bool:
     """Return whether a gate is on where nobody sets it; one that is gone has become the rule."""
     gate = gates(version).get(name)
-    return gate is None or gate.default
+    if gate is None:
+        existed = span("gates", name)
+        return existed is not None and number(existed[1]) < number(version)
+    return gate.default
 
 
 def span(part: str, name: str) -> tuple[str, str] | None:

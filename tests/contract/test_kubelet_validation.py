@@ -14,7 +14,7 @@ import pytest
 
 from lab import go, layout, toolchain
 from node_files import Cluster, Node, versions
-from node_files.kubelet_configuration import kubelet_configuration, merge
+from node_files.kubelet_configuration import kubelet_configuration, merge, to_yaml
 from node_files.versions.defaults import leaves
 from tests.unit.test_versions import LATEST, RIGHT, WRONG
 from tests.unit.test_versions_seed import whole
@@ -24,6 +24,7 @@ pytestmark = pytest.mark.contract
 HEAD = {
     "apiVersion": "kubelet.config.k8s.io/v1beta1",
     "kind": "KubeletConfiguration",
+    "serverTLSBootstrap": True,
     "failCgroupV1": False,  # whatever host the test runs on
 }
 # What a kubelet swallows, or finds only after its validation: why we look at it here.
@@ -60,10 +61,24 @@ def judgement(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         check=True,
     )
     done = subprocess.run(
-        [program], input=json.dumps(cases()), capture_output=True, text=True, check=True
+        [program],
+        input=json.dumps({name: to_yaml(document) for name, document in cases().items()}),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     said: dict[str, Any] = json.loads(done.stdout)
     return said
+
+
+# Text that one reader of YAML or another takes for something else.
+TRICKY = [
+    "y", "n", "Y", "yes", "off", "~", "null", "true", "1", "1.0", "1e9", "1E3", "-1e-3", ".5",
+    "1_0", "0o14", "0x1f", "0b1", "010", "12:30:45", ".inf", "-.inf", ".nan", "2020-01-01", "=",
+    "<<", "a: b", "- a", "a #b", "#", "'", '"', "\\", "%a", "@a", "`", "*a", "&a", "!a", "|", ">",
+    "? a", "[a", "{a", "a\nb", " a ", "\u2028", "\x85", "\U0001f600", "\ufeff", "\t", "---", "...",
+    "1e", "e1", "+", "0.",
+]  # fmt: skip
 
 
 def cases() -> dict[str, Any]:
@@ -75,7 +90,14 @@ def cases() -> dict[str, Any]:
         "right: the procedure": {**HEAD, **whole()},
         "right: what we make of it": kubelet_configuration(cluster, node),
     }
-    return {**wrong, **right, **procedure}
+    tricky = {f"tricky: {text}": {**HEAD, "providerID": text} for text in TRICKY}
+    return {**wrong, **right, **procedure, **tricky}
+
+
+def test_the_kubelet_reads_the_text_that_we_wrote(judgement: dict[str, Any]) -> None:
+    for text in TRICKY:
+        assert judgement["said"][f"tricky: {text}"] == ""
+        assert judgement["providers"][f"tricky: {text}"] == text
 
 
 def test_what_we_let_through_the_kubelet_takes(judgement: dict[str, Any]) -> None:

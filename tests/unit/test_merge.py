@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -122,3 +123,8 @@ def test_yaml_gives_back_what_was_written(document: dict[str, Any]) -> None:
     written = to_yaml(document)
     assert yaml.safe_load(written) == document
     assert written.isascii()
+
+
+@pytest.mark.parametrize("word", ["y", "N", "1e9", "-1E3", "0o14", "0b1", "1_0e1"])
+def test_text_that_kubernetes_reads_as_something_else_is_quoted(word: str) -> None:
+    assert to_yaml({"a": word}) == f"a: '{word}'\n"

@@ -126,6 +126,10 @@ WRONG: dict[str, tuple[Mapping[str, Any], str, str, str]] = {
         {"shutdownGracePeriod": "30s", "featureGates": {"GracefulNodeShutdown": False}}, LATEST,
         "shutdownGracePeriod", "needs the feature gate GracefulNodeShutdown, which is off in 1.37",
     ),
+    "a gate of ours": (
+        {"featureGates": {"RotateKubeletServerCertificate": False}}, LATEST,
+        "featureGates[RotateKubeletServerCertificate]", "is off, and serverTLSBootstrap, which",
+    ),
     "crossed limits": ({"imageGCHighThresholdPercent": 70}, LATEST, "imageGCHighThresholdPercent",
                        "leaves imageGCLowThresholdPercent 80 not below"),
     "ages": ({"imageMaximumGCAge": "1m"}, LATEST, "imageMaximumGCAge", "must be greater than"),
@@ -266,6 +270,8 @@ WARNINGS: dict[str, tuple[Mapping[str, Any], str, str, str]] = {
     "the default": ({"syncFrequency": "60s"}, "1.24", "syncFrequency", "equals the default of"),
     "zero for unset": ({"maxOpenFiles": 0}, LATEST, "maxOpenFiles",
                        "0 is read as not set, and the default 1000000 is used"),
+    "no time for unset": ({"syncFrequency": "0m"}, LATEST, "syncFrequency",
+                          "0m is read as not set, and the default 1m0s is used"),
     "no limit": ({"eventRecordQPS": 0}, "1.36", "eventRecordQPS", "0 means the client library's"),
     "an unknown gate": ({"featureGates": {"NodeSwpa": True}}, LATEST, "featureGates[NodeSwpa]",
                         "is no gate of k8s.io/kubernetes 1.37; did you mean NodeSwap?"),
@@ -374,6 +380,14 @@ def test_a_default_that_hangs_on_another_field_is_written() -> None:
     assert both["nodeStatusReportFrequency"] == "5m"
     defaults = rendered("1.37", nodeStatusUpdateFrequency="10s", nodeStatusReportFrequency="5m0s")
     assert not {"nodeStatusUpdateFrequency", "nodeStatusReportFrequency"} & defaults.keys()
+
+
+def test_a_gate_is_off_before_it_comes_and_on_after_it_goes() -> None:
+    assert not versions.gate_is_on("SystemdWatchdog", "1.31")
+    assert versions.gate_is_on("SystemdWatchdog", "1.32")
+    assert not versions.gate_is_on("SeccompDefault", "1.24")
+    assert versions.gate_is_on("SeccompDefault", LATEST)
+    assert not versions.gate_is_on("NoSuchGate", LATEST)
 
 
 DURATIONS = {"0": 0, "1m30s": 90, "1.5h": 5400, ".5s": 0.5, "-2s": -2, "+1s": 1, "100ms": 0.1,

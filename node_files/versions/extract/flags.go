@@ -41,10 +41,14 @@ func readFlags(from *source, byGoPath map[string]string) map[string]*flag {
 				}
 			case called == "register" || called == "registerDeprecated":
 				flags[dashed(call.Args[2])] = &flag{Deprecated: called == "registerDeprecated"}
+			case strings.HasSuffix(called, "VarP"):
+				fail("the flag of %s is not read", called)
 			case strings.HasSuffix(called, "Var") && len(call.Args) >= 3:
-				if literal, ok := call.Args[1].(*ast.BasicLit); ok {
-					flags[text(literal)] = &flag{Field: target(call.Args[0], byGoPath)}
+				literal, ok := call.Args[1].(*ast.BasicLit)
+				if !ok {
+					fail("a flag's name is not understood: %T", call.Args[1])
 				}
+				flags[text(literal)] = &flag{Field: target(call.Args[0], byGoPath)}
 			}
 			return true
 		})

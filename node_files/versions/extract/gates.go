@@ -2,6 +2,7 @@ package main
 
 import (
 	"go/ast"
+	"go/token"
 	"strconv"
 	"strings"
 )
@@ -17,8 +18,11 @@ func readGates(from *source, version string) map[string]*gate {
 	features := from.load("k8s.io/kubernetes/pkg/features")
 	names := map[string]string{} // the constant's name to the gate's
 	for name, value := range features.values {
-		kind, isSelector := value.typ.(*ast.SelectorExpr)
-		if literal, ok := value.expr.(*ast.BasicLit); ok && isSelector && kind.Sel.Name == "Feature" {
+		expr := value.expr
+		if call, ok := expr.(*ast.CallExpr); ok && len(call.Args) == 1 { // featuregate.Feature("Name")
+			expr = call.Args[0]
+		}
+		if literal, ok := expr.(*ast.BasicLit); ok && literal.Kind == token.STRING {
 			names[name] = text(literal)
 		}
 	}
@@ -31,13 +35,17 @@ func readGates(from *source, version string) map[string]*gate {
 			}
 			key, isName := pair.Key.(*ast.Ident)
 			spec, isSpec := pair.Value.(*ast.CompositeLit)
-			if isName && isSpec && names[key.Name] != "" && len(spec.Elts) > 0 {
-				if found := current(spec, version); found != nil {
-					found.goName = key.Name
-					gates[names[key.Name]] = found
-				}
+			if !isName || !isSpec || len(spec.Elts) == 0 {
+				return true
 			}
-			return true
+			if found := current(spec, version); found != nil {
+				if names[key.Name] == "" {
+					fail("the gate %s has no name", key.Name)
+				}
+				found.goName = key.Name
+				gates[names[key.Name]] = found
+			}
+			return false
 		})
 	}
 	return gates

@@ -1,5 +1,5 @@
 // Kubelet_judge decodes and validates configurations as a kubelet does at its start, and prints what
-// it says of each by name, and what it sets where nothing is set. It is built with the lab's
+// it says of each by name, the provider ID that it reads, and what it sets where nothing is set. It is built with the lab's
 // go.mod for Kubernetes.
 package main
 
@@ -22,7 +22,7 @@ import (
 
 func main() {
 	_ = logsapi.AddFeatureGates(utilfeature.DefaultMutableFeatureGate)
-	var documents map[string]json.RawMessage
+	var documents map[string]string
 	if err := json.NewDecoder(os.Stdin).Decode(&documents); err != nil {
 		panic(err)
 	}
@@ -30,7 +30,7 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	said := map[string]string{}
+	said, providers := map[string]string{}, map[string]string{}
 	for name, document := range documents {
 		func() {
 			defer func() {
@@ -38,18 +38,18 @@ func main() {
 					said[name] = fmt.Sprint("panic: ", r)
 				}
 			}()
-			configuration, err := codec.DecodeKubeletConfiguration(context.Background(), codecs, document)
+			configuration, err := codec.DecodeKubeletConfiguration(context.Background(), codecs, []byte(document))
 			if err == nil {
 				err = validation.ValidateKubeletConfiguration(configuration, utilfeature.DefaultFeatureGate)
 			}
 			if err != nil {
 				said[name] = err.Error()
-			} else {
-				said[name] = ""
+				return
 			}
+			said[name], providers[name] = "", configuration.ProviderID
 		}()
 	}
 	defaults := &kubeletv1beta1.KubeletConfiguration{}
 	configv1beta1.SetDefaults_KubeletConfiguration(defaults)
-	_ = json.NewEncoder(os.Stdout).Encode(map[string]any{"said": said, "defaults": defaults})
+	_ = json.NewEncoder(os.Stdout).Encode(map[string]any{"said": said, "defaults": defaults, "providers": providers})
 }
