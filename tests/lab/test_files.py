@@ -5,6 +5,7 @@ Runs before `test_join` by name, on the same lab, and leaves it with nothing joi
 
 import copy
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.lab
 POOLS = "kubelet-tls-bootstrap:pools"
 CONFIG = "/var/lib/kubelet/config.yaml"
 ARGUMENTS = "/etc/kubernetes/kubelet.env"
+ANSWERS_S = 60
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,8 +43,13 @@ def started(project: Project, node: str) -> str:
 
 
 def max_pods(project: Project, node: str) -> int:
-    configz = project.kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/configz").stdout
-    found: int = json.loads(configz)["kubeletconfig"]["maxPods"]
+    """What the running kubelet says; one that has just been restarted does not answer at once."""
+    url = f"/api/v1/nodes/{node}/proxy/configz"
+    deadline = time.monotonic() + ANSWERS_S
+    while (done := project.kubectl("get", "--raw", url, check=False)).returncode != 0:
+        assert time.monotonic() < deadline, done.stderr
+        time.sleep(1)
+    found: int = json.loads(done.stdout)["kubeletconfig"]["maxPods"]
     return found
 
 
