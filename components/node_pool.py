@@ -85,7 +85,7 @@ def to_node(settings: Settings, pool: Pool, node: NodeSettings) -> node_files.No
     return node_files.Node(
         name=node.name,
         addresses=node.all_addresses,
-        version=settings.kubernetes_version,
+        version=node.kubernetes_version or settings.kubernetes_version,
         generation=node.generation,
         kubelet=node_files.merge(pool.kubelet, node.kubelet),
         labels={**pool.labels, **node.labels},

@@ -87,7 +87,7 @@ Taint = Annotated[str, AfterValidator(_taint)]
 Label = Annotated[str, AfterValidator(_label)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 HostPath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+$")]
-Version = Literal["1.37"]
+Version = Literal["1.35", "1.37"]
 
 
 class Model(BaseModel):
@@ -157,6 +157,7 @@ class NodeSettings(Host):
 
     addresses: tuple[Address, ...] = ()
     dns_names: tuple[Name, ...] = ()
+    kubernetes_version: Version | None = None
     generation: Annotated[int, Field(ge=1)] = 1
     force: bool = False
     kubelet: Mapping[str, Any] = {}
