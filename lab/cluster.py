@@ -109,7 +109,7 @@ class Lab:
         preflight.check(self.layout, build=True)
         side_by_side(toolchain.builders(cache, log, thorough=True))
         if everything:
-            toolchain.ensure_kubelets(toolchain.KUBELETS, cache, log, thorough=True)
+            self._build_kubelets(toolchain.KUBELETS)
 
     def down(self, *, disks: bool = False, purge: bool = False) -> None:
         """Stop every machine and remove the network; keep the disks and the stack.
@@ -191,8 +191,13 @@ class Lab:
             image = pool.submit(base_image.ensure, cache, log, thorough=True)
             jobs: list[Callable[[], object]] = [image.result]
             side_by_side([*jobs, *toolchain.builders(cache, log, thorough=True)])
-            toolchain.ensure_kubelets(older, cache, log, thorough=True)
+            self._build_kubelets(older)
             return image.result()
+
+    def _build_kubelets(self, versions: Collection[str]) -> None:
+        """Build these older kubelets after all else; a build ends with us, as `side_by_side`'s."""
+        cache, log = self.layout.cache, self.layout.log
+        side_by_side([lambda: toolchain.ensure_kubelets(versions, cache, log, thorough=True)])
 
     def _make_machines(
         self, numbers: Collection[int], image: Sequence[Path], versions: Mapping[int, str]
