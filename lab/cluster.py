@@ -106,7 +106,8 @@ class Lab:
             everything: also the older kubelets.
         """
         cache, log = self.layout.cache, self.layout.log
-        preflight.check(self.layout, build=True)
+        missing = [v for v in toolchain.KUBELETS if everything and not kubelets.find(cache, v)]
+        preflight.check(self.layout, build=True, kubelets=len(missing))
         side_by_side(toolchain.builders(cache, log, thorough=True))
         if everything:
             self._build_kubelets(toolchain.KUBELETS)
@@ -167,8 +168,8 @@ class Lab:
         older &= toolchain.KUBELETS.keys()
         complete = toolchain.find(self.layout.cache) is not None
         complete = complete and base_image.present(self.layout.cache)
-        complete = complete and all(kubelets.find(self.layout.cache, version) for version in older)
-        preflight.check(self.layout, build=not complete)
+        missing = [version for version in older if not kubelets.find(self.layout.cache, version)]
+        preflight.check(self.layout, build=not complete, kubelets=len(missing))
         network.check(self.layout.directory)
         with step("programs and base image"):
             image = self._make_all(older)
