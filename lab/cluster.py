@@ -107,7 +107,8 @@ class Lab:
         """
         cache, log = self.layout.cache, self.layout.log
         missing = [v for v in toolchain.KUBELETS if everything and not kubelets.find(cache, v)]
-        preflight.check(self.layout, build=True, kubelets=len(missing))
+        build = toolchain.find(cache) is None
+        preflight.check(self.layout, build=build, kubelets=len(missing))
         side_by_side(toolchain.builders(cache, log, thorough=True))
         if everything:
             self._build_kubelets(toolchain.KUBELETS)
