@@ -28,7 +28,7 @@ down: .venv/installed ## stop the lab's machines (their disks and the stack are 
 	$(PYTHON) -m lab down
 
 test: check ## everything: `make check`, the plugins, and the joins on the lab's real machines
-	$(PYTHON) -m lab toolchain
+	$(PYTHON) -m lab toolchain --all
 	$(PYTHON) -m pytest tests/contract
 	$(PYTHON) -m pytest tests/lab
 

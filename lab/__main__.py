@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import NoReturn
 
-from lab import environment, ssh
+from lab import environment, kubelets, ssh
 from lab.cluster import DEFAULT_NODES, Lab
 from lab.errors import LabError
 from lab.status import report
@@ -35,10 +35,18 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--nodes", type=int, help=f"at least so many nodes (default {DEFAULT_NODES} for a new lab)"
     )
+    up.add_argument(
+        "--kubelet",
+        action="append",
+        default=[],
+        metavar="NODE=VERSION",
+        help=f"this node too, with a kubelet of this version ({', '.join(kubelets.VERSIONS)})",
+    )
     down = commands.add_parser("down", help="stop everything that the lab started")
     down.add_argument("--disks", action="store_true", help="also remove machines and stack")
     down.add_argument("--purge", action="store_true", help="and the cache")
-    commands.add_parser("toolchain", help="build the programs that are missing")
+    programs = commands.add_parser("toolchain", help="build the programs that are missing")
+    programs.add_argument("--all", action="store_true", help="also the older kubelets")
     commands.add_parser("status", help="show what runs")
     commands.add_parser("env", help="print the environment as shell lines")
     kubectl = commands.add_parser("kubectl", help="kubectl on the lab", add_help=False)
@@ -69,11 +77,11 @@ def _logs(lab: Lab, name: str, unit: str | None) -> None:
 def _run(lab: Lab, args: argparse.Namespace) -> int:
     match args.command:
         case "up":
-            lab.up(args.nodes)
+            lab.up(args.nodes, kubelets.asked_for(args.kubelet))
         case "down":
             lab.down(disks=args.disks, purge=args.purge)
         case "toolchain":
-            lab.toolchain()
+            lab.toolchain(everything=args.all)
         case "status":
             text, well = report(lab)
             print(text)

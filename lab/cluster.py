@@ -15,7 +15,7 @@ import http.client
 import os
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +24,7 @@ from lab import (
     base_image,
     control_plane,
     environment,
+    kubelets,
     mounts,
     network,
     preflight,
@@ -79,22 +80,38 @@ class Lab:
 
     # Up and down
 
-    def up(self, nodes: int | None = None) -> None:
+    def up(
+        self, nodes: int | None = None, kubelet_versions: Mapping[int, str] | None = None
+    ) -> None:
         """Start what is missing of the lab; quick if nothing is.
 
         Args:
             nodes: how many there shall be at least; machines that exist are all started.
+            kubelet_versions: nodes, by number, that shall be there with a kubelet of this minor
+                version; the others get the toolchain's own.
         """
+        versions = kubelet_versions or {}
         with self._locked():
-            found = self._running(nodes)
-            if not found:
-                self._start(nodes)
+            numbers = sorted({*self._numbers(nodes), *versions})
+            for number, version in versions.items():
+                kubelets.check(self.node(number), version)
+            if not self._running(numbers):
+                self._start(numbers, versions)
         say(f"the lab runs: {self.control_plane.name} and {len(self.nodes())} nodes")
 
-    def toolchain(self) -> None:
-        """Build the programs that are missing, and start nothing."""
-        preflight.check(self.layout, build=True)
-        side_by_side(toolchain.builders(self.layout.cache, self.layout.log, thorough=True))
+    def toolchain(self, *, everything: bool = False) -> None:
+        """Build the programs that are missing, and start nothing.
+
+        Args:
+            everything: also the older kubelets.
+        """
+        cache, log = self.layout.cache, self.layout.log
+        missing = [v for v in toolchain.KUBELETS if everything and not kubelets.find(cache, v)]
+        build = toolchain.find(cache) is None
+        preflight.check(self.layout, build=build, kubelets=len(missing))
+        side_by_side(toolchain.builders(cache, log, thorough=True))
+        if everything:
+            self._build_kubelets(toolchain.KUBELETS)
 
     def down(self, *, disks: bool = False, purge: bool = False) -> None:
         """Stop every machine and remove the network; keep the disks and the stack.
@@ -127,11 +144,10 @@ class Lab:
                     machines[path.name] = Machine(path.name, "", self.layout)
         return list(machines.values())
 
-    def _running(self, nodes: int | None) -> bool:
-        numbers = {machine.name for machine in self.nodes()}
+    def _running(self, numbers: Collection[int]) -> bool:
         return (
             self.control_plane.exists()
-            and all(self.node(number).name in numbers for number in self._numbers(nodes))
+            and all(self.node(number).exists() for number in numbers)
             and network.up(self.layout.directory)
             and toolchain.find(self.layout.cache) is not None
             and all(machine.supervisor() for machine in self.machines())
@@ -148,15 +164,17 @@ class Lab:
             )
         return range(1, count + 1)
 
-    def _start(self, nodes: int | None) -> None:
-        numbers = self._numbers(nodes)
+    def _start(self, numbers: Collection[int], versions: Mapping[int, str]) -> None:
+        older = {*versions.values(), *(node.kubelet() for node in self.nodes())}
+        older &= toolchain.KUBELETS.keys()
         complete = toolchain.find(self.layout.cache) is not None
         complete = complete and base_image.present(self.layout.cache)
-        preflight.check(self.layout, build=not complete)
+        missing = [version for version in older if not kubelets.find(self.layout.cache, version)]
+        preflight.check(self.layout, build=not complete, kubelets=len(missing))
         network.check(self.layout.directory)
         with step("programs and base image"):
-            image = self._make_all()
-        self._make_machines(numbers, image)
+            image = self._make_all(older)
+        self._make_machines(numbers, image, versions)
         network.start(self.layout.directory)
         dead = [machine for machine in self.machines() if not machine.supervisor()]
         if dead:
@@ -168,16 +186,24 @@ class Lab:
         with step("waiting for the API server"):
             self._wait_for_api_server()
 
-    def _make_all(self) -> tuple[Path, Path]:
+    def _make_all(self, older: Collection[str]) -> tuple[Path, Path]:
         """Make what is missing of programs and image, side by side; return the image's layers."""
         cache, log = self.layout.cache, self.layout.log
         with ThreadPoolExecutor(max_workers=1) as pool:
             image = pool.submit(base_image.ensure, cache, log, thorough=True)
             jobs: list[Callable[[], object]] = [image.result]
             side_by_side([*jobs, *toolchain.builders(cache, log, thorough=True)])
+            self._build_kubelets(older)
             return image.result()
 
-    def _make_machines(self, numbers: Sequence[int], image: Sequence[Path]) -> None:
+    def _build_kubelets(self, versions: Collection[str]) -> None:
+        """Build these older kubelets after all else; a build ends with us, as `side_by_side`'s."""
+        cache, log = self.layout.cache, self.layout.log
+        side_by_side([lambda: toolchain.ensure_kubelets(versions, cache, log, thorough=True)])
+
+    def _make_machines(
+        self, numbers: Collection[int], image: Sequence[Path], versions: Mapping[int, str]
+    ) -> None:
         layout = self.layout
         programs = toolchain.find(layout.cache)
         assert programs is not None  # noqa: S101
@@ -193,7 +219,10 @@ class Lab:
             )
         for number in numbers:
             if not self.node(number).exists():
-                self.node(number).create((*programs.node, *image), {})
+                version = versions.get(number, kubelets.DEFAULT)
+                trees = kubelets.find(layout.cache, version)
+                assert trees is not None  # noqa: S101
+                self.node(number).create((*trees, *image), {}, kubelet=version)
         lines = [f"{machine.address} {machine.host_key()}\n" for machine in self.machines()]
         ssh.write_private(layout.known_hosts, "".join(lines))
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lab import mounts, network, ssh
 from lab.errors import LabError
@@ -72,8 +73,16 @@ class Machine:
         """Tell whether the machine has a disk."""
         return (self.directory / "machine.json").is_file()
 
-    def create(self, layers: Sequence[Path], files: Mapping[str, File | Link]) -> None:
-        """Make the machine's disk: `layers` (uppermost first) below, `files` by path on it."""
+    def create(
+        self, layers: Sequence[Path], files: Mapping[str, File | Link], *, kubelet: str = ""
+    ) -> None:
+        """Make the machine's disk.
+
+        Args:
+            layers: the directories below it, uppermost first.
+            files: what is on it, by path.
+            kubelet: the minor version of the kubelet in `layers`, to be remembered.
+        """
         partial = self.directory.with_name(f"{self.name}.partial")
         mounts.remove_tree(partial)
         for part in ("upper", "work", "root"):
@@ -101,14 +110,25 @@ class Machine:
         }
         for path, file in {**own, **files}.items():
             _write(partial / "upper", path, file, layers)
-        record = {"address": self.address, "layers": [str(layer) for layer in layers]}
+        record = {
+            "address": self.address,
+            "layers": [str(layer) for layer in layers],
+            "kubelet": kubelet,
+        }
         (partial / "machine.json").write_text(json.dumps(record, indent=1) + "\n")
         partial.rename(self.directory)
 
     def layers(self) -> list[Path]:
         """Return the directories below the machine's disk, uppermost first."""
-        record = json.loads((self.directory / "machine.json").read_text())
-        return [Path(layer) for layer in record["layers"]]
+        return [Path(layer) for layer in self._record()["layers"]]
+
+    def kubelet(self) -> str:
+        """Return the minor version of the machine's kubelet; empty where none was remembered."""
+        return str(self._record().get("kubelet", ""))
+
+    def _record(self) -> dict[str, Any]:
+        record: dict[str, Any] = json.loads((self.directory / "machine.json").read_text())
+        return record
 
     def host_key(self) -> str:
         """Return the machine's public host key as `type key`."""

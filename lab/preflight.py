@@ -19,6 +19,8 @@ from lab.machine import cgroup_hierarchies
 GIB = 1024**3
 # Measured: an image is 0.45 GiB, the programs 0.3; Go's own caches grow by 4 while they build.
 BUILD_SPACE = 6 * GIB
+# An older kubelet: 0.1 GiB, and Go's caches grow by 2.1.
+KUBELET_SPACE = 3 * GIB
 RUN_SPACE = 1 * GIB
 PACKAGES = {
     "debootstrap": "debootstrap",
@@ -50,13 +52,20 @@ class Facts:
     """Directory, free bytes, needed bytes."""
 
 
-def gather(layout: Layout, *, build: bool) -> Facts:
-    """Look at this machine; `build` says that the toolchain or the image is yet to be made."""
+def gather(layout: Layout, *, build: bool, kubelets: int = 0) -> Facts:
+    """Look at this machine.
+
+    Args:
+        layout: where the lab is.
+        build: the toolchain or the image is yet to be made.
+        kubelets: so many older kubelets are yet to be built.
+    """
     root = os.geteuid() == 0
     programs = set(PACKAGES) if build else set(PACKAGES) - {"debootstrap"}
     needs = [(layout.directory, RUN_SPACE)]
-    if build:
-        needs.append((layout.cache, BUILD_SPACE))
+    if build or kubelets:
+        space = kubelets * KUBELET_SPACE + (BUILD_SPACE if build else 0)
+        needs.append((layout.cache, space))
     return Facts(
         uid=os.geteuid(),
         system=platform.system(),
@@ -169,9 +178,9 @@ def _problems(facts: Facts) -> Iterable[LabError]:
             )
 
 
-def check(layout: Layout, *, build: bool) -> None:
+def check(layout: Layout, *, build: bool, kubelets: int = 0) -> None:
     """Raise the first problem of this machine, with the others after it."""
-    found = problems(gather(layout, build=build))
+    found = problems(gather(layout, build=build, kubelets=kubelets))
     if found:
         raise LabError(
             "; also: ".join(problem.problem for problem in found),

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +23,18 @@ from lab.processes import last_lines, run_logged
 from lab.progress import step
 
 KUBERNETES_VERSION = "1.37.2"
+OLDER_KUBELETS = ("1.35.8",)
 PULUMI_VERSION = "3.259.0"
 MODULES = CHECKOUT / "lab/toolchain"
 
 
 def _set_variables(variables: Mapping[str, str]) -> str:
     return " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in variables.items())])
+
+
+def minor_version(version: str) -> str:
+    """Return `1.37` for `1.37.2`."""
+    return version.rpartition(".")[0]
 
 
 def _kubernetes_variables(version: str) -> dict[str, str]:
@@ -82,6 +88,16 @@ KUBERNETES = ProgramSet(
     control_plane=("kube-apiserver", "kube-controller-manager", "kube-scheduler"),
 )
 ETCD = ProgramSet(name="etcd", package=".", ldflags=_set_variables({}), control_plane=("etcd",))
+# By minor version: kubelets that a node can have instead of the one in KUBERNETES.
+KUBELETS = {
+    minor_version(version): ProgramSet(
+        name=f"kubelet-{minor_version(version)}",
+        package=".",
+        ldflags=_set_variables(_kubernetes_variables(version)),
+        node=("kubelet",),
+    )
+    for version in OLDER_KUBELETS
+}
 PULUMI = ProgramSet(
     name="pulumi",
     package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
@@ -135,6 +151,15 @@ def builders(cache: Path, log: Path, *, thorough: bool) -> list[Callable[[], Pat
         functools.partial(ensure, programs, cache, log, thorough=thorough)
         for programs in program_sets()
     ]
+
+
+def ensure_kubelets(versions: Iterable[str], cache: Path, log: Path, *, thorough: bool) -> None:
+    """Build the older kubelets of these minor versions, where they are missing, one by one.
+
+    Not beside other builds: one takes up to 1.5 GB of memory, and all cores by itself.
+    """
+    for version in sorted(versions):
+        ensure(KUBELETS[version], cache, log, thorough=thorough)
 
 
 def ensure(programs: ProgramSet, cache: Path, log: Path, *, thorough: bool) -> Path:
