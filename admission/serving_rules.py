@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from admission import certificate_request
 from admission.certificate_request import CertificateRequest
 from admission.decision import Approve, Decision, NodeObject, Refuse, Request, Wait
-from admission.inventory import DNS_NAME, Denied, NodeEntry
+from admission.inventory import Denied, NodeEntry
 from admission.request_rules import (
     AUTHENTICATED_GROUP,
     NODES_GROUP,
@@ -91,9 +91,7 @@ def _content_faults(
         yield "it holds a name or an address twice"
     others = [other for other in inventory.values() if other.name != entry.name]
     for name in names:
-        if not DNS_NAME.match(name):
-            yield f"{name!r} is no lower-case DNS name"
-        elif CLUSTER_NAME.match(name):
+        if CLUSTER_NAME.match(name):
             yield f"{name} is a name of the cluster's own"
         elif name in denied.names:
             yield f"{name} is the API server's name"

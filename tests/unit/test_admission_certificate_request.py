@@ -3,6 +3,7 @@
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,9 +13,11 @@ from tests.request_bytes import (
     CHALLENGE_PASSWORD,
     CN,
     EXTENSION_REQUEST,
+    KEY,
     MICROSOFTS,
     NAME,
     PRINTABLE,
+    SAN,
     SHA1,
     SUBJECT,
     O,
@@ -28,6 +31,7 @@ from tests.request_bytes import (
     sans,
     sequence,
     spki,
+    subject_of,
 )
 
 GOOD = request(extension_request(sans(NAME, ADDRESS)))
@@ -50,7 +54,68 @@ def test_a_request_without_attributes_has_no_names() -> None:
 
 
 HUGE_KEY = rsa.RSAPublicNumbers(65537, (1 << 9215) + 1).public_key()
+
+
+def compressed(key: ec.EllipticCurvePublicKey) -> bytes:
+    """The key with a point that Go does not read."""
+    point = key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    algorithm = sequence(oid("1.2.840.10045.2.1"), oid("1.2.840.10045.3.1.7"))
+    return sequence(algorithm, der(0x03, b"\0", point))
+
+
 REFUSED = {
+    "a compressed key": (request(key=compressed(KEY.public_key())), "canonical"),
+    "a critical extension": (
+        request(
+            extension_request(
+                sequence(oid(SAN), der(0x01, b"\xff"), der(0x04, sequence(NAME))),
+            )
+        ),
+        "canonical",
+    ),
+    "an extension request without extensions": (request(extension_request()), "canonical"),
+    "alternative names without a name": (request(extension_request(sans())), "names none"),
+    "a common name that is a time": (
+        request(subject=subject_of(attribute(O, "system:nodes"), attribute(CN, "node-1", 0x17))),
+        "canonical",
+    ),
+    "a common name in another character set": (
+        request(
+            subject=subject_of(
+                attribute(O, "system:nodes"), attribute(CN, "node".encode("utf-16-be"), 0x1E)
+            )
+        ),
+        "canonical",
+    ),
+    "two kinds of strings": (
+        request(
+            subject=subject_of(
+                attribute(O, "system:nodes"), attribute(CN, "system:node:node-1", PRINTABLE)
+            )
+        ),
+        "canonical",
+    ),
+    "a line feed in the subject": (
+        request(subject=subject_of(attribute(O, "system:nodes"), attribute(CN, "system:node:a\n"))),
+        "other characters",
+    ),
+    "a null byte in the subject": (
+        request(subject=subject_of(attribute(O, "system:nodes"), attribute(CN, "node-1\0x"))),
+        "other characters",
+    ),
+    "an empty common name": (
+        request(subject=subject_of(attribute(O, "system:nodes"), attribute(CN, ""))),
+        "other characters",
+    ),
+    "an upper-case name": (request(extension_request(sans(der(0x82, b"Node-1")))), "lower-case"),
+    "a name with a line feed": (
+        request(extension_request(sans(der(0x82, b"node-1\n")))),
+        "lower-case",
+    ),
+    "a name that is too long": (
+        request(extension_request(sans(der(0x82, b".".join([b"a" * 62] * 5))))),
+        "lower-case",
+    ),
     "extensions that Go does not see": (
         request(extension_request(sans(NAME), kind=MICROSOFTS)),
         "an attribute other than an extension request",
