@@ -3,12 +3,17 @@
 import base64
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 SHA256 = "1.2.840.10045.4.3.2"
 SHA1 = "1.2.840.10045.4.1"
+SHA256_RSA = "1.2.840.113549.1.1.11"
+ED25519 = "1.3.101.112"
 EXTENSION_REQUEST = "1.2.840.113549.1.9.14"
 MICROSOFTS = "1.3.6.1.4.1.311.2.1.14"
 CHALLENGE_PASSWORD = "1.2.840.113549.1.9.7"
@@ -70,7 +75,7 @@ def extension_request(*extensions: bytes, kind: str = EXTENSION_REQUEST) -> byte
     return sequence(oid(kind), der(0x31, sequence(*extensions)))
 
 
-def spki(key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> bytes:
+def spki(key: PublicKey) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -90,11 +95,21 @@ def bare(pem: bytes) -> bytes:
 def request(
     *attributes: bytes,
     subject: bytes = SUBJECT,
-    key: bytes = spki(KEY.public_key()),
+    by: PrivateKey = KEY,
+    key: bytes | None = None,
     algorithm: str = SHA256,
     version: int = 0,
 ) -> bytes:
+    """A request signed by a private key, for its own public one unless `key` is another's."""
+    key = spki(by.public_key()) if key is None else key
     info = sequence(der(0x02, bytes([version])), subject, key, der(0xA0, *attributes))
     digest = hashes.SHA1() if algorithm == SHA1 else hashes.SHA256()  # noqa: S303
-    signature = KEY.sign(info, ec.ECDSA(digest))
-    return armour(sequence(info, sequence(oid(algorithm)), der(0x03, b"\0", signature)))
+    match by:
+        case ec.EllipticCurvePrivateKey():
+            kind, signature = sequence(oid(algorithm)), by.sign(info, ec.ECDSA(digest))
+        case rsa.RSAPrivateKey():
+            kind = sequence(oid(SHA256_RSA), der(0x05))
+            signature = by.sign(info, padding.PKCS1v15(), digest)
+        case _:
+            kind, signature = sequence(oid(ED25519)), by.sign(info)
+    return armour(sequence(info, kind, der(0x03, b"\0", signature)))

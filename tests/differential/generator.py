@@ -18,6 +18,7 @@ from tests.request_bytes import (
     BASIC_CONSTRAINTS,
     CHALLENGE_PASSWORD,
     CN,
+    ED25519,
     EXTENSION_REQUEST,
     MICROSOFTS,
     NAME,
@@ -25,6 +26,7 @@ from tests.request_bytes import (
     SAN,
     SUBJECT,
     O,
+    PrivateKey,
     armour,
     attribute,
     bare,
@@ -35,10 +37,10 @@ from tests.request_bytes import (
     request,
     sans,
     sequence,
+    spki,
     subject_of,
 )
 
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 HASHES = {"1": hashes.SHA1(), "2": hashes.SHA256(), "3": hashes.SHA384(), "4": hashes.SHA512()}  # noqa: S303
 ECDSA = {"1": "1.2.840.10045.4.1"} | {n: f"1.2.840.10045.4.3.{n}" for n in "234"}
 RSA = {
@@ -48,7 +50,6 @@ RSA = {
     "4": "1.2.840.113549.1.1.13",
 }
 RSA_PSS = "1.2.840.113549.1.1.10"
-ED25519 = "1.3.101.112"
 TRUE = der(0x01, b"\xff")
 
 
@@ -133,7 +134,7 @@ class Generator:
 
     def _spki(self, key: PrivateKey) -> bytes:
         public = key.public_key()
-        encoded = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        encoded = spki(public)
         if isinstance(public, ec.EllipticCurvePublicKey) and self._random.random() < 0.05:
             point = public.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
             tree = decode(encoded)
