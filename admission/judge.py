@@ -16,7 +16,8 @@ from admission import rules
 from admission.api import CSRS, UNREACHABLE, Api, ApiError, decode
 from admission.inventory import Denied, NodeEntry
 
-RETRY_S = 1.0
+FIRST_RETRY_S = 1.0
+LONGEST_RETRY_S = 30.0
 REQUESTS_AT_ONCE = 16
 MESSAGE = "its requester, names and addresses are those of the inventory"
 
@@ -60,6 +61,7 @@ class Judge:
         self._pending: dict[str, dict[str, dict[str, Any]]] = {}
         self._judging: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
+        self._pauses_s: dict[str, float] = {}  # UID -> the next one before it is judged again
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Ends with an ApiError when our rights are not enough."""
 
@@ -79,6 +81,7 @@ class Judge:
     def forget(self) -> None:
         """Hold nothing any more: the whole list comes anew."""
         self._pending.clear()
+        self._pauses_s.clear()
 
     def add(self, item: dict[str, Any]) -> None:
         """Take in a request that is not decided, or what has changed of it."""
@@ -89,6 +92,7 @@ class Judge:
         """Take in that a request is decided or gone."""
         requests = self._pending.get(node_of(item), {})
         requests.pop(item["metadata"]["uid"], None)
+        self._pauses_s.pop(item["metadata"]["uid"], None)
         if not requests:
             self._pending.pop(node_of(item), None)
 
@@ -111,7 +115,9 @@ class Judge:
             self._judging[uid].add_done_callback(partial(self._judged, node, uid))
 
     def _later(self, node: str, uid: str) -> None:
-        asyncio.get_running_loop().call_later(RETRY_S, self._soon, node, uid)
+        pause_s = self._pauses_s.get(uid, FIRST_RETRY_S)
+        self._pauses_s[uid] = min(2 * pause_s, LONGEST_RETRY_S)
+        asyncio.get_running_loop().call_later(pause_s, self._soon, node, uid)
 
     def _judged(self, node: str, uid: str, task: asyncio.Task[None]) -> None:
         del self._judging[uid]
