@@ -7,6 +7,7 @@ from components import settings as stack_settings
 from components.bootstrap_rbac import BootstrapRbac
 from components.control_plane import ControlPlane, ControlPlaneArgs
 from components.node_pool import NodePool, NodePoolArgs
+from components.serving_approver import ServingApprover, ServingApproverArgs
 
 settings, credentials = stack_settings.read(pulumi.Config())
 
@@ -31,6 +32,14 @@ pools = {
     )
     for name, pool in settings.pools.items()
 }
+if settings.approver.enabled:
+    ServingApprover(
+        "serving-approver",
+        ServingApproverArgs(
+            settings=settings.approver, after=[pool.gate for pool in pools.values()]
+        ),
+        opts=pulumi.ResourceOptions(provider=cluster),
+    )
 
 pulumi.export("clusterEndpoint", credentials.server)
 pulumi.export("bootstrapTokenId", {name: pool.token_id for name, pool in pools.items()})

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import yaml
 from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config
 from kubernetes.aio.config.kube_config import KubeConfigLoader
 
 from admission.api import UNREACHABLE, UNTRUSTED, ApiError, Say, See
@@ -63,6 +64,26 @@ class Cluster:
         except Exception as error:  # noqa: BLE001 - the library's errors may quote the content
             name, kind = path or "the secret key kubeconfig", type(error).__name__
             raise ValueError(f"{name} is no usable kubeconfig ({kind})") from None
+
+    @classmethod
+    async def in_cluster(cls) -> "Cluster":
+        """Connect as the ServiceAccount of the pod that this runs in; no request is made yet.
+
+        The library reads the token's file again every minute: the kubelet renews it.
+
+        Raises:
+            ValueError: this is no pod with a ServiceAccount's token.
+        """
+        configuration = Configuration()
+        try:
+            await asyncio.to_thread(load_incluster_config, configuration)
+            ca = await asyncio.to_thread(Path(configuration.ssl_ca_cert or "").read_text)
+        except (ConfigException, OSError) as error:
+            raise ValueError(
+                f"this is no pod with a ServiceAccount ({error}); elsewhere, give --kubeconfig"
+            ) from None
+        configuration.retries = None
+        return cls(ApiClient(configuration=configuration), ca)
 
     @property
     def host(self) -> str:
@@ -169,11 +190,12 @@ class Cluster:
     async def _follow(self, path: str, version: str, see: See) -> None:
         """Tell of each change since a version, until the server ends it out of turn."""
         loop = asyncio.get_running_loop()
+        path += "&" if "?" in path else "?"
         query = f"watch=1&allowWatchBookmarks=true&timeoutSeconds={WATCH_TIMEOUT_S}"
         while True:
             began = loop.time()
             answer = await self._send(
-                "GET", f"{path}?{query}&resourceVersion={version}", None, "", WATCH_TIMEOUT_S + 10
+                "GET", f"{path}{query}&resourceVersion={version}", None, "", WATCH_TIMEOUT_S + 10
             )
             try:
                 if answer.status >= 400:

@@ -90,17 +90,14 @@ def read_orders(text: str) -> Orders:
     try:
         document: dict[str, Any] = json.loads(text)
         kubeconfig, token, denied = (document[key] for key in ("kubeconfig", "token", "denied"))
-        nodes = [_node(entry) for entry in document["nodes"]]
+        nodes = [read_node(entry) for entry in document["nodes"]]
         orders = Orders(
             kubeconfig_path=kubeconfig.get("path"),
             kubeconfig=kubeconfig.get("content"),
             pool=str(document["pool"]),
             nodes={node.name: node for node in nodes},
             token=Token(id=token["id"], secret_uid=token["secretUid"], after_join=_after(token)),
-            denied=Denied(
-                addresses=frozenset(map(ipaddress.ip_address, denied["addresses"])),
-                networks=tuple(map(ipaddress.ip_network, denied["cidrs"])),
-            ),
+            denied=read_denied(denied),
             stall_s=int(document["stallSeconds"]),
         )
     except json.JSONDecodeError:
@@ -127,7 +124,24 @@ def _after(token: Mapping[str, Any]) -> AfterJoin:
     return value
 
 
-def _node(entry: Mapping[str, Any]) -> NodeEntry:
+def read_denied(entry: Mapping[str, Any]) -> Denied:
+    """Return what no node may claim, from its form in JSON.
+
+    Raises:
+        ValueError, KeyError, TypeError: it has another form.
+    """
+    return Denied(
+        addresses=frozenset(map(ipaddress.ip_address, entry["addresses"])),
+        networks=tuple(map(ipaddress.ip_network, entry["cidrs"])),
+    )
+
+
+def read_node(entry: Mapping[str, Any]) -> NodeEntry:
+    """Return a node of the inventory, from its form in JSON.
+
+    Raises:
+        ValueError, KeyError, TypeError: it has another form, or is no node.
+    """
     node = NodeEntry(
         name=entry["name"],
         addresses=tuple(map(ipaddress.ip_address, entry["addresses"])),

@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 
 import node_files
-from components import commands
+from components import commands, serving_approver
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
 from components.credentials import Credentials
 from components.node import Node, NodeArgs
@@ -34,6 +34,8 @@ class NodePool(pulumi.ComponentResource):
     token_id: pulumi.Output[str]
     nodes: pulumi.Output[Any]
     """For each node that has joined: name, address, kubeletVersion, servingCertificateEnd."""
+    gate: pulumi.Resource
+    """The resource to depend on: once it is there, all nodes have joined."""
 
     def __init__(
         self, name: str, args: NodePoolArgs, opts: pulumi.ResourceOptions | None = None
@@ -68,6 +70,14 @@ class NodePool(pulumi.ComponentResource):
                 ),
                 opts=pulumi.ResourceOptions(parent=self),
             )
+        serving_approver.inventory(
+            f"{name}-inventory",
+            pool=name,
+            namespace=args.settings.approver.namespace,
+            nodes=inventory_nodes(args.pool),
+            denied=denied(args.settings),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
         # Beside the joins, not after them: each waits on its machine for what the gate approves.
         gate = commands.python_module(
             f"{name}-gate",
@@ -75,6 +85,7 @@ class NodePool(pulumi.ComponentResource):
             stdin=pulumi.Output.json_dumps(gate_input(name, args, token)),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[token.live]),
         )
+        self.gate = gate
         self.token_id = token.id
         self.nodes = gate.stdout.apply(lambda text: json.loads(text)["nodes"])
         self.register_outputs({})
@@ -101,23 +112,37 @@ def leave_arguments(credentials: Credentials) -> str:
     return f"--stack-config {pulumi.get_stack()}"
 
 
+def inventory_nodes(pool: Pool) -> list[dict[str, Any]]:
+    """Return what each node's serving certificate may hold."""
+    return [
+        {
+            "name": node.name,
+            "addresses": list(node.all_addresses),
+            "dnsNames": list(node.all_names),
+        }
+        for node in pool.nodes
+    ]
+
+
+def denied(settings: Settings) -> dict[str, list[str]]:
+    """Return what no node's serving certificate may hold."""
+    return {
+        "addresses": [host.address for host in settings.control_plane.hosts],
+        "cidrs": [settings.cluster.service_cidr],
+    }
+
+
 def gate_input(name: str, args: NodePoolArgs, token: BootstrapToken) -> dict[str, Any]:
     """Return all that the gate is told: it runs again exactly when this changes."""
     credentials = args.credentials
-    hosts = args.settings.control_plane.hosts
     return {
         "kubeconfig": {"path": credentials.kubeconfig_path}
         if credentials.kubeconfig_path
         else {"content": credentials.kubeconfig},
         "pool": name,
         "nodes": [
-            {
-                "name": node.name,
-                "addresses": list(node.all_addresses),
-                "dnsNames": list(node.all_names),
-                "generation": node.generation,
-            }
-            for node in args.pool.nodes
+            {**entry, "generation": node.generation}
+            for entry, node in zip(inventory_nodes(args.pool), args.pool.nodes, strict=True)
         ],
         "token": {
             "id": token.id,
@@ -125,9 +150,6 @@ def gate_input(name: str, args: NodePoolArgs, token: BootstrapToken) -> dict[str
             "afterJoin": args.settings.token.after_join,
         },
         "approval": {"serving": "gate", "client": "controller-manager"},
-        "denied": {
-            "addresses": [host.address for host in hosts],
-            "cidrs": [args.settings.cluster.service_cidr],
-        },
+        "denied": denied(args.settings),
         "stallSeconds": args.settings.stall_seconds,
     }

@@ -152,6 +152,17 @@ class ControlPlaneSettings(Model):
     signing_key: HostPath = "/etc/kubernetes/pki/ca.key"
 
 
+class ApproverSettings(Model):
+    """The resident approver of renewals, and how its pods reach the API server."""
+
+    enabled: bool = False
+    image: str | None = None
+    replicas: Annotated[int, Field(ge=1, le=9)] = 2
+    namespace: Annotated[str, Field(pattern=rf"^{DNS_LABEL}$")] = "kube-system"
+    host_network: bool = False
+    server: Server | None = None
+
+
 class NodeSettings(Host):
     """A machine that shall be a node."""
 
@@ -193,6 +204,7 @@ class Settings(Model):
     ssh: Ssh = Ssh()
     token: TokenSettings = TokenSettings()
     control_plane: ControlPlaneSettings = ControlPlaneSettings()
+    approver: ApproverSettings = ApproverSettings()
     pools: Mapping[PoolName, Pool] = {}
     kubernetes_version: Version = "1.37"
     stall_seconds: Annotated[int, Field(ge=5, le=3600)] = 120
@@ -209,7 +221,7 @@ def read(config: pulumi.Config) -> tuple[Settings, Credentials]:
         "kubeconfigPath": config.get("kubeconfigPath") or None,
         "kubernetesVersion": config.get("kubernetesVersion") or "1.37",
     }
-    for key in ("cluster", "ssh", "token", "controlPlane", "pools"):
+    for key in ("cluster", "ssh", "token", "controlPlane", "approver", "pools"):
         raw[key] = config.get_object(key) or {}
     if config.get("stallSeconds"):
         raw["stallSeconds"] = config.get_int("stallSeconds")
@@ -267,6 +279,10 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
             yield Problem(f"{path}.name", f'"{host.name}" is there twice; names are unique')
         if addresses[host.address] > 1:
             yield Problem(f"{path}.address", f'"{host.address}" is there twice')
+    if settings.approver.enabled and not settings.approver.image:
+        yield Problem(
+            "approver.image", "is missing; build the Containerfile and give the image's name"
+        )
     for place, overrides in _overrides(settings):
         for name, problem in node_files.problems(overrides):
             yield Problem(f"{place}.{name}", problem)
@@ -310,6 +326,7 @@ def _known_keys(parents: list[Any]) -> list[str]:
     models: dict[str, type[Model]] = {
         "cluster": ClusterSettings, "ssh": Ssh, "bastion": Bastion, "token": TokenSettings,
         "controlPlane": ControlPlaneSettings, "hosts": Host, "nodes": NodeSettings,
+        "approver": ApproverSettings,
     }  # fmt: skip
     for index, part in enumerate(parents):
         model = Pool if index == 1 and parents[0] == "pools" else models.get(part, model)
