@@ -87,9 +87,7 @@ def declare(settings: Settings) -> dict[str, dict[str, Any]]:
                 settings=settings.control_plane, ssh=settings.ssh, credentials=credentials
             ),
         )
-        rbac = BootstrapRbac(
-            "rbac", BootstrapRbacArgs(client_approval=settings.approval.client)
-        )
+        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval=settings.approval.client))
         for name, pool in settings.pools.items():
             NodePool(
                 name,
