@@ -30,5 +30,6 @@ Check = Callable[[Context], Awaitable[Answer]]
 
 
 def few(items: Sequence[str], most: int = 5) -> str:
+    """Return the first of some items, and how many more there are."""
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more
