@@ -194,6 +194,11 @@ def test_a_kubelet_that_crashes_and_a_wrong_ca_are_each_named(
     settings["config"][f"{PREFIX}cluster"]["caPath"] = ".lab/wrong-ca.crt"
     nodes_of(settings)[0]["kubelet"] = {"evictionHard": {"memory.available": "nonsense"}}
     said = failed(project, settings, stall_s=20)
+    assert (
+        "cluster checks passed: version, rights, clock, token, client-approval, token-cleaner,"
+        " left-over-tokens" in said
+    )
+    assert "not checked: no request was signed lately" in said
     assert "node-1 has not joined: the kubelet stops again and again" in said
     assert "quantities must match" in said  # in the last lines of its journal
     assert (

@@ -15,6 +15,7 @@ from admission.api import CSRS, NODES, ApiError
 from admission.decision import TokenGrant
 from admission.gate import SILENT_LIMIT_S, Gate
 from admission.inventory import NodeEntry
+from admission.serving_certificate import Untrusted
 from tests.unit.admission_fakes import (
     CLIENT,
     NOW,
@@ -480,6 +481,27 @@ def test_the_table_has_a_line_for_each_node() -> None:
         "node-1 0.0 s - 0.1 s 1.0 s 1.0 s 1.0 s 1.0 s 2027-11-24 00:00Z",
         "node-2 - - - - - - - -",
     ]
+
+
+def test_nodes_of_one_machine_id_are_told() -> None:
+    it = Run(ONE, TWO)
+    joins(it, ONE)
+    joins(it, TWO)
+    it.go()
+    assert list(report.twins(it.gate.progress.values())) == []
+    for progress in it.gate.progress.values():
+        assert progress.node is not None
+        progress.node["status"]["nodeInfo"]["machineID"] = "0123"
+    (line,) = report.twins(it.gate.progress.values())
+    assert line.startswith("warning: node-1, node-2 have the same machine-id 0123")
+
+
+def test_an_api_server_that_verifies_no_kubelet_is_told_of_where_it_shows() -> None:
+    it = Run(ONE, stall_s=10)
+    it.api.node("node-1", "10.0.0.1")
+    it.ports.failing["node-1"] = Untrusted("shows a certificate that fails: unknown issuer")
+    it.go()
+    assert "kube-apiserver needs --kubelet-certificate-authority" in it.told
 
 
 def test_the_document_names_nodes_in_order_and_the_token() -> None:
