@@ -199,6 +199,10 @@ REFUSED = {
     ),
     "no request": (armour(b"\x30\0"), "no certificate request"),
     "padding in the middle": (GOOD.replace(b"\n-----END", b"==\n-----END"), "PEM block"),
+    "a lone character": (
+        b"-----BEGIN CERTIFICATE REQUEST-----\nM\n-----END CERTIFICATE REQUEST-----\n",
+        "not valid base64",
+    ),
     "short lines": (
         b"\n".join(
             [*GOOD.splitlines()[:1], b"MI", GOOD.splitlines()[1][2:], *GOOD.splitlines()[2:]]
