@@ -65,7 +65,7 @@ def claimed_node(pem: bytes) -> str | None:
     """Return whose client certificate is asked for: a hint for reports, never for a decision."""
     try:
         names = _load(pem).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        return str(names[0].value) if names else None
+        return str(names[-1].value) if names else None  # the last, as Go does
     except Exception:  # noqa: BLE001 - as above
         return None
 

@@ -161,7 +161,9 @@ def attack(project: Project) -> Iterator[Attack]:
         )
         token = f"{tokens['node-3']['token-id']}.{tokens['node-3']['token-secret']}"
         project.token_secrets.add(tokens["node-3"]["token-secret"])
-        attack = Attack(project, world, project.settings_of_kubeconfig(), stolen.parent, token)
+        attack = Attack(
+            project, world, project.settings_of_kubeconfig(), stolen.parent, token, joining
+        )
         yield attack
         attack.clear()
     finally:

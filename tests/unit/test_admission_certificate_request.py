@@ -53,7 +53,9 @@ def test_a_request_without_attributes_has_no_names() -> None:
     assert parse(request()).dns_names == ()
 
 
-HUGE_KEY = rsa.RSAPublicNumbers(65537, (1 << 9215) + 1).public_key()
+def rsa_key(bits: int) -> bytes:
+    """A public key to which nobody has the private one."""
+    return spki(rsa.RSAPublicNumbers(65537, (1 << bits - 1) + 1).public_key())
 
 
 def compressed(key: ec.EllipticCurvePublicKey) -> bytes:
@@ -188,7 +190,16 @@ REFUSED = {
         request(key=spki(ec.generate_private_key(ec.SECP256R1()).public_key())),
         "not by its own key",
     ),
-    "a monstrous key": (request(key=spki(HUGE_KEY)), "its key is neither"),
+    "a key of 8193 bits": (request(key=rsa_key(8193)), "its key is neither"),
+    "a key of 8192 bits, but another's": (request(key=rsa_key(8192)), "not by its own key"),
+    "a key of 2048 bits, but another's": (request(key=rsa_key(2048)), "not by its own key"),
+    "a key of 2047 bits": (request(key=rsa_key(2047)), "its key is neither"),
+    "a unit instead of an organization": (
+        request(
+            subject=subject_of(attribute("2.5.4.11", "nodes"), attribute(CN, "system:node:node-1"))
+        ),
+        "its subject is not one common name and one organization",
+    ),
     "a monstrous request": (
         request(extension_request(sans(*[NAME] * LARGEST_REQUEST_BYTES))),
         f"more than {LARGEST_REQUEST_BYTES} bytes",
@@ -249,8 +260,20 @@ def test_any_alternative_names_are_read_or_refused(names: list[tuple[int, bytes]
     assert len(content.dns_names) + len(content.addresses) == len(names)
 
 
+@pytest.mark.parametrize("length", range(1, 62))
+def test_a_request_of_any_length_is_read(length: int) -> None:
+    names = [b"a" * length, *[f"{n}.example.org".encode() for n in range(length)]]
+    content = parse(request(extension_request(sans(*[der(0x82, name) for name in names]))))
+    assert content.dns_names == tuple(name.decode() for name in names)
+
+
 def test_whose_client_certificate_is_asked_for_is_told() -> None:
     assert claimed_node(request()) == "system:node:node-1"
+
+
+def test_of_two_common_names_the_one_that_go_reads_is_told() -> None:
+    both = subject_of(attribute(CN, "a"), attribute(CN, "b"))
+    assert claimed_node(request(subject=both)) == "b"
 
 
 @pytest.mark.parametrize("pem", [b"", request(subject=sequence()), GOOD + GOOD])

@@ -282,9 +282,11 @@ def test_an_address_that_two_nodes_have_is_nobodys() -> None:
 
 
 def test_a_name_that_two_nodes_have_is_nobodys() -> None:
+    name = "".join(["node-1.", "example.org"])  # equal, not the same object
     for other in (
-        entry("node-1.example.org", "10.0.0.30"),
-        entry("node-2", "10.0.0.30", names=("node-1.example.org",)),
+        entry(name, "10.0.0.30"),
+        entry("node-2", "10.0.0.30", names=(name,)),
+        entry("a-node", "10.0.0.30", names=(name,)),
     ):
         decision = decide(
             replace(GOOD, pem=csr(dns("node-1.example.org"))),
