@@ -260,6 +260,22 @@ def test_any_alternative_names_are_read_or_refused(names: list[tuple[int, bytes]
     assert len(content.dns_names) + len(content.addresses) == len(names)
 
 
+def test_bits_behind_the_end_of_the_base64_are_refused() -> None:
+    pem = next(
+        pem
+        for pem in (request(extension_request(sans(der(0x82, b"a" * n)))) for n in range(1, 60))
+        if pem.count(b"=") == 1
+    )
+    digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    at = pem.index(b"=") - 1
+    other = digits[digits.index(pem[at]) + 1]  # of its six bits the last two stand for nothing
+    same = pem[:at] + bytes([other]) + pem[at + 1 :]
+    assert bare(same) == bare(pem)
+    assert parse(pem)
+    with pytest.raises(ValueError, match="canonical"):
+        parse(same)
+
+
 @pytest.mark.parametrize("length", range(1, 62))
 def test_a_request_of_any_length_is_read(length: int) -> None:
     names = [b"a" * length, *[f"{n}.example.org".encode() for n in range(length)]]
