@@ -1,25 +1,30 @@
 """`python -m admission gate`, which lets a pool's nodes in, and `leave`, which takes one out.
 
-Progress goes to stderr, a line an event; `gate` prints one JSON document to stdout.
+`serve` approves what joined nodes ask for later. Progress goes to stderr, a line an event; `gate`
+prints one JSON document to stdout.
 """
 
 import argparse
 import asyncio
-import json
 import signal
+import socket
 import sys
+import time
 from collections.abc import Coroutine
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from admission import bootstrap_token, report
 from admission.api import UNREACHABLE, UNTRUSTED, ApiError
 from admission.cluster import Cluster
-from admission.gate import Gate
 from admission.inventory import read_orders
+from admission.journal import Journal
 from admission.leave import kubeconfig_of_stack, leave
+from admission.run import admit
 from admission.serving_certificate import look_at
+
+DEFAULT_NAMESPACE = "kube-system"
+DEFAULT_PORT = 10279
 
 REMEDIES = {
     401: "; the kubeconfig's credentials are not valid, or not any more: give others",
@@ -38,10 +43,14 @@ def main() -> int:
     source.add_argument("--kubeconfig", help="its path")
     source.add_argument("--stack-config", metavar="STACK", help="the stack whose secret it is")
     leaving.add_argument("--force", action="store_true", help="the machine is dead")
+    serving = commands.add_parser("serve", help="approve the renewals of all pools' nodes")
+    serving.add_argument("--kubeconfig", help="its path; in a pod, its ServiceAccount is used")
+    serving.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="of Lease and inventories")
+    serving.add_argument("--identity", default=socket.gethostname(), help="this replica's name")
+    serving.add_argument("--port", type=int, default=DEFAULT_PORT, help="of health and metrics")
     arguments = parser.parse_args()
     try:
-        work = _gate(sys.stdin.read()) if arguments.command == "gate" else _leave(arguments)
-        return asyncio.run(_interruptible(work))
+        return asyncio.run(_interruptible(_work(arguments)))
     except UNTRUSTED as error:
         say(f"error: {error}; correct the certificate-authority or the server in the kubeconfig")
     except ApiError as error:
@@ -59,6 +68,16 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def _work(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    match arguments.command:
+        case "gate":
+            return _gate(sys.stdin.read())
+        case "serve":
+            return _serve(arguments)
+        case _:
+            return _leave(arguments)
+
+
 async def _interruptible(work: Coroutine[Any, Any, int]) -> int:
     task = asyncio.create_task(work)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -71,22 +90,7 @@ async def _gate(text: str) -> int:
     cluster = await Cluster.connect(orders.kubeconfig_path, orders.kubeconfig)
     try:
         orders = replace(orders, denied=orders.denied.and_host(cluster.host))
-        gate = Gate(orders, cluster, partial(look_at, trust=cluster.trust()), say)
-        all_in = await gate.run()
-        for line in report.table(gate.progress.values()):
-            say(line)
-        if not all_in:
-            if cluster.outage:
-                say(f"error: the API server {cluster.server} {cluster.outage}")
-            say(
-                f"error: not all nodes of {orders.pool} have joined; the token stays until it"
-                " expires, and the next pulumi up goes on from here"
-            )
-            return 1
-        state = await bootstrap_token.end(cluster, orders.token)
-        say(f"token {orders.token.id}: {state}")
-        print(json.dumps(report.document(gate.progress.values(), orders, state)))
-        return 0
+        return await admit(orders, cluster, partial(look_at, trust=cluster.trust()), say)
     finally:
         await cluster.close()
 
@@ -98,6 +102,36 @@ async def _leave(arguments: argparse.Namespace) -> int:
         async with kubeconfig_of_stack(arguments.stack_config) as path:
             await leave(arguments.node, path, force=arguments.force)
     return 0
+
+
+async def _serve(arguments: argparse.Namespace) -> int:
+    # These bring a web server, which no gate needs.
+    from admission.endpoints import open_endpoints  # noqa: PLC0415
+    from admission.serve import Approver  # noqa: PLC0415
+
+    path = arguments.kubeconfig
+    cluster = await (Cluster.connect(path, None) if path else Cluster.in_cluster())
+    journal = Journal(partial(print, flush=True), clock=time.monotonic)
+    approver = Approver(
+        cluster,
+        namespace=arguments.namespace,
+        identity=arguments.identity,
+        host=cluster.host,
+        journal=journal,
+        clock=time.monotonic,
+    )
+    try:
+        endpoints = await open_endpoints(approver, arguments.port)
+        try:
+            journal.tell("info", "started", identity=arguments.identity, server=cluster.server)
+            await approver.run()
+        except asyncio.CancelledError:
+            journal.tell("info", "told to stop", identity=arguments.identity)
+        finally:
+            await endpoints.cleanup()
+        return 0
+    finally:
+        await cluster.close()
 
 
 if __name__ == "__main__":

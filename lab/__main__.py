@@ -35,6 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--nodes", type=int, help=f"at least so many nodes (default {DEFAULT_NODES} for a new lab)"
     )
+    up.add_argument(
+        "--approver", action="store_true", help="also load the resident approver's image on them"
+    )
     down = commands.add_parser("down", help="stop everything that the lab started")
     down.add_argument("--disks", action="store_true", help="also remove machines and stack")
     down.add_argument("--purge", action="store_true", help="and the cache")
@@ -70,6 +73,8 @@ def _run(lab: Lab, args: argparse.Namespace) -> int:
     match args.command:
         case "up":
             lab.up(args.nodes)
+            if args.approver:
+                lab.load_approver()
         case "down":
             lab.down(disks=args.disks, purge=args.purge)
         case "toolchain":
