@@ -90,6 +90,7 @@ def reason(decision: Decision) -> str:
         replace(GOOD, created=CREATED - timedelta(seconds=10)),
         replace(GOOD, created=NOW + timedelta(minutes=5)),
         replace(GOOD, expiration=timedelta(days=366)),
+        replace(GOOD, expiration=timedelta(minutes=10)),
     ],
     ids=lambda _: "",
 )

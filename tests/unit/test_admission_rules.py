@@ -126,6 +126,7 @@ def decide(
         GOOD,
         replace(GOOD, usages=("digital signature", "key encipherment", "server auth")),
         replace(GOOD, expiration=timedelta(days=366)),
+        replace(GOOD, expiration=timedelta(minutes=10)),
         replace(GOOD, created=NOW - timedelta(hours=1)),
         replace(GOOD, created=NOW + timedelta(minutes=5)),
         replace(GOOD, pem=csr(ip("10.0.0.1"))),
@@ -337,8 +338,9 @@ def test_a_node_that_goes_gets_no_certificate() -> None:
     assert isinstance(decide(GOOD, node=NodeObject(name="node-1", deleting=True)), Refuse)
 
 
-def test_another_node_does_not_stand_in_for_it() -> None:
-    assert isinstance(decide(GOOD, node=NodeObject(name="node-2", deleting=False)), Wait)
+@pytest.mark.parametrize("name", ["node-0", "node-2"])
+def test_another_node_does_not_stand_in_for_it(name: str) -> None:
+    assert isinstance(decide(GOOD, node=NodeObject(name=name, deleting=False)), Wait)
 
 
 OTHER = csr(ip("10.0.0.10"))
