@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from admission import certificate_request
 from admission.certificate_request import LARGEST_REQUEST_BYTES, claimed_node, parse
 from tests.request_bytes import (
     ADDRESS,
@@ -258,6 +259,14 @@ def test_any_alternative_names_are_read_or_refused(names: list[tuple[int, bytes]
         return
     assert {tag for tag, _ in names} <= {0x82, 0x87}
     assert len(content.dns_names) + len(content.addresses) == len(names)
+
+
+def test_the_largest_request_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certificate_request, "LARGEST_REQUEST_BYTES", len(GOOD))
+    assert parse(GOOD)
+    monkeypatch.setattr(certificate_request, "LARGEST_REQUEST_BYTES", len(GOOD) - 1)
+    with pytest.raises(ValueError, match="more than"):
+        parse(GOOD)
 
 
 def test_bits_behind_the_end_of_the_base64_are_refused() -> None:

@@ -197,6 +197,17 @@ REFUSED = {
         ),
         "its organization is",
     ),
+    "an organization that begins alike": (
+        replace(
+            GOOD,
+            pem=csr(
+                name=subject(
+                    (NameOID.ORGANIZATION_NAME, "system:nodes2"), (NameOID.COMMON_NAME, USER)
+                )
+            ),
+        ),
+        "its organization is",
+    ),
     "two common names": (
         replace(
             GOOD,
@@ -285,7 +296,7 @@ def test_an_address_that_two_nodes_have_is_nobodys() -> None:
 def test_a_name_that_two_nodes_have_is_nobodys() -> None:
     name = "".join(["node-1.", "example.org"])  # equal, not the same object
     for other in (
-        entry(name, "10.0.0.30"),
+        NodeEntry(name=name, addresses=(ipaddress.ip_address("10.0.0.30"),), dns_names=()),
         entry("node-2", "10.0.0.30", names=(name,)),
         entry("a-node", "10.0.0.30", names=(name,)),
     ):
@@ -298,9 +309,15 @@ def test_a_name_that_two_nodes_have_is_nobodys() -> None:
         )
 
 
+def test_other_nodes_with_names_of_their_own_are_in_nobodys_way() -> None:
+    others = {name: entry(name, "10.0.0.30") for name in ("a", "node-0", "node-2", "z")}
+    assert isinstance(decide(GOOD, inventory=ALONE | others), Approve)
+
+
 def test_what_was_asked_before_the_join_began_is_refused() -> None:
     began = GOOD.created + timedelta(seconds=10)
     assert isinstance(decide(GOOD, since=began), Approve)
+    assert isinstance(decide(GOOD, since=began - timedelta(minutes=1)), Approve)
     decision = decide(GOOD, since=began + timedelta(seconds=1))
     assert isinstance(decision, Refuse)
     assert "before the node's join began" in decision.reason
