@@ -261,6 +261,14 @@ def test_any_alternative_names_are_read_or_refused(names: list[tuple[int, bytes]
     assert len(content.dns_names) + len(content.addresses) == len(names)
 
 
+def test_the_longest_name_is_read() -> None:
+    longest = b".".join([b"a" * 63] * 3 + [b"a" * 61])
+    assert len(longest) == 253
+    assert parse(request(extension_request(sans(der(0x82, longest))))).dns_names
+    with pytest.raises(ValueError, match="no lower-case DNS name"):
+        parse(request(extension_request(sans(der(0x82, longest + b"a")))))
+
+
 def test_the_largest_request_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(certificate_request, "LARGEST_REQUEST_BYTES", len(GOOD))
     assert parse(GOOD)
