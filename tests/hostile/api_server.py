@@ -1,4 +1,4 @@
-"""The lab's API server, asked with whatever credentials somebody has got hold of."""
+"""An API server, asked with whatever credentials somebody has got hold of."""
 
 import base64
 import http.client
@@ -32,16 +32,20 @@ class Caller:
         )
         self._headers = [("Authorization", f"Bearer {token}")] if token else []
 
-    def post(
-        self, path: str, body: Mapping[str, Any], impersonated: Requester | None = None
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        impersonated: Requester | None = None,
     ) -> tuple[int, dict[str, Any]]:
         """Return the status and the object that the API server answers."""
         headers = [*self._headers, ("Content-Type", "application/json")]
         if impersonated is not None:
             headers.append(("Impersonate-User", impersonated.user))
             headers += [("Impersonate-Group", group) for group in impersonated.groups]
-        content = json.dumps(body).encode()
-        self._connection.putrequest("POST", path)
+        content = b"" if body is None else json.dumps(body).encode()
+        self._connection.putrequest(method, path)
         for name, value in (*headers, ("Content-Length", str(len(content)))):
             self._connection.putheader(name, value)
         self._connection.endheaders(content)
