@@ -65,7 +65,7 @@ def claimed_node(pem: bytes) -> str | None:
     """Return whose client certificate is asked for: a hint for reports, never for a decision."""
     try:
         names = _load(pem).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        return str(names[0].value) if names else None
+        return str(names[-1].value) if names else None  # the last, as Go does
     except Exception:  # noqa: BLE001 - as above
         return None
 
@@ -115,13 +115,9 @@ def _load(pem: bytes) -> x509.CertificateSigningRequest:
     if base64.b64encode(der) != body or wrapped != match[1]:
         raise ValueError("its PEM block is not encoded in the canonical way")
     try:
-        request = x509.load_der_x509_csr(der)
-        canonical = request.public_bytes(Encoding.DER) == der
+        return x509.load_der_x509_csr(der)
     except Exception as error:  # noqa: BLE001 - as above
         raise ValueError(f"it is no certificate request ({type(error).__name__})") from None
-    if not canonical:
-        raise ValueError("its DER is not encoded in the canonical way")
-    return request
 
 
 def _subject(subject: x509.Name) -> list[tuple[x509.ObjectIdentifier, str]]:

@@ -79,7 +79,7 @@ BLOCKS: dict[str, tuple[bytes, str]] = {
     "a header without a blank line": (HARMLESS.replace(BEGIN + b"\n", BEGIN + b"\nA: b\n"), ""),
     "a byte order mark": (b"\xef\xbb\xbf" + HARMLESS + EVIL, ""),
     "two line feeds at its end": (HARMLESS + b"\n", ""),
-    "nothing": (b"", "spec.request"),
+    "nothing": (b"", NO_PEM),
 }  # fmt: skip
 
 
@@ -176,7 +176,7 @@ CONTENTS: dict[str, tuple[bytes, str, str]] = {
         request(extension_request(OWN), subject=subject("node-1"), algorithm=SHA1),
         "none of SHA-256", "",
     ),
-    "another's key": (signed_by_another(), "not by its own key", "signature"),
+    "another's key": (signed_by_another(), "not by its own key", "verification"),
     "a compressed key": (compressed(), "canonical", "invalid"),
     "another version": (
         request(extension_request(OWN), subject=subject("node-1"), version=1),
@@ -186,7 +186,7 @@ CONTENTS: dict[str, tuple[bytes, str, str]] = {
         armour(bare(HARMLESS) + b"\0"), "no certificate request", "trailing",
     ),
     "bytes behind the names": (
-        with_attributes(extension_request(OWN) + b"\0\0"), "request", "asn1",
+        with_attributes(extension_request(OWN) + b"\0\0"), "request", "",
     ),
     "short lines of base64": (short_lines(HARMLESS), "not encoded in the canonical way", ""),
     "a monstrous request": (

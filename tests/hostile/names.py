@@ -65,6 +65,8 @@ ASKED: dict[str, tuple[tuple[bytes, ...], str]] = {
     "its own address as a name": ((dns("10.98.0.11"),), NOT_ITS_OWN),
     "its own name twice": ((dns("node-1"), dns("node-1")), "a name or an address twice"),
     "its own address twice": ((*OWN_NAMES, ip("10.98.0.11")), "a name or an address twice"),
+    "an empty name": ((dns(""),), NO_DNS_NAME),
+    "an X.400 address": ((der(0xA3),), "can't be read"),
     "an e-mail address": ((*OWN_NAMES, der(0x81, b"root@example.org")), OTHER_KIND),
     "a URI": ((*OWN_NAMES, der(0x86, b"spiffe://cluster.local/ns/a/sa/b")), OTHER_KIND),
     "a directory name": ((*OWN_NAMES, der(0xA4, subject("node-2"))), OTHER_KIND),
@@ -77,12 +79,10 @@ ASKED: dict[str, tuple[tuple[bytes, ...], str]] = {
 
 # The same, for what the API server's parser does not take.
 UNREADABLE: dict[str, tuple[bytes, str]] = {
-    "an empty name": (dns(""), NO_DNS_NAME),
     "a name that is not ASCII": (dns("n\xf6de-1"), NO_DNS_NAME),
     "an address of three bytes": (ip(b"\x0a\x62\0"), "can't be read"),
     "an address of seventeen bytes": (ip(bytes(17)), "can't be read"),
     "a network": (ip(bytes([10, 98, 0, 0, 255, 255, 0, 0])), OTHER_KIND),
-    "an X.400 address": (der(0xA3), "can't be read"),
 }
 
 NAMES = (
@@ -125,6 +125,7 @@ NAMES = (
             subject=subject("node-1"),
         ),
         reason="two extension requests",
+        unstored="duplicate",
     ),
     Vector(
         title="a request for extensions with two values",

@@ -35,7 +35,11 @@ REQUESTERS = (
     asks("the holder of a token asks to serve", THIEF_OF_TOKEN),
     asks("an administrator asks to serve", Requester("kubernetes-admin", (AUTHENTICATED,))),
     asks("a bare name", Requester("node-2", (NODES, AUTHENTICATED))),
-    asks("no name behind the prefix", Requester("system:node:", (NODES, AUTHENTICATED))),
+    asks(
+        "no name behind the prefix",
+        Requester("system:node:", (NODES, AUTHENTICATED)),
+        unstored="could not determine node",
+    ),
     asks("a node in capitals", Requester("system:node:NODE-2", (AUTHENTICATED,))),
     asks("a longer prefix", Requester("system:node:system:node:node-2", (AUTHENTICATED,))),
     asks("a node with a space", Requester("system:node:node-2 ", (AUTHENTICATED,))),
@@ -70,6 +74,7 @@ REQUESTERS = (
         pem=HONEST_LOOKING,
         signer="kubernetes.io/legacy-unknown",
         reason="its signer is",
+        unstored="legacy signerName",
     ),
     Vector(
         title="the signer of any client",

@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from admission import certificate_request
 from admission.certificate_request import LARGEST_REQUEST_BYTES, claimed_node, parse
 from tests.request_bytes import (
     ADDRESS,
@@ -53,7 +54,9 @@ def test_a_request_without_attributes_has_no_names() -> None:
     assert parse(request()).dns_names == ()
 
 
-HUGE_KEY = rsa.RSAPublicNumbers(65537, (1 << 9215) + 1).public_key()
+def rsa_key(bits: int) -> bytes:
+    """A public key to which nobody has the private one."""
+    return spki(rsa.RSAPublicNumbers(65537, (1 << bits - 1) + 1).public_key())
 
 
 def compressed(key: ec.EllipticCurvePublicKey) -> bytes:
@@ -188,7 +191,16 @@ REFUSED = {
         request(key=spki(ec.generate_private_key(ec.SECP256R1()).public_key())),
         "not by its own key",
     ),
-    "a monstrous key": (request(key=spki(HUGE_KEY)), "its key is neither"),
+    "a key of 8193 bits": (request(key=rsa_key(8193)), "its key is neither"),
+    "a key of 8192 bits, but another's": (request(key=rsa_key(8192)), "not by its own key"),
+    "a key of 2048 bits, but another's": (request(key=rsa_key(2048)), "not by its own key"),
+    "a key of 2047 bits": (request(key=rsa_key(2047)), "its key is neither"),
+    "a unit instead of an organization": (
+        request(
+            subject=subject_of(attribute("2.5.4.11", "nodes"), attribute(CN, "system:node:node-1"))
+        ),
+        "its subject is not one common name and one organization",
+    ),
     "a monstrous request": (
         request(extension_request(sans(*[NAME] * LARGEST_REQUEST_BYTES))),
         f"more than {LARGEST_REQUEST_BYTES} bytes",
@@ -199,6 +211,10 @@ REFUSED = {
     ),
     "no request": (armour(b"\x30\0"), "no certificate request"),
     "padding in the middle": (GOOD.replace(b"\n-----END", b"==\n-----END"), "PEM block"),
+    "a lone character": (
+        b"-----BEGIN CERTIFICATE REQUEST-----\nM\n-----END CERTIFICATE REQUEST-----\n",
+        "not valid base64",
+    ),
     "short lines": (
         b"\n".join(
             [*GOOD.splitlines()[:1], b"MI", GOOD.splitlines()[1][2:], *GOOD.splitlines()[2:]]
@@ -245,8 +261,52 @@ def test_any_alternative_names_are_read_or_refused(names: list[tuple[int, bytes]
     assert len(content.dns_names) + len(content.addresses) == len(names)
 
 
+def test_the_longest_name_is_read() -> None:
+    longest = b".".join([b"a" * 63] * 3 + [b"a" * 61])
+    assert len(longest) == 253
+    assert parse(request(extension_request(sans(der(0x82, longest))))).dns_names
+    with pytest.raises(ValueError, match="no lower-case DNS name"):
+        parse(request(extension_request(sans(der(0x82, longest + b"a")))))
+
+
+def test_the_largest_request_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certificate_request, "LARGEST_REQUEST_BYTES", len(GOOD))
+    assert parse(GOOD)
+    monkeypatch.setattr(certificate_request, "LARGEST_REQUEST_BYTES", len(GOOD) - 1)
+    with pytest.raises(ValueError, match="more than"):
+        parse(GOOD)
+
+
+def test_bits_behind_the_end_of_the_base64_are_refused() -> None:
+    pem = next(
+        pem
+        for pem in (request(extension_request(sans(der(0x82, b"a" * n)))) for n in range(1, 60))
+        if pem.count(b"=") == 1
+    )
+    digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    at = pem.index(b"=") - 1
+    other = digits[digits.index(pem[at]) + 1]  # of its six bits the last two stand for nothing
+    same = pem[:at] + bytes([other]) + pem[at + 1 :]
+    assert bare(same) == bare(pem)
+    assert parse(pem)
+    with pytest.raises(ValueError, match="canonical"):
+        parse(same)
+
+
+@pytest.mark.parametrize("length", range(1, 62))
+def test_a_request_of_any_length_is_read(length: int) -> None:
+    names = [b"a" * length, *[f"{n}.example.org".encode() for n in range(length)]]
+    content = parse(request(extension_request(sans(*[der(0x82, name) for name in names]))))
+    assert content.dns_names == tuple(name.decode() for name in names)
+
+
 def test_whose_client_certificate_is_asked_for_is_told() -> None:
     assert claimed_node(request()) == "system:node:node-1"
+
+
+def test_of_two_common_names_the_one_that_go_reads_is_told() -> None:
+    both = subject_of(attribute(CN, "a"), attribute(CN, "b"))
+    assert claimed_node(request(subject=both)) == "b"
 
 
 @pytest.mark.parametrize("pem", [b"", request(subject=sequence()), GOOD + GOOD])

@@ -90,6 +90,7 @@ def reason(decision: Decision) -> str:
         replace(GOOD, created=CREATED - timedelta(seconds=10)),
         replace(GOOD, created=NOW + timedelta(minutes=5)),
         replace(GOOD, expiration=timedelta(days=366)),
+        replace(GOOD, expiration=timedelta(minutes=10)),
     ],
     ids=lambda _: "",
 )
@@ -235,3 +236,5 @@ def test_many_pending_requests_are_a_flood() -> None:
         "21 requests of system:bootstrap:abc123 are pending, more than 20; find out who makes them,"
         " and delete them"
     )
+    said = reason(decide(GOOD, others=(wrong,) * (MOST_PENDING + 1)))
+    assert said.startswith("22 requests")

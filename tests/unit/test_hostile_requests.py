@@ -50,7 +50,7 @@ WORLD = {f"id-of-{grant.node}": token for token, grant in TOKENS.items()} | {
 
 
 def judge(vector: Vector) -> Decision:
-    by = vector.by.known(WORLD)
+    by, expiration = vector.by.known(WORLD), vector.expiration_s
     request = Request(
         name="csr-1",
         uid="1",
@@ -60,7 +60,7 @@ def judge(vector: Vector) -> Decision:
         usages=vector.usages,
         pem=vector.pem,
         created=NOW - timedelta(seconds=1),
-        expiration=vector.expiration_s and timedelta(seconds=vector.expiration_s),
+        expiration=None if expiration is None else timedelta(seconds=expiration),
         decided=False,
     )
     if vector.signer == CLIENT_SIGNER:
