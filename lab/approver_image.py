@@ -26,7 +26,7 @@ LIBRARIES = (
     *("liblzma5", "libuuid1", "libcrypt1"),
 )
 PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_28_x86_64", "manylinux_2_34_x86_64")
-CONFIG = {
+CONFIG: dict[str, object] = {
     "Entrypoint": [f"/usr/bin/python{PYTHON}", "-m", "admission"],
     "Cmd": ["serve"],
     "Env": ["PATH=/usr/bin", "PYTHONPATH=/packages", "PYTHONUNBUFFERED=1"],
@@ -36,7 +36,7 @@ CONFIG = {
 
 
 def _packages(cache: Path) -> Entry:
-    recipe = [REQUIREMENTS.read_bytes(), PYTHON, *PLATFORMS]
+    recipe: list[str | bytes] = [REQUIREMENTS.read_bytes(), PYTHON, *PLATFORMS]
     return Entry(cache, "approver-packages", content_hash(recipe), ("packages/aiohttp/web.py",))
 
 
