@@ -1,32 +1,38 @@
 """`python -m admission gate`, which lets a pool's nodes in, and `leave`, which takes one out.
 
-`serve` approves what joined nodes ask for later. Progress goes to stderr, a line an event; `gate`
-prints one JSON document to stdout.
+`serve` approves what joined nodes ask for later, `status` tells what there is. Progress goes to
+stderr, a line an event; `gate` prints one JSON document to stdout.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import signal
 import socket
 import sys
 import time
 from collections.abc import Coroutine
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from admission import bootstrap_token, report
+from admission import bootstrap_token, report, status
 from admission.api import UNREACHABLE, UNTRUSTED, ApiError
 from admission.cluster import Cluster
 from admission.gate import Gate
 from admission.inventory import read_orders
 from admission.journal import Journal
 from admission.leave import kubeconfig_of_stack, leave
+from admission.pool_inventory import combine
+from admission.pool_inventory import read as read_inventory
 from admission.serving_certificate import look_at
 
 DEFAULT_NAMESPACE = "kube-system"
 DEFAULT_PORT = 10279
+DEFAULT_KUBECONFIG = "~/.kube/config"
 
 REMEDIES = {
     401: "; the kubeconfig's credentials are not valid, or not any more: give others",
@@ -50,6 +56,13 @@ def main() -> int:
     serving.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="of Lease and inventories")
     serving.add_argument("--identity", default=socket.gethostname(), help="this replica's name")
     serving.add_argument("--port", type=int, default=DEFAULT_PORT, help="of health and metrics")
+    looking = commands.add_parser("status", help="certificates, undecided requests, tokens")
+    source = looking.add_mutually_exclusive_group()
+    source.add_argument("--kubeconfig", default=os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG)
+    source.add_argument("--stack-config", metavar="STACK", help="the stack whose secret it is")
+    looking.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="of the inventories")
+    looking.add_argument("--inventory", metavar="FILE", help="instead of those in the cluster")
+    looking.add_argument("--json", action="store_true", help="for a program")
     arguments = parser.parse_args()
     try:
         return asyncio.run(_interruptible(_work(arguments)))
@@ -76,6 +89,8 @@ def _work(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
             return _gate(sys.stdin.read())
         case "serve":
             return _serve(arguments)
+        case "status":
+            return _status(arguments)
         case _:
             return _leave(arguments)
 
@@ -149,6 +164,35 @@ async def _serve(arguments: argparse.Namespace) -> int:
         return 0
     finally:
         await cluster.close()
+
+
+async def _status(arguments: argparse.Namespace) -> int:
+    if arguments.stack_config:
+        async with kubeconfig_of_stack(arguments.stack_config) as path:
+            return await _tell_status(arguments, path)
+    return await _tell_status(arguments, arguments.kubeconfig)
+
+
+async def _tell_status(arguments: argparse.Namespace, kubeconfig: str) -> int:
+    given = None
+    if arguments.inventory:
+        given = combine([read_inventory(await asyncio.to_thread(_text, arguments.inventory))])
+    cluster = await Cluster.connect(kubeconfig, None)
+    try:
+        look = partial(look_at, trust=cluster.trust())
+        sight = await status.read(cluster, arguments.namespace, given)
+        found = await status.document(sight, cluster, look, cluster.host, datetime.now(UTC))
+    finally:
+        await cluster.close()
+    print(json.dumps(found, indent=2) if arguments.json else "\n".join(status.lines(found)))
+    return 0
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError as error:
+        raise ValueError(f"--inventory {path} can't be read: {error.strerror}") from None
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from cryptography import x509
 
 from admission import pool_inventory, rules
-from admission.api import CLIENT_SIGNER, CSRS, NODES, decode
+from admission.api import CSRS, NODES, decode
 from admission.bootstrap_token import SECRETS
 from admission.inventory import Denied, NodeEntry
 from admission.judge import node_of, to_node, to_request
@@ -80,7 +80,7 @@ async def document(sight: Sight, api: Reads, look: Look, host: str, now: datetim
     return {
         "nodes": nodes,
         "pendingRequests": [
-            await _pending(item, pending, sight, api, denied, now) for item in pending
+            await _pending(item, pending, sight, api, denied=denied, now=now) for item in pending
         ],
         "tokens": [_token(secret, now) for secret in sight.tokens if _is_ours(secret)],
         "faults": [
@@ -132,7 +132,7 @@ def _issued_end(name: str, requests: Iterable[dict[str, Any]]) -> datetime | Non
     user, ends = f"{rules.USER_PREFIX}{name}", []
     for item in requests:
         pem = (item.get("status") or {}).get("certificate")
-        if not pem or item["spec"]["signerName"] != CLIENT_SIGNER:
+        if not pem or item["spec"]["signerName"] != rules.CLIENT_SIGNER:
             continue
         try:
             certificate = x509.load_pem_x509_certificate(decode(pem))
@@ -149,6 +149,7 @@ async def _pending(
     pending: list[dict[str, Any]],
     sight: Sight,
     api: Reads,
+    *,
     denied: Denied,
     now: datetime,
 ) -> dict[str, Any]:

@@ -24,15 +24,14 @@ RENEWALS = 3
 TAKEOVER_LIMIT_S = 25  # the Lease's 15 s, and a candidate's turn
 STRANGE_ADDRESS = "10.98.0.99"
 NAME = "kubelet-serving-approver"
+SIGNING_FLAG = f"--cluster-signing-duration={LIFETIME_S}s"
 UNITS = (
     "/etc/systemd/system/kube-controller-manager.service"
     " /etc/systemd/system/kube-controller-manager.service.d/*.conf"
 )
 SIGN_BRIEFLY = f"""
 for unit in {UNITS}; do
-    [ ! -e "$unit" ] || sed -i \
-        's|^ExecStart=/usr/bin/kube-controller-manager|& --cluster-signing-duration={LIFETIME_S}s|' \
-        "$unit"
+    [ ! -e "$unit" ] || sed -i "s|^ExecStart=/usr/bin/[a-z-]*|& {SIGNING_FLAG}|" "$unit"
 done
 systemctl daemon-reload
 systemctl restart kube-controller-manager
@@ -110,21 +109,32 @@ def test_two_replicas_run_and_one_of_them_approves(approved: Project) -> None:
 
 
 def test_its_account_may_approve_no_other_signer(approved: Project) -> None:
-    account = f"--as=system:serviceaccount:kube-system:{NAME}"
-    groups = "--as-group=system:serviceaccounts"
-
-    def may(*what: str) -> bool:
-        return approved.kubectl("auth", "can-i", *what, account, groups, check=False).stdout == (
-            "yes\n"
+    def may(verb: str, resource: str, name: str = "", *, group: str = "") -> bool:
+        attributes = {"verb": verb, "resource": resource, "name": name, "group": group}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": f"system:serviceaccount:kube-system:{NAME}",
+                "groups": ["system:serviceaccounts", "system:authenticated"],
+                "resourceAttributes": {**attributes, "namespace": "kube-system"},
+            },
+        }
+        answer = approved.run(
+            "kubectl", "create", "-f", "-", "-o", "json", stdin=json.dumps(review)
         )
+        return bool(json.loads(answer.stdout)["status"]["allowed"])
 
-    signers = "signers.certificates.k8s.io"
-    assert may("approve", f"{signers}/kubernetes.io/kubelet-serving")
-    assert not may("approve", f"{signers}/kubernetes.io/kube-apiserver-client-kubelet")
-    assert not may("approve", f"{signers}/kubernetes.io/kube-apiserver-client")
-    assert not may("get", "secrets", "-n", "kube-system")
-    assert not may("update", "configmaps", "-n", "kube-system")
-    assert not may("create", "pods", "-n", "kube-system")
+    group = "certificates.k8s.io"
+    assert may("approve", "signers", "kubernetes.io/kubelet-serving", group=group)
+    assert may("list", "configmaps")
+    for other in ("kube-apiserver-client-kubelet", "kube-apiserver-client", "legacy-unknown"):
+        assert not may("approve", "signers", f"kubernetes.io/{other}", group=group)
+    for verb, resource in (
+        ("get", "secrets"), ("update", "configmaps"), ("create", "pods"), ("patch", "nodes"),
+    ):  # fmt: skip
+        assert not may(verb, resource)
+    assert not may("create", "certificatesigningrequests", group=group)
 
 
 def test_certificates_are_renewed_while_nobody_runs_pulumi(approved: Project) -> None:
