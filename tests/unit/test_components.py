@@ -6,6 +6,8 @@ from typing import Any
 import pulumi
 import pytest
 
+from admission import pool_inventory
+from admission.inventory import read_denied, read_node
 from components.credentials import Credentials
 from components.settings import Settings, parse
 
@@ -37,6 +39,7 @@ TYPES = {
     "command:remote:Command": {"stdout": "", "stderr": ""},
     "random:index/randomString:RandomString": {"result": "abcdef"},
     "random:index/randomPassword:RandomPassword": {"result": "0123456789abcdef"},
+    "kubernetes:core/v1:ConfigMap": {},
     "kubernetes:core/v1:Secret": {"metadata": {"name": "n", "uid": "u-1"}},
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": {},
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": {},
@@ -121,6 +124,7 @@ def test_the_rest_does_not_grow_with_the_nodes(resources: dict[str, dict[str, An
         "workers-token-id",
         "workers-token-secret",
         "workers-token",
+        "workers-inventory",
         "workers-gate",
     }
 
@@ -198,6 +202,22 @@ def test_the_gate_is_told_the_inventory_and_no_secret(
     assert [node["name"] for node in orders["nodes"]] == ["n1", "n2"]
     assert orders["token"] == {"id": "abcdef", "secretUid": "u-1", "afterJoin": "revoke"}
     assert orders["denied"] == {"addresses": ["10.0.0.9"], "cidrs": ["10.97.0.0/16"]}
+
+
+def test_the_inventory_in_the_cluster_is_what_the_gate_is_told(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    written = resources["workers-inventory"]
+    assert written["metadata"] == {
+        "name": "kubelet-tls-bootstrap-workers",
+        "namespace": "kube-system",
+        "labels": {"kubelet-tls-bootstrap/inventory": "workers"},
+    }
+    told = json.loads(resources["workers-gate"]["stdin"])
+    found = pool_inventory.merge([written])
+    assert found.faults == ()
+    assert found.nodes == {node["name"]: read_node(node) for node in told["nodes"]}
+    assert found.denied == read_denied(told["denied"])
 
 
 def test_a_node_overrides_its_pool(resources: dict[str, dict[str, Any]]) -> None:
