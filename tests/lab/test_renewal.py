@@ -137,6 +137,31 @@ def test_its_account_may_approve_no_other_signer(approved: Project) -> None:
     assert not may("create", "certificatesigningrequests", group=group)
 
 
+def status(project: Project) -> Any:
+    """What `admission status --json` prints."""
+    command = (".venv/bin/python", "-m", "admission", "status", "--json")
+    return json.loads(project.run(*command, "--kubeconfig", ".lab/kubeconfig").stdout)
+
+
+def test_status_tells_each_certificate_and_the_token(approved: Project) -> None:
+    found = status(approved)
+    assert [node["name"] for node in found["nodes"]] == sorted(
+        node["metadata"]["name"] for node in approved.get("nodes")["items"]
+    )
+    for node in found["nodes"]:
+        assert node["pool"] == "workers"
+        assert node["ready"] == "yes"
+        end = serving_certificate(approved, node["name"], "-enddate", "-dateopt", "iso_8601")
+        assert node["servingCertificate"]["end"][:10] == end.removeprefix("notAfter=")[:10]
+        assert node["servingCertificate"]["fault"] == ""
+    assert {token["state"] for token in found["tokens"]} == {"revoked"}
+    assert found["faults"] == []
+    text = approved.run(
+        ".venv/bin/python", "-m", "admission", "status", "--kubeconfig", ".lab/kubeconfig"
+    ).stdout
+    assert re.search(r"^node-1 +workers +yes +20\d\d-", text, re.MULTILINE)
+
+
 def test_certificates_are_renewed_while_nobody_runs_pulumi(approved: Project) -> None:
     greeters = {node: run_pod(approved, node) for node in NODES}
     for node in NODES:
@@ -195,6 +220,10 @@ def test_an_address_that_changed_behind_our_back_is_refused_and_reported(
     wait_for("Event", lambda: reasons() >= {"NodeAddressMismatch", "ServingCertificateRefused"}, 30)
     pending = [c for c in approved.get("csr")["items"] if not c["status"].get("conditions")]
     assert {c["spec"]["username"] for c in pending} == {f"system:node:{moved}"}
+    told = {request["name"]: request for request in status(approved)["pendingRequests"]}
+    assert told.keys() == {c["metadata"]["name"] for c in pending}
+    assert all(request["decision"] == "refuse" for request in told.values())
+    assert all(STRANGE_ADDRESS in request["reason"] for request in told.values())
     lines = approved.kubectl("logs", "-n", "kube-system", holder(approved)).stdout.splitlines()
     (refusal, *_) = [
         entry
