@@ -5,7 +5,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from admission.__main__ import DEFAULT_NAMESPACE
+from admission import pool_inventory
+from admission.__main__ import DEFAULT_NAMESPACE, DEFAULT_PORT
 from admission.serve import LEASE
 from components.problems import SettingsError
 from components.settings import ApproverSettings, conflicts, parse
@@ -144,6 +145,15 @@ def test_another_address_of_the_api_server_is_what_the_pods_are_told() -> None:
     assert spec["hostNetwork"] is True
     assert "--namespace=own" in container["args"]
     assert made["approver-own-role"]["metadata"]["namespace"] == "own"
+
+
+def test_both_halves_name_things_alike() -> None:
+    from components import serving_approver  # noqa: PLC0415 - after set_mocks
+
+    assert serving_approver.NAME == LEASE
+    assert serving_approver.INVENTORY_LABEL == pool_inventory.LABEL
+    assert serving_approver.INVENTORY_KEY == pool_inventory.KEY
+    assert serving_approver.PORT == DEFAULT_PORT
 
 
 def test_an_approver_needs_an_image() -> None:
