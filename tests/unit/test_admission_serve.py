@@ -10,7 +10,7 @@ import pytest
 from admission.api import CSRS, NODES, ApiError
 from admission.journal import Journal
 from admission.lease import LEASE_DURATION_S, RENEW_DEADLINE_S
-from admission.serve import Approver
+from admission.serve import SERVING_CSRS, Approver
 from tests.unit.admission_fakes import NOW, clock, run
 from tests.unit.approver_fakes import MAPS, NAMESPACE, ApproverApi, inventory_map
 
@@ -202,6 +202,23 @@ def test_it_is_not_ready_and_judges_nothing_until_the_inventory_is_there(it: Run
     it.api.ask("csr-1", "node-1", "10.0.0.1")
     it.go()
     assert it.api.approved == ["csr-1"]
+
+
+@pytest.mark.parametrize("last", [SERVING_CSRS, NODES, MAPS])
+def test_whatever_is_seen_last_all_requests_are_judged_then(it: Run, last: str) -> None:
+    watch = it.api.watch
+
+    async def late(path: str, see: Any, say: Any) -> None:
+        if path == last:
+            await asyncio.sleep(3)
+        await watch(path, see, say)
+
+    it.api.watch = late  # type: ignore[method-assign]
+    it.api.ask("csr-1", "node-1", "10.0.0.1")
+    it.api.ask("csr-2", "stranger", "10.0.0.2")
+    it.go()
+    assert it.api.approved == ["csr-1"]
+    assert [line["csr"] for line in it.of("serving request refused")] == ["csr-2"]
 
 
 def test_a_missing_right_ends_it_with_the_reason(it: Run) -> None:
