@@ -26,7 +26,7 @@ from admission.gate import Gate
 from admission.inventory import read_orders
 from admission.journal import Journal
 from admission.leave import kubeconfig_of_stack, leave
-from admission.pool_inventory import combine
+from admission.pool_inventory import Inventory, combine
 from admission.pool_inventory import read as read_inventory
 from admission.serving_certificate import look_at
 
@@ -176,7 +176,7 @@ async def _status(arguments: argparse.Namespace) -> int:
 async def _tell_status(arguments: argparse.Namespace, kubeconfig: str) -> int:
     given = None
     if arguments.inventory:
-        given = combine([read_inventory(await asyncio.to_thread(_text, arguments.inventory))])
+        given = await asyncio.to_thread(_inventory, arguments.inventory)
     cluster = await Cluster.connect(kubeconfig, None)
     try:
         look = partial(look_at, trust=cluster.trust())
@@ -188,11 +188,13 @@ async def _tell_status(arguments: argparse.Namespace, kubeconfig: str) -> int:
     return 0
 
 
-def _text(path: str) -> str:
+def _inventory(path: str) -> Inventory:
     try:
-        return Path(path).read_text()
+        return combine([read_inventory(Path(path).read_text())])
     except OSError as error:
         raise ValueError(f"--inventory {path} can't be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"--inventory {path} is no inventory: {error}") from None
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 import base64
 import json
+import ssl
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +14,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from admission import __main__ as module
 from admission import status
 from admission.api import CSRS, NODES
+from admission.cluster import Cluster
 from admission.inventory import NodeEntry
 from admission.pool_inventory import Inventory
 from admission.status import TOKENS
@@ -219,3 +223,83 @@ def test_a_person_reads_that_there_is_nothing() -> None:
 def test_all_requests_and_nodes_are_read_once(it: Look) -> None:
     it.document()
     assert sorted(it.api.asked) == sorted(f"GET {path}" for path in (MAPS, NODES, CSRS, TOKENS))
+
+
+# The command line
+
+
+class Connected(StatusApi):
+    host, closed = "10.0.0.9", False
+
+    def trust(self) -> ssl.SSLContext:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Connected:
+    fake, ports = Connected(), Ports()
+
+    async def connect(path: str, content: None) -> Connected:
+        assert path == "some/kubeconfig"
+        return fake
+
+    async def look(entry: NodeEntry, trust: ssl.SSLContext) -> Any:
+        return await ports.look(entry)
+
+    monkeypatch.setattr(Cluster, "connect", connect)
+    monkeypatch.setattr(module, "look_at", look)
+    fake.inventory("workers", node_1="10.0.0.1")
+    return fake
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    line = ["admission", "status", "--kubeconfig", "some/kubeconfig", *arguments]
+    monkeypatch.setattr("sys.argv", line)
+    return module.main()
+
+
+def test_the_command_prints_a_document_or_a_table(
+    cluster: Connected, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(monkeypatch, "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [node["name"] for node in document["nodes"]] == ["node-1"]
+    assert command(monkeypatch) == 0
+    assert capsys.readouterr().out.splitlines() == list(status.lines(document))
+    assert cluster.closed
+
+
+def test_the_command_takes_an_inventory_from_a_file(
+    cluster: Connected,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    cluster.inventory("given", node_9="10.0.0.9")
+    given = cluster.objects[MAPS]["kubelet-tls-bootstrap-given"]["data"]["inventory.json"]
+    (tmp_path / "inventory.json").write_text(given)
+    assert command(monkeypatch, "--json", f"--inventory={tmp_path}/inventory.json") == 0
+    assert [n["name"] for n in json.loads(capsys.readouterr().out)["nodes"]] == ["node-9"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "can't be read: No such file"), ("{}", "lacks 'pool'")]
+)
+def test_an_inventory_that_can_not_be_used_is_one_clear_error(
+    cluster: Connected,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    content: str | None,
+    message: str,
+) -> None:
+    if content is not None:
+        (tmp_path / "inventory.json").write_text(content)
+    assert command(monkeypatch, f"--inventory={tmp_path}/inventory.json") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert f"{tmp_path}/inventory.json" in line
+    assert message in line
