@@ -11,23 +11,18 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from admission import bootstrap_token, report, status
+from admission import bootstrap_token, pool_inventory, report, status
 from admission.api import UNREACHABLE, UNTRUSTED, ApiError
 from admission.cluster import Cluster
 from admission.gate import Gate
 from admission.inventory import read_orders
-from admission.journal import Journal
 from admission.leave import kubeconfig_of_stack, leave
-from admission.pool_inventory import Inventory, combine
-from admission.pool_inventory import read as read_inventory
 from admission.serving_certificate import look_at
 
 DEFAULT_NAMESPACE = "kube-system"
@@ -137,30 +132,13 @@ async def _leave(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(arguments: argparse.Namespace) -> int:
-    # These bring a web server, which no gate needs.
-    from admission.endpoints import open_endpoints  # noqa: PLC0415
-    from admission.serve import Approver  # noqa: PLC0415
+    # It brings a web server, which no gate needs.
+    from admission.endpoints import serve  # noqa: PLC0415
 
     path = arguments.kubeconfig
     cluster = await (Cluster.connect(path, None) if path else Cluster.in_cluster())
-    journal = Journal(partial(print, flush=True), clock=time.monotonic)
-    approver = Approver(
-        cluster,
-        namespace=arguments.namespace,
-        identity=arguments.identity,
-        host=cluster.host,
-        journal=journal,
-        clock=time.monotonic,
-    )
     try:
-        endpoints = await open_endpoints(approver, arguments.port)
-        try:
-            journal.tell("info", "started", identity=arguments.identity, server=cluster.server)
-            await approver.run()
-        except asyncio.CancelledError:
-            journal.tell("info", "told to stop", identity=arguments.identity)
-        finally:
-            await endpoints.cleanup()
+        await serve(cluster, arguments.namespace, arguments.identity, arguments.port)
         return 0
     finally:
         await cluster.close()
@@ -174,9 +152,9 @@ async def _status(arguments: argparse.Namespace) -> int:
 
 
 async def _tell_status(arguments: argparse.Namespace, kubeconfig: str) -> int:
-    given = None
-    if arguments.inventory:
-        given = await asyncio.to_thread(_inventory, arguments.inventory)
+    path, given = arguments.inventory, None
+    if path:
+        given = await asyncio.to_thread(pool_inventory.from_file, path)
     cluster = await Cluster.connect(kubeconfig, None)
     try:
         look = partial(look_at, trust=cluster.trust())
@@ -186,15 +164,6 @@ async def _tell_status(arguments: argparse.Namespace, kubeconfig: str) -> int:
         await cluster.close()
     print(json.dumps(found, indent=2) if arguments.json else "\n".join(status.lines(found)))
     return 0
-
-
-def _inventory(path: str) -> Inventory:
-    try:
-        return combine([read_inventory(Path(path).read_text())])
-    except OSError as error:
-        raise ValueError(f"--inventory {path} can't be read: {error.strerror}") from None
-    except ValueError as error:
-        raise ValueError(f"--inventory {path} is no inventory: {error}") from None
 
 
 if __name__ == "__main__":

@@ -285,11 +285,11 @@ def test_the_command_takes_an_inventory_from_a_file(
     assert [n["name"] for n in json.loads(capsys.readouterr().out)["nodes"]] == ["node-9"]
 
 
+@pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize(
     ("content", "message"), [(None, "can't be read: No such file"), ("{}", "lacks 'pool'")]
 )
 def test_an_inventory_that_can_not_be_used_is_one_clear_error(
-    cluster: Connected,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
