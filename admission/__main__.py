@@ -17,12 +17,12 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from admission import bootstrap_token, pool_inventory, report, status
+from admission import pool_inventory, status
 from admission.api import UNREACHABLE, UNTRUSTED, ApiError
 from admission.cluster import Cluster
-from admission.gate import Gate
 from admission.inventory import read_orders
 from admission.leave import kubeconfig_of_stack, leave
+from admission.run import admit
 from admission.serving_certificate import look_at
 
 DEFAULT_NAMESPACE = "kube-system"
@@ -102,22 +102,7 @@ async def _gate(text: str) -> int:
     cluster = await Cluster.connect(orders.kubeconfig_path, orders.kubeconfig)
     try:
         orders = replace(orders, denied=orders.denied.and_host(cluster.host))
-        gate = Gate(orders, cluster, partial(look_at, trust=cluster.trust()), say)
-        all_in = await gate.run()
-        for line in report.table(gate.progress.values()):
-            say(line)
-        if not all_in:
-            if cluster.outage:
-                say(f"error: the API server {cluster.server} {cluster.outage}")
-            say(
-                f"error: not all nodes of {orders.pool} have joined; the token stays until it"
-                " expires, and the next pulumi up goes on from here"
-            )
-            return 1
-        state = await bootstrap_token.end(cluster, orders.token)
-        say(f"token {orders.token.id}: {state}")
-        print(json.dumps(report.document(gate.progress.values(), orders, state)))
-        return 0
+        return await admit(orders, cluster, partial(look_at, trust=cluster.trust()), say)
     finally:
         await cluster.close()
 

@@ -1,4 +1,4 @@
-"""The gate of a pool: approves its nodes' serving requests and proves each join.
+"""The gate of a pool: approves its nodes' requests for certificates and proves each join.
 
 Two watches (CSRs and Nodes) tell of every change; each wakes what depends on it. Nothing that one
 request or node does holds up another. A node has joined when its Node is Ready, its serving
@@ -7,18 +7,19 @@ certificate is live with its own names and addresses, and the API server reaches
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from admission import certificate_request, rules
 from admission.api import CSRS, NODES, UNREACHABLE, Api, ApiError, Say, decode
+from admission.gate_judges import Adviser, ClientJudge
 from admission.inventory import NodeEntry, Orders
 from admission.judge import Facts, Judge, node_of, to_node
-from admission.progress import Progress, Step, read_ask
-from admission.serving_certificate import KUBELET_PORT, ServingCertificate
+from admission.progress import Kind, Progress, Step, read_ask
+from admission.serving_certificate import KUBELET_PORT, ServingCertificate, Untrusted
 
-CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
 FIRST_LOOK_S = 0.1
 LONGEST_LOOK_S = 2.0
 # Then the API server's word is enough: it may be alone in reaching the kubelets.
@@ -38,6 +39,8 @@ class Gate:
         look: Callable[[NodeEntry], Awaitable[ServingCertificate]],
         say: Say,
         *,
+        grants: Mapping[str, rules.TokenGrant] = MappingProxyType({}),
+        token_faults: Mapping[str, str] = MappingProxyType({}),
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -46,11 +49,26 @@ class Gate:
         self._started = self._moved = clock()
         # Apart from requests, so that proofs of machines that hang keep no request waiting.
         self._provers = asyncio.Semaphore(PROOFS_AT_ONCE)
-        self._judge = Judge(api, self, now=now)
+        self._manual = orders.serving_approval == "manual"
+        self._judge = (
+            Adviser(api, self, self._advise, now=now) if self._manual else Judge(api, self, now=now)
+        )
+        self._client_judge = ClientJudge(api, self, grants=grants, now=now)
+        self._gated = orders.client_approval == "gate"
+        self._tokens = {token.user: token for token in orders.tokens}
         # What was said of a node's requests, by UID, so that it is said once and a flood is not.
         self._told: dict[str, dict[str, str]] = {name: {} for name in orders.nodes}
         self._wake = {name: asyncio.Event() for name in orders.nodes}
-        self.progress = {name: Progress(entry=entry) for name, entry in orders.nodes.items()}
+        self._nodes_listed = False
+        self.progress = {
+            name: Progress(
+                entry=entry,
+                token_fault=token_faults.get(name, ""),
+                gated=self._gated,
+                manual=self._manual,
+            )
+            for name, entry in orders.nodes.items()
+        }
 
     async def run(self) -> bool:
         """Admit every node, and return whether all have joined before nothing moved any more.
@@ -69,7 +87,7 @@ class Gate:
         try:
             while waiting:
                 done, _ = await asyncio.wait(
-                    {*waiting, *watches, stall, self._judge.broken},
+                    {*waiting, *watches, stall, self._judge.broken, self._client_judge.broken},
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 for ended in done:
@@ -81,7 +99,8 @@ class Gate:
             tasks = [*watches, *proofs, stall]
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, self._judge.close(), return_exceptions=True)
+            closing = (self._judge.close(), self._client_judge.close())
+            await asyncio.gather(*tasks, *closing, return_exceptions=True)
         return all(progress.joined for progress in self.progress.values())
 
     async def _stalled(self) -> None:
@@ -102,19 +121,42 @@ class Gate:
     def _see_request(self, kind: str, item: dict[str, Any]) -> None:
         if kind == "SYNC":
             self._judge.forget()
-            return
-        spec = item["spec"]
-        if spec["signerName"] == rules.SERVING_SIGNER:
+            self._client_judge.forget()
+        elif item["spec"]["signerName"] == rules.SERVING_SIGNER:
             self._see_serving_request(kind, item)
-        elif (
-            spec["signerName"] == CLIENT_SIGNER
-            and spec.get("username") == f"system:bootstrap:{self._orders.token.id}"
-        ):
-            claimed = certificate_request.claimed_node(decode(spec["request"])) or ""
-            progress = self.progress.get(claimed.removeprefix(rules.USER_PREFIX))
-            if progress is not None:
-                progress.remember("client", read_ask(item))
-                self._reach(progress, "asked")
+        elif item["spec"]["signerName"] == rules.CLIENT_SIGNER:
+            self._see_client_request(kind, item)
+
+    def _see_client_request(self, kind: str, item: dict[str, Any]) -> None:
+        if item["spec"].get("username") not in self._tokens:
+            return  # another pool's, or nobody's: not ours to judge
+        progress, ask = self.progress.get(self._node_of(item)), read_ask(item)
+        if progress is not None:
+            progress.remember("client", ask)
+            self._reach(progress, "asked")
+            if ask.approved:
+                self._reach(progress, "admitted")
+        if not self._gated:
+            return
+        if ask.approved:
+            self._client_judge.used(item)
+        if kind == "DELETED" or ask.state != "pending":
+            self._client_judge.remove(item)
+        else:
+            self._client_judge.add(item)
+
+    def _node_of(self, item: dict[str, Any]) -> str:
+        """Return whose request it is: by its token's node, or else by the requester's name.
+
+        With a token of the whole pool it is what the request claims: a hint for the report.
+        """
+        token = self._tokens.get(item["spec"].get("username", ""))
+        if token is None:
+            return node_of(item)
+        if token.node:
+            return token.node
+        claimed = certificate_request.claimed_node(decode(item["spec"]["request"])) or ""
+        return claimed.removeprefix(rules.USER_PREFIX)
 
     def _see_serving_request(self, kind: str, item: dict[str, Any]) -> None:
         progress = self.progress.get(node_of(item))
@@ -148,34 +190,47 @@ class Gate:
 
     def approved(self, item: dict[str, Any], decision: rules.Approve) -> None:
         """Note that a request has been approved."""
-        progress, name = self.progress[node_of(item)], item["metadata"]["name"]
-        progress.refused = ""
+        progress, name = self.progress[self._node_of(item)], item["metadata"]["name"]
+        kind = _kind(item)
+        progress.refused.pop(kind, None)
         names = (*decision.content.dns_names, *map(str, decision.content.addresses))
-        self._say(f"{progress.entry.name}: serving CSR {name} approved (SANs {', '.join(names)})")
-        self._reach(progress, "approved")
+        holds = f" (SANs {', '.join(names)})" if names else ""
+        self._say(f"{progress.entry.name}: {kind} CSR {name} approved{holds}")
+        self._reach(progress, "approved" if kind == "serving" else "admitted")
 
     def undecided(self, item: dict[str, Any], decision: rules.Wait | rules.Refuse) -> None:
         """Note why a request is refused; one that waits is judged again by itself."""
         if isinstance(decision, rules.Refuse):
-            request = item["metadata"]["name"]
-            refused = f"its serving request {request} is refused: {decision.reason[:LONGEST_LINE]}"
-            self.progress[node_of(item)].refused = refused
+            kind, request = _kind(item), item["metadata"]["name"]
+            reason = decision.reason[:LONGEST_LINE]
+            refused = f"its {kind} request {request} is refused: {reason}"
+            self.progress[self._node_of(item)].refused[kind] = refused
             self._tell(item, f"refused: {decision.reason}")
 
     def failed(self, item: dict[str, Any], error: str) -> None:
         """Note that the API server did not answer."""
         self._tell(item, f"{error}; tried again")
 
+    def _advise(self, item: dict[str, Any], decision: rules.Approve) -> None:
+        """Say what to type for a request that a person is to approve."""
+        self.progress[self._node_of(item)].refused.pop("serving", None)
+        names = ", ".join((*decision.content.dns_names, *map(str, decision.content.addresses)))
+        self._tell(
+            item,
+            f"is right in all that the rules ask (SANs {names}):"
+            f" kubectl certificate approve {item['metadata']['name']}",
+        )
+
     def _tell(self, item: dict[str, Any], line: str) -> None:
-        name, uid = node_of(item), item["metadata"]["uid"]
-        told = self._told[name]
+        name, uid = self._node_of(item), item["metadata"]["uid"]
+        told, kind = self._told[name], _kind(item)
         if told.get(uid) == line or len(told) > MOST_TOLD:
             return
         told[uid] = line
         if len(told) <= MOST_TOLD:
-            self._say(f"{name}: serving CSR {item['metadata']['name']} {line[:LONGEST_LINE]}")
+            self._say(f"{name}: {kind} CSR {item['metadata']['name']} {line[:LONGEST_LINE]}")
         else:
-            self._say(f"{name}: more of its serving CSRs are refused; see kubectl get csr")
+            self._say(f"{name}: more of its {kind} CSRs are refused; see kubectl get csr")
 
     # Nodes
 
@@ -184,6 +239,9 @@ class Gate:
             present = {node["metadata"]["name"] for node in item.get("items") or []}
             for gone in self.progress.keys() - present:
                 self.progress[gone].node = None
+                if self.progress[gone].token_fault and not self._nodes_listed:
+                    self._say(f"{gone}: {self.progress[gone].token_fault}")
+            self._nodes_listed = True
             return
         name = item["metadata"]["name"]
         progress = self.progress.get(name)
@@ -235,6 +293,7 @@ class Gate:
             progress.certificate = await self._look(progress.entry)
         except ValueError as error:
             progress.port_fault = f"its port {KUBELET_PORT} {error}"
+            progress.untrusted = isinstance(error, Untrusted)
             return False
         except (TimeoutError, OSError):
             progress.port_fault = f"its port {KUBELET_PORT} does not answer here"
@@ -253,3 +312,7 @@ class Gate:
             return False
         progress.api_fault = ""
         return True
+
+
+def _kind(item: dict[str, Any]) -> Kind:
+    return "serving" if item["spec"]["signerName"] == rules.SERVING_SIGNER else "client"

@@ -54,6 +54,9 @@ class Bench(Protocol):
 class Judge:
     """Holds the undecided requests, and judges each whenever something has changed."""
 
+    message = MESSAGE
+    """What an approval says of the request."""
+
     def __init__(self, api: Api, bench: Bench, *, now: Callable[[], datetime]) -> None:
         self._api, self._bench, self._now = api, bench, now
         self._at_once = asyncio.Semaphore(REQUESTS_AT_ONCE)
@@ -146,7 +149,7 @@ class Judge:
         decision = self._decide(item, allowed=True)
         if isinstance(decision, rules.Approve):
             async with self._at_once:
-                allowed = await self._api.may_serve_itself(item["spec"])
+                allowed = await self._is_allowed(item)
             if not allowed:
                 self._later(node, uid)  # the right may come
             decision = self._decide(item, allowed=allowed)
@@ -157,6 +160,10 @@ class Judge:
                 await self._approve(item, decision)
         elif self._item(node, uid) is not None:
             self._bench.undecided(item, decision)
+
+    async def _is_allowed(self, item: dict[str, Any]) -> bool:
+        """Ask the API server what the rules want to know of it."""
+        return await self._api.may_serve_itself(item["spec"])
 
     def _decide(self, item: dict[str, Any], *, allowed: bool) -> rules.Decision:
         facts, now = self._bench.facts(node_of(item)), self._now()
@@ -173,21 +180,23 @@ class Judge:
             now=now,
         )
 
-    async def _approve(self, item: dict[str, Any], decision: rules.Approve) -> None:
+    async def _approve(self, item: dict[str, Any], decision: rules.Approve) -> bool:
+        """Approve a request, and return whether it is; one that has changed meanwhile is not."""
         name = item["metadata"]["name"]
         approved = {"type": "Approved", "status": "True", "reason": "KubeletTlsBootstrap"}
         # With the resourceVersion that was judged: one that has changed since is a conflict.
-        body = {**item, "status": {"conditions": [{**approved, "message": MESSAGE}]}}
+        body = {**item, "status": {"conditions": [{**approved, "message": self.message}]}}
         if not self._bench.in_office():  # it may have waited for its turn
-            return
+            return False
         try:
             await self._api.request("PUT", f"{CSRS}/{name}/approval", body)
         except ApiError as error:
             if error.status in (404, 409):
-                return  # gone or changed: the watch brings what it is now
+                return False  # gone or changed: the watch brings what it is now
             raise
         self.remove(item)
         self._bench.approved(item, decision)
+        return True
 
 
 def node_of(item: dict[str, Any]) -> str:

@@ -14,16 +14,18 @@ from cryptography import x509
 
 from admission import pool_inventory, rules
 from admission.api import CSRS, NODES, decode
-from admission.bootstrap_token import SECRETS
+from admission.bootstrap_token import SECRETS, expiration
 from admission.inventory import Denied, NodeEntry
 from admission.judge import node_of, to_node, to_request
 from admission.pool_inventory import Inventory
+from admission.preflight import MANAGED_BY, POOL_LABEL
 from admission.progress import read_ask
 from admission.serving_certificate import ServingCertificate
 
-TOKENS = f"{SECRETS}?fieldSelector=type=bootstrap.kubernetes.io/token"
-# What components/bootstrap_token.py writes into the description.
-OURS = "joins the nodes of the pool "
+TOKENS = (
+    f"{SECRETS}?fieldSelector=type=bootstrap.kubernetes.io/token"
+    f"&labelSelector={'='.join(MANAGED_BY)}"
+)
 LOOKS_AT_ONCE = 64
 FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -82,7 +84,7 @@ async def document(sight: Sight, api: Reads, look: Look, host: str, now: datetim
         "pendingRequests": [
             await _pending(item, pending, sight, api, denied=denied, now=now) for item in pending
         ],
-        "tokens": [_token(secret, now) for secret in sight.tokens if _is_ours(secret)],
+        "tokens": [_token(secret, now) for secret in sight.tokens],
         "faults": [
             *sight.inventory.faults,
             *(f"{node}: {why}" for node, why in sorted(sight.inventory.disputes.items())),
@@ -184,28 +186,18 @@ async def _pending(
             return {**told, "decision": "refuse", "reason": reason}
 
 
-def _text(secret: Mapping[str, Any], key: str) -> str:
-    return decode((secret.get("data") or {}).get(key, "")).decode(errors="replace")
-
-
-def _is_ours(secret: Mapping[str, Any]) -> bool:
-    return _text(secret, "description").startswith(OURS)
-
-
 def _token(secret: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    expiration = _text(secret, "expiration")
-    try:
-        expired = bool(expiration) and datetime.fromisoformat(expiration) <= now
-    except ValueError:
-        expired = True  # the API server refuses a token whose expiration it can't read
-    usable = _text(secret, "usage-bootstrap-authentication") == "true" and bool(
-        _text(secret, "token-secret")
-    )
+    metadata = secret["metadata"]
+    data = {key: decode(text).decode() for key, text in (secret.get("data") or {}).items()}
+    state = "alive" if expiration(data) > now else "expired"
+    if not data.get("token-secret") or data.get("usage-bootstrap-authentication") != "true":
+        state = "revoked"
     return {
-        "id": secret["metadata"]["name"].removeprefix("bootstrap-token-"),
-        "pool": _text(secret, "description").removeprefix(OURS),
-        "state": "expired" if usable and expired else "alive" if usable else "revoked",
-        "expiration": expiration or None,
+        "id": metadata["name"].removeprefix("bootstrap-token-"),
+        "pool": (metadata.get("labels") or {}).get(POOL_LABEL, ""),
+        "description": data.get("description", ""),
+        "state": state,
+        "expiration": data.get("expiration") or None,
     }
 
 
@@ -226,9 +218,10 @@ def lines(status: Mapping[str, Any]) -> Iterable[str]:
     else:
         yield "no undecided request"
     yield ""
-    rows = [["token", "pool", "state", "until"]]
+    rows = [["token", "state", "until", "what for"]]
     for token in status["tokens"]:
-        rows.append([token["id"], token["pool"], token["state"], token["expiration"] or "-"])
+        until = token["expiration"] or "-"
+        rows.append([token["id"], token["state"], until, token["description"]])
     yield from _table(rows) if status["tokens"] else ["no token of ours"]
     for fault in status["faults"]:
         yield f"fault: {fault}"

@@ -1,13 +1,14 @@
 """A pool: nodes that join with one token, and the gate that lets them in."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 
 import node_files
-from components import commands, serving_approver
+from components import bootstrap_token, commands, serving_approver
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
 from components.credentials import Credentials
 from components.node import Node, NodeArgs
@@ -29,9 +30,10 @@ class NodePoolArgs:
 
 
 class NodePool(pulumi.ComponentResource):
-    """A token, the nodes that join with it, and the gate, which works while they join."""
+    """Tokens, the nodes that join with them, and the gate, which works while they join."""
 
-    token_id: pulumi.Output[str]
+    token_id: pulumi.Output[Any]
+    """The public half of the pool's token; where each node has its own, by the node's name."""
     nodes: pulumi.Output[Any]
     """For each node that has joined: name, address, kubeletVersion, servingCertificateEnd."""
     gate: pulumi.Resource
@@ -41,15 +43,7 @@ class NodePool(pulumi.ComponentResource):
         self, name: str, args: NodePoolArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubelet-tls-bootstrap:index:NodePool", name, None, opts)
-        token = BootstrapToken(
-            f"{name}-token",
-            BootstrapTokenArgs(
-                pool=name,
-                members={node.name: node.generation for node in args.pool.nodes},
-                ttl_minutes=args.settings.token.ttl_minutes,
-            ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.rbac]),
-        )
+        tokens = self._tokens(name, args)
         cluster = node_files.Cluster(
             name=args.settings.cluster.name,
             server=args.credentials.server,
@@ -64,7 +58,7 @@ class NodePool(pulumi.ComponentResource):
                     cluster=cluster,
                     node=to_node(args.settings, args.pool, node),
                     connection=commands.connection(args.settings.ssh, args.credentials, node),
-                    token=token,
+                    token=tokens.get(node.name) or tokens[None],
                     leave=leave_arguments(args.credentials),
                     force=node.force,
                 ),
@@ -82,13 +76,36 @@ class NodePool(pulumi.ComponentResource):
         gate = commands.python_module(
             f"{name}-gate",
             create="admission gate",
-            stdin=pulumi.Output.json_dumps(gate_input(name, args, token)),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[token.live]),
+            stdin=pulumi.Output.json_dumps(gate_input(name, args, tokens)),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[token.live for token in tokens.values()]
+            ),
         )
         self.gate = gate
-        self.token_id = token.id
+        ids = {node: token.id for node, token in tokens.items()}
+        self.token_id = ids[None] if None in ids else pulumi.Output.from_input(ids)
         self.nodes = gate.stdout.apply(lambda text: json.loads(text)["nodes"])
         self.register_outputs({})
+
+    def _tokens(self, name: str, args: NodePoolArgs) -> dict[str | None, BootstrapToken]:
+        """Declare a token for each node, by its name, or else one for all, by None."""
+        generations = {node.name: node.generation for node in args.pool.nodes}
+        scopes: dict[str | None, dict[str, int]] = {None: generations}
+        if args.settings.token.scope == "node":
+            scopes = {node: {node: generation} for node, generation in generations.items()}
+        return {
+            node: BootstrapToken(
+                f"{node or name}-token",
+                BootstrapTokenArgs(
+                    pool=name,
+                    node=node,
+                    members=members,
+                    ttl_minutes=args.settings.token.ttl_minutes,
+                ),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[args.rbac]),
+            )
+            for node, members in scopes.items()
+        }
 
 
 def to_node(settings: Settings, pool: Pool, node: NodeSettings) -> node_files.Node:
@@ -132,7 +149,9 @@ def denied(settings: Settings) -> dict[str, list[str]]:
     }
 
 
-def gate_input(name: str, args: NodePoolArgs, token: BootstrapToken) -> dict[str, Any]:
+def gate_input(
+    name: str, args: NodePoolArgs, tokens: Mapping[str | None, BootstrapToken]
+) -> dict[str, Any]:
     """Return all that the gate is told: it runs again exactly when this changes."""
     credentials = args.credentials
     return {
@@ -141,15 +160,25 @@ def gate_input(name: str, args: NodePoolArgs, token: BootstrapToken) -> dict[str
         else {"content": credentials.kubeconfig},
         "pool": name,
         "nodes": [
-            {**entry, "generation": node.generation}
+            {
+                **entry,
+                "generation": node.generation,
+                "kubeletVersion": to_node(args.settings, args.pool, node).version,
+            }
             for entry, node in zip(inventory_nodes(args.pool), args.pool.nodes, strict=True)
         ],
-        "token": {
-            "id": token.id,
-            "secretUid": token.secret_uid,
-            "afterJoin": args.settings.token.after_join,
-        },
-        "approval": {"serving": "gate", "client": "controller-manager"},
+        "tokens": [
+            {
+                "id": token.id,
+                "secretUid": token.secret_uid,
+                "node": node,
+                "group": bootstrap_token.groups(name, node)[-1],
+            }
+            for node, token in tokens.items()
+        ],
+        "afterJoin": args.settings.token.after_join,
+        "approval": args.settings.approval.model_dump(),
+        "skipClusterChecks": list(args.settings.skip_cluster_checks),
         "denied": denied(args.settings),
         "stallSeconds": args.settings.stall_seconds,
     }

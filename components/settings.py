@@ -31,6 +31,10 @@ DNS_NAME = re.compile(rf"\A{DNS_LABEL}(\.{DNS_LABEL})*\Z")
 TAINT = re.compile(
     r"\A[A-Za-z0-9][A-Za-z0-9_./-]*(=[A-Za-z0-9_.-]*)?:(NoSchedule|PreferNoSchedule|NoExecute)\Z"
 )
+# pkg/controller/certificates/cleaner of Kubernetes: approvedExpiration.
+LONGEST_GATED_TTL_MINUTES = 60
+# cluster-bootstrap/token/api: BootstrapGroupPattern, what may follow `system:bootstrappers:`.
+LONGEST_TOKEN_GROUP = 256
 LABEL = re.compile(r"\A([A-Za-z0-9]([A-Za-z0-9_./-]*[A-Za-z0-9])?)?\Z")
 
 
@@ -88,6 +92,11 @@ Label = Annotated[str, AfterValidator(_label)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 HostPath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+$")]
 Version = Literal["1.37"]
+# The checks of admission/preflight.py.
+ClusterCheck = Literal[
+    "version", "rights", "clock", "token", "client-approval", "signer", "token-cleaner",
+    "left-over-tokens", "kubelet-verification",
+]  # fmt: skip
 
 
 class Model(BaseModel):
@@ -128,9 +137,17 @@ class ClusterSettings(Model):
     dns_domain: Name = "cluster.local"
 
 
-class TokenSettings(Model):
-    """How long a bootstrap token lives, and what becomes of it once its pool has joined."""
+class ApprovalSettings(Model):
+    """Who approves the first client certificates, and who the serving certificates."""
 
+    client: Literal["controller-manager", "gate"] = "controller-manager"
+    serving: Literal["gate", "manual"] = "gate"
+
+
+class TokenSettings(Model):
+    """For whom a bootstrap token is, how long it lives, and what becomes of it after the join."""
+
+    scope: Literal["pool", "node"] = "pool"
     ttl_minutes: Annotated[int, Field(ge=5, le=1440)] = 60
     after_join: Literal["revoke", "expire", "keep"] = "revoke"
 
@@ -203,6 +220,8 @@ class Settings(Model):
     cluster: ClusterSettings = ClusterSettings()
     ssh: Ssh = Ssh()
     token: TokenSettings = TokenSettings()
+    approval: ApprovalSettings = ApprovalSettings()
+    skip_cluster_checks: tuple[ClusterCheck, ...] = ()
     control_plane: ControlPlaneSettings = ControlPlaneSettings()
     approver: ApproverSettings = ApproverSettings()
     pools: Mapping[PoolName, Pool] = {}
@@ -221,8 +240,9 @@ def read(config: pulumi.Config) -> tuple[Settings, Credentials]:
         "kubeconfigPath": config.get("kubeconfigPath") or None,
         "kubernetesVersion": config.get("kubernetesVersion") or "1.37",
     }
-    for key in ("cluster", "ssh", "token", "controlPlane", "approver", "pools"):
+    for key in ("cluster", "ssh", "token", "approval", "controlPlane", "approver", "pools"):
         raw[key] = config.get_object(key) or {}
+    raw["skipClusterChecks"] = config.get_object("skipClusterChecks") or []
     if config.get("stallSeconds"):
         raw["stallSeconds"] = config.get_int("stallSeconds")
     settings = parse(raw)
@@ -283,9 +303,41 @@ def conflicts(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             "approver.image", "is missing; build the Containerfile and give the image's name"
         )
+    yield from _approval_conflicts(settings)
     for place, overrides in _overrides(settings):
         for name, problem in node_files.problems(overrides):
             yield Problem(f"{place}.{name}", problem)
+
+
+def _approval_conflicts(settings: Settings) -> Iterator[Problem]:
+    if settings.approval.client == "gate":
+        if settings.token.scope != "node":
+            yield Problem(
+                "token.scope",
+                'is "pool", and approval.client is "gate"; a token of the whole pool does not say'
+                " which machine holds it, so set token.scope to node",
+            )
+        if settings.token.ttl_minutes > LONGEST_GATED_TTL_MINUTES:
+            yield Problem(
+                "token.ttlMinutes",
+                f'"{settings.token.ttl_minutes}" is more than {LONGEST_GATED_TTL_MINUTES}, and'
+                ' approval.client is "gate"; kube-controller-manager deletes approved requests'
+                " after an hour, and with them the trace that a token has been used",
+            )
+    if settings.approval.serving == "manual" and settings.approver.enabled:
+        yield Problem(
+            "approval.serving",
+            'is "manual", and approver.enabled is true; the resident approver approves what you'
+            " want to look at, so set one of them otherwise",
+        )
+    for pool_name, pool in settings.pools.items() if settings.token.scope == "node" else ():
+        for index, node in enumerate(pool.nodes):
+            if len(pool_name) + len(node.name) >= LONGEST_TOKEN_GROUP:
+                yield Problem(
+                    f"pools.{pool_name}.nodes[{index}].name",
+                    f"and the pool's have more than {LONGEST_TOKEN_GROUP} characters, too many for"
+                    " a token's group; give one of them a shorter name",
+                )
 
 
 def _overrides(settings: Settings) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -325,6 +377,7 @@ def _known_keys(parents: list[Any]) -> list[str]:
     model: type[Model] = Settings
     models: dict[str, type[Model]] = {
         "cluster": ClusterSettings, "ssh": Ssh, "bastion": Bastion, "token": TokenSettings,
+        "approval": ApprovalSettings,
         "controlPlane": ControlPlaneSettings, "hosts": Host, "nodes": NodeSettings,
         "approver": ApproverSettings,
     }  # fmt: skip

@@ -76,7 +76,12 @@ def orders(*nodes: NodeEntry, stall_s: int = 60) -> Orders:
         kubeconfig=None,
         pool="workers",
         nodes={node.name: node for node in nodes},
-        token=Token(id=TOKEN_ID, secret_uid="uid", after_join="revoke"),
+        kubelet_versions={node.name: "1.37" for node in nodes},
+        tokens=(Token(id=TOKEN_ID, secret_uid="uid", group="system:bootstrappers:workers"),),
+        after_join="revoke",
+        client_approval="controller-manager",
+        serving_approval="gate",
+        skipped_checks=frozenset(),
         denied=Denied(networks=(ipaddress.ip_network("10.96.0.0/12"),)),
         stall_s=stall_s,
     )

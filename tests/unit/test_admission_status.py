@@ -20,6 +20,7 @@ from admission.api import CSRS, NODES
 from admission.cluster import Cluster
 from admission.inventory import NodeEntry
 from admission.pool_inventory import Inventory
+from admission.preflight import POOL_LABEL
 from admission.status import TOKENS
 from tests.unit.admission_fakes import CLIENT, END, KEY, NOW, Ports, run
 from tests.unit.approver_fakes import MAPS, NAMESPACE, ApproverApi
@@ -46,7 +47,8 @@ class StatusApi(ApproverApi):
             **data,
         }
         encoded = {key: base64.b64encode(text.encode()).decode() for key, text in plain.items()}
-        self.tokens.append({"metadata": {"name": f"bootstrap-token-{name}"}, "data": encoded})
+        metadata = {"name": f"bootstrap-token-{name}", "labels": {POOL_LABEL: "workers"}}
+        self.tokens.append({"metadata": metadata, "data": encoded})
 
 
 def certificate(user: str, *, hours: int) -> str:
@@ -183,7 +185,6 @@ def test_the_state_of_each_token_of_ours_and_no_secret(it: Look) -> None:
     it.api.token("aaaaaa", expiration="2026-11-24T13:00:00Z")
     it.api.token("bbbbbb", expiration="2026-11-24T11:00:00Z")
     it.api.token("cccccc", **{"token-secret": "", "usage-bootstrap-authentication": "false"})
-    it.api.token("dddddd", description="somebody else's")
     it.api.token("eeeeee", expiration="tomorrow")
     document = it.document()
     assert {token["id"]: token["state"] for token in document["tokens"]} == {
@@ -211,7 +212,9 @@ def test_a_person_reads_a_table(it: Look) -> None:
     assert text[0].split("  ")[0] == "node"
     assert any(line.startswith("node-1  workers  yes    2027-11-24T00:00:00Z") for line in text)
     assert any(line.startswith("bad  ") and "refuse: the address" in line for line in text)
-    assert any(line.startswith("aaaaaa  workers  alive  2026-11-24T13:00:00Z") for line in text)
+    assert any(
+        line.startswith("aaaaaa  alive  2026-11-24T13:00:00Z  joins the nodes") for line in text
+    )
 
 
 def test_a_person_reads_that_there_is_nothing() -> None:

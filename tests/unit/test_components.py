@@ -68,7 +68,7 @@ def declare(settings: Settings) -> dict[str, dict[str, Any]]:
     """Every resource of a program with these settings, by its name."""
     engine = Engine()
     pulumi.runtime.set_mocks(engine, project="p", stack="s", preview=False)
-    from components.bootstrap_rbac import BootstrapRbac  # noqa: PLC0415 - after set_mocks
+    from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs  # noqa: PLC0415 - after set_mocks
     from components.control_plane import ControlPlane, ControlPlaneArgs  # noqa: PLC0415
     from components.node_pool import NodePool, NodePoolArgs  # noqa: PLC0415
 
@@ -89,7 +89,7 @@ def declare(settings: Settings) -> dict[str, dict[str, Any]]:
                 settings=settings.control_plane, ssh=settings.ssh, credentials=credentials
             ),
         )
-        rbac = BootstrapRbac("rbac")
+        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval=settings.approval.client))
         for name, pool in settings.pools.items():
             NodePool(
                 name,
@@ -121,10 +121,10 @@ def test_the_rest_does_not_grow_with_the_nodes(resources: dict[str, dict[str, An
         "node-client-cert-renewal",
         "node-server-cert-renewal",
         "approve-node-server-renewal-csr",
+        "workers-inventory",
         "workers-token-id",
         "workers-token-secret",
         "workers-token",
-        "workers-inventory",
         "workers-gate",
     }
 
@@ -149,7 +149,14 @@ def test_the_secret_has_each_key_of_a_bootstrap_token(
 ) -> None:
     secret = resources["workers-token"]
     assert secret["type"] == "bootstrap.kubernetes.io/token"
-    assert secret["metadata"] == {"name": "bootstrap-token-abcdef", "namespace": "kube-system"}
+    assert secret["metadata"] == {
+        "name": "bootstrap-token-abcdef",
+        "namespace": "kube-system",
+        "labels": {
+            "app.kubernetes.io/managed-by": "kubelet-tls-bootstrap",
+            "kubelet-tls-bootstrap/pool": "workers",
+        },
+    }
     # All of it is a secret, which the mock gets in its wire form.
     assert secret["stringData"]["value"].keys() == {
         "auth-extra-groups",
@@ -200,7 +207,17 @@ def test_the_gate_is_told_the_inventory_and_no_secret(
     orders = json.loads(resources["workers-gate"]["stdin"])
     assert orders["kubeconfig"] == {"path": "kubeconfig"}
     assert [node["name"] for node in orders["nodes"]] == ["n1", "n2"]
-    assert orders["token"] == {"id": "abcdef", "secretUid": "u-1", "afterJoin": "revoke"}
+    assert orders["tokens"] == [
+        {
+            "id": "abcdef",
+            "secretUid": "u-1",
+            "node": None,
+            "group": "system:bootstrappers:workers",
+        }
+    ]
+    assert orders["afterJoin"] == "revoke"
+    assert orders["approval"] == {"client": "controller-manager", "serving": "gate"}
+    assert [node["kubeletVersion"] for node in orders["nodes"]] == ["1.37", "1.37"]
     assert orders["denied"] == {"addresses": ["10.0.0.9"], "cidrs": ["10.97.0.0/16"]}
 
 
