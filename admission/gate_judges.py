@@ -51,7 +51,9 @@ class ClientJudge(Judge):
     def _decide(self, item: dict[str, Any], *, allowed: bool) -> rules.Decision:
         uid = item["metadata"]["uid"]
         claimed = {token for token, holder in self._claims.items() if holder != uid}
-        requests = self._pending.get(node_of(item), {})
+        # Whoever has the claim may have been approved, its answer lost: no newer one comes first.
+        claimant = self._claims.get(_token_of(item)) == uid
+        requests = {} if claimant else self._pending.get(node_of(item), {})
         return rules.decide_client(
             to_request(item),
             tokens=self._grants,

@@ -31,6 +31,7 @@ class Answer:
         self, body: Any = None, *, status: int = 200, lines: Any = (), end: Any = None
     ) -> None:
         self.status = status
+        self.headers: dict[str, str] = {}
         self.response = self
         self.closed = False
         self._body, self._lines, self._end = body, lines, end
@@ -273,8 +274,8 @@ def test_the_review_is_asked_for_the_requester_as_the_csr_names_it(allowed: bool
 
 def end(*answers: Any, after_join: AfterJoin = "revoke") -> tuple[str, Client]:
     api, client = cluster(*answers)
-    token = Token(id=TOKEN_ID, secret_uid="uid", after_join=after_join)
-    state: str = run(bootstrap_token.end(api, token))
+    token = Token(id=TOKEN_ID, secret_uid="uid", group="system:bootstrappers:workers")
+    state: str = run(bootstrap_token.end(api, token, after_join))
     return state, client
 
 

@@ -1,7 +1,10 @@
 """The gate against an API server in memory: what it approves, when it ends, and what it says."""
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -9,6 +12,7 @@ import pytest
 
 from admission import report
 from admission.api import CSRS, NODES, ApiError
+from admission.decision import TokenGrant
 from admission.gate import SILENT_LIMIT_S, Gate
 from admission.inventory import NodeEntry
 from tests.unit.admission_fakes import (
@@ -31,13 +35,21 @@ BOOTSTRAPPER = f"system:bootstrap:{TOKEN_ID}"
 class Run:
     """A run of the gate, what happens while it runs, and what came of it."""
 
-    def __init__(self, *nodes: NodeEntry, stall_s: int = 60) -> None:
+    def __init__(
+        self,
+        *nodes: NodeEntry,
+        stall_s: int = 60,
+        grants: Mapping[str, TokenGrant] = MappingProxyType({}),
+        token_faults: Mapping[str, str] = MappingProxyType({}),
+        **changed: Any,
+    ) -> None:
         self.api = FakeApi()
         self.ports = Ports()
         self.said: list[str] = []
         self.seconds = 0.0
         self.all_in = False
-        self._orders = orders(*nodes, stall_s=stall_s)
+        self._orders = replace(orders(*nodes, stall_s=stall_s), **changed)
+        self._tokens = {"grants": grants, "token_faults": token_faults}
         self._events: list[tuple[float, Any]] = []
 
     def at(self, seconds: float, event: Any, *args: Any, **kwargs: Any) -> None:
@@ -52,7 +64,13 @@ class Run:
         for seconds, event in self._events:
             asyncio.get_running_loop().call_later(seconds, event)
         self.gate = Gate(
-            self._orders, self.api, self.ports.look, self.said.append, clock=clock, now=lambda: NOW
+            self._orders,
+            self.api,
+            self.ports.look,
+            self.said.append,
+            **self._tokens,  # type: ignore[arg-type]
+            clock=clock,
+            now=lambda: NOW,
         )
         try:
             self.all_in = await self.gate.run()
@@ -420,7 +438,7 @@ STUCK = {
     ),
     "it has a certificate and makes no Node": (
         lambda it: client(it, **APPROVED, certificate="Y2VydA=="),
-        "its client certificate is issued, but no Node has come",
+        "its client request csr-c is issued, but no Node has come: the kubelet has not used",
     ),
     "its Node is not Ready": (
         lambda it: it.api.node("node-1", "10.0.0.1", ready=False),

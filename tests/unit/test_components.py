@@ -237,6 +237,38 @@ def test_the_inventory_in_the_cluster_is_what_the_gate_is_told(
     assert found.denied == read_denied(told["denied"])
 
 
+@pytest.fixture(scope="module")
+def gated() -> dict[str, dict[str, Any]]:
+    """The resources where the gate approves clients, each node with a token of its own."""
+    return declare(parse({**RAW, "approval": {"client": "gate"}, "token": {"scope": "node"}}))
+
+
+def test_each_node_has_a_token_of_its_own_bound_to_its_name_and_generation(
+    gated: dict[str, dict[str, Any]],
+) -> None:
+    assert "workers-token" not in gated
+    assert gated["n2-token-id"]["keepers"] == {"n2": "3"}
+    assert gated["n2-token-secret"]["keepers"] == {"n2": "3"}
+    data = gated["n2-token"]["stringData"]["value"]
+    assert data["auth-extra-groups"] == (
+        "system:bootstrappers:workers,system:bootstrappers:workers:n2"
+    )
+    assert data["description"] == "joins the node n2 of the pool workers"
+    orders = json.loads(gated["workers-gate"]["stdin"])
+    assert [(token["node"], token["group"]) for token in orders["tokens"]] == [
+        ("n1", "system:bootstrappers:workers:n1"),
+        ("n2", "system:bootstrappers:workers:n2"),
+    ]
+    assert orders["approval"]["client"] == "gate"
+
+
+def test_the_controller_manager_approves_no_client_where_the_gate_does(
+    gated: dict[str, dict[str, Any]],
+) -> None:
+    assert "auto-approve-csrs-for-group" not in gated
+    assert {"kubelet-bootstrap", "node-client-cert-renewal"} < gated.keys()
+
+
 def test_a_node_overrides_its_pool(resources: dict[str, dict[str, Any]]) -> None:
     first, second = resources["n1-files"]["stdin"], resources["n2-files"]["stdin"]
     assert "| maxPods: 50" in first
