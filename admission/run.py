@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from admission import bootstrap_token, preflight, report
 from admission.api import Say
 from admission.bootstrap_token import Found
+from admission.check import Context
 from admission.cluster import Cluster
 from admission.gate import Gate
 from admission.inventory import NodeEntry, Orders, Token
@@ -81,7 +82,7 @@ async def _preflight(
     orders: Orders, cluster: Cluster, tokens: Sequence[Found], now: datetime, say: Say
 ) -> Mapping[str, str]:
     """Check the cluster, and return what is wrong with tokens, by their ids."""
-    context = preflight.Context(cluster=cluster, orders=orders, tokens=tokens, now=now)
+    context = Context(cluster=cluster, orders=orders, tokens=tokens, now=now)
     findings = await preflight.run(context)
     for line in preflight.summary(findings):
         say(line)

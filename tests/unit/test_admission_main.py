@@ -12,8 +12,9 @@ import pytest
 from admission import __main__ as module
 from admission.api import ApiError
 from admission.bootstrap_token import REVOKED
+from admission.check import Answer, Context
 from admission.cluster import Cluster
-from admission.preflight import CHECKS, Answer, Context
+from admission.preflight import CHECKS
 from tests.unit.admission_fakes import FakeApi, Ports
 from tests.unit.test_admission_inventory import ORDERS
 

@@ -11,10 +11,13 @@ import aiohttp
 import pytest
 
 from admission import preflight
+from admission.access import ACCESS_REVIEWS, SELF_ACCESS_REVIEWS
 from admission.api import CSRS, ApiError
 from admission.bootstrap_token import Found, find
+from admission.check import Context
+from admission.cluster_checks import LEASE
 from admission.inventory import Token
-from admission.preflight import ACCESS_REVIEWS, LEASE, SELF_ACCESS_REVIEWS, TOKENS, Context
+from admission.token_checks import TOKENS, check_token
 from tests.unit.admission_fakes import CLIENT, NOW, entry, orders, run
 
 TOKEN = Token(id="abc123", secret_uid="uid", group="system:bootstrappers:workers")
@@ -236,7 +239,7 @@ def test_a_token_that_does_not_authenticate_is_a_warning_that_the_report_repeats
 ) -> None:
     api.user = user
     context = Context(cluster=api, orders=orders(), tokens=(ALIVE,), now=NOW)  # type: ignore[arg-type]
-    state, text = run(preflight.check_token(context))  # type: ignore[arg-type]
+    state, text = run(check_token(context))  # type: ignore[arg-type]
     assert state == "warning"
     assert said in text
     assert context.token_faults == {"abc123": text}
@@ -254,7 +257,7 @@ def test_a_token_that_is_accepted_after_a_moment_passes(api: Answers) -> None:
     async def check() -> Any:
         asyncio.get_running_loop().call_later(2, setattr, api, "user", HOLDER)
         context = Context(cluster=api, orders=orders(), tokens=(ALIVE,), now=NOW)  # type: ignore[arg-type]
-        return await preflight.check_token(context)
+        return await check_token(context)
 
     assert run(check())[0] == "passed"
 
