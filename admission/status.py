@@ -18,9 +18,9 @@ from admission.bootstrap_token import SECRETS, expiration
 from admission.inventory import Denied, NodeEntry
 from admission.judge import node_of, to_node, to_request
 from admission.pool_inventory import Inventory
-from admission.preflight import MANAGED_BY, POOL_LABEL
 from admission.progress import read_ask
 from admission.serving_certificate import ServingCertificate
+from admission.token_checks import MANAGED_BY, POOL_LABEL
 
 TOKENS = (
     f"{SECRETS}?fieldSelector=type=bootstrap.kubernetes.io/token"

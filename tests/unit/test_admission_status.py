@@ -20,8 +20,8 @@ from admission.api import CSRS, NODES
 from admission.cluster import Cluster
 from admission.inventory import NodeEntry
 from admission.pool_inventory import Inventory
-from admission.preflight import POOL_LABEL
 from admission.status import TOKENS
+from admission.token_checks import POOL_LABEL
 from tests.unit.admission_fakes import CLIENT, END, KEY, NOW, Ports, run
 from tests.unit.approver_fakes import MAPS, NAMESPACE, ApproverApi
 
