@@ -1,30 +1,33 @@
 """`python -m admission gate`, which lets a pool's nodes in, and `leave`, which takes one out.
 
-`serve` approves what joined nodes ask for later. Progress goes to stderr, a line an event; `gate`
-prints one JSON document to stdout.
+`serve` approves what joined nodes ask for later, `status` tells what there is. Progress goes to
+stderr, a line an event; `gate` prints one JSON document to stdout.
 """
 
 import argparse
 import asyncio
+import json
+import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Coroutine
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from admission import pool_inventory, status
 from admission.api import UNREACHABLE, UNTRUSTED, ApiError
 from admission.cluster import Cluster
 from admission.inventory import read_orders
-from admission.journal import Journal
 from admission.leave import kubeconfig_of_stack, leave
 from admission.run import admit
 from admission.serving_certificate import look_at
 
 DEFAULT_NAMESPACE = "kube-system"
 DEFAULT_PORT = 10279
+DEFAULT_KUBECONFIG = "~/.kube/config"
 
 REMEDIES = {
     401: "; the kubeconfig's credentials are not valid, or not any more: give others",
@@ -48,6 +51,13 @@ def main() -> int:
     serving.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="of Lease and inventories")
     serving.add_argument("--identity", default=socket.gethostname(), help="this replica's name")
     serving.add_argument("--port", type=int, default=DEFAULT_PORT, help="of health and metrics")
+    looking = commands.add_parser("status", help="certificates, undecided requests, tokens")
+    source = looking.add_mutually_exclusive_group()
+    source.add_argument("--kubeconfig", default=os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG)
+    source.add_argument("--stack-config", metavar="STACK", help="the stack whose secret it is")
+    looking.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="of the inventories")
+    looking.add_argument("--inventory", metavar="FILE", help="instead of those in the cluster")
+    looking.add_argument("--json", action="store_true", help="for a program")
     arguments = parser.parse_args()
     try:
         return asyncio.run(_interruptible(_work(arguments)))
@@ -74,6 +84,8 @@ def _work(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
             return _gate(sys.stdin.read())
         case "serve":
             return _serve(arguments)
+        case "status":
+            return _status(arguments)
         case _:
             return _leave(arguments)
 
@@ -105,33 +117,38 @@ async def _leave(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(arguments: argparse.Namespace) -> int:
-    # These bring a web server, which no gate needs.
-    from admission.endpoints import open_endpoints  # noqa: PLC0415
-    from admission.serve import Approver  # noqa: PLC0415
+    # It brings a web server, which no gate needs.
+    from admission.endpoints import serve  # noqa: PLC0415
 
     path = arguments.kubeconfig
     cluster = await (Cluster.connect(path, None) if path else Cluster.in_cluster())
-    journal = Journal(partial(print, flush=True), clock=time.monotonic)
-    approver = Approver(
-        cluster,
-        namespace=arguments.namespace,
-        identity=arguments.identity,
-        host=cluster.host,
-        journal=journal,
-        clock=time.monotonic,
-    )
     try:
-        endpoints = await open_endpoints(approver, arguments.port)
-        try:
-            journal.tell("info", "started", identity=arguments.identity, server=cluster.server)
-            await approver.run()
-        except asyncio.CancelledError:
-            journal.tell("info", "told to stop", identity=arguments.identity)
-        finally:
-            await endpoints.cleanup()
+        await serve(cluster, arguments.namespace, arguments.identity, arguments.port)
         return 0
     finally:
         await cluster.close()
+
+
+async def _status(arguments: argparse.Namespace) -> int:
+    if arguments.stack_config:
+        async with kubeconfig_of_stack(arguments.stack_config) as path:
+            return await _tell_status(arguments, path)
+    return await _tell_status(arguments, arguments.kubeconfig)
+
+
+async def _tell_status(arguments: argparse.Namespace, kubeconfig: str) -> int:
+    path, given = arguments.inventory, None
+    if path:
+        given = await asyncio.to_thread(pool_inventory.from_file, path)
+    cluster = await Cluster.connect(kubeconfig, None)
+    try:
+        look = partial(look_at, trust=cluster.trust())
+        sight = await status.read(cluster, arguments.namespace, given)
+        found = await status.document(sight, cluster, look, cluster.host, datetime.now(UTC))
+    finally:
+        await cluster.close()
+    print(json.dumps(found, indent=2) if arguments.json else "\n".join(status.lines(found)))
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,9 +1,41 @@
-"""What the resident approver answers over HTTP: whether it lives, whether it is ready, numbers."""
+"""The resident approver as a process, and what it answers over HTTP: its health and its numbers."""
+
+import asyncio
+import time
+from functools import partial
 
 from aiohttp import web
 
+from admission.cluster import Cluster
+from admission.journal import Journal
 from admission.metrics import CONTENT_TYPE
 from admission.serve import Approver
+
+
+async def serve(cluster: Cluster, namespace: str, identity: str, port: int) -> None:
+    """Run a replica and answer on its port, until it is cancelled.
+
+    Raises:
+        ApiError, UNTRUSTED: the rights are not enough, or the CA is a wrong one.
+        OSError: the port is taken.
+    """
+    journal = Journal(partial(print, flush=True), clock=time.monotonic)
+    approver = Approver(
+        cluster,
+        namespace=namespace,
+        identity=identity,
+        host=cluster.host,
+        journal=journal,
+        clock=time.monotonic,
+    )
+    endpoints = await open_endpoints(approver, port)
+    try:
+        journal.tell("info", "started", identity=identity, server=cluster.server)
+        await approver.run()
+    except asyncio.CancelledError:
+        journal.tell("info", "told to stop", identity=identity)
+    finally:
+        await endpoints.cleanup()
 
 
 async def open_endpoints(approver: Approver, port: int) -> web.AppRunner:

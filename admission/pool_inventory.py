@@ -8,6 +8,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from admission.inventory import Denied, NodeEntry, read_denied, read_node
@@ -60,6 +61,20 @@ def read(text: str) -> PoolInventory:
         raise ValueError(f"it lacks {error}") from None
     except (TypeError, AttributeError) as error:
         raise ValueError(f"it is malformed: {error}") from None
+
+
+def from_file(path: str) -> Inventory:
+    """Return the inventory of one pool, as a file holds it.
+
+    Raises:
+        ValueError: it can't be read, or is none.
+    """
+    try:
+        return combine([read(Path(path).read_text())])
+    except OSError as error:
+        raise ValueError(f"the inventory {path} can't be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is no inventory: {error}") from None
 
 
 def merge(items: Iterable[Mapping[str, Any]]) -> Inventory:

@@ -86,7 +86,10 @@ class Approver:
     async def _watch(self, path: str) -> None:
         def see(kind: str, item: dict[str, Any]) -> None:
             if kind == "SYNC":
-                self._synced.add(path)
+                if path not in self._synced:
+                    self._synced.add(path)
+                    # Once the list has been told, which comes right after this.
+                    asyncio.get_running_loop().call_soon(self._judge.reconsider)
                 resource = path.partition("?")[0].rpartition("/")[2]
                 self.metrics.count("watch_starts_total", resource=resource)
             self._watched[path](kind, item)

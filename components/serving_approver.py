@@ -30,11 +30,13 @@ from pulumi_kubernetes.rbac.v1 import (
     SubjectArgs,
 )
 
-from admission import pool_inventory
 from components.settings import ApproverSettings
 
 NAME = "kubelet-serving-approver"
 LABELS = {"app.kubernetes.io/name": NAME}
+# As in `admission`, which is not imported here: it is run.
+INVENTORY_LABEL = "kubelet-tls-bootstrap/inventory"
+INVENTORY_KEY = "inventory.json"
 PORT = 10279
 USER_ID = 65532
 RBAC_GROUP = "rbac.authorization.k8s.io"
@@ -158,9 +160,9 @@ def inventory(
         metadata=ObjectMetaArgs(
             name=f"kubelet-tls-bootstrap-{pool}",
             namespace=namespace,
-            labels={pool_inventory.LABEL: pool},
+            labels={INVENTORY_LABEL: pool},
         ),
-        data={pool_inventory.KEY: json.dumps(document, indent=1) + "\n"},
+        data={INVENTORY_KEY: json.dumps(document, indent=1) + "\n"},
         opts=opts,
     )
 

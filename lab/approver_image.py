@@ -9,7 +9,7 @@ import sys
 import tarfile
 from pathlib import Path
 
-from lab import base_image, container_image
+from lab import base_image, container_image, mounts
 from lab.cache import Entry, content_hash
 from lab.layout import CHECKOUT
 from lab.processes import run_logged
@@ -26,7 +26,7 @@ LIBRARIES = (
     *("liblzma5", "libuuid1", "libcrypt1"),
 )
 PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_28_x86_64", "manylinux_2_34_x86_64")
-CONFIG = {
+CONFIG: dict[str, object] = {
     "Entrypoint": [f"/usr/bin/python{PYTHON}", "-m", "admission"],
     "Cmd": ["serve"],
     "Env": ["PATH=/usr/bin", "PYTHONPATH=/packages", "PYTHONUNBUFFERED=1"],
@@ -36,7 +36,7 @@ CONFIG = {
 
 
 def _packages(cache: Path) -> Entry:
-    recipe = [REQUIREMENTS.read_bytes(), PYTHON, *PLATFORMS]
+    recipe: list[str | bytes] = [REQUIREMENTS.read_bytes(), PYTHON, *PLATFORMS]
     return Entry(cache, "approver-packages", content_hash(recipe), ("packages/aiohttp/web.py",))
 
 
@@ -74,7 +74,11 @@ def ensure(cache: Path, log: Path) -> Path:
             archive = container_image.pack(NAME, _layer(debian, packages), CONFIG)
             (directory / "image.tar").write_bytes(archive)
 
-    return _image(cache).ensure(pack, thorough=False) / "image.tar"
+    image = _image(cache).ensure(pack, thorough=False)
+    for other in cache.glob("approver-image-*"):
+        if other != image:  # of an `admission` that has changed since; it is soon made again
+            mounts.remove_tree(other)
+    return image / "image.tar"
 
 
 def _layer(debian: Path, packages: Path) -> bytes:

@@ -6,6 +6,8 @@ from typing import Any
 import pulumi
 import pytest
 
+from admission import pool_inventory
+from admission.inventory import read_denied, read_node
 from components.credentials import Credentials
 from components.settings import Settings, parse
 
@@ -217,6 +219,22 @@ def test_the_gate_is_told_the_inventory_and_no_secret(
     assert orders["approval"] == {"client": "controller-manager", "serving": "gate"}
     assert [node["kubeletVersion"] for node in orders["nodes"]] == ["1.37", "1.37"]
     assert orders["denied"] == {"addresses": ["10.0.0.9"], "cidrs": ["10.97.0.0/16"]}
+
+
+def test_the_inventory_in_the_cluster_is_what_the_gate_is_told(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    written = resources["workers-inventory"]
+    assert written["metadata"] == {
+        "name": "kubelet-tls-bootstrap-workers",
+        "namespace": "kube-system",
+        "labels": {"kubelet-tls-bootstrap/inventory": "workers"},
+    }
+    told = json.loads(resources["workers-gate"]["stdin"])
+    found = pool_inventory.merge([written])
+    assert found.faults == ()
+    assert found.nodes == {node["name"]: read_node(node) for node in told["nodes"]}
+    assert found.denied == read_denied(told["denied"])
 
 
 @pytest.fixture(scope="module")
