@@ -13,18 +13,14 @@ from types import MappingProxyType
 from typing import Any
 
 from admission import certificate_request, rules
-from admission.api import CSRS, NODES, UNREACHABLE, Api, ApiError, Say, decode
+from admission.api import CSRS, NODES, Api, Say, decode
 from admission.gate_judges import Adviser, ClientJudge
 from admission.inventory import NodeEntry, Orders
 from admission.judge import Facts, Judge, node_of, to_node
 from admission.progress import Kind, Progress, Step, read_ask
-from admission.serving_certificate import KUBELET_PORT, ServingCertificate, Untrusted
+from admission.proof import Prover
+from admission.serving_certificate import ServingCertificate
 
-FIRST_LOOK_S = 0.1
-LONGEST_LOOK_S = 2.0
-# Then the API server's word is enough: it may be alone in reaching the kubelets.
-SILENT_LIMIT_S = 10
-PROOFS_AT_ONCE = 64
 MOST_TOLD = 10
 LONGEST_LINE = 300
 
@@ -44,11 +40,10 @@ class Gate:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._orders, self._api, self._look, self._say = orders, api, look, say
+        self._orders, self._api, self._say = orders, api, say
         self._clock = clock
         self._started = self._moved = clock()
-        # Apart from requests, so that proofs of machines that hang keep no request waiting.
-        self._provers = asyncio.Semaphore(PROOFS_AT_ONCE)
+        self._prover = Prover(api, look, self._reach, clock)
         self._manual = orders.serving_approval == "manual"
         self._judge = (
             Adviser(api, self, self._advise, now=now) if self._manual else Judge(api, self, now=now)
@@ -81,7 +76,10 @@ class Gate:
             asyncio.create_task(self._api.watch(CSRS, self._see_request, self._say)),
             asyncio.create_task(self._api.watch(NODES, self._see_node, self._say)),
         ]
-        proofs = {asyncio.create_task(self._prove(p)) for p in self.progress.values()}
+        proofs = {
+            asyncio.create_task(self._prover.prove(progress, self._wake[name]))
+            for name, progress in self.progress.items()
+        }
         stall = asyncio.create_task(self._stalled())
         waiting = set(proofs)
         try:
@@ -250,68 +248,12 @@ class Gate:
         before = progress.node and to_node(progress.node)
         progress.node = None if kind == "DELETED" else item
         if progress.node is not None:
+            if "there" not in progress.seconds and progress.taken:
+                self._say(f"{name}: {progress.taken}")
             self._reach(progress, "there")
             if before != to_node(progress.node):
                 self._judge.reconsider(name)  # a request may have waited for it
         self._wake[name].set()
-
-    async def _prove(self, progress: Progress) -> None:
-        """Return once the node has joined."""
-        wake, pause_s = self._wake[progress.entry.name], FIRST_LOOK_S
-        silent_since = None
-        while True:
-            wake.clear()
-            if not progress.ready:
-                await wake.wait()
-                pause_s = FIRST_LOOK_S
-                continue
-            self._reach(progress, "ready")
-            silent = await self._look_at_port(progress)
-            if await self._is_reached(progress):
-                self._reach(progress, "reached")
-                if progress.certificate is not None:
-                    break
-                if silent:
-                    silent_since = silent_since or self._clock()
-                    if self._clock() - silent_since >= SILENT_LIMIT_S:
-                        break
-            if not silent:
-                silent_since = None
-            # A certificate that is issued wakes this; that the kubelet uses it tells nobody.
-            try:
-                await asyncio.wait_for(wake.wait(), pause_s)
-                pause_s = FIRST_LOOK_S
-            except TimeoutError:
-                pause_s = min(pause_s * 2, LONGEST_LOOK_S)
-        seen = "" if progress.certificate else f"; port {KUBELET_PORT} is not reachable from here"
-        self._reach(progress, "joined", f"joined{seen}")
-
-    async def _look_at_port(self, progress: Progress) -> bool:
-        """Look at the live certificate, and return whether nobody answered."""
-        progress.certificate = None
-        try:
-            progress.certificate = await self._look(progress.entry)
-        except ValueError as error:
-            progress.port_fault = f"its port {KUBELET_PORT} {error}"
-            progress.untrusted = isinstance(error, Untrusted)
-            return False
-        except (TimeoutError, OSError):
-            progress.port_fault = f"its port {KUBELET_PORT} does not answer here"
-            return True
-        progress.port_fault = ""
-        self._reach(progress, "live")
-        return False
-
-    async def _is_reached(self, progress: Progress) -> bool:
-        """Ask whether the API server reaches the kubelet: what `kubectl logs` needs."""
-        try:
-            async with self._provers:
-                await self._api.request("GET", f"{NODES}/{progress.entry.name}/proxy/healthz")
-        except (ApiError, *UNREACHABLE) as error:
-            progress.api_fault = f"the API server does not reach it: {error}"
-            return False
-        progress.api_fault = ""
-        return True
 
 
 def _kind(item: dict[str, Any]) -> Kind:

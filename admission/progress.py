@@ -89,6 +89,15 @@ class Progress:
         return "" if ours or not addresses else ", ".join(addresses)
 
     @property
+    def taken(self) -> str:
+        """What to do about a Node of this name that is another machine's, if there is one."""
+        name = self.entry.name
+        return self.foreign and (
+            f"the Node {name} is of a machine with the address {self.foreign}; the name is"
+            f" taken: give this machine another one, or run kubectl delete node {name}"
+        )
+
+    @property
     def kubelet_version(self) -> str:
         """The version that the Node tells, such as v1.37.2."""
         information = ((self.node or {}).get("status") or {}).get("nodeInfo") or {}
@@ -113,12 +122,8 @@ class Progress:
 
     def missing(self) -> Iterator[str]:
         """Say what keeps the node from having joined, the likeliest cause first."""
-        name = self.entry.name
-        if self.foreign:
-            yield (
-                f"the Node {name} is of a machine with the address {self.foreign}; the name is"
-                f" taken: give this machine another one, or run kubectl delete node {name}"
-            )
+        if self.taken:
+            yield self.taken
         if self.node is None or (self.client and self.client.state != "issued"):
             yield self._client_fault()
         serving = self._serving_fault()

@@ -13,8 +13,9 @@ import pytest
 from admission import report
 from admission.api import CSRS, NODES, ApiError
 from admission.decision import TokenGrant
-from admission.gate import SILENT_LIMIT_S, Gate
+from admission.gate import Gate
 from admission.inventory import NodeEntry
+from admission.proof import SILENT_LIMIT_S
 from admission.serving_certificate import Untrusted
 from tests.unit.admission_fakes import (
     CLIENT,
@@ -380,6 +381,7 @@ def test_a_name_that_another_machine_holds_is_not_joined() -> None:
     it.go()
     assert not it.all_in
     assert "is of a machine with the address 10.0.0.77; the name is taken" in it.told
+    assert it.said[0].startswith("node-1: the Node node-1 is of a machine with the address")
     assert it.ports.looks == 0
 
 
