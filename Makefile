@@ -39,8 +39,9 @@ check: .venv/installed ## the fast part: lint, types, unit tests
 	shellcheck --shell=sh $(SCRIPTS)
 	$(PYTHON) -m pytest tests/unit
 
-bench: .venv/installed .venv-bench/installed ## how long a join takes, beside ssh, pyinfra and Ansible
+bench: .venv/installed .venv-bench/installed ## how long a join takes, beside ssh, pyinfra and Ansible, and the gate for 100 nodes
 	$(PYTHON) -m tests.bench
+	$(PYTHON) -m tests.bench.gate
 
 packages: ## install the Debian packages that the lab and the checks need
 	@lab/packages.sh

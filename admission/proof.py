@@ -51,7 +51,9 @@ class Prover:
                 continue
             self._reach(progress, "ready")
             silent = await self._look_at_port(progress)
-            if await self._is_reached(progress):
+            # While it shows no certificate of its own, the API server's word would prove nothing.
+            worth_asking = progress.certificate or silent or progress.untrusted
+            if worth_asking and await self._is_reached(progress):
                 self._reach(progress, "reached")
                 if progress.certificate is not None:
                     break

@@ -1,12 +1,14 @@
 """`python -m tests.bench.gate`: how long the gate takes for a pool of many nodes.
 
-The control plane is the lab's, its controller manager allowed more requests a second. The nodes are
-hollow (`tests/bench/hollow_nodes.py`), all of their requests and certificates real. The gate runs
-in this process, which does nothing else, so that its CPU seconds are the process's.
+The control plane is a real one on loopback, in a network namespace of its own, its controller
+manager allowed more requests a second than by default. The nodes are hollow
+(`tests/bench/hollow_nodes.py`), all of their requests, Nodes and certificates real. The gate runs
+in this process, which does nothing else meanwhile, so that its CPU seconds are the process's.
 """
 
 import argparse
 import asyncio
+import base64
 import contextlib
 import io
 import json
@@ -15,69 +17,140 @@ import secrets
 import string
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from admission.cluster import Cluster
+from admission import cluster as connection
+from admission.api import CSRS, NODES
+from admission.bootstrap_token import SECRETS
 from admission.inventory import read_orders
 from admission.run import admit
 from admission.serving_certificate import look_at
-from lab.network import BRIDGE
-from tests.lab.project import Project, running_project
+from tests.contract.kubernetes_provider.cluster import Cluster, programs, running
 
-API_SERVER = "https://10.98.0.10:6443"
-DROP_IN = "/etc/systemd/system/kube-controller-manager.service.d/50-kubelet-tls-bootstrap.conf"
-FIRST_ADDRESS = 101
-MOST_NODES = 150
-GROUP = "system:bootstrappers:hollow"
-RAISED = "--kube-api-qps=300 --kube-api-burst=600"
+INSIDE = "BENCH_IN_NAMESPACE"
+OWN_ADDRESS = "10.98.0.1"
+NETWORK = "10.98.{}.{}"
+NODES_IN_NETWORK = 200
+GROUP = "system:bootstrappers"
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+RBAC_GROUP = "rbac.authorization.k8s.io"
+CSR_ROLE = "system:certificates.k8s.io:certificatesigningrequests"
+SERVING_ROLE = "approve-node-server-renewal-csr"
+BINDINGS = {
+    "system:node-bootstrapper": GROUP,
+    f"{CSR_ROLE}:nodeclient": GROUP,
+    SERVING_ROLE: "system:nodes",
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.gate", description=__doc__)
-    parser.add_argument("--nodes", type=int, default=100, help=f"at most {MOST_NODES}")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--nodes", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    if arguments.nodes > MOST_NODES:
-        parser.error(f"--nodes {arguments.nodes} is more than the lab has addresses for")
+    if INSIDE not in os.environ:
+        command = ["unshare", "--net", sys.executable, "-m", "tests.bench.gate", *sys.argv[1:]]
+        os.execvpe("unshare", command, {**os.environ, INSIDE: "yes"})  # noqa: S606
     nodes = {
-        f"hollow-{number}": f"10.98.0.{FIRST_ADDRESS + number}" for number in range(arguments.nodes)
+        f"hollow-{number}": NETWORK.format(*divmod(number + NODES_IN_NETWORK, NODES_IN_NETWORK))
+        for number in range(1, arguments.nodes + 1)
     }
-    with running_project() as project:
-        prepare(project, nodes)
-        for number in range(1, arguments.rounds + 1):
-            found = one_round(project, nodes)
-            print(f"round {number}: {json.dumps(found)}", flush=True)
-            project.kubectl("delete", "nodes,csr", "--all")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    for address in (OWN_ADDRESS, *nodes.values()):
+        subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        with running(directory, *api_server_flags(directory)) as cluster:
+            prepare(cluster)
+            with certificate_controllers(cluster, directory):
+                for number in range(1, arguments.rounds + 1):
+                    found = one_round(cluster, directory, nodes)
+                    print(f"round {number}: {json.dumps(found)}", flush=True)
+                    for path in (CSRS, NODES):
+                        cluster.client.request("DELETE", path)
     return 0
 
 
-def prepare(project: Project, nodes: dict[str, str]) -> None:
-    """Bring flags and RBAC with an empty pool, raise the limits, and give the bridge addresses."""
-    settings = project.settings()
-    settings["config"]["kubelet-tls-bootstrap:pools"]["workers"]["nodes"] = []
-    project.write_settings(settings)
-    project.up()
-    project.ssh(
-        "cp-1",
-        f"sed -i '/^ExecStart=./s/$/ {RAISED}/' {DROP_IN} && systemctl daemon-reload"
-        " && systemctl restart kube-controller-manager",
+def api_server_flags(directory: Path) -> tuple[str, ...]:
+    return (
+        f"--advertise-address={OWN_ADDRESS}",  # one of loopback would be refused
+        "--authorization-mode=Node",
+        "--enable-admission-plugins=NodeRestriction",
+        "--enable-bootstrap-token-auth=true",
+        f"--kubelet-certificate-authority={directory}/ca.crt",
+        "--kubelet-preferred-address-types=InternalIP",
     )
-    for address in nodes.values():
-        # They go with the bridge, which `lab down` removes.
-        subprocess.run(["ip", "address", "add", f"{address}/32", "dev", BRIDGE], check=True)
 
 
-def one_round(project: Project, nodes: dict[str, str]) -> dict[str, Any]:
-    """Let all nodes join at once, and return what it took."""
-    token_id, token = make_token(project)
-    uid = project.get("-n", "kube-system", "secret", f"bootstrap-token-{token_id}")["metadata"][
-        "uid"
+def prepare(cluster: Cluster) -> None:
+    """Make the roles that bootstrapping needs."""
+    create(
+        cluster,
+        f"{RBAC}/clusterroles",
+        {
+            "metadata": {"name": SERVING_ROLE},
+            "rules": [
+                {
+                    "apiGroups": ["certificates.k8s.io"],
+                    "resources": ["certificatesigningrequests/selfnodeserver"],
+                    "verbs": ["create"],
+                }
+            ],
+        },
+    )
+    for number, (role, group) in enumerate(BINDINGS.items()):
+        create(
+            cluster,
+            f"{RBAC}/clusterrolebindings",
+            {
+                "metadata": {"name": f"bench-{number}"},
+                "roleRef": {"apiGroup": RBAC_GROUP, "kind": "ClusterRole", "name": role},
+                "subjects": [{"apiGroup": RBAC_GROUP, "kind": "Group", "name": group}],
+            },
+        )
+
+
+def create(cluster: Cluster, path: str, fields: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = cluster.client.request("POST", path, fields)
+    return found
+
+
+@contextlib.contextmanager
+def certificate_controllers(cluster: Cluster, directory: Path) -> Iterator[None]:
+    """Approve and sign as kube-controller-manager does, with more requests a second."""
+    key = directory / "ca.key"
+    key.touch(mode=0o600)
+    key.write_text(cluster.authority.pair.key)
+    command = [
+        str(programs()["kube-controller-manager"]),
+        f"--kubeconfig={cluster.kubeconfig}",
+        "--controllers=csrapproving,csrsigning",
+        f"--cluster-signing-cert-file={directory}/ca.crt",
+        f"--cluster-signing-key-file={key}",
+        "--secure-port=0",
+        "--leader-elect=false",
+        "--kube-api-qps=300",
+        "--kube-api-burst=600",
     ]
+    with (directory / "certificate-controllers.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def one_round(cluster: Cluster, directory: Path, nodes: dict[str, str]) -> dict[str, Any]:
+    """Let all nodes join at once, and return what it took."""
+    token_id, token, uid = make_token(cluster)
     orders = {
-        "kubeconfig": {"path": str(project.directory / ".lab/kubeconfig")},
+        "kubeconfig": {"path": str(cluster.kubeconfig)},
         "pool": "hollow",
         "nodes": [
             {"name": name, "addresses": [address], "dnsNames": [name], "kubeletVersion": "1.37"}
@@ -87,10 +160,16 @@ def one_round(project: Project, nodes: dict[str, str]) -> dict[str, Any]:
         "afterJoin": "revoke",
         "approval": {"client": "controller-manager", "serving": "gate"},
         "skipClusterChecks": [],
-        "denied": {"addresses": ["10.98.0.10"], "cidrs": ["10.97.0.0/16"]},
+        "denied": {"addresses": [], "cidrs": ["10.96.0.0/24"]},
         "stallSeconds": 60,
     }
-    with hollow_nodes(project, nodes, token) as process:
+    hollow = {
+        "server": cluster.server,
+        "ca": str(directory / "ca.crt"),
+        "token": token,
+        "nodes": nodes,
+    }
+    with hollow_nodes(hollow) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write("start\n")
@@ -99,18 +178,19 @@ def one_round(project: Project, nodes: dict[str, str]) -> dict[str, Any]:
         status, said = asyncio.run(run_gate(json.dumps(orders)))
         seconds, cpu_s = time.monotonic() - began, time.process_time() - cpu_began
         if status != 0:
-            print("\n".join(said[-30:]), file=sys.stderr)
-            raise SystemExit("the gate did not let all nodes in")
-        asked = {
-            key: round(value, 3) for key, value in json.loads(process.stdout.readline()).items()
-        }
-    return {"gate seconds": round(seconds, 2), "gate CPU seconds": round(cpu_s, 2), **asked}
+            raise SystemExit("\n".join(["the gate did not let all nodes in", *said[-30:]]))
+        told = json.loads(process.stdout.readline())
+    return {
+        "gate seconds": round(seconds, 2),
+        "gate CPU seconds": round(cpu_s, 2),
+        **{key: round(value, 3) for key, value in told.items()},
+    }
 
 
 async def run_gate(text: str) -> tuple[int, list[str]]:
     """Run the gate as `python -m admission gate` does; return its status and its lines."""
     orders, said = read_orders(text), []
-    cluster = await Cluster.connect(orders.kubeconfig_path, None)
+    cluster = await connection.Cluster.connect(orders.kubeconfig_path, None)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             look = partial(look_at, trust=cluster.trust())
@@ -119,43 +199,39 @@ async def run_gate(text: str) -> tuple[int, list[str]]:
         await cluster.close()
 
 
-def make_token(project: Project) -> tuple[str, str]:
-    """Make a token for the hollow pool, and return its id and the whole."""
+def make_token(cluster: Cluster) -> tuple[str, str, str]:
+    """Make a token, and return its id, the whole, and its Secret's UID."""
     alphabet = string.ascii_lowercase + string.digits
     token_id, secret = ("".join(secrets.choice(alphabet) for _ in range(n)) for n in (6, 16))
-    manifest = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "type": "bootstrap.kubernetes.io/token",
-        "metadata": {"name": f"bootstrap-token-{token_id}", "namespace": "kube-system"},
-        "stringData": {
-            "token-id": token_id,
-            "token-secret": secret,
-            "usage-bootstrap-authentication": "true",
-            "auth-extra-groups": GROUP,
-        },
+    content = {
+        "token-id": token_id,
+        "token-secret": secret,
+        "usage-bootstrap-authentication": "true",
     }
-    project.run("kubectl", "create", "-f", "-", stdin=json.dumps(manifest))
-    return token_id, f"{token_id}.{secret}"
+    made = create(
+        cluster,
+        SECRETS,
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "bootstrap.kubernetes.io/token",
+            "metadata": {"name": f"bootstrap-token-{token_id}"},
+            "data": {
+                key: base64.b64encode(text.encode()).decode() for key, text in content.items()
+            },
+        },
+    )
+    return token_id, f"{token_id}.{secret}", made["metadata"]["uid"]
 
 
 @contextlib.contextmanager
-def hollow_nodes(
-    project: Project, nodes: dict[str, str], token: str
-) -> Iterator["subprocess.Popen[str]"]:
+def hollow_nodes(orders: dict[str, Any]) -> Iterator["subprocess.Popen[str]"]:
     """Hollow nodes that wait for a line to start."""
-    orders = {
-        "server": API_SERVER,
-        "ca": str(project.directory / ".lab/ca.crt"),
-        "token": token,
-        "nodes": nodes,
-    }
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.hollow_nodes"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ},
     )
     assert process.stdin is not None
     assert process.stdout is not None
