@@ -78,7 +78,10 @@ async def find(cluster: Cluster, token: Token, now: datetime, *, limit_s: float)
         raise
     if secret["metadata"]["uid"] != token.secret_uid:
         return Found(token=token, life="another")
-    data = {key: decode(value).decode() for key, value in (secret.get("data") or {}).items()}
+    data = {
+        key: decode(value).decode(errors="replace")
+        for key, value in (secret.get("data") or {}).items()
+    }
     if not data.get("token-secret") or data.get("usage-bootstrap-authentication") != "true":
         return Found(token=token, life="revoked")
     expires = expiration(data)
@@ -95,10 +98,12 @@ def expiration(data: dict[str, str]) -> datetime:
     """Return when a token's Secret lets nobody in any more; one without an expiration: never."""
     if not data.get("expiration"):
         return datetime.max.replace(tzinfo=UTC)
+    never = datetime.min.replace(tzinfo=UTC)  # the API server takes such a token for expired
     try:
-        return datetime.fromisoformat(data["expiration"])
-    except ValueError:  # the API server takes such a token for expired
-        return datetime.min.replace(tzinfo=UTC)
+        found = datetime.fromisoformat(data["expiration"])
+    except ValueError:
+        return never
+    return found if found.tzinfo else never
 
 
 async def end(cluster: Cluster, token: Token, after_join: AfterJoin) -> str:

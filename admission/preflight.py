@@ -63,6 +63,9 @@ async def _find(name: str, context: Context) -> Finding:
     except UNREACHABLE as error:
         text = f"the API server does not answer: {type(error).__name__}"
         return Finding(check=name, state="not checked", text=text)
+    except (KeyError, TypeError, ValueError) as error:  # somebody's odd object stops no run
+        text = f"an answer can't be read ({type(error).__name__} {error})"
+        return Finding(check=name, state="not checked", text=text)
     return Finding(check=name, state=state, text=text)
 
 

@@ -140,7 +140,10 @@ async def _tokens(cluster: Cluster) -> list[tuple[str, dict[str, str], dict[str,
         (
             item["metadata"]["name"],
             item["metadata"].get("labels") or {},
-            {key: decode(value).decode() for key, value in (item.get("data") or {}).items()},
+            {
+                key: decode(value).decode(errors="replace")
+                for key, value in (item.get("data") or {}).items()
+            },
         )
         for item in listed.get("items") or ()
     ]

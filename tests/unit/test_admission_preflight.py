@@ -143,6 +143,17 @@ def test_a_check_that_gets_no_answer_is_said_to_be_not_made(
     assert text in findings["version"].text
 
 
+def test_an_odd_object_of_somebody_stops_no_check_but_its_own(api: Answers) -> None:
+    odd = {"metadata": {"name": "bootstrap-token-odd111"}, "data": {"expiration": "/w=="}}
+    api.answers[TOKENS] = {"items": [odd]}
+    api.answers[CSRS] = {"items": [{"spec": {}}]}
+    context = Context(cluster=api, orders=orders(), tokens=(), now=NOW)  # type: ignore[arg-type]
+    findings = {finding.check: finding for finding in run(preflight.run(context))}
+    assert findings["signer"].state == "not checked"
+    assert findings["token-cleaner"].state == "warning"
+    assert findings["left-over-tokens"].state == "passed"
+
+
 def test_the_settings_know_each_check() -> None:
     from typing import get_args  # noqa: PLC0415
 
@@ -354,6 +365,7 @@ def test_a_living_token_is_found_with_what_it_lets_its_node_ask(api: Answers) ->
             "expired at 11:00:00Z; run pulumi up --refresh for a new one",
         ),
         ({**LIVING, "expiration": "soon"}, "uid", "expired", "run pulumi up --refresh"),
+        ({**LIVING, "expiration": "2026-12-01"}, "uid", "expired", "run pulumi up --refresh"),
         (LIVING, "another", "another", "is not the one that the gate was told of"),
     ],
 )
