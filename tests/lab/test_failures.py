@@ -255,7 +255,7 @@ def test_an_api_server_that_is_away_before_and_after_the_request_is_named(
         text=True,
     )
     settings["config"][f"{PREFIX}token"] = {"afterJoin": "expire"}
-    settings["config"][f"{PREFIX}stallSeconds"] = OUTAGE_S + 5
+    settings["config"][f"{PREFIX}stallSeconds"] = OUTAGE_S + 20
     project.write_settings(settings)
     with beside(outage):
         done = project.pulumi(
