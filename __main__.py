@@ -4,9 +4,10 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import settings as stack_settings
-from components.bootstrap_rbac import BootstrapRbac
+from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs
 from components.control_plane import ControlPlane, ControlPlaneArgs
 from components.node_pool import NodePool, NodePoolArgs
+from components.serving_approver import ServingApprover, ServingApproverArgs
 
 settings, credentials = stack_settings.read(pulumi.Config())
 
@@ -22,7 +23,11 @@ cluster = kubernetes.Provider(
     # The API server may restart first, to learn the flags that it lacks.
     opts=pulumi.ResourceOptions(depends_on=control_plane.last),
 )
-rbac = BootstrapRbac("rbac", opts=pulumi.ResourceOptions(provider=cluster))
+rbac = BootstrapRbac(
+    "rbac",
+    BootstrapRbacArgs(client_approval=settings.approval.client),
+    opts=pulumi.ResourceOptions(provider=cluster),
+)
 pools = {
     name: NodePool(
         name,
@@ -31,6 +36,14 @@ pools = {
     )
     for name, pool in settings.pools.items()
 }
+if settings.approver.enabled:
+    ServingApprover(
+        "serving-approver",
+        ServingApproverArgs(
+            settings=settings.approver, after=[pool.gate for pool in pools.values()]
+        ),
+        opts=pulumi.ResourceOptions(provider=cluster),
+    )
 
 pulumi.export("clusterEndpoint", credentials.server)
 pulumi.export("bootstrapTokenId", {name: pool.token_id for name, pool in pools.items()})

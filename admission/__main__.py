@@ -1,25 +1,33 @@
 """`python -m admission gate`, which lets a pool's nodes in, and `leave`, which takes one out.
 
-Progress goes to stderr, a line an event; `gate` prints one JSON document to stdout.
+`serve` approves what joined nodes ask for later, `status` tells what there is. Progress goes to
+stderr, a line an event; `gate` prints one JSON document to stdout.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import signal
+import socket
 import sys
 from collections.abc import Coroutine
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from admission import bootstrap_token, report
+from admission import pool_inventory, status
 from admission.api import UNREACHABLE, UNTRUSTED, ApiError
 from admission.cluster import Cluster
-from admission.gate import Gate
 from admission.inventory import read_orders
 from admission.leave import kubeconfig_of_stack, leave
+from admission.run import admit
 from admission.serving_certificate import look_at
+
+DEFAULT_NAMESPACE = "kube-system"
+DEFAULT_PORT = 10279
+DEFAULT_KUBECONFIG = "~/.kube/config"
 
 REMEDIES = {
     401: "; the kubeconfig's credentials are not valid, or not any more: give others",
@@ -38,10 +46,21 @@ def main() -> int:
     source.add_argument("--kubeconfig", help="its path")
     source.add_argument("--stack-config", metavar="STACK", help="the stack whose secret it is")
     leaving.add_argument("--force", action="store_true", help="the machine is dead")
+    serving = commands.add_parser("serve", help="approve the renewals of all pools' nodes")
+    serving.add_argument("--kubeconfig", help="its path; in a pod, its ServiceAccount is used")
+    serving.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="of Lease and inventories")
+    serving.add_argument("--identity", default=socket.gethostname(), help="this replica's name")
+    serving.add_argument("--port", type=int, default=DEFAULT_PORT, help="of health and metrics")
+    looking = commands.add_parser("status", help="certificates, undecided requests, tokens")
+    source = looking.add_mutually_exclusive_group()
+    source.add_argument("--kubeconfig", default=os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG)
+    source.add_argument("--stack-config", metavar="STACK", help="the stack whose secret it is")
+    looking.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="of the inventories")
+    looking.add_argument("--inventory", metavar="FILE", help="instead of those in the cluster")
+    looking.add_argument("--json", action="store_true", help="for a program")
     arguments = parser.parse_args()
     try:
-        work = _gate(sys.stdin.read()) if arguments.command == "gate" else _leave(arguments)
-        return asyncio.run(_interruptible(work))
+        return asyncio.run(_interruptible(_work(arguments)))
     except UNTRUSTED as error:
         say(f"error: {error}; correct the certificate-authority or the server in the kubeconfig")
     except ApiError as error:
@@ -59,6 +78,18 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def _work(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    match arguments.command:
+        case "gate":
+            return _gate(sys.stdin.read())
+        case "serve":
+            return _serve(arguments)
+        case "status":
+            return _status(arguments)
+        case _:
+            return _leave(arguments)
+
+
 async def _interruptible(work: Coroutine[Any, Any, int]) -> int:
     task = asyncio.create_task(work)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -71,22 +102,7 @@ async def _gate(text: str) -> int:
     cluster = await Cluster.connect(orders.kubeconfig_path, orders.kubeconfig)
     try:
         orders = replace(orders, denied=orders.denied.and_host(cluster.host))
-        gate = Gate(orders, cluster, partial(look_at, trust=cluster.trust()), say)
-        all_in = await gate.run()
-        for line in report.table(gate.progress.values()):
-            say(line)
-        if not all_in:
-            if cluster.outage:
-                say(f"error: the API server {cluster.server} {cluster.outage}")
-            say(
-                f"error: not all nodes of {orders.pool} have joined; the token stays until it"
-                " expires, and the next pulumi up goes on from here"
-            )
-            return 1
-        state = await bootstrap_token.end(cluster, orders.token)
-        say(f"token {orders.token.id}: {state}")
-        print(json.dumps(report.document(gate.progress.values(), orders, state)))
-        return 0
+        return await admit(orders, cluster, partial(look_at, trust=cluster.trust()), say)
     finally:
         await cluster.close()
 
@@ -97,6 +113,41 @@ async def _leave(arguments: argparse.Namespace) -> int:
     else:
         async with kubeconfig_of_stack(arguments.stack_config) as path:
             await leave(arguments.node, path, force=arguments.force)
+    return 0
+
+
+async def _serve(arguments: argparse.Namespace) -> int:
+    # It brings a web server, which no gate needs.
+    from admission.endpoints import serve  # noqa: PLC0415
+
+    path = arguments.kubeconfig
+    cluster = await (Cluster.connect(path, None) if path else Cluster.in_cluster())
+    try:
+        await serve(cluster, arguments.namespace, arguments.identity, arguments.port)
+        return 0
+    finally:
+        await cluster.close()
+
+
+async def _status(arguments: argparse.Namespace) -> int:
+    if arguments.stack_config:
+        async with kubeconfig_of_stack(arguments.stack_config) as path:
+            return await _tell_status(arguments, path)
+    return await _tell_status(arguments, arguments.kubeconfig)
+
+
+async def _tell_status(arguments: argparse.Namespace, kubeconfig: str) -> int:
+    path, given = arguments.inventory, None
+    if path:
+        given = await asyncio.to_thread(pool_inventory.from_file, path)
+    cluster = await Cluster.connect(kubeconfig, None)
+    try:
+        look = partial(look_at, trust=cluster.trust())
+        sight = await status.read(cluster, arguments.namespace, given)
+        found = await status.document(sight, cluster, look, cluster.host, datetime.now(UTC))
+    finally:
+        await cluster.close()
+    print(json.dumps(found, indent=2) if arguments.json else "\n".join(status.lines(found)))
     return 0
 
 

@@ -2,7 +2,7 @@
 
 The API server and the signer parse the same bytes with Go's encoding/pem and crypto/x509. Parsers
 that differ can be shown different requests, so only the one canonical encoding is accepted: what
-encoding the parsed bytes again gives.
+encoding again all that was read gives, PEM and DER.
 """
 
 import base64
@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from admission.inventory import IpAddress
+from admission.inventory import DNS_NAME, LONGEST_NAME, IpAddress
+from admission.request_encoding import STRING_TAGS, request_info
 
 CANONICAL_PEM = re.compile(
     rb"\A-----BEGIN CERTIFICATE REQUEST-----\n"
@@ -27,6 +28,8 @@ LARGEST_REQUEST_BYTES = 16 * 1024  # a kubelet's has under 1 KiB
 RSA_KEY_BITS = range(2048, 8192 + 1)
 CURVES = ("secp256r1", "secp384r1")
 SIGNATURE_HASHES = ("sha256", "sha384", "sha512")
+# What a PrintableString may hold; no name of a node holds anything else.
+PRINTABLE = re.compile(r"\A[A-Za-z0-9 '()+,./:=?-]+\Z")
 # PKCS #9. Microsoft's own, which some parsers read as well, is none: Go does not.
 EXTENSION_REQUEST = x509.ObjectIdentifier("1.2.840.113549.1.9.14")
 
@@ -62,7 +65,7 @@ def claimed_node(pem: bytes) -> str | None:
     """Return whose client certificate is asked for: a hint for reports, never for a decision."""
     try:
         names = _load(pem).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        return str(names[0].value) if names else None
+        return str(names[-1].value) if names else None  # the last, as Go does
     except Exception:  # noqa: BLE001 - as above
         return None
 
@@ -73,20 +76,27 @@ class _Unfit(Exception):
 
 def _read(request: x509.CertificateSigningRequest) -> CertificateRequest:
     # The key first: a signature by a monstrous one is not worth the work.
-    key_fingerprint = _key_fingerprint(request)
+    key = _key(request)
     algorithm = request.signature_hash_algorithm
     if algorithm is None or algorithm.name not in SIGNATURE_HASHES:
         raise _Unfit("its signature is by none of SHA-256, SHA-384 and SHA-512")
     if not request.is_signature_valid:
         raise _Unfit("its signature is not by its own key")
-    common_name, organization = _subject(request.subject)
-    dns_names, addresses = _alternative_names(request)
+    subject = _subject(request.subject)
+    names = _alternative_names(request)
+    dns_names, addresses = _split(names)
+    encoded_names = None if names is None else names.public_bytes()
+    if request.tbs_certrequest_bytes not in {
+        request_info(subject, tag, key, encoded_names) for tag in STRING_TAGS
+    }:
+        raise _Unfit("it is not encoded in the canonical way")
+    values = dict(subject)
     return CertificateRequest(
-        common_name=common_name,
-        organization=organization,
+        common_name=values[NameOID.COMMON_NAME],
+        organization=values[NameOID.ORGANIZATION_NAME],
         dns_names=dns_names,
         addresses=addresses,
-        key_fingerprint=key_fingerprint,
+        key_fingerprint=hashlib.sha256(key).hexdigest(),
     )
 
 
@@ -105,26 +115,24 @@ def _load(pem: bytes) -> x509.CertificateSigningRequest:
     if base64.b64encode(der) != body or wrapped != match[1]:
         raise ValueError("its PEM block is not encoded in the canonical way")
     try:
-        request = x509.load_der_x509_csr(der)
-        canonical = request.public_bytes(Encoding.DER) == der
+        return x509.load_der_x509_csr(der)
     except Exception as error:  # noqa: BLE001 - as above
         raise ValueError(f"it is no certificate request ({type(error).__name__})") from None
-    if not canonical:
-        raise ValueError("its DER is not encoded in the canonical way")
-    return request
 
 
-def _subject(subject: x509.Name) -> tuple[str, str]:
-    by_oid = {attribute.oid: attribute.value for attribute in subject}
+def _subject(subject: x509.Name) -> list[tuple[x509.ObjectIdentifier, str]]:
+    entries = [(attribute.oid, str(attribute.value)) for attribute in subject]
     wanted = {NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME}
-    if [len(rdn) for rdn in subject.rdns] != [1, 1] or by_oid.keys() != wanted:
+    if [len(rdn) for rdn in subject.rdns] != [1, 1] or dict(entries).keys() != wanted:
         raise _Unfit("its subject is not one common name and one organization")
-    return str(by_oid[NameOID.COMMON_NAME]), str(by_oid[NameOID.ORGANIZATION_NAME])
+    if not all(PRINTABLE.match(value) for _, value in entries):
+        raise _Unfit("its subject holds other characters than a node's name does")
+    return entries
 
 
 def _alternative_names(
     request: x509.CertificateSigningRequest,
-) -> tuple[tuple[str, ...], tuple[IpAddress, ...]]:
+) -> x509.SubjectAlternativeName | None:
     if any(attribute.oid != EXTENSION_REQUEST for attribute in request.attributes):
         raise _Unfit("it has an attribute other than an extension request")
     if len(request.attributes) > 1:
@@ -132,24 +140,36 @@ def _alternative_names(
     extensions = list(request.extensions)
     if any(e.oid != ExtensionOID.SUBJECT_ALTERNATIVE_NAME for e in extensions):
         raise _Unfit("it asks for an extension other than subject alternative names")
+    if not extensions:
+        return None
+    names = extensions[0].value
+    assert isinstance(names, x509.SubjectAlternativeName)  # noqa: S101 - by its OID
+    if not list(names):
+        raise _Unfit("it asks for subject alternative names, and names none")
+    return names
+
+
+def _split(
+    names: x509.SubjectAlternativeName | None,
+) -> tuple[tuple[str, ...], tuple[IpAddress, ...]]:
     dns_names: list[str] = []
     addresses: list[IpAddress] = []
-    for extension in extensions:
-        value = extension.value
-        assert isinstance(value, x509.SubjectAlternativeName)  # noqa: S101 - by its OID
-        for name in value:
-            if isinstance(name, x509.DNSName):
-                dns_names.append(name.value)
-            elif isinstance(name, x509.IPAddress) and isinstance(
-                name.value, ipaddress.IPv4Address | ipaddress.IPv6Address
-            ):
-                addresses.append(name.value)
-            else:
-                raise _Unfit("it asks for a name that is neither a DNS name nor an address")
+    for name in names or ():
+        if isinstance(name, x509.DNSName):
+            if not DNS_NAME.match(name.value) or len(name.value) > LONGEST_NAME:
+                raise _Unfit(f"it asks for {name.value!r}, which is no lower-case DNS name")
+            dns_names.append(name.value)
+        elif isinstance(name, x509.IPAddress) and isinstance(
+            name.value, ipaddress.IPv4Address | ipaddress.IPv6Address
+        ):
+            addresses.append(name.value)
+        else:
+            raise _Unfit("it asks for a name that is neither a DNS name nor an address")
     return tuple(dns_names), tuple(addresses)
 
 
-def _key_fingerprint(request: x509.CertificateSigningRequest) -> str:
+def _key(request: x509.CertificateSigningRequest) -> bytes:
+    """Return the request's key as a SubjectPublicKeyInfo."""
     key = request.public_key()
     if isinstance(key, ec.EllipticCurvePublicKey):
         fit = key.curve.name in CURVES
@@ -157,5 +177,4 @@ def _key_fingerprint(request: x509.CertificateSigningRequest) -> str:
         fit = isinstance(key, rsa.RSAPublicKey) and key.key_size in RSA_KEY_BITS
     if not fit:
         raise _Unfit("its key is neither ECDSA P-256 or P-384 nor RSA of 2048 to 8192 bits")
-    encoded = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(encoded).hexdigest()
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -8,6 +8,8 @@ import asyncio
 import json
 import ssl
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,10 +17,12 @@ from urllib.parse import urlsplit
 import aiohttp
 import yaml
 from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config
 from kubernetes.aio.config.kube_config import KubeConfigLoader
 
 from admission.api import UNREACHABLE, UNTRUSTED, ApiError, Say, See
 
+SELF_REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 REQUEST_TIMEOUT_S = 15
 # Short, so that a connection whose other end is gone is not waited on for long.
@@ -39,6 +43,7 @@ class Cluster:
         self._ca = ca  # PEM of the CA that the kubeconfig trusts
         self.server = str(client.configuration.host)
         self.outage = ""  # how the API server fails now, if so
+        self.ahead = timedelta()  # by how much its clock was ahead of ours in its last answer
 
     @classmethod
     async def connect(cls, path: str | None, content: str | None) -> "Cluster":
@@ -64,6 +69,26 @@ class Cluster:
             name, kind = path or "the secret key kubeconfig", type(error).__name__
             raise ValueError(f"{name} is no usable kubeconfig ({kind})") from None
 
+    @classmethod
+    async def in_cluster(cls) -> "Cluster":
+        """Connect as the ServiceAccount of the pod that this runs in; no request is made yet.
+
+        The library reads the token's file again every minute: the kubelet renews it.
+
+        Raises:
+            ValueError: this is no pod with a ServiceAccount's token.
+        """
+        configuration = Configuration()
+        try:
+            await asyncio.to_thread(load_incluster_config, configuration)
+            ca = await asyncio.to_thread(Path(configuration.ssl_ca_cert or "").read_text)
+        except (ConfigException, OSError) as error:
+            raise ValueError(
+                f"this is no pod with a ServiceAccount ({error}); elsewhere, give --kubeconfig"
+            ) from None
+        configuration.retries = None
+        return cls(ApiClient(configuration=configuration), ca)
+
     @property
     def host(self) -> str:
         """The API server's name or address."""
@@ -88,6 +113,8 @@ class Cluster:
         """
         answer = await self._send(method, path, body, content_type, REQUEST_TIMEOUT_S)
         data = await answer.read()
+        if date := answer.headers.get("Date"):
+            self.ahead = parsedate_to_datetime(date) - datetime.now(UTC)
         if answer.status >= 400:
             raise ApiError(answer.status, method, path.partition("?")[0], _message(data))
         try:
@@ -102,10 +129,11 @@ class Cluster:
         body: Mapping[str, Any] | None = None,
         *,
         content_type: str = "application/json",
+        limit_s: float = INSIST_LIMIT_S,
     ) -> Any:
         """Make a request that may be made twice, patient with an API server that restarts."""
         loop, pause_s = asyncio.get_running_loop(), FIRST_PAUSE_S
-        limit = loop.time() + INSIST_LIMIT_S
+        limit = loop.time() + limit_s
         while True:
             try:
                 return await self.request(method, path, body, content_type=content_type)
@@ -169,11 +197,12 @@ class Cluster:
     async def _follow(self, path: str, version: str, see: See) -> None:
         """Tell of each change since a version, until the server ends it out of turn."""
         loop = asyncio.get_running_loop()
+        path += "&" if "?" in path else "?"
         query = f"watch=1&allowWatchBookmarks=true&timeoutSeconds={WATCH_TIMEOUT_S}"
         while True:
             began = loop.time()
             answer = await self._send(
-                "GET", f"{path}?{query}&resourceVersion={version}", None, "", WATCH_TIMEOUT_S + 10
+                "GET", f"{path}{query}&resourceVersion={version}", None, "", WATCH_TIMEOUT_S + 10
             )
             try:
                 if answer.status >= 400:
@@ -240,6 +269,36 @@ class Cluster:
             },
         )
         return review["status"].get("allowed") is True
+
+    async def identity(self, token: str) -> dict[str, Any]:
+        """Return whom the API server takes a token's holder for: username, groups.
+
+        Raises:
+            ApiError: it does not accept the token (401), or the holder may not ask.
+            aiohttp.ClientError, OSError, TimeoutError: it did not answer.
+            ValueError: the kubeconfig names no CA.
+        """
+        configuration = self._client.configuration
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        # A session of its own: ours shows our own certificate.
+        async with (
+            aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
+            ) as session,
+            session.post(
+                self.server + SELF_REVIEWS,
+                json=review,
+                headers={"Authorization": f"Bearer {token}"},
+                ssl=self.trust(),
+                server_hostname=configuration.tls_server_name or None,
+                proxy=configuration.proxy or None,
+            ) as answer,
+        ):
+            data = await answer.read()
+            if answer.status >= 400:
+                raise ApiError(answer.status, "POST", SELF_REVIEWS, _message(data))
+            user: dict[str, Any] = json.loads(data)["status"]["userInfo"]
+            return user
 
     def trust(self) -> ssl.SSLContext:
         """Return a TLS context that trusts the cluster's CA and no other.

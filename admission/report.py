@@ -1,6 +1,6 @@
 """What a run of the gate tells at its end: a table for people, a document for programs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from admission.inventory import Orders
@@ -8,7 +8,8 @@ from admission.progress import Progress, Step
 
 COLUMNS: tuple[tuple[str, Step], ...] = (
     ("asked", "asked"),
-    ("approved", "approved"),
+    ("client CSR", "admitted"),
+    ("serving CSR", "approved"),
     ("Ready", "ready"),
     ("certificate live", "live"),
     ("API server reaches it", "reached"),
@@ -38,7 +39,23 @@ def table(progresses: Iterable[Progress]) -> Iterator[str]:
             yield f"{progress.entry.name} has NOT joined: {causes}"
 
 
-def document(progresses: Iterable[Progress], orders: Orders, token_state: str) -> dict[str, Any]:
+def twins(progresses: Iterable[Progress]) -> Iterator[str]:
+    """Say which Nodes tell of one and the same machine-id, as copies of one disk image do."""
+    by_id: dict[str, list[str]] = {}
+    for progress in progresses:
+        by_id.setdefault(progress.machine_id, []).append(progress.entry.name)
+    for machine_id, names in by_id.items():
+        if machine_id and len(names) > 1:
+            yield (
+                f"warning: {', '.join(sorted(names))} have the same machine-id {machine_id}, which"
+                " breaks DHCP leases, network plug-ins and logs; on all but one of them run:"
+                " rm /etc/machine-id && systemd-machine-id-setup, and restart"
+            )
+
+
+def document(
+    progresses: Iterable[Progress], orders: Orders, token_states: Mapping[str, str]
+) -> dict[str, Any]:
     """Return what the stack's outputs are made of; it holds no secret."""
     nodes = [
         {
@@ -50,4 +67,8 @@ def document(progresses: Iterable[Progress], orders: Orders, token_state: str) -
         }
         for progress in sorted(progresses, key=lambda p: p.entry.name)
     ]
-    return {"nodes": nodes, "token": {"id": orders.token.id, "state": token_state}}
+    tokens = [
+        {"id": token.id, "node": token.node, "state": token_states[token.id]}
+        for token in orders.tokens
+    ]
+    return {"nodes": nodes, "tokens": tokens}

@@ -22,11 +22,16 @@ class ServingCertificate:
     end: datetime
 
 
+class Untrusted(ValueError):
+    """The certificate is not signed by the cluster's CA."""
+
+
 async def look_at(entry: NodeEntry, trust: ssl.SSLContext) -> ServingCertificate:
     """Return the certificate that the node's kubelet shows on its primary address.
 
     Raises:
-        ValueError: it is not signed by the cluster's CA, or not exactly for the node; says which.
+        Untrusted: it is not signed by the cluster's CA.
+        ValueError: it is missing, or not exactly for the node; says which.
         OSError, TimeoutError: nobody answers.
     """
     host = str(entry.addresses[0])
@@ -36,7 +41,7 @@ async def look_at(entry: NodeEntry, trust: ssl.SSLContext) -> ServingCertificate
             DIAL_TIMEOUT_S,
         )
     except ssl.SSLCertVerificationError as error:
-        raise ValueError(f"shows a certificate that fails: {error.verify_message}") from None
+        raise Untrusted(f"shows a certificate that fails: {error.verify_message}") from None
     except ssl.SSLError:
         raise ValueError("has no serving certificate yet (tls: internal error)") from None
     try:

@@ -3,6 +3,9 @@
 Roles of upstream: plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go of Kubernetes.
 """
 
+from dataclasses import dataclass
+from typing import Literal
+
 import pulumi
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.rbac.v1 import (
@@ -20,13 +23,23 @@ RBAC_GROUP = "rbac.authorization.k8s.io"
 CSR_ROLE = "system:certificates.k8s.io:certificatesigningrequests"
 SERVING_ROLE = "approve-node-server-renewal-csr"
 
+AUTO_APPROVAL = "auto-approve-csrs-for-group"
+
 # The binding's name -> its ClusterRole and the group that gets it.
 BINDINGS = {
     "kubelet-bootstrap": ("system:node-bootstrapper", BOOTSTRAPPERS),
-    "auto-approve-csrs-for-group": (f"{CSR_ROLE}:nodeclient", BOOTSTRAPPERS),
+    AUTO_APPROVAL: (f"{CSR_ROLE}:nodeclient", BOOTSTRAPPERS),
     "node-client-cert-renewal": (f"{CSR_ROLE}:selfnodeclient", NODES),
     "node-server-cert-renewal": (SERVING_ROLE, NODES),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootstrapRbacArgs:
+    """What differs between clusters."""
+
+    client_approval: Literal["controller-manager", "gate"]
+    """Who approves the first client certificates; the gate needs no binding for it."""
 
 
 class BootstrapRbac(pulumi.ComponentResource):
@@ -34,10 +47,12 @@ class BootstrapRbac(pulumi.ComponentResource):
 
     kube-controller-manager approves client certificates by `nodeclient` and `selfnodeclient`. It
     knows no `selfnodeserver`: our own approver asks for that right before it approves a serving
-    certificate.
+    certificate. Without the binding for `nodeclient` it leaves first requests to the gate.
     """
 
-    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, name: str, args: BootstrapRbacArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         super().__init__("kubelet-tls-bootstrap:index:BootstrapRbac", name, None, opts)
         role = ClusterRole(
             SERVING_ROLE,
@@ -52,6 +67,8 @@ class BootstrapRbac(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         for binding, (role_name, group) in BINDINGS.items():
+            if binding == AUTO_APPROVAL and args.client_approval == "gate":
+                continue
             ClusterRoleBinding(
                 binding,
                 metadata=ObjectMetaArgs(name=binding),

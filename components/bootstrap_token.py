@@ -1,4 +1,4 @@
-"""A pool's bootstrap token: its two random halves and the Secret that makes them valid.
+"""A bootstrap token, of a pool or of one node: two random halves and the Secret for them.
 
 Keys and format: https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/
 """
@@ -17,6 +17,9 @@ SECRET_TYPE = "bootstrap.kubernetes.io/token"  # noqa: S105 - a type's name
 ID_LENGTH = 6
 SECRET_LENGTH = 16
 GROUP = "system:bootstrappers"
+# What `admission/preflight.py` finds our tokens by.
+MANAGED_BY = {"app.kubernetes.io/managed-by": "kubelet-tls-bootstrap"}
+POOL_LABEL = "kubelet-tls-bootstrap/pool"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +28,10 @@ class BootstrapTokenArgs:
 
     pool: str
     """The pool whose nodes join with it."""
+    node: str | None = None
+    """The one node that joins with it; None: all of the pool do."""
     members: Mapping[str, int]
-    """The pool's nodes and their generations: a change of them makes a new token."""
+    """The nodes that join with it and their generations: a change makes a new token."""
     ttl_minutes: int
     """Minutes from its creation to its expiration."""
 
@@ -60,23 +65,25 @@ class BootstrapToken(pulumi.ComponentResource):
         )
         self.id = token_id.result
         self.secret = token_secret.result
+        subject = f"the node {args.node}" if args.node else "the nodes"
         expiration = datetime.now(UTC) + timedelta(minutes=args.ttl_minutes)
         token = Secret(
             name,
             metadata=ObjectMetaArgs(
                 name=token_id.result.apply(lambda value: f"bootstrap-token-{value}"),
                 namespace=NAMESPACE,
+                labels={**MANAGED_BY, POOL_LABEL: args.pool},
             ),
             type=SECRET_TYPE,
             string_data={
-                "description": f"joins the nodes of the pool {args.pool}",
+                "description": f"joins {subject} of the pool {args.pool}",
                 "token-id": token_id.result,
                 "token-secret": token_secret.result,
                 "expiration": expiration.strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "usage-bootstrap-authentication": "true",
                 # The CA travels over SSH, so nobody needs cluster-info signed with a shared secret.
                 "usage-bootstrap-signing": "false",
-                "auth-extra-groups": f"{GROUP}:{args.pool}",
+                "auth-extra-groups": ",".join(groups(args.pool, args.node)),
             },
             # The expiration is fixed when the token is made, and its revocation is not undone.
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["data", "stringData"]),
@@ -84,3 +91,10 @@ class BootstrapToken(pulumi.ComponentResource):
         self.secret_uid = token.metadata.apply(lambda metadata: str(metadata.uid))
         self.live = token
         self.register_outputs({})
+
+
+def groups(pool: str, node: str | None) -> list[str]:
+    """Return the groups of a token's holder, besides GROUP; the last is the token's own."""
+    of_pool = f"{GROUP}:{pool}"
+    # A group takes no dot; a colon is in no node's name, so that no two nodes share one.
+    return [of_pool, f"{of_pool}:{node.replace('.', ':')}"] if node else [of_pool]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import node_files
+from components.approval_conflicts import approval_conflicts
 from components.layers import ROOT, Layer, merged
 from components.problems import Problem
 
@@ -23,6 +24,7 @@ FILES = ("config", "kubeconfig", "bootstrap_kubeconfig", "ca", "arguments", "uni
 def conflicts(settings: "Settings") -> Iterator[Problem]:
     """Yield each fault with its path, each once."""
     yield from _machine_problems(settings)
+    yield from approval_conflicts(settings)
     for pool_name, pool in settings.pools.items():
         if pool.cloud_init and pool.cloud_init.with_token and settings.token.after_join == "revoke":
             yield Problem(

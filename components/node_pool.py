@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import pulumi
 
 import node_files
-from components import commands
+from components import bootstrap_token, commands, serving_approver
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
 from components.credentials import Credentials
 from components.layers import merged, over
@@ -33,27 +33,22 @@ class NodePoolArgs:
 
 
 class NodePool(pulumi.ComponentResource):
-    """A token, the nodes that join with it, and the gate, which works while they join."""
+    """Tokens, the nodes that join with them, and the gate, which works while they join."""
 
-    token_id: pulumi.Output[str]
+    token_id: pulumi.Output[Any]
+    """The public half of the pool's token; where each node has its own, by the node's name."""
     nodes: pulumi.Output[Any]
     """For each node that has joined: name, address, kubeletVersion, servingCertificateEnd."""
     user_data: pulumi.Output[str] | None
     """cloud-init user data where the pool asks for it; a secret where it holds the token."""
+    gate: pulumi.Resource
+    """The resource to depend on: once it is there, all nodes have joined."""
 
     def __init__(
         self, name: str, args: NodePoolArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubelet-tls-bootstrap:index:NodePool", name, None, opts)
-        token = BootstrapToken(
-            f"{name}-token",
-            BootstrapTokenArgs(
-                pool=name,
-                members={node.name: node.generation for node in args.pool.nodes},
-                ttl_minutes=args.settings.token.ttl_minutes,
-            ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.rbac]),
-        )
+        tokens = self._tokens(name, args)
         cluster = to_cluster(
             args.settings.cluster, args.credentials.server, args.credentials.ca_certificate
         )
@@ -65,23 +60,55 @@ class NodePool(pulumi.ComponentResource):
                     cluster=cluster,
                     node=to_node(args.settings, args.pool, node),
                     access=commands.access(over(shared, node.ssh), args.credentials, node),
-                    token=token,
+                    token=tokens.get(node.name) or tokens[None],
                     leave=leave_arguments(args.credentials),
                     force=node.force,
                 ),
                 opts=pulumi.ResourceOptions(parent=self),
             )
+        serving_approver.inventory(
+            f"{name}-inventory",
+            pool=name,
+            namespace=args.settings.approver.namespace,
+            nodes=inventory_nodes(args.pool),
+            denied=denied(args.settings),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
         # Beside the joins, not after them: each waits on its machine for what the gate approves.
         gate = commands.python_module(
             f"{name}-gate",
             create="admission gate",
-            stdin=pulumi.Output.json_dumps(gate_input(name, args, token)),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[token.live]),
+            stdin=pulumi.Output.json_dumps(gate_input(name, args, tokens)),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[token.live for token in tokens.values()]
+            ),
         )
-        self.token_id = token.id
-        self.user_data = user_data(cluster, args, token)
+        self.gate = gate
+        ids = {node: token.id for node, token in tokens.items()}
+        self.token_id = ids[None] if None in ids else pulumi.Output.from_input(ids)
+        self.user_data = user_data(cluster, args, tokens.get(None))
         self.nodes = gate.stdout.apply(lambda text: json.loads(text)["nodes"])
         self.register_outputs({})
+
+    def _tokens(self, name: str, args: NodePoolArgs) -> dict[str | None, BootstrapToken]:
+        """Declare a token for each node, by its name, or else one for all, by None."""
+        generations = {node.name: node.generation for node in args.pool.nodes}
+        scopes: dict[str | None, dict[str, int]] = {None: generations}
+        if args.settings.token.scope == "node":
+            scopes = {node: {node: generation} for node, generation in generations.items()}
+        return {
+            node: BootstrapToken(
+                f"{node or name}-token",
+                BootstrapTokenArgs(
+                    pool=name,
+                    node=node,
+                    members=members,
+                    ttl_minutes=args.settings.token.ttl_minutes,
+                ),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[args.rbac]),
+            )
+            for node, members in scopes.items()
+        }
 
 
 def to_cluster(cluster: ClusterSettings, server: str, ca_certificate: str) -> node_files.Cluster:
@@ -130,7 +157,7 @@ def _said(values: Mapping[str, T | None]) -> dict[str, T]:
 
 
 def user_data(
-    cluster: node_files.Cluster, args: NodePoolArgs, token: BootstrapToken
+    cluster: node_files.Cluster, args: NodePoolArgs, token: BootstrapToken | None
 ) -> pulumi.Output[str] | None:
     """Return the user data of machines that create themselves, if the pool has such."""
     asked = args.pool.cloud_init
@@ -139,7 +166,7 @@ def user_data(
     # Its own name and address take their place at the first boot.
     some = NodeSettings(name="some", address="127.0.0.1")
     node = to_node(args.settings, args.pool, some)
-    if not asked.with_token:
+    if token is None or not asked.with_token:
         return pulumi.Output.from_input(node_files.user_data(cluster, node))
     whole = pulumi.Output.all(token.id, token.secret).apply(
         lambda token: node_files.user_data(cluster, node, ".".join(token))
@@ -154,10 +181,31 @@ def leave_arguments(credentials: Credentials) -> str:
     return f"--stack-config {pulumi.get_stack()}"
 
 
-def gate_input(name: str, args: NodePoolArgs, token: BootstrapToken) -> dict[str, Any]:
+def inventory_nodes(pool: Pool) -> list[dict[str, Any]]:
+    """Return what each node's serving certificate may hold."""
+    return [
+        {
+            "name": node.name,
+            "addresses": list(node.all_addresses),
+            "dnsNames": list(node.all_names),
+        }
+        for node in pool.nodes
+    ]
+
+
+def denied(settings: Settings) -> dict[str, list[str]]:
+    """Return what no node's serving certificate may hold."""
+    return {
+        "addresses": [host.address for host in settings.control_plane.hosts],
+        "cidrs": [settings.cluster.service_cidr],
+    }
+
+
+def gate_input(
+    name: str, args: NodePoolArgs, tokens: Mapping[str | None, BootstrapToken]
+) -> dict[str, Any]:
     """Return all that the gate is told: it runs again exactly when this changes."""
     credentials = args.credentials
-    hosts = args.settings.control_plane.hosts
     return {
         "kubeconfig": {"path": credentials.kubeconfig_path}
         if credentials.kubeconfig_path
@@ -165,22 +213,24 @@ def gate_input(name: str, args: NodePoolArgs, token: BootstrapToken) -> dict[str
         "pool": name,
         "nodes": [
             {
-                "name": node.name,
-                "addresses": list(node.all_addresses),
-                "dnsNames": list(node.all_names),
+                **entry,
                 "generation": node.generation,
+                "kubeletVersion": to_node(args.settings, args.pool, node).version,
             }
-            for node in args.pool.nodes
+            for entry, node in zip(inventory_nodes(args.pool), args.pool.nodes, strict=True)
         ],
-        "token": {
-            "id": token.id,
-            "secretUid": token.secret_uid,
-            "afterJoin": args.settings.token.after_join,
-        },
-        "approval": {"serving": "gate", "client": "controller-manager"},
-        "denied": {
-            "addresses": [host.address for host in hosts],
-            "cidrs": [args.settings.cluster.service_cidr],
-        },
+        "tokens": [
+            {
+                "id": token.id,
+                "secretUid": token.secret_uid,
+                "node": node,
+                "group": bootstrap_token.groups(name, node)[-1],
+            }
+            for node, token in tokens.items()
+        ],
+        "afterJoin": args.settings.token.after_join,
+        "approval": args.settings.approval.model_dump(),
+        "skipClusterChecks": list(args.settings.skip_cluster_checks),
+        "denied": denied(args.settings),
         "stallSeconds": args.settings.stall_seconds,
     }

@@ -16,14 +16,24 @@ from components.conflicts import conflicts
 from components.credentials import Credentials
 from components.layers import Bastion, Layer, Model, PathSettings, Ssh, over
 from components.problems import Problem, SettingsError
-from components.values import Address, HostPath, Name, Network, PoolName, Repair, Server
+from components.values import (
+    Address,
+    ClusterCheck,
+    HostPath,
+    Name,
+    Namespace,
+    Network,
+    PoolName,
+    Repair,
+    Server,
+)
 
 # The keys of `pulumi.Config` that are no secrets, by the form of their values.
 TEXTS = (*("kubeconfigPath", "kubernetesVersion", "preset", "runtime", "runtimeEndpoint", "unit"),)
 NUMBERS = ("stallSeconds", "repair", "watchdogSeconds")
 OBJECTS = (
     *("cluster", "ssh", "token", "controlPlane", "pools", "kubelet", "unsafe", "flags", "labels"),
-    *("taints", "paths", "skipChecks"),
+    *("taints", "paths", "skipChecks", "skipClusterChecks", "approval", "approver"),
 )
 
 
@@ -38,9 +48,17 @@ class ClusterSettings(Model):
     dns_domain: Name = "cluster.local"
 
 
-class TokenSettings(Model):
-    """How long a bootstrap token lives, and what becomes of it once its pool has joined."""
+class ApprovalSettings(Model):
+    """Who approves the first client certificates, and who the serving certificates."""
 
+    client: Literal["controller-manager", "gate"] = "controller-manager"
+    serving: Literal["gate", "manual"] = "gate"
+
+
+class TokenSettings(Model):
+    """For whom a bootstrap token is, how long it lives, and what becomes of it after the join."""
+
+    scope: Literal["pool", "node"] = "pool"
     ttl_minutes: Annotated[int, Field(ge=5, le=1440)] = 60
     after_join: Literal["revoke", "expire", "keep"] = "revoke"
 
@@ -62,6 +80,17 @@ class ControlPlaneSettings(Model):
     signing_certificate: HostPath = "/etc/kubernetes/pki/ca.crt"
     signing_key: HostPath = "/etc/kubernetes/pki/ca.key"
     ssh: Ssh = Ssh()
+
+
+class ApproverSettings(Model):
+    """The resident approver of renewals, and how its pods reach the API server."""
+
+    enabled: bool = False
+    image: str | None = None
+    replicas: Annotated[int, Field(ge=1, le=9)] = 2
+    namespace: Namespace = "kube-system"
+    host_network: bool = False
+    server: Server | None = None
 
 
 class NodeSettings(Layer, Host):
@@ -107,7 +136,10 @@ class Settings(Layer):
 
     cluster: ClusterSettings = ClusterSettings()
     token: TokenSettings = TokenSettings()
+    approval: ApprovalSettings = ApprovalSettings()
+    skip_cluster_checks: tuple[ClusterCheck, ...] = ()
     control_plane: ControlPlaneSettings = ControlPlaneSettings()
+    approver: ApproverSettings = ApproverSettings()
     pools: Mapping[PoolName, Pool] = {}
     stall_seconds: Annotated[int, Field(ge=5, le=3600)] = 120
     repair: Repair = 0
@@ -214,8 +246,9 @@ def _known_keys(parents: list[Any]) -> list[str]:
     model: type[Model] = Settings
     models: dict[str, type[Model]] = {
         "cluster": ClusterSettings, "ssh": Ssh, "bastion": Bastion, "token": TokenSettings,
+        "approval": ApprovalSettings,
         "controlPlane": ControlPlaneSettings, "hosts": Host, "nodes": NodeSettings,
-        "cloudInit": CloudInit, "paths": PathSettings,
+        "cloudInit": CloudInit, "paths": PathSettings, "approver": ApproverSettings,
     }  # fmt: skip
     for index, part in enumerate(parents):
         model = Pool if index == 1 and parents[0] == "pools" else models.get(part, model)

@@ -5,7 +5,7 @@ A validator's message goes on after the path and the value: `is not ...; give ..
 
 import ipaddress
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -163,3 +163,9 @@ FlagValue = Annotated[str, BeforeValidator(_flag_value)]
 WatchdogSeconds = Annotated[int, AfterValidator(_watchdog)]
 CheckName = Annotated[str, AfterValidator(_check_name)]
 ProtectedPath = Annotated[str, AfterValidator(_protected_path)]
+Namespace = Annotated[str, Field(pattern=rf"^{DNS_LABEL}$")]
+# The checks of admission/preflight.py.
+ClusterCheck = Literal[
+    "version", "rights", "clock", "token", "client-approval", "signer", "token-cleaner",
+    "left-over-tokens", "kubelet-verification",
+]  # fmt: skip

@@ -42,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NODE=VERSION",
         help=f"this node too, with a kubelet of this version ({', '.join(kubelets.VERSIONS)})",
     )
+    up.add_argument(
+        "--approver", action="store_true", help="also load the resident approver's image on them"
+    )
     down = commands.add_parser("down", help="stop everything that the lab started")
     down.add_argument("--disks", action="store_true", help="also remove machines and stack")
     down.add_argument("--purge", action="store_true", help="and the cache")
@@ -78,6 +81,8 @@ def _run(lab: Lab, args: argparse.Namespace) -> int:
     match args.command:
         case "up":
             lab.up(args.nodes, kubelets.asked_for(args.kubelet))
+            if args.approver:
+                lab.load_approver()
         case "down":
             lab.down(disks=args.disks, purge=args.purge)
         case "toolchain":

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lab import (
+    approver_image,
     base_image,
     control_plane,
     environment,
@@ -112,6 +113,28 @@ class Lab:
         side_by_side(toolchain.builders(cache, log, thorough=True))
         if everything:
             self._build_kubelets(toolchain.KUBELETS)
+
+    def load_approver(self) -> None:
+        """Bring the resident approver's image to every node; the lab must be up."""
+        image = approver_image.ensure(self.layout.cache, self.layout.log)
+        with step(f"loading {approver_image.NAME} on {len(self.nodes())} nodes"):
+            side_by_side([lambda m=m: self._load_image(m.name, image) for m in self.nodes()])  # type: ignore[misc]
+
+    def _load_image(self, name: str, image: Path) -> None:
+        command = "ctr --namespace k8s.io images import --snapshotter native -"
+        with image.open("rb") as stream:
+            done = subprocess.run(
+                [*self.ssh_command(name), "--", command],
+                stdin=stream,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        if done.returncode != 0:
+            raise LabError(
+                f"{name} can't import {image}: {done.stderr.strip()[-300:]}",
+                f"look at it: python -m lab logs {name} containerd",
+            )
 
     def down(self, *, disks: bool = False, purge: bool = False) -> None:
         """Stop every machine and remove the network; keep the disks and the stack.

@@ -1,4 +1,4 @@
-"""The one container image of the lab: a static busybox, made without any registry.
+"""The container image of every machine: a static busybox, made without any registry.
 
 It is what tests run as pods and what containerd keeps as the sandbox of each pod. The format
 is that of `docker save`, which `ctr images import` reads.
@@ -49,18 +49,23 @@ def archive(busybox: bytes) -> bytes:
         {"bin/busybox": busybox, "etc/passwd": b"root:x:0:0:root:/:/bin/sh\n"},
         {f"bin/{applet}": "busybox" for applet in APPLETS},
     )
+    # Sleeps, so that it also serves as the sandbox; a pod may name another command.
+    return pack(NAME, layer, {"Cmd": ["/bin/sleep", "2147483647"], "Env": ["PATH=/bin"]})
+
+
+def pack(name: str, layer: bytes, settings: dict[str, object]) -> bytes:
+    """Return an image of one layer as a tar, the same bytes for the same layer."""
     config = json.dumps(
         {
             "architecture": "amd64",
             "os": "linux",
-            # Sleeps, so that it also serves as the sandbox; a pod may name another command.
-            "config": {"Cmd": ["/bin/sleep", "2147483647"], "Env": ["PATH=/bin"]},
+            "config": settings,
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{_sha256(layer)}"]},
             "history": [{"created_by": "lab"}],
         },
         sort_keys=True,
     ).encode()
-    manifest = [{"Config": "config.json", "RepoTags": [NAME], "Layers": ["layer.tar"]}]
+    manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
     return _tar(
         {
             "layer.tar": layer,

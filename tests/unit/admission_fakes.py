@@ -76,7 +76,12 @@ def orders(*nodes: NodeEntry, stall_s: int = 60) -> Orders:
         kubeconfig=None,
         pool="workers",
         nodes={node.name: node for node in nodes},
-        token=Token(id=TOKEN_ID, secret_uid="uid", after_join="revoke"),
+        kubelet_versions={node.name: "1.37" for node in nodes},
+        tokens=(Token(id=TOKEN_ID, secret_uid="uid", group="system:bootstrappers:workers"),),
+        after_join="revoke",
+        client_approval="controller-manager",
+        serving_approval="gate",
+        skipped_checks=frozenset(),
         denied=Denied(networks=(ipaddress.ip_network("10.96.0.0/12"),)),
         stall_s=stall_s,
     )
@@ -128,6 +133,10 @@ class FakeApi:
             if self.reached.get(path.split("/")[4], True):
                 return "ok"
             raise ApiError(503, method, path, "error trying to reach service")
+        if method == "GET" and path.startswith(f"{NODES}/"):
+            if (name := path.rpartition("/")[2]) in self.objects[NODES]:
+                return self.objects[NODES][name]
+            raise ApiError(404, method, path, "not found")
         raise AssertionError(f"not foreseen: {method} {path}")
 
     def _fail(self, call: str) -> None:
@@ -174,6 +183,7 @@ class FakeApi:
         *addresses: str,
         signer: str = SERVING,
         user: str = "",
+        groups: Iterable[str] = ("system:nodes", "system:authenticated"),
         created: datetime = NOW - timedelta(seconds=1),
         **status: Any,
     ) -> None:
@@ -189,7 +199,7 @@ class FakeApi:
             "spec": {
                 "signerName": signer,
                 "username": user or f"system:node:{node}",
-                "groups": ["system:nodes", "system:authenticated"],
+                "groups": [*groups],
                 "usages": ["digital signature", "server auth" if serving else "client auth"],
                 "request": base64.b64encode(request).decode(),
             },

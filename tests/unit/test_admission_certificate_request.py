@@ -1,96 +1,39 @@
 """What is read of a request, and what is not read at all: requests built byte by byte."""
 
-import base64
-
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from admission import certificate_request
 from admission.certificate_request import LARGEST_REQUEST_BYTES, claimed_node, parse
-
-KEY = ec.generate_private_key(ec.SECP256R1())
-SHA256 = "1.2.840.10045.4.3.2"
-SHA1 = "1.2.840.10045.4.1"
-EXTENSION_REQUEST = "1.2.840.113549.1.9.14"
-MICROSOFTS = "1.3.6.1.4.1.311.2.1.14"
-CHALLENGE_PASSWORD = "1.2.840.113549.1.9.7"
-SAN = "2.5.29.17"
-CN, O = "2.5.4.3", "2.5.4.10"  # noqa: E741 - as the names are written
-
-
-def der(tag: int, *parts: bytes) -> bytes:
-    content = b"".join(parts)
-    if len(content) < 128:
-        return bytes([tag, len(content)]) + content
-    size = len(content).to_bytes((len(content).bit_length() + 7) // 8)
-    return bytes([tag, 0x80 | len(size)]) + size + content
-
-
-def sequence(*parts: bytes) -> bytes:
-    return der(0x30, *parts)
-
-
-def oid(dotted: str) -> bytes:
-    first, second, *rest = map(int, dotted.split("."))
-    out = bytes([first * 40 + second])
-    for number in rest:
-        groups = [number & 127]
-        while number := number >> 7:
-            groups.append(128 | number & 127)
-        out += bytes(reversed(groups))
-    return der(0x06, out)
-
-
-def attribute(kind: str, value: str, tag: int = 0x0C) -> bytes:
-    return sequence(oid(kind), der(tag, value.encode()))
-
-
-SUBJECT = sequence(
-    der(0x31, attribute(O, "system:nodes")), der(0x31, attribute(CN, "system:node:node-1"))
+from tests.request_bytes import (
+    ADDRESS,
+    CHALLENGE_PASSWORD,
+    CN,
+    EXTENSION_REQUEST,
+    KEY,
+    MICROSOFTS,
+    NAME,
+    PRINTABLE,
+    SAN,
+    SHA1,
+    SUBJECT,
+    O,
+    armour,
+    attribute,
+    bare,
+    der,
+    extension_request,
+    oid,
+    request,
+    sans,
+    sequence,
+    spki,
+    subject_of,
 )
-
-
-def sans(*names: bytes) -> bytes:
-    """An extension of alternative names, each with its own tag: 0x82 a name, 0x87 an address."""
-    return sequence(oid(SAN), der(0x04, sequence(*names)))
-
-
-NAME = der(0x82, b"node-1")
-ADDRESS = der(0x87, bytes([10, 0, 0, 1]))
-
-
-def extension_request(*extensions: bytes, kind: str = EXTENSION_REQUEST) -> bytes:
-    return sequence(oid(kind), der(0x31, sequence(*extensions)))
-
-
-def spki(key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> bytes:
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def armour(content: bytes) -> bytes:
-    body = base64.b64encode(content).decode()
-    lines = [body[i : i + 64] for i in range(0, len(body), 64)]
-    return "\n".join(
-        ["-----BEGIN CERTIFICATE REQUEST-----", *lines, "-----END CERTIFICATE REQUEST-----", ""]
-    ).encode()
-
-
-def request(
-    *attributes: bytes,
-    subject: bytes = SUBJECT,
-    key: bytes = spki(KEY.public_key()),
-    algorithm: str = SHA256,
-    version: int = 0,
-) -> bytes:
-    info = sequence(der(0x02, bytes([version])), subject, key, der(0xA0, *attributes))
-    digest = hashes.SHA1() if algorithm == SHA1 else hashes.SHA256()  # noqa: S303
-    signature = KEY.sign(info, ec.ECDSA(digest))
-    return armour(sequence(info, sequence(oid(algorithm)), der(0x03, b"\0", signature)))
-
 
 GOOD = request(extension_request(sans(NAME, ADDRESS)))
 
@@ -111,8 +54,71 @@ def test_a_request_without_attributes_has_no_names() -> None:
     assert parse(request()).dns_names == ()
 
 
-HUGE_KEY = rsa.RSAPublicNumbers(65537, (1 << 9215) + 1).public_key()
+def rsa_key(bits: int) -> bytes:
+    """A public key to which nobody has the private one."""
+    return spki(rsa.RSAPublicNumbers(65537, (1 << bits - 1) + 1).public_key())
+
+
+def compressed(key: ec.EllipticCurvePublicKey) -> bytes:
+    """The key with a point that Go does not read."""
+    point = key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    algorithm = sequence(oid("1.2.840.10045.2.1"), oid("1.2.840.10045.3.1.7"))
+    return sequence(algorithm, der(0x03, b"\0", point))
+
+
 REFUSED = {
+    "a compressed key": (request(key=compressed(KEY.public_key())), "canonical"),
+    "a critical extension": (
+        request(
+            extension_request(
+                sequence(oid(SAN), der(0x01, b"\xff"), der(0x04, sequence(NAME))),
+            )
+        ),
+        "canonical",
+    ),
+    "an extension request without extensions": (request(extension_request()), "canonical"),
+    "alternative names without a name": (request(extension_request(sans())), "names none"),
+    "a common name that is a time": (
+        request(subject=subject_of(attribute(O, "system:nodes"), attribute(CN, "node-1", 0x17))),
+        "canonical",
+    ),
+    "a common name in another character set": (
+        request(
+            subject=subject_of(
+                attribute(O, "system:nodes"), attribute(CN, "node".encode("utf-16-be"), 0x1E)
+            )
+        ),
+        "canonical",
+    ),
+    "two kinds of strings": (
+        request(
+            subject=subject_of(
+                attribute(O, "system:nodes"), attribute(CN, "system:node:node-1", PRINTABLE)
+            )
+        ),
+        "canonical",
+    ),
+    "a line feed in the subject": (
+        request(subject=subject_of(attribute(O, "system:nodes"), attribute(CN, "system:node:a\n"))),
+        "other characters",
+    ),
+    "a null byte in the subject": (
+        request(subject=subject_of(attribute(O, "system:nodes"), attribute(CN, "node-1\0x"))),
+        "other characters",
+    ),
+    "an empty common name": (
+        request(subject=subject_of(attribute(O, "system:nodes"), attribute(CN, ""))),
+        "other characters",
+    ),
+    "an upper-case name": (request(extension_request(sans(der(0x82, b"Node-1")))), "lower-case"),
+    "a name with a line feed": (
+        request(extension_request(sans(der(0x82, b"node-1\n")))),
+        "lower-case",
+    ),
+    "a name that is too long": (
+        request(extension_request(sans(der(0x82, b".".join([b"a" * 62] * 5))))),
+        "lower-case",
+    ),
     "extensions that Go does not see": (
         request(extension_request(sans(NAME), kind=MICROSOFTS)),
         "an attribute other than an extension request",
@@ -185,17 +191,30 @@ REFUSED = {
         request(key=spki(ec.generate_private_key(ec.SECP256R1()).public_key())),
         "not by its own key",
     ),
-    "a monstrous key": (request(key=spki(HUGE_KEY)), "its key is neither"),
+    "a key of 8193 bits": (request(key=rsa_key(8193)), "its key is neither"),
+    "a key of 8192 bits, but another's": (request(key=rsa_key(8192)), "not by its own key"),
+    "a key of 2048 bits, but another's": (request(key=rsa_key(2048)), "not by its own key"),
+    "a key of 2047 bits": (request(key=rsa_key(2047)), "its key is neither"),
+    "a unit instead of an organization": (
+        request(
+            subject=subject_of(attribute("2.5.4.11", "nodes"), attribute(CN, "system:node:node-1"))
+        ),
+        "its subject is not one common name and one organization",
+    ),
     "a monstrous request": (
         request(extension_request(sans(*[NAME] * LARGEST_REQUEST_BYTES))),
         f"more than {LARGEST_REQUEST_BYTES} bytes",
     ),
     "bytes behind the request": (
-        armour(base64.b64decode(b"".join(GOOD.splitlines()[1:-1])) + b"\0"),
+        armour(bare(GOOD) + b"\0"),
         "no certificate request",
     ),
     "no request": (armour(b"\x30\0"), "no certificate request"),
     "padding in the middle": (GOOD.replace(b"\n-----END", b"==\n-----END"), "PEM block"),
+    "a lone character": (
+        b"-----BEGIN CERTIFICATE REQUEST-----\nM\n-----END CERTIFICATE REQUEST-----\n",
+        "not valid base64",
+    ),
     "short lines": (
         b"\n".join(
             [*GOOD.splitlines()[:1], b"MI", GOOD.splitlines()[1][2:], *GOOD.splitlines()[2:]]
@@ -242,8 +261,52 @@ def test_any_alternative_names_are_read_or_refused(names: list[tuple[int, bytes]
     assert len(content.dns_names) + len(content.addresses) == len(names)
 
 
+def test_the_longest_name_is_read() -> None:
+    longest = b".".join([b"a" * 63] * 3 + [b"a" * 61])
+    assert len(longest) == 253
+    assert parse(request(extension_request(sans(der(0x82, longest))))).dns_names
+    with pytest.raises(ValueError, match="no lower-case DNS name"):
+        parse(request(extension_request(sans(der(0x82, longest + b"a")))))
+
+
+def test_the_largest_request_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certificate_request, "LARGEST_REQUEST_BYTES", len(GOOD))
+    assert parse(GOOD)
+    monkeypatch.setattr(certificate_request, "LARGEST_REQUEST_BYTES", len(GOOD) - 1)
+    with pytest.raises(ValueError, match="more than"):
+        parse(GOOD)
+
+
+def test_bits_behind_the_end_of_the_base64_are_refused() -> None:
+    pem = next(
+        pem
+        for pem in (request(extension_request(sans(der(0x82, b"a" * n)))) for n in range(1, 60))
+        if pem.count(b"=") == 1
+    )
+    digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    at = pem.index(b"=") - 1
+    other = digits[digits.index(pem[at]) + 1]  # of its six bits the last two stand for nothing
+    same = pem[:at] + bytes([other]) + pem[at + 1 :]
+    assert bare(same) == bare(pem)
+    assert parse(pem)
+    with pytest.raises(ValueError, match="canonical"):
+        parse(same)
+
+
+@pytest.mark.parametrize("length", range(1, 62))
+def test_a_request_of_any_length_is_read(length: int) -> None:
+    names = [b"a" * length, *[f"{n}.example.org".encode() for n in range(length)]]
+    content = parse(request(extension_request(sans(*[der(0x82, name) for name in names]))))
+    assert content.dns_names == tuple(name.decode() for name in names)
+
+
 def test_whose_client_certificate_is_asked_for_is_told() -> None:
     assert claimed_node(request()) == "system:node:node-1"
+
+
+def test_of_two_common_names_the_one_that_go_reads_is_told() -> None:
+    both = subject_of(attribute(CN, "a"), attribute(CN, "b"))
+    assert claimed_node(request(subject=both)) == "b"
 
 
 @pytest.mark.parametrize("pem", [b"", request(subject=sequence()), GOOD + GOOD])
@@ -253,8 +316,8 @@ def test_whose_a_strange_request_is_is_not_told(pem: bytes) -> None:
 
 def test_a_kubelets_own_encoding_of_the_subject_is_read() -> None:
     printable = sequence(
-        der(0x31, attribute(O, "system:nodes", 0x13)),
-        der(0x31, attribute(CN, "system:node:node-1", 0x13)),
+        der(0x31, attribute(O, "system:nodes", PRINTABLE)),
+        der(0x31, attribute(CN, "system:node:node-1", PRINTABLE)),
     )
     assert parse(request(subject=printable)).common_name == "system:node:node-1"
     assert x509.load_pem_x509_csr(GOOD).is_signature_valid

@@ -5,6 +5,8 @@ import base64
 import json
 import ssl
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ class Answer:
         self, body: Any = None, *, status: int = 200, lines: Any = (), end: Any = None
     ) -> None:
         self.status = status
+        self.headers: dict[str, str] = {}
         self.response = self
         self.closed = False
         self._body, self._lines, self._end = body, lines, end
@@ -273,8 +276,8 @@ def test_the_review_is_asked_for_the_requester_as_the_csr_names_it(allowed: bool
 
 def end(*answers: Any, after_join: AfterJoin = "revoke") -> tuple[str, Client]:
     api, client = cluster(*answers)
-    token = Token(id=TOKEN_ID, secret_uid="uid", after_join=after_join)
-    state: str = run(bootstrap_token.end(api, token))
+    token = Token(id=TOKEN_ID, secret_uid="uid", group="system:bootstrappers:workers")
+    state: str = run(bootstrap_token.end(api, token, after_join))
     return state, client
 
 
@@ -311,6 +314,22 @@ def test_a_token_may_live_on() -> None:
     for after_join, state in (("expire", "expiring"), ("keep", "kept")):
         found, client = end(after_join=after_join)  # type: ignore[arg-type]
         assert (found, client.asked) == (state, [])
+
+
+@pytest.mark.parametrize("status", [200, 404, 409])
+def test_an_expired_token_is_deleted_unless_it_is_another_or_gone(status: int) -> None:
+    api, client = cluster(Answer({}, status=status))
+    token = Token(id=TOKEN_ID, secret_uid="uid", group="system:bootstrappers:workers")
+    run(bootstrap_token.bury(api, token))
+    assert client.asked == [("DELETE", SECRET, {"preconditions": {"uid": "uid"}})]
+
+
+def test_the_api_servers_clock_is_read_off_its_answers() -> None:
+    answer = Answer({})
+    answer.headers = {"Date": format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)}
+    api, _ = cluster(answer)
+    run(api.request("GET", "/version"))
+    assert timedelta(minutes=59) < api.ahead <= timedelta(hours=1)
 
 
 # Kubeconfigs

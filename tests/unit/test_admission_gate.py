@@ -1,7 +1,10 @@
 """The gate against an API server in memory: what it approves, when it ends, and what it says."""
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -9,8 +12,11 @@ import pytest
 
 from admission import report
 from admission.api import CSRS, NODES, ApiError
-from admission.gate import SILENT_LIMIT_S, Gate
+from admission.decision import TokenGrant
+from admission.gate import Gate
 from admission.inventory import NodeEntry
+from admission.proof import SILENT_LIMIT_S
+from admission.serving_certificate import Untrusted
 from tests.unit.admission_fakes import (
     CLIENT,
     NOW,
@@ -31,13 +37,21 @@ BOOTSTRAPPER = f"system:bootstrap:{TOKEN_ID}"
 class Run:
     """A run of the gate, what happens while it runs, and what came of it."""
 
-    def __init__(self, *nodes: NodeEntry, stall_s: int = 60) -> None:
+    def __init__(
+        self,
+        *nodes: NodeEntry,
+        stall_s: int = 60,
+        grants: Mapping[str, TokenGrant] = MappingProxyType({}),
+        token_faults: Mapping[str, str] = MappingProxyType({}),
+        **changed: Any,
+    ) -> None:
         self.api = FakeApi()
         self.ports = Ports()
         self.said: list[str] = []
         self.seconds = 0.0
         self.all_in = False
-        self._orders = orders(*nodes, stall_s=stall_s)
+        self._orders = replace(orders(*nodes, stall_s=stall_s), **changed)
+        self._tokens = {"grants": grants, "token_faults": token_faults}
         self._events: list[tuple[float, Any]] = []
 
     def at(self, seconds: float, event: Any, *args: Any, **kwargs: Any) -> None:
@@ -52,7 +66,13 @@ class Run:
         for seconds, event in self._events:
             asyncio.get_running_loop().call_later(seconds, event)
         self.gate = Gate(
-            self._orders, self.api, self.ports.look, self.said.append, clock=clock, now=lambda: NOW
+            self._orders,
+            self.api,
+            self.ports.look,
+            self.said.append,
+            **self._tokens,  # type: ignore[arg-type]
+            clock=clock,
+            now=lambda: NOW,
         )
         try:
             self.all_in = await self.gate.run()
@@ -361,6 +381,7 @@ def test_a_name_that_another_machine_holds_is_not_joined() -> None:
     it.go()
     assert not it.all_in
     assert "is of a machine with the address 10.0.0.77; the name is taken" in it.told
+    assert it.said[0].startswith("node-1: the Node node-1 is of a machine with the address")
     assert it.ports.looks == 0
 
 
@@ -420,7 +441,7 @@ STUCK = {
     ),
     "it has a certificate and makes no Node": (
         lambda it: client(it, **APPROVED, certificate="Y2VydA=="),
-        "its client certificate is issued, but no Node has come",
+        "its client request csr-c is issued, but no Node has come: the kubelet has not used",
     ),
     "its Node is not Ready": (
         lambda it: it.api.node("node-1", "10.0.0.1", ready=False),
@@ -459,9 +480,30 @@ def test_the_table_has_a_line_for_each_node() -> None:
     it.go()
     lines = list(report.table(it.gate.progress.values()))
     assert [" ".join(line.split()) for line in lines[1:3]] == [
-        "node-1 0.0 s 0.1 s 1.0 s 1.0 s 1.0 s 1.0 s 2027-11-24 00:00Z",
-        "node-2 - - - - - - -",
+        "node-1 0.0 s - 0.1 s 1.0 s 1.0 s 1.0 s 1.0 s 2027-11-24 00:00Z",
+        "node-2 - - - - - - - -",
     ]
+
+
+def test_nodes_of_one_machine_id_are_told() -> None:
+    it = Run(ONE, TWO)
+    joins(it, ONE)
+    joins(it, TWO)
+    it.go()
+    assert list(report.twins(it.gate.progress.values())) == []
+    for progress in it.gate.progress.values():
+        assert progress.node is not None
+        progress.node["status"]["nodeInfo"]["machineID"] = "0123"
+    (line,) = report.twins(it.gate.progress.values())
+    assert line.startswith("warning: node-1, node-2 have the same machine-id 0123")
+
+
+def test_an_api_server_that_verifies_no_kubelet_is_told_of_where_it_shows() -> None:
+    it = Run(ONE, stall_s=10)
+    it.api.node("node-1", "10.0.0.1")
+    it.ports.failing["node-1"] = Untrusted("shows a certificate that fails: unknown issuer")
+    it.go()
+    assert "kube-apiserver needs --kubelet-certificate-authority" in it.told
 
 
 def test_the_document_names_nodes_in_order_and_the_token() -> None:
@@ -469,7 +511,7 @@ def test_the_document_names_nodes_in_order_and_the_token() -> None:
     joins(it, ONE)
     joins(it, TWO)
     it.go()
-    assert report.document(it.gate.progress.values(), orders(), "revoked") == {
+    assert report.document(it.gate.progress.values(), orders(), {TOKEN_ID: "revoked"}) == {
         "nodes": [
             {
                 "name": name,
@@ -479,7 +521,7 @@ def test_the_document_names_nodes_in_order_and_the_token() -> None:
             }
             for name, address in (("node-1", "10.0.0.1"), ("node-2", "10.0.0.2"))
         ],
-        "token": {"id": TOKEN_ID, "state": "revoked"},
+        "tokens": [{"id": TOKEN_ID, "node": None, "state": "revoked"}],
     }
 
 

@@ -12,11 +12,31 @@ ORDERS: dict[str, Any] = {
     "kubeconfig": {"path": ".lab/kubeconfig"},
     "pool": "workers",
     "nodes": [
-        {"name": "a", "addresses": ["10.0.0.1", "fd00::1"], "dnsNames": ["a"], "generation": 1},
-        {"name": "b.example.org", "addresses": ["10.0.0.2"], "dnsNames": ["b.example.org"]},
+        {
+            "name": "a",
+            "addresses": ["10.0.0.1", "fd00::1"],
+            "dnsNames": ["a"],
+            "generation": 1,
+            "kubeletVersion": "1.37",
+        },
+        {
+            "name": "b.example.org",
+            "addresses": ["10.0.0.2"],
+            "dnsNames": ["b.example.org"],
+            "kubeletVersion": "1.36",
+        },
     ],
-    "token": {"id": "abc123", "secretUid": "uid", "afterJoin": "revoke"},
+    "tokens": [
+        {
+            "id": "abc123",
+            "secretUid": "uid",
+            "node": None,
+            "group": "system:bootstrappers:workers",
+        }
+    ],
+    "afterJoin": "revoke",
     "approval": {"serving": "gate", "client": "controller-manager"},
+    "skipClusterChecks": [],
     "denied": {"addresses": ["10.0.0.10"], "cidrs": ["10.96.0.0/12"]},
     "stallSeconds": 300,
 }
@@ -41,7 +61,12 @@ def test_orders_are_read() -> None:
     assert list(orders.nodes) == ["a", "b.example.org"]
     assert [str(address) for address in orders.nodes["a"].addresses] == ["10.0.0.1", "fd00::1"]
     assert orders.nodes["a"].user == "system:node:a"
-    assert (orders.token.id, orders.token.after_join) == ("abc123", "revoke")
+    assert [(token.id, token.user) for token in orders.tokens] == [
+        ("abc123", "system:bootstrap:abc123")
+    ]
+    assert orders.token_of("a") is orders.tokens[0]
+    assert orders.after_join == "revoke"
+    assert orders.kubelet_versions == {"a": "1.37", "b.example.org": "1.36"}
     assert (orders.kubeconfig_path, orders.kubeconfig) == (".lab/kubeconfig", None)
     assert orders.stall_s == 300
 
@@ -65,10 +90,13 @@ WRONG = {
         changed("kubeconfig", {"path": "a", "content": "b"}),
         "either a kubeconfig's path or its content",
     ),
-    "a token's id": (changed("token.id", "../x"), "a token's id, as in abc123"),
-    "no UID": (changed("token.secretUid", ""), "its Secret's UID"),
-    "after the join": (changed("token.afterJoin", "burn"), "'burn' is none of revoke, expire"),
-    "an approval": (changed("approval.serving", "manual"), "the gate knows"),
+    "a token's id": (changed("tokens.0.id", "../x"), "a token's id, as in abc123"),
+    "no UID": (changed("tokens.0.secretUid", ""), "its Secret's UID"),
+    "after the join": (changed("afterJoin", "burn"), "afterJoin 'burn' is none of revoke, expire"),
+    "an approval": (changed("approval.serving", "all"), "serving 'all' is none of gate, manual"),
+    "a token for all": (changed("approval.client", "gate"), "only of tokens that are for one node"),
+    "a node without token": (changed("tokens.0.node", "a"), "no token for the node b.example.org"),
+    "no version": (changed("nodes.0.kubeletVersion", None), "lack 'kubeletVersion'"),
     "an address": (changed("nodes.0.addresses", ["10.0.0.300"]), "10.0.0.300"),
     "no address": (changed("nodes.0.addresses", []), "the node a has no address"),
     "a node's name": (changed("nodes.0.name", "../a"), "is no node's name"),

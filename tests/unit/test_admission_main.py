@@ -1,5 +1,6 @@
 """The command line: exit status, one document on stdout, everything else on stderr."""
 
+import base64
 import io
 import json
 import ssl
@@ -11,14 +12,21 @@ import pytest
 from admission import __main__ as module
 from admission.api import ApiError
 from admission.bootstrap_token import REVOKED
+from admission.check import Answer, Context
 from admission.cluster import Cluster
+from admission.preflight import CHECKS
 from tests.unit.admission_fakes import FakeApi, Ports
 from tests.unit.test_admission_inventory import ORDERS
 
 ONE_NODE = {
     **ORDERS,
-    "nodes": [{"name": "node-1", "addresses": ["10.0.0.1"], "dnsNames": ["node-1"]}],
+    "nodes": [{**ORDERS["nodes"][0], "name": "node-1", "dnsNames": ["node-1"]}],
     "stallSeconds": 0,
+    "skipClusterChecks": [*CHECKS],
+}
+ALIVE = {
+    "token-secret": "MDEyMzQ1Njc4OWFiY2RlZg==",
+    "usage-bootstrap-authentication": "dHJ1ZQ==",  # true
 }
 Gate = Callable[..., int]
 
@@ -29,13 +37,20 @@ class FakeCluster(FakeApi):
     host = "10.0.0.9"
     server = "https://10.0.0.9:6443"
     outage = ""
+    deleted = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = {**ALIVE}
 
     async def insist(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, **_: str
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, **_: Any
     ) -> Any:
         assert path == "/api/v1/namespaces/kube-system/secrets/bootstrap-token-abc123"
         self.asked.append(method)
-        return {"metadata": {"uid": "uid"}, "data": REVOKED if method == "PATCH" else {}}
+        self.deleted = method == "DELETE" or self.deleted
+        metadata = {"uid": "uid", "creationTimestamp": "2026-11-24T12:00:00Z"}
+        return {"metadata": metadata, "data": REVOKED if method == "PATCH" else self.token}
 
     def trust(self) -> ssl.SSLContext:
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -85,7 +100,7 @@ def test_all_in_prints_one_document_and_ends_the_token(
                 "servingCertificateEnd": "2027-11-24T00:00:00Z",
             }
         ],
-        "token": {"id": "abc123", "state": "revoked"},
+        "tokens": [{"id": "abc123", "node": None, "state": "revoked"}],
     }
     assert "node-1: joined" in printed.err
     assert cluster.asked[-3:] == ["GET", "PATCH", "close"]
@@ -99,8 +114,41 @@ def test_a_node_that_is_missing_leaves_the_token_alone(
     assert printed.out == ""
     assert "node-1 has NOT joined" in printed.err
     assert "error: not all nodes of workers have joined" in printed.err
+    assert "and the next pulumi up goes on from here" in printed.err
     assert "PATCH" not in cluster.asked
+    assert "DELETE" not in cluster.asked
     assert cluster.asked[-1] == "close"
+
+
+def test_an_expired_token_of_a_missing_node_is_told_and_deleted_so_that_a_refresh_brings_one(
+    cluster: FakeCluster, gate: Gate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.token["expiration"] = base64.b64encode(b"2026-01-01T00:00:00Z").decode()
+    assert gate(ONE_NODE) == 1
+    printed = capsys.readouterr()
+    assert "node-1: the token abc123 expired at 00:00:00Z; run pulumi up --refresh" in printed.err
+    assert "and the next pulumi up --refresh goes on from here" in printed.err
+    assert cluster.deleted
+
+
+def test_a_cluster_that_is_not_fit_ends_the_run(
+    cluster: FakeCluster,
+    gate: Gate,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def check(_: Context) -> Answer:
+        return "failed", "the clocks differ"
+
+    monkeypatch.setattr("admission.preflight.CHECKS", {"clock": check})
+    assert gate({**ONE_NODE, "skipClusterChecks": []}) == 1
+    printed = capsys.readouterr()
+    assert printed.err.splitlines() == [
+        "failed: the clocks differ (check clock)",
+        "error: the cluster is not fit for new nodes: clock; mend that, or name the checks in"
+        " skipClusterChecks",
+    ]
+    assert not [call for call in cluster.asked if call.startswith("WATCH")]
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,7 @@ def decide(
     denied: Denied = DENIED,
     allowed: bool = True,
     pending: int = 1,
+    since: datetime | None = None,
 ) -> Decision:
     return decide_serving(
         request,
@@ -114,6 +115,7 @@ def decide(
         denied=denied,
         allowed=allowed,
         pending=pending,
+        since=since,
         now=NOW,
     )
 
@@ -124,6 +126,7 @@ def decide(
         GOOD,
         replace(GOOD, usages=("digital signature", "key encipherment", "server auth")),
         replace(GOOD, expiration=timedelta(days=366)),
+        replace(GOOD, expiration=timedelta(minutes=10)),
         replace(GOOD, created=NOW - timedelta(hours=1)),
         replace(GOOD, created=NOW + timedelta(minutes=5)),
         replace(GOOD, pem=csr(ip("10.0.0.1"))),
@@ -189,6 +192,17 @@ REFUSED = {
             pem=csr(
                 name=subject(
                     (NameOID.ORGANIZATION_NAME, "system:masters"), (NameOID.COMMON_NAME, USER)
+                )
+            ),
+        ),
+        "its organization is",
+    ),
+    "an organization that begins alike": (
+        replace(
+            GOOD,
+            pem=csr(
+                name=subject(
+                    (NameOID.ORGANIZATION_NAME, "system:nodes2"), (NameOID.COMMON_NAME, USER)
                 )
             ),
         ),
@@ -276,7 +290,45 @@ def test_what_no_kubelet_of_the_inventory_sends_is_refused(request_: Request, re
 def test_an_address_that_two_nodes_have_is_nobodys() -> None:
     decision = decide(GOOD, inventory=INVENTORY)
     assert isinstance(decision, Refuse)
-    assert "10.0.0.1 is not the node's" in decision.reason
+    assert "the address 10.0.0.1 is another node's, too" in decision.reason
+
+
+def test_a_name_that_two_nodes_have_is_nobodys() -> None:
+    name = "".join(["node-1.", "example.org"])  # equal, not the same object
+    for other in (
+        NodeEntry(name=name, addresses=(ipaddress.ip_address("10.0.0.30"),), dns_names=()),
+        entry("node-2", "10.0.0.30", names=(name,)),
+        entry("a-node", "10.0.0.30", names=(name,)),
+    ):
+        decision = decide(
+            replace(GOOD, pem=csr(dns("node-1.example.org"))),
+            inventory=ALONE | {other.name: other},
+        )
+        assert decision == Refuse(
+            reason="the name node-1.example.org is another node's, too, in the inventory"
+        )
+
+
+def test_other_nodes_with_names_of_their_own_are_in_nobodys_way() -> None:
+    others = {name: entry(name, "10.0.0.30") for name in ("a", "node-0", "node-2", "z")}
+    assert isinstance(decide(GOOD, inventory=ALONE | others), Approve)
+
+
+def test_what_was_asked_before_the_join_began_is_refused() -> None:
+    began = GOOD.created + timedelta(seconds=10)
+    assert isinstance(decide(GOOD, since=began), Approve)
+    assert isinstance(decide(GOOD, since=began - timedelta(minutes=1)), Approve)
+    decision = decide(GOOD, since=began + timedelta(seconds=1))
+    assert isinstance(decision, Refuse)
+    assert "before the node's join began" in decision.reason
+
+
+def test_the_record_of_an_approval_has_the_node_and_what_was_asked() -> None:
+    decision = decide(GOOD, node=replace(NODE, uid="5f3c"))
+    assert isinstance(decision, Approve)
+    assert decision.node_uid == "5f3c"
+    assert decision.content.dns_names == ("node-1",)
+    assert list(map(str, decision.content.addresses)) == ["10.0.0.1"]
 
 
 def test_an_address_of_the_inventory_that_is_denied_is_refused() -> None:
@@ -299,11 +351,13 @@ def test_a_wrong_request_does_not_wait_for_its_node() -> None:
     assert isinstance(decide(replace(GOOD, pem=csr(ip("10.0.0.9"))), node=None), Refuse)
 
 
-@pytest.mark.parametrize(
-    "node", [NodeObject(name="node-1", deleting=True), NodeObject(name="node-2", deleting=False)]
-)
-def test_a_node_that_goes_gets_no_certificate(node: NodeObject) -> None:
-    assert isinstance(decide(GOOD, node=node), Refuse)
+def test_a_node_that_goes_gets_no_certificate() -> None:
+    assert isinstance(decide(GOOD, node=NodeObject(name="node-1", deleting=True)), Refuse)
+
+
+@pytest.mark.parametrize("name", ["node-0", "node-2"])
+def test_another_node_does_not_stand_in_for_it(name: str) -> None:
+    assert isinstance(decide(GOOD, node=NodeObject(name=name, deleting=False)), Wait)
 
 
 OTHER = csr(ip("10.0.0.10"))

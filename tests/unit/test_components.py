@@ -7,6 +7,8 @@ import pulumi
 import pytest
 
 import node_files
+from admission import pool_inventory
+from admission.inventory import read_denied, read_node
 from components.credentials import Credentials
 from components.settings import Settings, parse
 
@@ -38,6 +40,7 @@ TYPES = {
     "command:remote:Command": {"stdout": "", "stderr": ""},
     "random:index/randomString:RandomString": {"result": "abcdef"},
     "random:index/randomPassword:RandomPassword": {"result": "0123456789abcdef"},
+    "kubernetes:core/v1:ConfigMap": {},
     "kubernetes:core/v1:Secret": {"metadata": {"name": "n", "uid": "u-1"}},
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": {},
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": {},
@@ -66,7 +69,7 @@ def declare(settings: Settings) -> dict[str, dict[str, Any]]:
     """Every resource of a program with these settings, by its name."""
     engine = Engine()
     pulumi.runtime.set_mocks(engine, project="p", stack="s", preview=False)
-    from components.bootstrap_rbac import BootstrapRbac  # noqa: PLC0415 - after set_mocks
+    from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs  # noqa: PLC0415 - after set_mocks
     from components.control_plane import ControlPlane, ControlPlaneArgs  # noqa: PLC0415
     from components.node_pool import NodePool, NodePoolArgs  # noqa: PLC0415
 
@@ -88,7 +91,7 @@ def declare(settings: Settings) -> dict[str, dict[str, Any]]:
                 settings=settings.control_plane, ssh=settings.ssh, credentials=credentials
             ),
         )
-        rbac = BootstrapRbac("rbac")
+        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval=settings.approval.client))
         for name, pool in settings.pools.items():
             NodePool(
                 name,
@@ -120,6 +123,7 @@ def test_the_rest_does_not_grow_with_the_nodes(resources: dict[str, dict[str, An
         "node-client-cert-renewal",
         "node-server-cert-renewal",
         "approve-node-server-renewal-csr",
+        "workers-inventory",
         "workers-token-id",
         "workers-token-secret",
         "workers-token",
@@ -147,7 +151,14 @@ def test_the_secret_has_each_key_of_a_bootstrap_token(
 ) -> None:
     secret = resources["workers-token"]
     assert secret["type"] == "bootstrap.kubernetes.io/token"
-    assert secret["metadata"] == {"name": "bootstrap-token-abcdef", "namespace": "kube-system"}
+    assert secret["metadata"] == {
+        "name": "bootstrap-token-abcdef",
+        "namespace": "kube-system",
+        "labels": {
+            "app.kubernetes.io/managed-by": "kubelet-tls-bootstrap",
+            "kubelet-tls-bootstrap/pool": "workers",
+        },
+    }
     # All of it is a secret, which the mock gets in its wire form.
     assert secret["stringData"]["value"].keys() == {
         "auth-extra-groups",
@@ -198,8 +209,66 @@ def test_the_gate_is_told_the_inventory_and_no_secret(
     orders = json.loads(resources["workers-gate"]["stdin"])
     assert orders["kubeconfig"] == {"path": "kubeconfig"}
     assert [node["name"] for node in orders["nodes"]] == ["n1", "n2"]
-    assert orders["token"] == {"id": "abcdef", "secretUid": "u-1", "afterJoin": "revoke"}
+    assert orders["tokens"] == [
+        {
+            "id": "abcdef",
+            "secretUid": "u-1",
+            "node": None,
+            "group": "system:bootstrappers:workers",
+        }
+    ]
+    assert orders["afterJoin"] == "revoke"
+    assert orders["approval"] == {"client": "controller-manager", "serving": "gate"}
+    assert [node["kubeletVersion"] for node in orders["nodes"]] == ["1.37", "1.37"]
     assert orders["denied"] == {"addresses": ["10.0.0.9"], "cidrs": ["10.97.0.0/16"]}
+
+
+def test_the_inventory_in_the_cluster_is_what_the_gate_is_told(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    written = resources["workers-inventory"]
+    assert written["metadata"] == {
+        "name": "kubelet-tls-bootstrap-workers",
+        "namespace": "kube-system",
+        "labels": {"kubelet-tls-bootstrap/inventory": "workers"},
+    }
+    told = json.loads(resources["workers-gate"]["stdin"])
+    found = pool_inventory.merge([written])
+    assert found.faults == ()
+    assert found.nodes == {node["name"]: read_node(node) for node in told["nodes"]}
+    assert found.denied == read_denied(told["denied"])
+
+
+@pytest.fixture(scope="module")
+def gated() -> dict[str, dict[str, Any]]:
+    """The resources where the gate approves clients, each node with a token of its own."""
+    return declare(parse({**RAW, "approval": {"client": "gate"}, "token": {"scope": "node"}}))
+
+
+def test_each_node_has_a_token_of_its_own_bound_to_its_name_and_generation(
+    gated: dict[str, dict[str, Any]],
+) -> None:
+    assert "workers-token" not in gated
+    assert gated["n2-token-id"]["keepers"] == {"n2": "3"}
+    assert gated["n2-token-secret"]["keepers"] == {"n2": "3"}
+    data = gated["n2-token"]["stringData"]["value"]
+    assert data["auth-extra-groups"] == (
+        "system:bootstrappers:workers,system:bootstrappers:workers:n2"
+    )
+    assert data["description"] == "joins the node n2 of the pool workers"
+    orders = json.loads(gated["workers-gate"]["stdin"])
+    assert [(token["node"], token["group"]) for token in orders["tokens"]] == [
+        ("n1", "system:bootstrappers:workers:n1"),
+        ("n2", "system:bootstrappers:workers:n2"),
+    ]
+    assert orders["approval"]["client"] == "gate"
+
+
+def test_the_controller_manager_approves_no_client_where_the_gate_does(
+    gated: dict[str, dict[str, Any]],
+) -> None:
+    assert "auto-approve-csrs-for-group" not in gated
+    assert {"kubelet-bootstrap", "node-client-cert-renewal"} < gated.keys()
 
 
 def test_a_node_overrides_its_pool(resources: dict[str, dict[str, Any]]) -> None:

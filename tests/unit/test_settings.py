@@ -41,6 +41,10 @@ WRONG: dict[str, tuple[Mapping[str, Any], str]] = {
     "port": ({"ssh": {"port": 70000}}, 'ssh.port "70000"'),
     "token time": ({"token": {"ttlMinutes": 1}}, 'token.ttlMinutes "1"'),
     "token end": ({"token": {"afterJoin": "forget"}}, 'token.afterJoin "forget"'),
+    "token scope": ({"token": {"scope": "rack"}}, 'token.scope "rack"'),
+    "approval": ({"approval": {"client": "nobody"}}, 'approval.client "nobody"'),
+    "approval's key": ({"approval": {"cliient": "gate"}}, "did you mean client?"),
+    "check": ({"skipClusterChecks": ["clocks"]}, 'skipClusterChecks[0] "clocks"'),
     "version": ({"kubernetesVersion": "1.20"}, 'kubernetesVersion "1.20"'),
     "user data": (
         {"pools": {"workers": {"cloudInit": {"withTokens": True}}}},
@@ -103,6 +107,28 @@ CONFLICTS: dict[str, tuple[Settings, str]] = {
         parse({"pools": {"w": {"cloudInit": {"withToken": True}}}}),
         "pools.w.cloudInit.withToken can't be with token.afterJoin revoke",
     ),
+    "a token of the pool where the gate approves": (
+        nodes(approval={"client": "gate"}),
+        'token.scope is "pool", and approval.client is "gate"; a token of the whole pool does not'
+        " say which machine holds it, so set token.scope to node",
+    ),
+    "a token that outlives the trace of its use": (
+        nodes(approval={"client": "gate"}, token={"scope": "node", "ttlMinutes": 61}),
+        'token.ttlMinutes "61" is more than 60',
+    ),
+    "approval by hand and by the resident approver": (
+        nodes(approval={"serving": "manual"}, approver={"enabled": True, "image": "x"}),
+        'approval.serving is "manual", and approver.enabled is true',
+    ),
+    "names too long for a token's group": (
+        parse(
+            {
+                "token": {"scope": "node"},
+                "pools": {"p" * 63: {"nodes": [{"name": "n" + ".n" * 120, "address": "10.0.0.1"}]}},
+            }
+        ),
+        "too many for a token's group",
+    ),
     "a protected field": (
         nodes({"name": "a", "address": "10.0.0.1", "kubelet": {"rotateCertificates": False}}),
         "nodes[0].kubelet.rotateCertificates can't be overridden: without it the node drops out",
@@ -149,6 +175,16 @@ def test_a_problem_of_a_pool_is_told_once() -> None:
 
 def test_two_families_fit_together() -> None:
     settings = nodes({"name": "a", "address": "10.0.0.1", "addresses": ["fd00::1"]})
+    assert list(conflicts(settings)) == []
+
+
+def test_the_gate_approves_with_a_token_for_each_node() -> None:
+    settings = nodes(
+        {"name": "a.b", "address": "10.0.0.1"},
+        approval={"client": "gate", "serving": "manual"},
+        token={"scope": "node"},
+        skipClusterChecks=["clock", "token-cleaner"],
+    )
     assert list(conflicts(settings)) == []
 
 

@@ -99,7 +99,7 @@ def programs() -> dict[str, Path]:
 
 
 @contextlib.contextmanager
-def running(directory: Path) -> Iterator[Cluster]:
+def running(directory: Path, *api_server_flags: str) -> Iterator[Cluster]:
     """Start a control plane with its files in a directory; end it with the block."""
     found = programs()
     etcd, peer, secure, manager = _free_ports(4)
@@ -134,6 +134,7 @@ def running(directory: Path) -> Iterator[Cluster]:
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={files['sa.pub']}",
             f"--service-account-signing-key-file={files['sa.key']}",
+            *api_server_flags,
         ],
         [
             str(found["kube-controller-manager"]),

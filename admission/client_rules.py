@@ -1,0 +1,111 @@
+"""Which request of a machine with a bootstrap token for its first client certificate is approved.
+
+The rules need a token for each node: its id is in the requester's name, so that it stands for the
+machine to which it was brought. A shared token would let each machine take any other's name.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import datetime, timedelta
+
+from admission import certificate_request
+from admission.certificate_request import CertificateRequest
+from admission.decision import Approve, Decision, Refuse, Request, TokenGrant, Wait
+from admission.request_rules import (
+    AUTHENTICATED_GROUP,
+    flood_fault,
+    object_faults,
+    subject_faults,
+)
+
+CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
+BOOTSTRAP_PREFIX = "system:bootstrap:"
+BOOTSTRAPPERS_GROUP = "system:bootstrappers"
+USAGES = frozenset({"digital signature", "client auth"})
+# Creation times have whole seconds, and a token's is written down by another clock.
+TOKEN_TOLERANCE = timedelta(seconds=10)
+
+
+def decide_client(
+    request: Request,
+    *,
+    tokens: Mapping[str, TokenGrant],
+    node_exists: Callable[[str], bool],
+    approved_before: frozenset[str],
+    others: Collection[Request] = (),
+    now: datetime,
+) -> Decision:
+    """Decide on a request for a kubelet's first client certificate.
+
+    `tokens` holds what each token, by its id, was made for; `approved_before` the ids of those
+    with which a client request has been approved, by whomever; `others` the other undecided
+    client requests of the same requester.
+
+    A token lets in once: whatever its holder asks for after an approval is refused, even when the
+    certificate was never fetched. Of several undecided requests the newest that is right is the
+    one to approve, and the others wait: a kubelet that starts again has lost the key of the one
+    before (it keeps keys in memory until their certificate comes), so only the newest is of use.
+    """
+    decision = _decide_alone(request, tokens, node_exists, approved_before, now)
+    if not isinstance(decision, Approve):
+        return decision
+    flood = flood_fault(request.user, len(others) + 1)
+    if flood is not None:
+        return Refuse(reason=flood)
+    for other in others:
+        if other.created > request.created and isinstance(
+            _decide_alone(other, tokens, node_exists, approved_before, now), Approve
+        ):
+            return Wait(reason=f"the kubelet has asked anew since, in {other.name}")
+    return decision
+
+
+def _decide_alone(
+    request: Request,
+    tokens: Mapping[str, TokenGrant],
+    node_exists: Callable[[str], bool],
+    approved_before: frozenset[str],
+    now: datetime,
+) -> Approve | Refuse:
+    """Decide on a request as if there were no other undecided one."""
+    token = request.user.removeprefix(BOOTSTRAP_PREFIX)
+    grant = tokens.get(token)
+    if grant is None or request.user != BOOTSTRAP_PREFIX + token:
+        return Refuse(reason=f"its requester {request.user} holds no token of these nodes")
+    groups = {BOOTSTRAPPERS_GROUP, AUTHENTICATED_GROUP, grant.group}
+    faults = object_faults(request, signer=CLIENT_SIGNER, groups=groups, usages=USAGES, now=now)
+    fault = next(faults, None) or next(_token_faults(request, token, grant, approved_before), None)
+    if fault is not None:
+        return Refuse(reason=fault)
+    try:
+        content = certificate_request.parse(request.pem)
+    except ValueError as error:
+        return Refuse(reason=str(error))
+    fault = next(_content_faults(content, grant), None)
+    if fault is None and node_exists(grant.node):
+        fault = (
+            f"the Node {grant.node} exists; if this machine shall take its place, run"
+            f" kubectl delete node {grant.node}"
+        )
+    return Approve(content=content) if fault is None else Refuse(reason=fault)
+
+
+def _token_faults(
+    request: Request, token: str, grant: TokenGrant, approved_before: frozenset[str]
+) -> Iterator[str]:
+    """Say what is wrong with the use of the token."""
+    if request.created < grant.created - TOKEN_TOLERANCE:
+        yield f"it is older than the token {token}"
+    if request.created > grant.expires:
+        yield f"it was made after the token {token} had expired"
+    if token in approved_before:
+        yield (
+            f"the token {token} has let a machine in already; if it was not {grant.node}, look for"
+            " the one that holds the token, and raise the node's generation to have a new one"
+        )
+
+
+def _content_faults(content: CertificateRequest, grant: TokenGrant) -> Iterator[str]:
+    """Say what is wrong with what the request asks for."""
+    yield from subject_faults(content, grant.node)
+    if content.dns_names or content.addresses:
+        yield "it asks for names or addresses, which a client certificate does not hold"

@@ -1,0 +1,111 @@
+"""Checks of the cluster itself: its version, our rights in it, its clock, who signs."""
+
+import re
+from datetime import datetime, timedelta
+
+from admission import rules
+from admission.access import CERTIFICATES, GATE_RIGHTS, LEAVE_RIGHTS, lacking
+from admission.api import CSRS, ApiError
+from admission.check import PASSED, Answer, Context, few
+from admission.progress import read_ask
+
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager"
+MOST_CLOCK_DIFFERENCE = timedelta(seconds=30)
+# https://kubernetes.io/releases/version-skew-policy/: a kubelet may be three minors older.
+MOST_MINORS_BEHIND = 3
+LONGEST_SIGNING = timedelta(minutes=1)
+LONGEST_RENEWAL = timedelta(minutes=1)
+
+
+async def check_version(context: Context) -> Answer:
+    """Compare the kubelets' versions with the API server's."""
+    version = await context.cluster.insist("GET", "/version")
+    server = _minor(f"{version['major']}.{version['minor']}")
+    faults = []
+    for node, kubelet in context.orders.kubelet_versions.items():
+        behind = server - _minor(kubelet)
+        if not 0 <= behind <= MOST_MINORS_BEHIND:
+            rule = "newer than" if behind < 0 else f"more than {MOST_MINORS_BEHIND} minors behind"
+            faults.append(f"{node}'s kubelet {kubelet} is {rule} the API server")
+    if not faults:
+        return PASSED
+    return "failed", f"{few(faults)}, which has {version['gitVersion']}; set kubernetesVersion"
+
+
+async def check_rights(context: Context) -> Answer:
+    """Ask for each right that the gate needs now, and that leaving needs one day."""
+    signers = [rules.SERVING_SIGNER] if context.orders.serving_approval == "gate" else []
+    signers += [rules.CLIENT_SIGNER] if context.orders.client_approval == "gate" else []
+    needed = (*GATE_RIGHTS, *((CERTIFICATES, "signers", "", name, "approve") for name in signers))
+    missing = await lacking(context.cluster, needed)
+    if missing:
+        return "failed", f"the kubeconfig's user may not {few(missing)}; give it these rights"
+    missing = await lacking(context.cluster, LEAVE_RIGHTS)
+    if missing:
+        return "warning", f"the kubeconfig's user may not {few(missing)}; a node can't leave"
+    return PASSED
+
+
+async def check_clock(context: Context) -> Answer:
+    """Compare the API server's clock with ours."""
+    await context.cluster.insist("GET", "/version")
+    ahead = context.cluster.ahead
+    if abs(ahead) <= MOST_CLOCK_DIFFERENCE:
+        return PASSED
+    which = "ahead of" if ahead > timedelta() else "behind"
+    return "failed", (
+        f"the API server's clock is {abs(ahead).total_seconds():.0f} s {which} this machine's;"
+        " certificates and tokens would not be valid when they should; set the clocks, with NTP"
+    )
+
+
+async def check_signer(context: Context) -> Answer:
+    """Look for evidence that kube-controller-manager signs: the proof comes with the nodes."""
+    listed = await context.cluster.insist("GET", CSRS)
+    asks = [
+        read_ask(item)
+        for item in listed.get("items") or ()
+        if item["spec"]["signerName"] in (rules.SERVING_SIGNER, rules.CLIENT_SIGNER)
+    ]
+    now = context.now + context.cluster.ahead
+    unsigned = [
+        ask.name for ask in asks if ask.state == "approved" and now - ask.created > LONGEST_SIGNING
+    ]
+    if unsigned:
+        return "warning", (
+            f"approved requests are not signed ({few(unsigned)}); kube-controller-manager needs"
+            " --cluster-signing-cert-file and --cluster-signing-key-file, and must run"
+        )
+    if any(ask.state == "issued" for ask in asks):
+        return PASSED
+    try:
+        lease = await context.cluster.insist("GET", LEASE)
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return (
+            "not checked",
+            "no request was signed lately, and the controller manager has no Lease",
+        )
+    age = now - datetime.fromisoformat(lease["spec"]["renewTime"])
+    if age > LONGEST_RENEWAL:
+        return "warning", (
+            f"kube-controller-manager renewed its Lease {age.total_seconds():.0f} s ago; it does"
+            " not run, and nobody signs certificates"
+        )
+    return PASSED
+
+
+async def check_kubelet_verification(_: Context) -> Answer:
+    """Say that only a kubelet with a wrong certificate could show it; the gate tells of one."""
+    return "not checked", (
+        "whether kube-apiserver verifies kubelets (--kubelet-certificate-authority) can't be seen"
+        " from outside while all their certificates are right"
+    )
+
+
+def _minor(version: str) -> int:
+    match = re.match(r"v?1\.(\d+)", version)
+    if not match:
+        raise ValueError(f"{version!r} is no Kubernetes version such as 1.37")
+    return int(match[1])

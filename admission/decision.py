@@ -1,0 +1,66 @@
+"""What the rules are told of a request, and what they can say of it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from admission.certificate_request import CertificateRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A CertificateSigningRequest object, as far as the rules look at it."""
+
+    name: str
+    uid: str
+    signer: str
+    user: str
+    groups: frozenset[str]
+    usages: tuple[str, ...]
+    pem: bytes
+    created: datetime
+    expiration: timedelta | None
+    decided: bool  # it has a condition or a certificate
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeObject:
+    """The Node that a request is for, as far as the rules look at it."""
+
+    name: str
+    deleting: bool
+    uid: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenGrant:
+    """What a bootstrap token was made for: one node, for a while."""
+
+    node: str
+    created: datetime
+    expires: datetime
+    group: str  # its own among the Secret's auth-extra-groups
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approve:
+    """The request is exactly what the inventory says."""
+
+    content: CertificateRequest
+    node_uid: str = ""  # of the Node that a serving request is for, for the record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """Something that a request needs is not there yet."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refuse:
+    """The request must never be approved. It is left pending, for an operator to look at."""
+
+    reason: str
+
+
+Decision = Approve | Wait | Refuse

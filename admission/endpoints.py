@@ -1,0 +1,68 @@
+"""The resident approver as a process, and what it answers over HTTP: its health and its numbers."""
+
+import asyncio
+import time
+from functools import partial
+
+from aiohttp import web
+
+from admission.cluster import Cluster
+from admission.journal import Journal
+from admission.metrics import CONTENT_TYPE
+from admission.serve import Approver
+
+
+async def serve(cluster: Cluster, namespace: str, identity: str, port: int) -> None:
+    """Run a replica and answer on its port, until it is cancelled.
+
+    Raises:
+        ApiError, UNTRUSTED: the rights are not enough, or the CA is a wrong one.
+        OSError: the port is taken.
+    """
+    journal = Journal(partial(print, flush=True), clock=time.monotonic)
+    approver = Approver(
+        cluster,
+        namespace=namespace,
+        identity=identity,
+        host=cluster.host,
+        journal=journal,
+        clock=time.monotonic,
+    )
+    endpoints = await open_endpoints(approver, port)
+    try:
+        journal.tell("info", "started", identity=identity, server=cluster.server)
+        await approver.run()
+    except asyncio.CancelledError:
+        journal.tell("info", "told to stop", identity=identity)
+    finally:
+        await endpoints.cleanup()
+
+
+async def open_endpoints(approver: Approver, port: int) -> web.AppRunner:
+    """Answer on a port of every address until the runner is cleaned up.
+
+    Raises:
+        OSError: the port is taken.
+    """
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")  # that the loop runs; `run` ends with whatever breaks
+
+    async def readyz(_: web.Request) -> web.Response:
+        if approver.ready:
+            return web.Response(text="ok\n")
+        return web.Response(status=503, text="not all of requests, Nodes and inventories seen\n")
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(
+            body=approver.exposition().encode(), headers={"Content-Type": CONTENT_TYPE}
+        )
+
+    application = web.Application()
+    application.router.add_get("/healthz", healthz)
+    application.router.add_get("/readyz", readyz)
+    application.router.add_get("/metrics", metrics)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, port=port).start()
+    return runner

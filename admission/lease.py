@@ -1,0 +1,150 @@
+"""A Lease that one of several replicas holds: the one that may act.
+
+As k8s.io/client-go/tools/leaderelection does it, with its usual durations. Clocks are compared with
+none but their own: a holder counts as gone when its Lease has not changed for as long as it says,
+by the clock of the one who looks.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from admission.api import UNREACHABLE, ApiError
+
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+LEASE_DURATION_S = 15
+RENEW_DEADLINE_S = 10.0
+RETRY_PERIOD_S = 2.0
+ATTEMPT_LIMIT_S = RENEW_DEADLINE_S / 2
+
+
+class Requests(Protocol):
+    """What is asked of an API server."""
+
+    async def request(self, method: str, path: str, body: Any = None) -> Any:
+        """Make one request and return the answer."""
+
+
+class Lease:
+    """One replica's part in the election."""
+
+    def __init__(
+        self,
+        api: Requests,
+        *,
+        namespace: str,
+        name: str,
+        identity: str,
+        changed: Callable[[bool], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._api, self._changed, self._clock = api, changed, clock
+        self._path = LEASES.format(namespace=namespace)
+        self._name, self.identity = name, identity
+        self._renewed_at: float | None = None  # when we last made it ours
+        self._seen: dict[str, Any] = {}  # its newest spec
+        self._seen_at = 0.0  # since when it is that
+        self._told = False
+        self.fault = ""  # how the API server failed last
+
+    @property
+    def held(self) -> bool:
+        """Whether we may act at this moment: true for a while after each renewal, and no longer."""
+        return self._renewed_at is not None and self._clock() < self._renewed_at + RENEW_DEADLINE_S
+
+    @property
+    def holder(self) -> str:
+        """Who holds it, as far as we have seen."""
+        return str(self._seen.get("holderIdentity") or "")
+
+    async def contend(self) -> None:
+        """Take the Lease whenever it is free, and renew it while it is ours; for ever.
+
+        Raises:
+            ApiError: the rights are missing (401, 403).
+        """
+        while True:
+            began = self._clock()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._patience_s()):
+                    await self._attempt(began)
+            self._tell()
+            await asyncio.sleep(min(RETRY_PERIOD_S, self._patience_s()))
+            self._tell()
+
+    async def release(self) -> None:
+        """Give the Lease up if it is ours, so that another need not wait for its end."""
+        if not self.held:
+            return
+        self._renewed_at = None
+        with contextlib.suppress(ApiError, *UNREACHABLE):
+            async with asyncio.timeout(RETRY_PERIOD_S):
+                lease = await self._api.request("GET", f"{self._path}/{self._name}")
+                if lease["spec"].get("holderIdentity") == self.identity:
+                    spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
+                    await self._write({**lease, "spec": spec})
+
+    def _patience_s(self) -> float:
+        """How long an attempt may take: a holder shall have time for a second one."""
+        left = (self._renewed_at or 0) + RENEW_DEADLINE_S - self._clock()
+        return min(max(left, 0.1), ATTEMPT_LIMIT_S) if self.held else ATTEMPT_LIMIT_S
+
+    def _tell(self) -> None:
+        if self.held != self._told:
+            self._told = self.held
+            self._changed(self._told)
+
+    async def _attempt(self, began: float) -> None:
+        """Acquire or renew, if it is free or ours."""
+        try:
+            try:
+                lease = await self._api.request("GET", f"{self._path}/{self._name}")
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+                lease = {"metadata": {"name": self._name}, "spec": {}}
+            self._see(lease["spec"])
+            if self.holder not in ("", self.identity) and not self._expired():
+                self._renewed_at = None
+                return
+            await self._write({**lease, "spec": self._spec()})
+            self._renewed_at = began
+            self.fault = ""
+        except ApiError as error:
+            if error.status in (401, 403):
+                raise
+            self.fault = str(error)
+            if error.status == 409:
+                self._renewed_at = None  # another was faster
+        except UNREACHABLE as error:
+            self.fault = f"{type(error).__name__} {error}"
+
+    def _see(self, spec: dict[str, Any]) -> None:
+        if spec != self._seen:
+            self._seen, self._seen_at = spec, self._clock()
+
+    def _expired(self) -> bool:
+        duration = self._seen.get("leaseDurationSeconds") or LEASE_DURATION_S
+        return self._clock() >= self._seen_at + duration
+
+    def _spec(self) -> dict[str, Any]:
+        ours = self.holder == self.identity
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return {
+            "holderIdentity": self.identity,
+            "leaseDurationSeconds": LEASE_DURATION_S,
+            "acquireTime": self._seen.get("acquireTime") if ours else now,
+            "renewTime": now,
+            "leaseTransitions": int(self._seen.get("leaseTransitions") or 0) + (not ours),
+        }
+
+    async def _write(self, lease: dict[str, Any]) -> None:
+        """Make or replace it; one that has changed since it was read is a conflict."""
+        kind = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+        if "resourceVersion" in lease["metadata"]:
+            lease = await self._api.request("PUT", f"{self._path}/{self._name}", {**kind, **lease})
+        else:
+            lease = await self._api.request("POST", self._path, {**kind, **lease})
+        self._see(lease["spec"])

@@ -1,0 +1,121 @@
+"""The inventories that pools keep in the cluster: a ConfigMap each, and all of them as one.
+
+Whoever runs `pulumi up` writes them; the resident approver and `status` read them.
+"""
+
+import ipaddress
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from admission.inventory import Denied, NodeEntry, read_denied, read_node
+
+LABEL = "kubelet-tls-bootstrap/inventory"
+KEY = "inventory.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolInventory:
+    """A pool's nodes, and what none of them may ever claim."""
+
+    pool: str
+    nodes: tuple[NodeEntry, ...]
+    denied: Denied
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inventory:
+    """The nodes of all pools, and what is wrong with what the pools say."""
+
+    nodes: Mapping[str, NodeEntry] = field(default_factory=dict)
+    pools: Mapping[str, str] = field(default_factory=dict)  # node -> its pool
+    denied: Denied = field(default_factory=Denied)
+    disputes: Mapping[str, str] = field(default_factory=dict)  # node -> what two of them claim
+    faults: tuple[str, ...] = ()  # ConfigMaps that can't be read, and why
+
+
+def path(namespace: str) -> str:
+    """Return where the API lists the inventories of a namespace."""
+    return f"/api/v1/namespaces/{namespace}/configmaps?labelSelector={LABEL}"
+
+
+def read(text: str) -> PoolInventory:
+    """Return the inventory that a JSON document holds.
+
+    Raises:
+        ValueError: it is no such document; the message says why.
+    """
+    try:
+        document: dict[str, Any] = json.loads(text)
+        return PoolInventory(
+            pool=str(document["pool"]),
+            nodes=tuple(read_node(entry) for entry in document["nodes"]),
+            denied=read_denied(document["denied"]),
+        )
+    except json.JSONDecodeError:
+        raise ValueError("it holds no JSON document") from None
+    except KeyError as error:
+        raise ValueError(f"it lacks {error}") from None
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"it is malformed: {error}") from None
+
+
+def from_file(path: str) -> Inventory:
+    """Return the inventory of one pool, as a file holds it.
+
+    Raises:
+        ValueError: it can't be read, or is none.
+    """
+    try:
+        return combine([read(Path(path).read_text())])
+    except OSError as error:
+        raise ValueError(f"the inventory {path} can't be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is no inventory: {error}") from None
+
+
+def merge(items: Iterable[Mapping[str, Any]]) -> Inventory:
+    """Return what the ConfigMaps say together.
+
+    Where two nodes claim one name or address, nobody can tell whose it is: both are left out.
+    """
+    faults: list[str] = []
+    found: list[PoolInventory] = []
+    for item in items:
+        try:
+            found.append(read((item.get("data") or {}).get(KEY, "")))
+        except ValueError as error:
+            faults.append(f"the inventory {item['metadata']['name']} is left out: {error}")
+    return combine(found, faults=faults)
+
+
+def combine(inventories: Iterable[PoolInventory], *, faults: Iterable[str] = ()) -> Inventory:
+    """Return what the inventories say together, as `merge`."""
+    ordered = sorted(inventories, key=lambda inventory: inventory.pool)
+    claims: dict[Any, list[tuple[str, str]]] = defaultdict(list)  # what -> its (pool, node)
+    for inventory in ordered:
+        for node in inventory.nodes:
+            for claim in {node.name, *node.dns_names, *node.addresses}:
+                claims[claim].append((inventory.pool, node.name))
+    disputes: dict[str, str] = {}
+    for claim, claimants in claims.items():
+        if len(claimants) > 1:
+            listed = " and ".join(f"{node} of the pool {pool}" for pool, node in claimants)
+            for _, name in claimants:
+                disputes[name] = f"{claim} is claimed by {listed}; take it out of one of them"
+    return Inventory(
+        nodes={n.name: n for i in ordered for n in i.nodes if n.name not in disputes},
+        pools={node.name: inventory.pool for inventory in ordered for node in inventory.nodes},
+        denied=Denied(
+            addresses=frozenset[ipaddress.IPv4Address | ipaddress.IPv6Address]().union(
+                *(inventory.denied.addresses for inventory in ordered)
+            ),
+            networks=tuple(dict.fromkeys(n for i in ordered for n in i.denied.networks)),
+            names=frozenset[str]().union(*(inventory.denied.names for inventory in ordered)),
+        ),
+        disputes=disputes,
+        faults=tuple(faults),
+    )

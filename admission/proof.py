@@ -1,0 +1,100 @@
+"""The proof that a node has joined, which being Ready is not.
+
+Its serving certificate must be live with its own names and addresses, and the API server reach the
+kubelet through it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from admission.api import NODES, UNREACHABLE, Api, ApiError
+from admission.inventory import NodeEntry
+from admission.progress import Progress, Step
+from admission.serving_certificate import KUBELET_PORT, ServingCertificate, Untrusted
+
+FIRST_LOOK_S = 0.1
+LONGEST_LOOK_S = 2.0
+# Then the API server's word is enough: it may be alone in reaching the kubelets.
+SILENT_LIMIT_S = 10
+PROOFS_AT_ONCE = 64
+
+
+class Reach(Protocol):
+    """Notes that a node has come to a step, with a line to say of it."""
+
+    def __call__(self, progress: Progress, step: Step, line: str = "") -> None: ...
+
+
+class Prover:
+    """Looks at each node's kubelet, from here and through the API server."""
+
+    def __init__(
+        self,
+        api: Api,
+        look: Callable[[NodeEntry], Awaitable[ServingCertificate]],
+        reach: Reach,
+        clock: Callable[[], float],
+    ) -> None:
+        self._api, self._look, self._reach, self._clock = api, look, reach, clock
+        # Machines that hang keep no other waiting, unless there are many.
+        self._at_once = asyncio.Semaphore(PROOFS_AT_ONCE)
+
+    async def prove(self, progress: Progress, wake: asyncio.Event) -> None:
+        """Return once the node has joined; `wake` is set when something of it has changed."""
+        pause_s, silent_since = FIRST_LOOK_S, None
+        while True:
+            wake.clear()
+            if not progress.ready:
+                await wake.wait()
+                pause_s = FIRST_LOOK_S
+                continue
+            self._reach(progress, "ready")
+            silent = await self._look_at_port(progress)
+            # While it shows no certificate of its own, the API server's word would prove nothing.
+            worth_asking = progress.certificate or silent or progress.untrusted
+            if worth_asking and await self._is_reached(progress):
+                self._reach(progress, "reached")
+                if progress.certificate is not None:
+                    break
+                if silent:
+                    silent_since = silent_since or self._clock()
+                    if self._clock() - silent_since >= SILENT_LIMIT_S:
+                        break
+            if not silent:
+                silent_since = None
+            # A certificate that is issued wakes this; that the kubelet uses it tells nobody.
+            try:
+                await asyncio.wait_for(wake.wait(), pause_s)
+                pause_s = FIRST_LOOK_S
+            except TimeoutError:
+                pause_s = min(pause_s * 2, LONGEST_LOOK_S)
+        seen = "" if progress.certificate else f"; port {KUBELET_PORT} is not reachable from here"
+        self._reach(progress, "joined", f"joined{seen}")
+
+    async def _look_at_port(self, progress: Progress) -> bool:
+        """Look at the live certificate, and return whether nobody answered."""
+        progress.certificate = None
+        try:
+            progress.certificate = await self._look(progress.entry)
+        except ValueError as error:
+            progress.port_fault = f"its port {KUBELET_PORT} {error}"
+            progress.untrusted = isinstance(error, Untrusted)
+            return False
+        except (TimeoutError, OSError):
+            progress.port_fault = f"its port {KUBELET_PORT} does not answer here"
+            return True
+        progress.port_fault = ""
+        self._reach(progress, "live")
+        return False
+
+    async def _is_reached(self, progress: Progress) -> bool:
+        """Ask whether the API server reaches the kubelet: what `kubectl logs` needs."""
+        try:
+            async with self._at_once:
+                await self._api.request("GET", f"{NODES}/{progress.entry.name}/proxy/healthz")
+        except (ApiError, *UNREACHABLE) as error:
+            progress.api_fault = f"the API server does not reach it: {error}"
+            return False
+        progress.api_fault = ""
+        return True

@@ -1,0 +1,61 @@
+"""The rules that every kubelet's request must pass, whatever it asks for."""
+
+from collections.abc import Iterator, Set
+from datetime import datetime, timedelta
+
+from admission.certificate_request import CertificateRequest
+from admission.decision import Request
+
+USER_PREFIX = "system:node:"
+NODES_GROUP = "system:nodes"
+AUTHENTICATED_GROUP = "system:authenticated"
+# A kubelet with an RSA key asks for it, one with an ECDSA key does not.
+KEY_ENCIPHERMENT = "key encipherment"
+LONGEST_EXPIRATION = timedelta(days=366)
+# The kubelet gives a request up after 15 minutes and makes a new one.
+OLDEST = timedelta(hours=1)
+CLOCK_TOLERANCE = timedelta(minutes=5)
+# A kubelet has one, or a few after restarts. Hundreds come from somebody who floods. There is no
+# limit for all requesters together: it would let one of them keep all others out.
+MOST_PENDING = 20
+
+
+def object_faults(
+    request: Request, *, signer: str, groups: Set[str], usages: Set[str], now: datetime
+) -> Iterator[str]:
+    """Say what is wrong with the object around a request."""
+    if request.signer != signer:
+        yield f"its signer is {request.signer}"
+    if request.decided:
+        yield "it has been decided already"
+    missing = groups - request.groups
+    if missing:
+        yield f"its requester is not in the group {', '.join(sorted(missing))}"
+    asked = frozenset(request.usages)
+    if len(asked) != len(request.usages) or asked not in (usages, usages | {KEY_ENCIPHERMENT}):
+        yield f"its usages are {', '.join(request.usages) or 'none'}"
+    if request.expiration is not None and request.expiration > LONGEST_EXPIRATION:
+        yield f"it asks for {request.expiration}, more than {LONGEST_EXPIRATION.days} days"
+    if now - request.created > OLDEST:
+        yield "it is older than an hour; restart the node's kubelet, and it makes a new one"
+    if request.created - now > CLOCK_TOLERANCE:
+        yield "it comes from the future; the clocks here and on the API server differ"
+
+
+def flood_fault(user: str, pending: int) -> str | None:
+    """Say whether one requester has more undecided requests than a kubelet makes."""
+    if pending <= MOST_PENDING:
+        return None
+    return (
+        f"{pending} requests of {user} are pending, more than {MOST_PENDING};"
+        " find out who makes them, and delete them"
+    )
+
+
+def subject_faults(content: CertificateRequest, node: str) -> Iterator[str]:
+    """Say what is wrong with the name under which a node wants to be known."""
+    user = USER_PREFIX + node
+    if content.common_name != user:
+        yield f"its common name is {content.common_name!r}, not {user!r}"
+    if content.organization != NODES_GROUP:
+        yield f"its organization is {content.organization!r}, not {NODES_GROUP!r}"

@@ -1,0 +1,119 @@
+"""A run of the gate for one pool, from its orders to its report."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from admission import bootstrap_token, preflight, report
+from admission.api import Say
+from admission.bootstrap_token import Found
+from admission.check import Context
+from admission.cluster import Cluster
+from admission.gate import Gate
+from admission.inventory import NodeEntry, Orders, Token
+from admission.serving_certificate import ServingCertificate
+
+
+async def admit(
+    orders: Orders,
+    cluster: Cluster,
+    look: Callable[[NodeEntry], Awaitable[ServingCertificate]],
+    say: Say,
+) -> int:
+    """Let a pool's nodes in, end their tokens, and return the exit status.
+
+    Prints a JSON document for the stack's outputs when all are in.
+
+    Raises:
+        ValueError: the cluster is not fit, or a token could not be ended; says why.
+        ApiError, UNREACHABLE, UNTRUSTED: the API server refused, or did not answer for a while.
+    """
+    now = datetime.now(UTC)
+    tokens = await asyncio.gather(
+        *(
+            bootstrap_token.find(cluster, token, now, limit_s=orders.stall_s)
+            for token in orders.tokens
+        )
+    )
+    faults = await _preflight(orders, cluster, tokens, now, say)
+    gate = Gate(
+        orders,
+        cluster,
+        look,
+        say,
+        grants={
+            found.token.id: grant
+            for found in tokens
+            if found.token.node and (grant := found.grant(found.token.node))
+        },
+        token_faults={
+            node: faults.get(token.id, "")
+            for node in orders.nodes
+            if (token := orders.token_of(node))
+        },
+    )
+    all_in = await gate.run()
+    for line in report.table(gate.progress.values()):
+        say(line)
+    for line in report.twins(gate.progress.values()):
+        say(line)
+    if not all_in:
+        await _go_on_tomorrow(orders, cluster, tokens, gate, say)
+        return 1
+    states = await _end(orders, cluster, orders.tokens, say)
+    print(json.dumps(report.document(gate.progress.values(), orders, states)))
+    return 0
+
+
+async def _end(
+    orders: Orders, cluster: Cluster, tokens: Sequence[Token], say: Say
+) -> Mapping[str, str]:
+    """End tokens, and return what each is now, by its id."""
+    states = await asyncio.gather(
+        *(bootstrap_token.end(cluster, token, orders.after_join) for token in tokens)
+    )
+    for token, state in zip(tokens, states, strict=True):
+        say(f"token {token.id}: {state}")
+    return {token.id: state for token, state in zip(tokens, states, strict=True)}
+
+
+async def _preflight(
+    orders: Orders, cluster: Cluster, tokens: Sequence[Found], now: datetime, say: Say
+) -> Mapping[str, str]:
+    """Check the cluster, and return what is wrong with tokens, by their ids."""
+    context = Context(cluster=cluster, orders=orders, tokens=tokens, now=now)
+    findings = await preflight.run(context)
+    for line in preflight.summary(findings):
+        say(line)
+    failed = [finding.check for finding in findings if finding.state == "failed"]
+    if failed:
+        raise ValueError(
+            f"the cluster is not fit for new nodes: {', '.join(failed)}; mend that, or name the"
+            " checks in skipClusterChecks"
+        )
+    return {
+        found.token.id: found.fault or context.token_faults.get(found.token.id, "")
+        for found in tokens
+    }
+
+
+async def _go_on_tomorrow(
+    orders: Orders, cluster: Cluster, tokens: Sequence[Found], gate: Gate, say: Say
+) -> None:
+    """Leave no token alive that nobody needs, and say what the next run will do."""
+    missing = {name for name, progress in gate.progress.items() if not progress.joined}
+    needed = [found for found in tokens if found.token.node in (*missing, None)]
+    if cluster.outage:
+        say(f"error: the API server {cluster.server} {cluster.outage}")
+    else:
+        done = [found.token for found in tokens if found not in needed]
+        await _end(orders, cluster, done, say)
+        for found in needed:
+            if found.life == "expired":
+                await bootstrap_token.bury(cluster, found.token)
+    dead = any(found.life in ("expired", "gone") for found in needed)
+    say(
+        f"error: not all nodes of {orders.pool} have joined; the tokens of those that have not live"
+        f" until they expire, and the next pulumi up{' --refresh' * dead} goes on from here"
+    )

@@ -1,0 +1,234 @@
+"""The resident approver: the gate's rules for the nodes of all pools, for as long as it runs.
+
+Kubelets renew their serving certificates by themselves, long after `pulumi up` has ended. Watches
+tell of requests, Nodes and the pools' inventories; of several replicas, the one that holds the
+Lease approves. The others know as much, and take over with what they know.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from admission import pool_inventory, rules
+from admission.api import CSRS, NODES, Api
+from admission.journal import Journal
+from admission.judge import Facts, Judge, node_of, to_node
+from admission.lease import Lease
+from admission.metrics import Metrics
+from admission.pool_inventory import Inventory
+from admission.progress import read_ask
+from admission.witness import Place, Witness
+
+SERVING_CSRS = f"{CSRS}?fieldSelector=spec.signerName={rules.SERVING_SIGNER}"
+LEASE = "kubelet-serving-approver"
+
+
+class Approver:
+    """One replica."""
+
+    def __init__(
+        self,
+        api: Api,
+        *,
+        namespace: str,
+        identity: str,
+        host: str,
+        journal: Journal,
+        clock: Callable[[], float],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._api, self._host, self._journal = api, host, journal
+        self._clock = clock
+        self._watched = {
+            SERVING_CSRS: self._see_request,
+            NODES: self._see_node,
+            pool_inventory.path(namespace): self._see_inventory,
+        }
+        self._synced: set[str] = set()
+        self._maps: dict[str, dict[str, Any]] = {}
+        self._nodes: dict[str, dict[str, Any]] = {}
+        self._inventory: Inventory | None = None  # made when asked for
+        self._complaints: set[str] = set()  # of the inventories, as last told
+        self._moved: dict[str, str] = {}  # node -> an address of it that is not the inventory's
+        self._seen_at: dict[str, float] = {}  # UID -> when a request was first seen
+        self._judge = Judge(api, self, now=now)
+        self.metrics = Metrics()
+        self._witness = Witness(api, journal, self.metrics, now=now)
+        self.lease = Lease(
+            api, namespace=namespace, name=LEASE, identity=identity,
+            changed=self._office_changed, clock=clock,
+        )  # fmt: skip
+
+    async def run(self) -> None:
+        """Watch, contend for the Lease, and approve while it is ours; for ever.
+
+        Raises:
+            ApiError: the rights are not enough.
+            UNTRUSTED: the CA that is trusted did not sign the API server's certificate.
+        """
+        tasks = [asyncio.create_task(self._watch(path)) for path in self._watched]
+        tasks.append(asyncio.create_task(self.lease.contend()))
+        try:
+            done, _ = await asyncio.wait(
+                {*tasks, self._judge.broken}, return_when=asyncio.FIRST_COMPLETED
+            )
+            for ended in done:
+                ended.result()  # each ends only with an error
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(
+                *tasks, self._judge.close(), self._witness.close(), return_exceptions=True
+            )
+            await self.lease.release()
+
+    async def _watch(self, path: str) -> None:
+        def see(kind: str, item: dict[str, Any]) -> None:
+            if kind == "SYNC":
+                if path not in self._synced:
+                    self._synced.add(path)
+                    # Once the list has been told, which comes right after this.
+                    asyncio.get_running_loop().call_soon(self._judge.reconsider)
+                resource = path.partition("?")[0].rpartition("/")[2]
+                self.metrics.count("watch_starts_total", resource=resource)
+            self._watched[path](kind, item)
+
+        await self._api.watch(path, see, lambda line: self._journal.tell("warning", line))
+
+    @property
+    def ready(self) -> bool:
+        """Whether all that a request is judged by has been seen."""
+        return self._synced == self._watched.keys()
+
+    @property
+    def inventory(self) -> Inventory:
+        """What the pools' inventories say together."""
+        if self._inventory is None:
+            self._inventory = pool_inventory.merge(self._maps.values())
+        return self._inventory
+
+    def exposition(self) -> str:
+        """Return the metrics as Prometheus reads them."""
+        inventory = self.inventory
+        return self.metrics.text(
+            {
+                "leader": self.lease.held,
+                "pending_requests": sum(1 for _ in self._judge.pending()),
+                "inventory_nodes": len(inventory.nodes),
+                "inventory_disputes": len(inventory.disputes),
+                "inventory_faults": len(inventory.faults),
+                "node_address_mismatches": len(self._moved),
+            }
+        )
+
+    # What the watches tell
+
+    def _see_request(self, kind: str, item: dict[str, Any]) -> None:
+        if kind == "SYNC":
+            self._judge.forget()
+            listed = {request["metadata"]["uid"] for request in item.get("items") or []}
+            for gone in self._seen_at.keys() - listed:
+                self._forget(gone)
+        elif kind == "DELETED" or read_ask(item).state != "pending":
+            self._judge.remove(item)
+            self._forget(item["metadata"]["uid"])
+        else:
+            self._seen_at.setdefault(item["metadata"]["uid"], self._clock())
+            self._judge.add(item)
+
+    def _forget(self, uid: str) -> None:
+        self._seen_at.pop(uid, None)
+        self._witness.forget(uid)
+
+    def _see_node(self, kind: str, item: dict[str, Any]) -> None:
+        if kind == "SYNC":
+            present = {node["metadata"]["name"] for node in item.get("items") or []}
+            for gone in self._nodes.keys() - present:
+                del self._nodes[gone]
+                self._moved.pop(gone, None)
+            return
+        name = item["metadata"]["name"]
+        before = self._nodes.pop(name, None)
+        if kind != "DELETED":
+            self._nodes[name] = item
+        if kind == "DELETED" or before is None or to_node(before) != to_node(item):
+            self._judge.reconsider(name)
+        self._compare_addresses(name)
+
+    def _see_inventory(self, kind: str, item: dict[str, Any]) -> None:
+        if kind == "SYNC":
+            self._maps = {found["metadata"]["name"]: found for found in item.get("items") or []}
+        elif kind == "DELETED":
+            self._maps.pop(item["metadata"]["name"], None)
+        else:
+            self._maps[item["metadata"]["name"]] = item
+        self._inventory = None
+        disputes = (f"{node}: {why}" for node, why in sorted(self.inventory.disputes.items()))
+        complaints = {*self.inventory.faults, *disputes}
+        for complaint in sorted(complaints - self._complaints):
+            self._journal.tell("error", "inventory refused", reason=complaint)
+        self._complaints = complaints
+        for name in self._nodes:
+            self._compare_addresses(name)
+        self._judge.reconsider()
+
+    def _compare_addresses(self, name: str) -> None:
+        """Report a Node whose address is not the inventory's: it has changed behind our back."""
+        entry, node = self.inventory.nodes.get(name), self._nodes.get(name)
+        shown = [
+            str(address.get("address"))
+            for address in ((node or {}).get("status") or {}).get("addresses") or ()
+            if address.get("type") == "InternalIP"
+        ]
+        ours = {str(address) for address in entry.addresses} if entry else set(shown)
+        strange = ", ".join(sorted({*shown} - ours))
+        if strange and self._moved.get(name) != strange:
+            self._witness.moved(name, strange, self._place(name))
+        if strange:
+            self._moved[name] = strange
+        else:
+            self._moved.pop(name, None)
+
+    # What the judge asks and tells
+
+    def facts(self, node: str) -> Facts:
+        """Return what a request of the node is judged by."""
+        inventory, found = self.inventory, self._nodes.get(node)
+        return Facts(
+            inventory=inventory.nodes,
+            denied=inventory.denied.and_host(self._host),
+            node=None if found is None else to_node(found),
+            fault=inventory.disputes.get(node, ""),
+        )
+
+    def in_office(self) -> bool:
+        """Tell whether this replica may approve now."""
+        return self.lease.held and self.ready
+
+    def _office_changed(self, held: bool) -> None:
+        message = "this replica approves" if held else "this replica approves no more"
+        self._journal.tell("info", message, identity=self.lease.identity, reason=self.lease.fault)
+        self._judge.reconsider()
+
+    def _place(self, node: str) -> Place:
+        return Place(
+            node=node,
+            pool=self.inventory.pools.get(node, ""),
+            in_cluster=node in self._nodes and self.in_office(),
+        )
+
+    def approved(self, item: dict[str, Any], decision: rules.Approve) -> None:
+        """Report an approval."""
+        uid = item["metadata"]["uid"]
+        seconds = self._clock() - self._seen_at.get(uid, self._clock())
+        self._witness.approved(item, decision, seconds, self._place(node_of(item)))
+        self._forget(uid)
+
+    def undecided(self, item: dict[str, Any], decision: rules.Wait | rules.Refuse) -> None:
+        """Report why a request is not approved."""
+        self._witness.undecided(item, decision, self._place(node_of(item)))
+
+    def failed(self, item: dict[str, Any], error: str) -> None:
+        """Report that the API server did not answer."""
+        self._witness.failed(item, error, self._place(node_of(item)))

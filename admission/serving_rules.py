@@ -1,0 +1,109 @@
+"""Which request for a kubelet's serving certificate is approved."""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+
+from admission import certificate_request
+from admission.certificate_request import CertificateRequest
+from admission.decision import Approve, Decision, NodeObject, Refuse, Request, Wait
+from admission.inventory import Denied, NodeEntry
+from admission.request_rules import (
+    AUTHENTICATED_GROUP,
+    NODES_GROUP,
+    USER_PREFIX,
+    flood_fault,
+    object_faults,
+    subject_faults,
+)
+
+SERVING_SIGNER = "kubernetes.io/kubelet-serving"
+REQUESTER_GROUPS = frozenset({NODES_GROUP, AUTHENTICATED_GROUP})
+USAGES = frozenset({"digital signature", "server auth"})
+# A join and its request are dated by two clocks.
+START_TOLERANCE = timedelta(seconds=10)
+CLUSTER_NAME = re.compile(
+    r"\A(localhost|kubernetes)(\..*)?\Z|\A(.*\.)?localhost\Z|\A.*\.svc(\..*)?\Z"
+)
+
+
+def decide_serving(
+    request: Request,
+    *,
+    inventory: Mapping[str, NodeEntry],
+    node: NodeObject | None,
+    denied: Denied,
+    allowed: bool,
+    pending: int = 1,
+    since: datetime | None = None,
+    now: datetime,
+) -> Decision:
+    """Decide on a request for a kubelet's serving certificate.
+
+    `node` is the cluster's object of the requester's name, `allowed` the API server's answer to
+    whether the requester may create certificatesigningrequests/selfnodeserver, `pending` the
+    number of its undecided requests, this one among them, `since` when its join began, where that
+    is known: what the machine asked for before, under this name, has nothing to do with it.
+    """
+    entry = inventory.get(request.user.removeprefix(USER_PREFIX))
+    if entry is None or request.user != entry.user:
+        return Refuse(reason=f"its requester {request.user} is no node of the inventory")
+    faults = object_faults(
+        request, signer=SERVING_SIGNER, groups=REQUESTER_GROUPS, usages=USAGES, now=now
+    )
+    fault = next(faults, None) or flood_fault(request.user, pending)
+    if fault is None and since is not None and request.created < since - START_TOLERANCE:
+        fault = "it was made before the node's join began; restart its kubelet to have a new one"
+    if fault is not None:
+        return Refuse(reason=fault)
+    try:
+        content = certificate_request.parse(request.pem)
+    except ValueError as error:
+        return Refuse(reason=str(error))
+    fault = next(_content_faults(content, entry, inventory, denied), None)
+    if fault is None and not allowed:
+        fault = (
+            f"{request.user} may not create certificatesigningrequests/selfnodeserver;"
+            " the ClusterRoleBinding node-server-cert-renewal gives that right"
+        )
+    if fault is not None:
+        return Refuse(reason=fault)
+    if node is None or node.name != entry.name:
+        return Wait(reason=f"the Node {entry.name} does not exist yet")
+    if node.deleting:
+        return Refuse(reason=f"the Node {entry.name} is being deleted")
+    return Approve(content=content, node_uid=node.uid)
+
+
+def _content_faults(
+    content: CertificateRequest,
+    entry: NodeEntry,
+    inventory: Mapping[str, NodeEntry],
+    denied: Denied,
+) -> Iterator[str]:
+    """Say what is wrong with what the request asks for."""
+    yield from subject_faults(content, entry.name)
+    names, addresses = content.dns_names, content.addresses
+    if not names and not addresses:
+        yield "it holds neither a name nor an address"
+    if len(set(names)) != len(names) or len(set(addresses)) != len(addresses):
+        yield "it holds a name or an address twice"
+    others = [other for other in inventory.values() if other.name != entry.name]
+    for name in names:
+        if CLUSTER_NAME.match(name):
+            yield f"{name} is a name of the cluster's own"
+        elif name in denied.names:
+            yield f"{name} is the API server's name"
+        elif name not in entry.dns_names:
+            yield f"the name {name} is not the node's in the inventory"
+        elif any(name == other.name or name in other.dns_names for other in others):
+            yield f"the name {name} is another node's, too, in the inventory"
+    for address in addresses:
+        mapped = isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped
+        if mapped or denied.covers(address):
+            yield f"the address {address} is one that no node may have"
+        elif address not in entry.addresses:
+            yield f"the address {address} is not the node's in the inventory"
+        elif any(address in other.addresses for other in others):
+            yield f"the address {address} is another node's, too, in the inventory"

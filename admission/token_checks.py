@@ -1,0 +1,149 @@
+"""Checks of bootstrap tokens: this run's, and those that others have left."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+from admission.access import holder_may
+from admission.api import ApiError, decode
+from admission.bootstrap_token import SECRETS, Found, expiration
+from admission.check import PASSED, Answer, Context, few
+from admission.cluster import RIGHTS_LIMIT_S, Cluster
+
+TOKENS = f"{SECRETS}?fieldSelector=type%3Dbootstrap.kubernetes.io/token"
+# As components/bootstrap_token.py marks what it makes.
+MANAGED_BY = ("app.kubernetes.io/managed-by", "kubelet-tls-bootstrap")
+POOL_LABEL = "kubelet-tls-bootstrap/pool"
+# The token cleaner acts within seconds of an expiration.
+LONGEST_CLEANING = timedelta(minutes=10)
+TRY_AGAIN_S = 0.25
+
+
+async def check_token(context: Context) -> Answer:
+    """Show each living token to the API server, and look at whom it takes its holder for."""
+    living = [found for found in context.tokens if found.life == "alive"]
+    faults = await asyncio.gather(*(_token_fault(context.cluster, found) for found in living))
+    for found, fault in zip(living, faults, strict=True):
+        if fault:
+            context.token_faults[found.token.id] = fault
+    if context.token_faults:
+        return "warning", few([*context.token_faults.values()])
+    if not living:
+        return "not checked", "no token of the pool is alive; nodes that have joined need none"
+    return PASSED
+
+
+async def check_client_approval(context: Context) -> Answer:
+    """Ask whether kube-controller-manager will approve the requests of a token's holder."""
+    if not context.tokens:
+        return PASSED
+    found = context.tokens[0]
+    if context.orders.client_approval == "gate":
+        if await holder_may(context.cluster, found, "nodeclient"):
+            return "warning", (
+                "kube-controller-manager approves client requests of token holders by itself, while"
+                " approval.client is gate: a ClusterRoleBinding grants"
+                " certificatesigningrequests/nodeclient to the group system:bootstrappers or to all"
+                " users; ours goes at the end of this run, delete any other"
+            )
+        return PASSED
+    if await _until(lambda: holder_may(context.cluster, found, "nodeclient")):
+        return PASSED
+    return "warning", (
+        "kube-controller-manager will not approve client requests: no binding grants"
+        " certificatesigningrequests/nodeclient; auto-approve-csrs-for-group is missing"
+    )
+
+
+async def check_token_cleaner(context: Context) -> Answer:
+    """Look for tokens that the token cleaner should have deleted long ago."""
+    old = [
+        name
+        for name, _, data in await _tokens(context.cluster)
+        if data.get("expiration") and context.now - expiration(data) > LONGEST_CLEANING
+    ]
+    if not old:
+        return PASSED
+    return "warning", (
+        f"{few(old)} expired long ago and nobody deletes them; kube-controller-manager needs"
+        " --controllers=*,bootstrapsigner,tokencleaner"
+    )
+
+
+async def check_left_over_tokens(context: Context) -> Answer:
+    """Look for living tokens of this pool's name that are not the ones of this run."""
+    ours = {token.secret_name for token in context.orders.tokens}
+    alive = [
+        f"{name} until {expiration(data):%H:%M:%SZ}"
+        for name, labels, data in await _tokens(context.cluster)
+        if labels.get(MANAGED_BY[0]) == MANAGED_BY[1]
+        and labels.get(POOL_LABEL) == context.orders.pool
+        and name not in ours
+        and data.get("token-secret")
+        and expiration(data) > context.now
+    ]
+    if not alive:
+        return PASSED
+    return "warning", (
+        f"earlier tokens of the pool {context.orders.pool} are alive: {few(alive)}; those of this"
+        " stack go at the end of the run, delete others with kubectl -n kube-system delete secret"
+    )
+
+
+async def _token_fault(cluster: Cluster, found: Found) -> str:
+    """Return what is wrong with a living token, if something is."""
+    token = found.token
+    user: dict[str, Any] = {}
+
+    async def accepted() -> bool:
+        try:
+            user.update(await cluster.identity(found.value))
+        except ApiError as error:
+            if error.status != 401:
+                raise
+        return bool(user)
+
+    if not await _until(accepted):
+        return (
+            f"the API server does not accept the token {token.id} (401), though its Secret is alive"
+            f" until {found.expires:%H:%M:%SZ}; kube-apiserver needs"
+            " --enable-bootstrap-token-auth=true"
+        )
+    lacking = {"system:bootstrappers", token.group} - set(user.get("groups") or ())
+    if user.get("username") != token.user or lacking:
+        return (
+            f"the API server takes the token {token.id} for {user.get('username')}"
+            f" without {', '.join(sorted(lacking)) or 'fault in its groups'}"
+        )
+    if not await _until(lambda: holder_may(cluster, found, "")):
+        return (
+            f"the token {token.id} may not ask for certificates; the ClusterRoleBinding"
+            " kubelet-bootstrap is missing"
+        )
+    return ""
+
+
+async def _until(ask: Callable[[], Awaitable[bool]]) -> bool:
+    """Ask until the answer is yes, for some seconds: new objects are seen after a moment."""
+    loop = asyncio.get_running_loop()
+    limit = loop.time() + RIGHTS_LIMIT_S
+    while not (answer := await ask()) and loop.time() < limit:
+        await asyncio.sleep(TRY_AGAIN_S)
+    return answer
+
+
+async def _tokens(cluster: Cluster) -> list[tuple[str, dict[str, str], dict[str, str]]]:
+    """Return the name, the labels and the content of every bootstrap token's Secret."""
+    listed = await cluster.insist("GET", TOKENS)
+    return [
+        (
+            item["metadata"]["name"],
+            item["metadata"].get("labels") or {},
+            {
+                key: decode(value).decode(errors="replace")
+                for key, value in (item.get("data") or {}).items()
+            },
+        )
+        for item in listed.get("items") or ()
+    ]

@@ -1,0 +1,247 @@
+"""The resident approver: `python -m admission serve` as a Deployment, and what it may do.
+
+It can approve one signer's requests, and change nothing else of the cluster but its own Lease.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import pulumi
+from pulumi_kubernetes.apps.v1 import Deployment, DeploymentSpecArgsDict
+from pulumi_kubernetes.core.v1 import (
+    ConfigMap,
+    ContainerArgsDict,
+    EnvVarArgsDict,
+    PodSpecArgsDict,
+    ProbeArgsDict,
+    ServiceAccount,
+)
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
+from pulumi_kubernetes.rbac.v1 import (
+    ClusterRole,
+    ClusterRoleBinding,
+    PolicyRuleArgsDict,
+    Role,
+    RoleBinding,
+    RoleRefArgs,
+    SubjectArgs,
+)
+
+from components.settings import ApproverSettings
+
+NAME = "kubelet-serving-approver"
+LABELS = {"app.kubernetes.io/name": NAME}
+# As in `admission`, which is not imported here: it is run.
+INVENTORY_LABEL = "kubelet-tls-bootstrap/inventory"
+INVENTORY_KEY = "inventory.json"
+PORT = 10279
+USER_ID = 65532
+RBAC_GROUP = "rbac.authorization.k8s.io"
+CERTIFICATES_GROUP = "certificates.k8s.io"
+CSRS = "certificatesigningrequests"
+
+CLUSTER_RULES: list[PolicyRuleArgsDict] = [
+    {"api_groups": [CERTIFICATES_GROUP], "resources": [CSRS], "verbs": ["get", "list", "watch"]},
+    {"api_groups": [CERTIFICATES_GROUP], "resources": [f"{CSRS}/approval"], "verbs": ["update"]},
+    {
+        "api_groups": [CERTIFICATES_GROUP],
+        "resources": ["signers"],
+        "resource_names": ["kubernetes.io/kubelet-serving"],
+        "verbs": ["approve"],
+    },
+    {"api_groups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]},
+    {
+        "api_groups": ["authorization.k8s.io"],
+        "resources": ["subjectaccessreviews"],
+        "verbs": ["create"],
+    },
+]
+OWN_RULES: list[PolicyRuleArgsDict] = [
+    {"api_groups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"]},
+    # A name can't be given for what is not there yet.
+    {"api_groups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
+    {
+        "api_groups": ["coordination.k8s.io"],
+        "resources": ["leases"],
+        "resource_names": [NAME],
+        "verbs": ["get", "update"],
+    },
+]
+# Events of Nodes, which have no namespace, are in `default`.
+EVENT_NAMESPACE = "default"
+EVENT_RULES: list[PolicyRuleArgsDict] = [
+    {"api_groups": [""], "resources": ["events"], "verbs": ["create"]}
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingApproverArgs:
+    """How the approver runs."""
+
+    settings: ApproverSettings
+    """Its image, its replicas, and where they run."""
+    after: list[pulumi.Resource]
+    """What brings the nodes that it is to run on."""
+
+
+class ServingApprover(pulumi.ComponentResource):
+    """A Deployment, its ServiceAccount with no more rights than it needs, and its budget."""
+
+    def __init__(
+        self, name: str, args: ServingApproverArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("kubelet-tls-bootstrap:index:ServingApprover", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        namespace = args.settings.namespace
+        metadata = ObjectMetaArgs(name=NAME, namespace=namespace, labels=LABELS)
+        account = ServiceAccount(f"{name}-account", metadata=metadata, opts=child)
+        subject = SubjectArgs(kind="ServiceAccount", name=NAME, namespace=namespace)
+        ClusterRole(
+            f"{name}-role", metadata=ObjectMetaArgs(name=NAME), rules=CLUSTER_RULES, opts=child
+        )
+        bindings: list[pulumi.Resource] = [
+            ClusterRoleBinding(
+                f"{name}-binding",
+                metadata=ObjectMetaArgs(name=NAME),
+                role_ref=RoleRefArgs(api_group=RBAC_GROUP, kind="ClusterRole", name=NAME),
+                subjects=[subject],
+                opts=child,
+            )
+        ]
+        for purpose, place, rules in (
+            ("own", namespace, OWN_RULES),
+            ("events", EVENT_NAMESPACE, EVENT_RULES),
+        ):
+            within = ObjectMetaArgs(name=f"{NAME}-{purpose}", namespace=place)
+            Role(f"{name}-{purpose}-role", metadata=within, rules=rules, opts=child)
+            binding = RoleBinding(
+                f"{name}-{purpose}-binding",
+                metadata=within,
+                role_ref=RoleRefArgs(api_group=RBAC_GROUP, kind="Role", name=f"{NAME}-{purpose}"),
+                subjects=[subject],
+                opts=child,
+            )
+            bindings.append(binding)
+        PodDisruptionBudget(
+            f"{name}-budget",
+            metadata=metadata,
+            spec={"max_unavailable": 1, "selector": {"match_labels": LABELS}},
+            opts=child,
+        )
+        Deployment(
+            f"{name}-deployment",
+            metadata=metadata,
+            spec=deployment(args.settings),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[account, *bindings, *args.after],
+                custom_timeouts=pulumi.CustomTimeouts(create="5m", update="5m"),
+            ),
+        )
+        self.register_outputs({})
+
+
+def inventory(
+    name: str,
+    *,
+    pool: str,
+    namespace: str,
+    nodes: list[dict[str, Any]],
+    denied: dict[str, list[str]],
+    opts: pulumi.ResourceOptions,
+) -> ConfigMap:
+    """Declare the ConfigMap that tells the approver, and `admission status`, of a pool's nodes."""
+    document = {"pool": pool, "nodes": nodes, "denied": denied}
+    return ConfigMap(
+        name,
+        metadata=ObjectMetaArgs(
+            name=f"kubelet-tls-bootstrap-{pool}",
+            namespace=namespace,
+            labels={INVENTORY_LABEL: pool},
+        ),
+        data={INVENTORY_KEY: json.dumps(document, indent=1) + "\n"},
+        opts=opts,
+    )
+
+
+def deployment(settings: ApproverSettings) -> DeploymentSpecArgsDict:
+    """Return the Deployment's specification."""
+    return {
+        "replicas": settings.replicas,
+        "selector": {"match_labels": LABELS},
+        # No two on one machine, so a new one comes when an old one has gone.
+        "strategy": {"rolling_update": {"max_surge": 0, "max_unavailable": 1}},
+        "template": {"metadata": {"labels": LABELS}, "spec": pod(settings)},
+    }
+
+
+def pod(settings: ApproverSettings) -> PodSpecArgsDict:
+    """Return a replica's specification."""
+    return {
+        "service_account_name": NAME,
+        "host_network": settings.host_network,
+        "priority_class_name": "system-cluster-critical",
+        "tolerations": [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}],
+        "affinity": {
+            "pod_anti_affinity": {
+                "required_during_scheduling_ignored_during_execution": [
+                    {
+                        "topology_key": "kubernetes.io/hostname",
+                        "label_selector": {"match_labels": LABELS},
+                    }
+                ]
+            }
+        },
+        "security_context": {
+            "run_as_non_root": True,
+            "run_as_user": USER_ID,
+            "run_as_group": USER_ID,
+            "seccomp_profile": {"type": "RuntimeDefault"},
+        },
+        "termination_grace_period_seconds": 10,
+        "containers": [container(settings)],
+    }
+
+
+def container(settings: ApproverSettings) -> ContainerArgsDict:
+    """Return the pod's one container."""
+    environment: list[EnvVarArgsDict] = [
+        {"name": "POD_NAME", "value_from": {"field_ref": {"field_path": "metadata.name"}}}
+    ]
+    if settings.server:
+        url = urlsplit(settings.server)
+        environment += [
+            {"name": "KUBERNETES_SERVICE_HOST", "value": url.hostname or ""},
+            {"name": "KUBERNETES_SERVICE_PORT", "value": str(url.port or 443)},
+        ]
+    return {
+        "name": "approver",
+        "image": settings.image,
+        "image_pull_policy": "IfNotPresent",
+        "args": [
+            "serve",
+            f"--namespace={settings.namespace}",
+            "--identity=$(POD_NAME)",
+            f"--port={PORT}",
+        ],
+        "env": environment,
+        "ports": [{"name": "metrics", "container_port": PORT}],
+        "liveness_probe": _probe("/healthz", period_s=10),
+        "readiness_probe": _probe("/readyz", period_s=2),
+        "resources": {
+            "requests": {"cpu": "10m", "memory": "64Mi"},
+            "limits": {"memory": "256Mi"},
+        },
+        "security_context": {
+            "allow_privilege_escalation": False,
+            "read_only_root_filesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+
+
+def _probe(path: str, *, period_s: int) -> ProbeArgsDict:
+    return {"http_get": {"path": path, "port": PORT}, "period_seconds": period_s}

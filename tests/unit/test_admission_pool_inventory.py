@@ -1,0 +1,88 @@
+"""The pools' inventories in the cluster, each alone and all together."""
+
+import ipaddress
+import json
+from typing import Any
+
+import pytest
+
+from admission.pool_inventory import merge, read
+from tests.unit.approver_fakes import inventory_map
+
+
+def document(pool: str, *nodes: tuple[str, str], **fields: Any) -> str:
+    entries = [{"name": n, "addresses": [a], "dnsNames": [n]} for n, a in nodes]
+    denied = {"addresses": ["10.0.0.9"], "cidrs": ["10.96.0.0/12"]}
+    return json.dumps({"pool": pool, "nodes": entries, "denied": denied, **fields})
+
+
+def maps(*documents: str) -> list[dict[str, Any]]:
+    return [inventory_map(json.loads(text)["pool"], text) for text in documents]
+
+
+def test_pools_are_one_inventory() -> None:
+    found = merge(
+        maps(
+            document("a", ("n1", "10.0.0.1")),
+            document("b", ("n2", "10.0.0.2"), denied={"addresses": ["fd00::9"], "cidrs": []}),
+        )
+    )
+    assert found.nodes.keys() == {"n1", "n2"}
+    assert found.pools == {"n1": "a", "n2": "b"}
+    assert found.disputes == {}
+    for address in ("10.0.0.9", "10.96.0.1", "fd00::9"):
+        assert found.denied.covers(ipaddress.ip_address(address))
+
+
+def test_nothing_is_an_empty_inventory() -> None:
+    assert merge([]).nodes == {}
+
+
+@pytest.mark.parametrize(
+    ("second", "claim"),
+    [
+        (("n1", "10.0.0.2"), "n1"),
+        (("n2", "10.0.0.1"), "10.0.0.1"),
+    ],
+)
+def test_who_claims_what_another_claims_is_left_out_with_the_other(
+    second: tuple[str, str], claim: str
+) -> None:
+    found = merge(
+        maps(document("a", ("n1", "10.0.0.1"), ("n3", "10.0.0.3")), document("b", second))
+    )
+    assert found.nodes.keys() == {"n3"}
+    assert found.disputes.keys() == {"n1", second[0]}
+    assert all(claim in why for why in found.disputes.values())
+
+
+def test_another_node_s_name_among_the_dns_names_is_a_claim() -> None:
+    entry = {"name": "n2", "addresses": ["10.0.0.2"], "dnsNames": ["n2", "n1"]}
+    found = merge(maps(document("a", ("n1", "10.0.0.1")), document("b", nodes=[entry])))
+    assert found.disputes.keys() == {"n1", "n2"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "holds no JSON"),
+        ("[]", "malformed"),
+        ("{}", "lacks 'pool'"),
+        (document("a", ("n1", "10.0.0.300")), "10.0.0.300"),
+        (document("a", ("N1", "10.0.0.1")), "no node's name"),
+        (document("a", denied={}), "lacks 'addresses'"),
+        (document("a", nodes=[{"name": "n1", "addresses": [], "dnsNames": []}]), "no address"),
+        (document("a", nodes={"n1": 1}), "malformed"),
+    ],
+)
+def test_what_can_not_be_read_is_left_out_with_a_reason(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        read(text)
+    found = merge([inventory_map("a", text), *maps(document("b", ("n2", "10.0.0.2")))])
+    assert found.nodes.keys() == {"n2"}
+    (fault,) = found.faults
+    assert fault.startswith("the inventory kubelet-tls-bootstrap-a is left out: ")
+
+
+def test_a_config_map_without_data_is_a_fault() -> None:
+    assert merge([{"metadata": {"name": "x"}}]).faults

@@ -1,0 +1,308 @@
+"""What `status` tells of nodes, requests and tokens, for a person and for a program."""
+
+import base64
+import json
+import ssl
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from admission import __main__ as module
+from admission import status
+from admission.api import CSRS, NODES
+from admission.cluster import Cluster
+from admission.inventory import NodeEntry
+from admission.pool_inventory import Inventory
+from admission.status import TOKENS
+from admission.token_checks import POOL_LABEL
+from tests.unit.admission_fakes import CLIENT, END, KEY, NOW, Ports, run
+from tests.unit.approver_fakes import MAPS, NAMESPACE, ApproverApi
+
+
+class StatusApi(ApproverApi):
+    """Also answers the lists that `status` reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens: list[dict[str, Any]] = []
+
+    async def insist(self, method: str, path: str) -> Any:
+        self.asked.append(f"{method} {path}")
+        if path == TOKENS:
+            return {"items": self.tokens}
+        return {"items": list(self.objects[path].values())}
+
+    def token(self, name: str, **data: str) -> None:
+        plain = {
+            "description": "joins the nodes of the pool workers",
+            "token-secret": "0123456789abcdef",
+            "usage-bootstrap-authentication": "true",
+            **data,
+        }
+        encoded = {key: base64.b64encode(text.encode()).decode() for key, text in plain.items()}
+        metadata = {"name": f"bootstrap-token-{name}", "labels": {POOL_LABEL: "workers"}}
+        self.tokens.append({"metadata": metadata, "data": encoded})
+
+
+def certificate(user: str, *, hours: int) -> str:
+    """An issued client certificate, as a request's status holds it."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, user)])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(KEY.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW - timedelta(hours=1))
+        .not_valid_after(NOW + timedelta(hours=hours))
+        .sign(KEY, hashes.SHA256())
+    )
+    return base64.b64encode(made.public_bytes(Encoding.PEM)).decode()
+
+
+class Look:
+    def __init__(self) -> None:
+        self.api = StatusApi()
+        self.ports = Ports()
+        self.inventory: Inventory | None = None
+
+    def document(self) -> Any:
+        async def work() -> Any:
+            sight = await status.read(self.api, NAMESPACE, self.inventory)
+            return await status.document(sight, self.api, self.ports.look, "10.0.0.9", NOW)
+
+        return run(work())
+
+    def node(self, name: str) -> Mapping[str, Any]:
+        (found,) = [node for node in self.document()["nodes"] if node["name"] == name]
+        return dict(found)
+
+    def pending(self) -> dict[str, tuple[str, str]]:
+        found = self.document()["pendingRequests"]
+        return {item["name"]: (item["decision"], item["reason"]) for item in found}
+
+    def text(self) -> list[str]:
+        return list(status.lines(self.document()))
+
+
+@pytest.fixture
+def it() -> Look:
+    look = Look()
+    look.api.inventory("workers", node_1="10.0.0.1")
+    look.api.node("node-1", "10.0.0.1")
+    return look
+
+
+def test_a_node_that_is_well(it: Look) -> None:
+    it.api.ask(
+        "csr-1", "node-1", signer=CLIENT, certificate=certificate("system:node:node-1", hours=5)
+    )
+    assert it.node("node-1") == {
+        "name": "node-1",
+        "pool": "workers",
+        "ready": "yes",
+        "servingCertificate": {"end": END.strftime(status.FORMAT), "fault": ""},
+        "clientCertificate": {"end": "2026-11-24T17:00:00Z", "fault": ""},
+    }
+
+
+def test_the_latest_client_certificate_of_this_node_counts(it: Look) -> None:
+    for number, (user, hours) in enumerate(
+        [("system:node:node-1", 5), ("system:node:node-1", 3), ("system:node:node-12", 9)]
+    ):
+        it.api.ask(f"csr-{number}", "x", signer=CLIENT, certificate=certificate(user, hours=hours))
+    it.api.ask("csr-odd", "x", signer=CLIENT, certificate="bm8gUEVN")
+    assert it.node("node-1")["clientCertificate"]["end"] == "2026-11-24T17:00:00Z"
+
+
+def test_what_only_the_machine_knows_is_said_to_be_unknown(it: Look) -> None:
+    found = it.node("node-1")["clientCertificate"]
+    assert found["end"] is None
+    assert "only its machine knows" in found["fault"]
+
+
+def test_a_certificate_that_has_ended_is_told(it: Look) -> None:
+    it.api.ask(
+        "csr-1", "node-1", signer=CLIENT, certificate=certificate("system:node:node-1", hours=-1)
+    )
+    assert it.node("node-1")["clientCertificate"]["fault"] == "it has expired"
+
+
+@pytest.mark.parametrize(
+    ("failure", "fault"),
+    [
+        (ValueError("shows a certificate that fails: expired"), "its port shows a certificate"),
+        (TimeoutError(), "its port does not answer here (TimeoutError)"),
+    ],
+)
+def test_a_port_that_fails_is_told(it: Look, failure: Exception, fault: str) -> None:
+    it.ports.failing["node-1"] = failure
+    assert it.node("node-1")["servingCertificate"]["end"] is None
+    assert it.node("node-1")["servingCertificate"]["fault"].startswith(fault)
+
+
+def test_a_node_that_has_not_come_and_one_that_nobody_knows_are_listed(it: Look) -> None:
+    it.api.inventory("others", node_2="10.0.0.2")
+    it.api.node("node-3", "10.0.0.3", ready=False)
+    assert it.node("node-2")["ready"] == "absent"
+    unknown = it.node("node-3")
+    assert (unknown["pool"], unknown["ready"]) == (None, "no")
+    assert unknown["servingCertificate"]["fault"] == "it is in no inventory"
+
+
+def test_the_rules_say_what_they_think_of_each_undecided_request(it: Look) -> None:
+    it.api.ask("good", "node-1", "10.0.0.1")
+    it.api.ask("bad", "node-1", "10.0.0.5")
+    it.api.ask("early", "node-2", "10.0.0.2")
+    it.api.ask("client", "node-1", signer=CLIENT)
+    it.api.ask("issued", "node-1", "10.0.0.1", certificate="eA==")
+    it.api.inventory("others", node_2="10.0.0.2")
+    found = it.pending()
+    assert found.keys() == {"good", "bad", "early", "client"}
+    assert found["good"] == ("approve", "")
+    assert found["bad"][0] == "refuse"
+    assert "10.0.0.5" in found["bad"][1]
+    assert found["early"] == ("wait", "the Node node-2 does not exist yet")
+    assert found["client"][0] == "none"
+    assert it.api.approved == []
+
+
+def test_a_disputed_node_is_refused(it: Look) -> None:
+    it.api.inventory("others", node_1="10.0.0.2")
+    it.api.ask("csr-1", "node-1", "10.0.0.1")
+    assert it.pending()["csr-1"][0] == "refuse"
+    assert it.document()["faults"]
+
+
+def test_the_state_of_each_token_of_ours_and_no_secret(it: Look) -> None:
+    it.api.token("aaaaaa", expiration="2026-11-24T13:00:00Z")
+    it.api.token("bbbbbb", expiration="2026-11-24T11:00:00Z")
+    it.api.token("cccccc", **{"token-secret": "", "usage-bootstrap-authentication": "false"})
+    it.api.token("eeeeee", expiration="tomorrow")
+    document = it.document()
+    assert {token["id"]: token["state"] for token in document["tokens"]} == {
+        "aaaaaa": "alive",
+        "bbbbbb": "expired",
+        "cccccc": "revoked",
+        "eeeeee": "expired",
+    }
+    assert "0123456789abcdef" not in json.dumps(document)
+    assert {token["pool"] for token in document["tokens"]} == {"workers"}
+
+
+def test_a_given_inventory_is_used_instead_of_the_clusters(it: Look) -> None:
+    entry = NodeEntry(name="node-9", addresses=(), dns_names=())
+    it.inventory = Inventory(nodes={"node-9": entry}, pools={"node-9": "given"})
+    assert it.node("node-9")["pool"] == "given"
+    assert it.node("node-1")["pool"] is None
+    assert f"GET {MAPS}" not in it.api.asked
+
+
+def test_a_person_reads_a_table(it: Look) -> None:
+    it.api.ask("bad", "node-1", "10.0.0.5")
+    it.api.token("aaaaaa", expiration="2026-11-24T13:00:00Z")
+    text = it.text()
+    assert text[0].split("  ")[0] == "node"
+    assert any(line.startswith("node-1  workers  yes    2027-11-24T00:00:00Z") for line in text)
+    assert any(line.startswith("bad  ") and "refuse: the address" in line for line in text)
+    assert any(
+        line.startswith("aaaaaa  alive  2026-11-24T13:00:00Z  joins the nodes") for line in text
+    )
+
+
+def test_a_person_reads_that_there_is_nothing() -> None:
+    text = Look().text()
+    assert "no undecided request" in text
+    assert "no token of ours" in text
+
+
+def test_all_requests_and_nodes_are_read_once(it: Look) -> None:
+    it.document()
+    assert sorted(it.api.asked) == sorted(f"GET {path}" for path in (MAPS, NODES, CSRS, TOKENS))
+
+
+# The command line
+
+
+class Connected(StatusApi):
+    host, closed = "10.0.0.9", False
+
+    def trust(self) -> ssl.SSLContext:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Connected:
+    fake, ports = Connected(), Ports()
+
+    async def connect(path: str, content: None) -> Connected:
+        assert path == "some/kubeconfig"
+        return fake
+
+    async def look(entry: NodeEntry, trust: ssl.SSLContext) -> Any:
+        return await ports.look(entry)
+
+    monkeypatch.setattr(Cluster, "connect", connect)
+    monkeypatch.setattr(module, "look_at", look)
+    fake.inventory("workers", node_1="10.0.0.1")
+    return fake
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    line = ["admission", "status", "--kubeconfig", "some/kubeconfig", *arguments]
+    monkeypatch.setattr("sys.argv", line)
+    return module.main()
+
+
+def test_the_command_prints_a_document_or_a_table(
+    cluster: Connected, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(monkeypatch, "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [node["name"] for node in document["nodes"]] == ["node-1"]
+    assert command(monkeypatch) == 0
+    assert capsys.readouterr().out.splitlines() == list(status.lines(document))
+    assert cluster.closed
+
+
+def test_the_command_takes_an_inventory_from_a_file(
+    cluster: Connected,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    cluster.inventory("given", node_9="10.0.0.9")
+    given = cluster.objects[MAPS]["kubelet-tls-bootstrap-given"]["data"]["inventory.json"]
+    (tmp_path / "inventory.json").write_text(given)
+    assert command(monkeypatch, "--json", f"--inventory={tmp_path}/inventory.json") == 0
+    assert [n["name"] for n in json.loads(capsys.readouterr().out)["nodes"]] == ["node-9"]
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "can't be read: No such file"), ("{}", "lacks 'pool'")]
+)
+def test_an_inventory_that_can_not_be_used_is_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    content: str | None,
+    message: str,
+) -> None:
+    if content is not None:
+        (tmp_path / "inventory.json").write_text(content)
+    assert command(monkeypatch, f"--inventory={tmp_path}/inventory.json") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert f"{tmp_path}/inventory.json" in line
+    assert message in line

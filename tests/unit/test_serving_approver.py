@@ -1,0 +1,167 @@
+"""The approver's resources: what it may do, how it runs, and that both halves name things alike."""
+
+from typing import Any
+
+import pulumi
+import pytest
+
+from admission import pool_inventory
+from admission.__main__ import DEFAULT_NAMESPACE, DEFAULT_PORT
+from admission.serve import LEASE
+from components.problems import SettingsError
+from components.settings import ApproverSettings, conflicts, parse
+
+TYPES = {
+    "ConfigMap", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding",
+    "PodDisruptionBudget", "Deployment",
+}  # fmt: skip
+ENABLED = {"enabled": True, "image": "registry.example.org/approver:1"}
+
+
+class Engine(pulumi.runtime.Mocks):
+    """Notes each resource as the API server would get it."""
+
+    def __init__(self) -> None:
+        self.resources: dict[str, dict[str, Any]] = {}
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        if not args.typ.startswith("kubelet-tls-bootstrap:index:"):
+            assert args.typ.rpartition(":")[2] in TYPES
+            self.resources[args.name] = args.inputs
+        return f"{args.name}-id", args.inputs
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        raise AssertionError(f"the program calls {args.token}")
+
+
+def declare(**settings: Any) -> dict[str, dict[str, Any]]:
+    engine = Engine()
+    pulumi.runtime.set_mocks(engine, project="p", stack="s", preview=False)
+    from components.serving_approver import (  # noqa: PLC0415 - after set_mocks
+        ServingApprover,
+        ServingApproverArgs,
+    )
+
+    approver = ApproverSettings.model_validate({**ENABLED, **settings})
+
+    @pulumi.runtime.test
+    def program() -> None:
+        ServingApprover("approver", ServingApproverArgs(settings=approver, after=[]))
+
+    program()
+    return engine.resources
+
+
+def rules(role: dict[str, Any]) -> set[tuple[str, str, str, str]]:
+    """Each right on its own: group, resource, name or all, verb."""
+    return {
+        (group, resource, name, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for name in rule.get("resourceNames", ["*"])
+        for verb in rule["verbs"]
+    }
+
+
+@pytest.fixture(scope="module")
+def resources() -> dict[str, dict[str, Any]]:
+    return declare()
+
+
+def test_its_rights_in_the_whole_cluster_are_these_and_no_more(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    group, csrs = "certificates.k8s.io", "certificatesigningrequests"
+    assert rules(resources["approver-role"]) == {
+        *((group, csrs, "*", verb) for verb in ("get", "list", "watch")),
+        (group, f"{csrs}/approval", "*", "update"),
+        (group, "signers", "kubernetes.io/kubelet-serving", "approve"),
+        *(("", "nodes", "*", verb) for verb in ("get", "list", "watch")),
+        ("authorization.k8s.io", "subjectaccessreviews", "*", "create"),
+    }
+
+
+def test_its_rights_in_namespaces_are_these_and_no_more(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    leases = ("coordination.k8s.io", "leases")
+    assert rules(resources["approver-own-role"]) == {
+        *(("", "configmaps", "*", verb) for verb in ("get", "list", "watch")),
+        (*leases, "*", "create"),
+        (*leases, LEASE, "get"),
+        (*leases, LEASE, "update"),
+    }
+    assert rules(resources["approver-events-role"]) == {("", "events", "*", "create")}
+    assert resources["approver-own-role"]["metadata"]["namespace"] == DEFAULT_NAMESPACE
+    assert resources["approver-events-role"]["metadata"]["namespace"] == "default"
+
+
+def test_each_role_is_bound_to_its_own_account_alone(resources: dict[str, dict[str, Any]]) -> None:
+    account = resources["approver-account"]["metadata"]
+    for part in ("", "-own", "-events"):
+        binding, role = resources[f"approver{part}-binding"], resources[f"approver{part}-role"]
+        assert binding["roleRef"]["name"] == role["metadata"]["name"]
+        (subject,) = binding["subjects"]
+        assert (subject["kind"], subject["name"], subject["namespace"]) == (
+            "ServiceAccount", account["name"], account["namespace"],
+        )  # fmt: skip
+
+
+def test_its_pods_have_no_privilege(resources: dict[str, dict[str, Any]]) -> None:
+    spec = resources["approver-deployment"]["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert spec["hostNetwork"] is False
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert "env" in container
+    assert not any(e["name"].startswith("KUBERNETES") for e in container["env"])
+
+
+def test_two_replicas_run_on_two_machines(resources: dict[str, dict[str, Any]]) -> None:
+    spec = resources["approver-deployment"]["spec"]
+    labels = spec["template"]["metadata"]["labels"]
+    affinity = spec["template"]["spec"]["affinity"]["podAntiAffinity"]
+    (term,) = affinity["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert spec["replicas"] == 2
+    assert spec["selector"]["matchLabels"] == labels == term["labelSelector"]["matchLabels"]
+    assert term["topologyKey"] == "kubernetes.io/hostname"
+    budget = resources["approver-budget"]["spec"]
+    assert budget == {"maxUnavailable": 1, "selector": {"matchLabels": labels}}
+
+
+def test_another_address_of_the_api_server_is_what_the_pods_are_told() -> None:
+    made = declare(server="https://10.98.0.10:6443", hostNetwork=True, namespace="own")
+    spec = made["approver-deployment"]["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    environment = {e["name"]: e.get("value") for e in container["env"]}
+    assert environment["KUBERNETES_SERVICE_HOST"] == "10.98.0.10"
+    assert environment["KUBERNETES_SERVICE_PORT"] == "6443"
+    assert spec["hostNetwork"] is True
+    assert "--namespace=own" in container["args"]
+    assert made["approver-own-role"]["metadata"]["namespace"] == "own"
+
+
+def test_both_halves_name_things_alike() -> None:
+    from components import serving_approver  # noqa: PLC0415 - after set_mocks
+
+    assert serving_approver.NAME == LEASE
+    assert serving_approver.INVENTORY_LABEL == pool_inventory.LABEL
+    assert serving_approver.INVENTORY_KEY == pool_inventory.KEY
+    assert serving_approver.PORT == DEFAULT_PORT
+
+
+def test_an_approver_needs_an_image() -> None:
+    (problem,) = conflicts(parse({"approver": {"enabled": True}}))
+    assert "approver.image" in str(problem)
+    assert list(conflicts(parse({"approver": ENABLED}))) == []
+
+
+def test_a_near_miss_is_told() -> None:
+    with pytest.raises(SettingsError, match="did you mean hostNetwork"):
+        parse({"approver": {"hostNetwrk": True}})
