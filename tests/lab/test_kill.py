@@ -11,7 +11,7 @@ import pytest
 import node_files
 from tests.lab.project import Project
 from tests.lab.test_files import ARGUMENTS, CONFIG, bundle, install, max_pods
-from tests.unit import killer
+from tests.scripts import killer
 
 pytestmark = pytest.mark.lab
 

@@ -24,7 +24,7 @@ ONLY = {
 
 
 def modules(package: str) -> list[Path]:
-    return sorted((ROOT / package).glob("*.py"))
+    return sorted((ROOT / package).rglob("*.py"))
 
 
 def imports(path: Path) -> set[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import node_files
-from tests.unit import killer
+from tests.scripts import killer
 from tests.unit.node_machine import Machine, cluster
 from tests.unit.test_node_scripts import CERTIFICATES, FILES, SERVING
 
