@@ -137,7 +137,13 @@ check_port() { # 280A is 10250, state 0A listens
 room() { # PATH KIB
     at=$1
     until [ -e "$at/" ]; do at=${at%/*}; done
-    free=$(df -Pk "$at/" | awk 'NR == 2 { print $4 }')
+    free=$(df -Pk "$at/" 2>/dev/null | awk 'NR == 2 { print $4 }')
+    case $free in
+    '' | *[!0-9]*)
+        note "no free space told of $at"
+        return
+        ;;
+    esac
     [ "$free" -ge "$2" ] || refuse "$at has $free KiB free, $1 needs $2; free some"
 }
 

@@ -247,3 +247,14 @@ def label_root(monkeypatch: pytest.MonkeyPatch, selinux_type: str = "container_f
         )
 
     monkeypatch.setattr(module, "directories", directories)
+
+
+def test_free_space_that_nobody_tells_is_noted(machine: Machine) -> None:
+    machine.shell = ("dash",)
+    program = machine.path("fake/bin/df")
+    program.write_text("#!/bin/sh\necho 'df: no such mount' >&2\nexit 1\n")
+    program.chmod(0o755)
+    done = machine.install()
+    assert done.returncode == 0, done.stderr
+    notes = json.loads(done.stdout)["notes"]
+    assert [note for note in notes if note.startswith("disk: no free space told of ")]
