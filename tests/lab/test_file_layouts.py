@@ -1,6 +1,10 @@
-"""Real kubelets run with the classic layout, and by a drop-in of a package's unit."""
+"""Real kubelets run with the classic layout, and by a drop-in of a package's unit.
+
+Runs before `test_join` by name, on the same lab, and leaves it with nothing joined.
+"""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -33,17 +37,21 @@ CLASSIC_KUBECONFIG = "/etc/kubernetes/kubelet.kubeconfig"
 
 
 @pytest.fixture(scope="module")
-def joined(project: Project) -> Project:
+def joined(project: Project) -> Iterator[Project]:
     """Two machines that join: one by the classic layout, one with a package's unit."""
     project.ssh("node-1", "useradd --system kube")
     project.ssh("node-2", PACKAGE)
-    settings = project.settings()
+    original, settings = project.settings(), project.settings()
     classic, packaged = settings["config"]["kubelet-tls-bootstrap:pools"]["workers"]["nodes"]
     classic["preset"] = "classic"
     packaged |= {"preset": "cis", "unit": "drop-in", "watchdogSeconds": 60, "embedCa": True}
     project.write_settings(settings)
     project.up()
-    return project
+    yield project
+    project.write_settings(original)
+    project.pulumi("destroy", "--yes", "--skip-preview")
+    project.ssh("node-1", "userdel kube")
+    project.ssh("node-2", f"rm -r {PACKAGE_UNIT} {PACKAGE_UNIT}.d; systemctl daemon-reload")
 
 
 def configuration(project: Project, node: str) -> dict[str, Any]:
