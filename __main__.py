@@ -20,6 +20,8 @@ cluster = kubernetes.Provider(
     "cluster",
     kubeconfig=credentials.kubeconfig_path or credentials.kubeconfig,
     cluster_identifier=settings.cluster.name,
+    # An inventory is changed in place: the resident approver reads it at all times.
+    enable_config_map_mutable=True,
     # The API server may restart first, to learn the flags that it lacks.
     opts=pulumi.ResourceOptions(depends_on=control_plane.last),
 )
