@@ -73,7 +73,8 @@ class Shape:
                 continue
             for below, fault in self._typed(element, kind, f"{shown}[{name}]", f"{path}[]"):
                 wrong.add(name)
-                yield below, fault.partition(" is ")[2] if path == _HIDDEN else fault
+                # What is said of a value ends with what it is.
+                yield below, fault.rpartition(" is ")[2] if path == _HIDDEN else fault
         right = {name: element for name, element in value.items() if name not in wrong}
         for name, fault in content.map_faults(path, right, self.version):
             yield f"{shown}{name}", fault

@@ -437,6 +437,18 @@ def test_any_overrides_are_judged_without_an_error(overrides: dict[str, Any]) ->
         versions.without_defaults(overrides, LATEST)
 
 
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ("this is s3cret", "a string; it takes a list"),
+        (["x", None], "is null; it takes a string"),
+    ],
+)
+def test_a_header_that_may_hold_a_password_is_not_quoted(value: object, fault: str) -> None:
+    overrides = {"staticPodURLHeader": {"Authorization": value}}
+    assert [problem for _, problem in versions.problems(overrides, LATEST)] == [fault]
+
+
 @pytest.mark.parametrize("version", versions.SUPPORTED_VERSIONS)
 def test_the_defaults_of_a_version_are_right_and_left_out(version: str) -> None:
     for path, field in versions.fields(version).items():
