@@ -17,7 +17,7 @@ from lab.preflight import GIB, Facts, problems
 from lab.toolchain import Toolchain, pulumi_fits
 
 FIT = Facts(uid=0, system="Linux", architecture="x86_64", free=(("/lab", 9 * GIB, GIB),))
-HERE = Path("/work/.lab")
+HERE = Path("/srv/project/.lab")
 
 
 def test_a_fit_machine_has_no_problem() -> None:
