@@ -43,9 +43,10 @@ check: .venv/installed ## the fast part: lint, types, unit tests
 golden: .venv/installed ## write the golden files anew; look at `git diff tests/golden` then
 	UPDATE_GOLDEN=1 $(PYTHON) -m pytest -q tests/unit/test_node_files.py tests/unit/test_golden.py
 
-bench: .venv/installed .venv-bench/installed ## how long a join takes, beside ssh, pyinfra and Ansible, and the gate for 100 nodes
+bench: .venv/installed .venv-bench/installed ## a join beside ssh, pyinfra and Ansible; the gate for 100 nodes; rendering 300
 	$(PYTHON) -m tests.bench
 	$(PYTHON) -m tests.bench.gate
+	$(PYTHON) -m tests.bench.many_nodes
 
 packages: ## install the Debian packages that the lab and the checks need
 	@lab/packages.sh

@@ -1,6 +1,5 @@
 """Preset, cluster, pool and node: what a node gets, and at which layer a fault is told."""
 
-import time
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from components.conflicts import conflicts
 from components.node_pool import to_node
 from components.problems import SettingsError
 from components.settings import Settings, parse
-from node_files import PRESETS, Cluster, Node, bundle, problems
+from node_files import PRESETS, Node, problems
 from node_files.versions import SUPPORTED_VERSIONS, fields
 
 
@@ -228,34 +227,3 @@ def test_ssh_settings_merge_as_all_others() -> None:
     assert found["n1"].bastion.destination == "10.0.0.8:222"
     assert found["n1"].bastion.user == "root"  # a bastion replaces another as a whole
     assert (found["cp"].user, found["cp"].port, found["cp"].bastion) == ("a", 1, None)
-
-
-def test_300_nodes_are_read_checked_and_rendered_in_two_seconds_of_cpu() -> None:
-    raw = {
-        "kubelet": {"maxPods": 100, "systemReserved": {"cpu": "1"}},
-        "pools": {
-            f"p{p}": {
-                "kubelet": {"podPidsLimit": 100},
-                "kubernetesVersion": f"1.{35 + p}",
-                "nodes": [
-                    {
-                        "name": f"n{p}-{i}",
-                        "address": f"10.0.{p}.{i}",
-                        "kubelet": {"maxPods": 10 + i},
-                        "labels": {"rack": f"r{i}"},
-                    }
-                    for i in range(100)
-                ],
-            }
-            for p in range(3)
-        },
-    }
-    cluster = Cluster(name="c", server="https://10.1.0.1:6443", ca_certificate="")
-    parse(raw)  # what is built once is not counted
-    start = time.process_time()
-    whole = parse(raw)
-    assert list(conflicts(whole)) == []
-    for pool in whole.pools.values():
-        for node in pool.nodes:
-            assert bundle(cluster, to_node(whole, pool, node))
-    assert time.process_time() - start < 2
