@@ -192,8 +192,22 @@ def test_each_command_on_a_host_pins_its_key(resources: dict[str, dict[str, Any]
     for command in remote:
         # All of a connection is a secret, which the mock gets in its wire form.
         assert command["connection"]["value"]["hostKey"] == HOST_KEY
-        assert command["logging"] == "none"
         assert command["addPreviousOutputInEnv"] is False
+
+
+def test_of_commands_on_hosts_only_the_files_command_shows_its_output(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    shown = {
+        name: resource["logging"]
+        for name, resource in resources.items()
+        if resource["__type"] == "command:remote:Command"
+    }
+    files, joins = (
+        {"n1-files": "stdout", "n2-files": "stdout"},
+        {"n1-join": "none", "n2-join": "none"},
+    )
+    assert shown == {**files, **joins, "cp-flags": "none"}
 
 
 def test_a_join_has_no_delete_that_a_replacement_would_run(
