@@ -1,6 +1,7 @@
 """The resources that the program declares, seen through a mock of the engine."""
 
 import json
+import shlex
 from typing import Any
 
 import pulumi
@@ -297,6 +298,21 @@ def test_a_member_only_leaves(resources: dict[str, dict[str, Any]]) -> None:
     member = resources["n1-member"]
     assert "create" not in member
     assert member["delete"].endswith("-m admission leave n1 --kubeconfig kubeconfig")
+
+
+def test_a_path_can_not_break_out_of_the_command_by_which_a_node_leaves() -> None:
+    from components.node_pool import leave_arguments  # noqa: PLC0415 - after set_mocks
+
+    path = "~/my clusters/$(id);#'a'"
+    credentials = Credentials(
+        kubeconfig_path=path,
+        kubeconfig=None,
+        server="https://10.0.0.9:6443",
+        ca_certificate="",
+        private_key=None,
+        host_keys={},
+    )
+    assert shlex.split(leave_arguments(credentials)) == ["--kubeconfig", path]
 
 
 @pytest.mark.parametrize(
