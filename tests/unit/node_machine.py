@@ -1,6 +1,7 @@
 """A directory that stands for a machine, on which the node's scripts run for real."""
 
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Mapping
@@ -134,6 +135,7 @@ class Machine:
         stdin = stdin.replace(
             "proc=/proc sys=/sys run=/run machine_id=/etc/machine-id", kernel
         ).replace("enough_data_kib=1048576", "enough_data_kib=1024")
+        stdin = re.sub("package_units='.*'", f"package_units='{fake}/units'", stdin)
         return subprocess.run(
             [*self.shell, "-c", command],
             input=stdin,
