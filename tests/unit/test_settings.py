@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pulumi
 import pytest
 
 from components.conflicts import conflicts
 from components.problems import SettingsError
-from components.settings import Settings, parse
+from components.settings import Settings, parse, plain
 
 
 def with_node(**changes: Any) -> dict[str, Any]:
@@ -201,3 +202,15 @@ def test_addresses_are_compared_in_one_form() -> None:
 def test_user_data_is_asked_for_by_a_word_or_with_options(given: Any, asked: bool | None) -> None:
     pool = parse({"pools": {"w": {"cloudInit": given}}}).pools["w"]
     assert (pool.cloud_init and pool.cloud_init.with_token) == asked
+
+
+def test_a_key_of_the_stack_that_there_is_not_is_refused_and_not_passed_over() -> None:
+    pulumi.runtime.set_all_config({"p:tokens": "s3cret", "p:repair": "1", "q:tokens": "1"})
+    try:
+        raw = plain(pulumi.Config("p"))
+    finally:
+        pulumi.runtime.set_all_config({})
+    with pytest.raises(SettingsError) as error:
+        parse(raw)
+    (problem,) = error.value.problems
+    assert str(problem) == "tokens is no known key; did you mean token?"
