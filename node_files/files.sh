@@ -242,7 +242,7 @@ remove_made() {
     while read -r word path; do
         case $word in
         made) rm -f "$path" "$path.kubelet-tls-bootstrap" ;;
-        certificates) rm -f "$path"/kubelet-*.pem ;;
+        certificates) rm -f "$path"/kubelet-client-*.pem "$path"/kubelet-server-*.pem ;;
         data) remove_data "$path" ;;
         esac
     done

@@ -173,6 +173,16 @@ def test_remove_takes_what_was_written_and_nothing_else(machine: Machine) -> Non
     assert "disable --now kubelet.service" in machine.calls()
 
 
+def test_certificates_that_the_kubelet_did_not_make_stay(machine: Machine) -> None:
+    certificates = machine.path("lib/kubelet/pki")
+    certificates.mkdir(parents=True)
+    for name in ("kubelet-key", "kubelet-client-2026-01-01", "kubelet-server-current"):
+        (certificates / f"{name}.pem").write_text("x\n")
+    ok(machine.install())
+    ok(machine.remove())
+    assert list(machine.files()) == ["lib/kubelet/pki/kubelet-key.pem"]
+
+
 def test_removing_what_is_not_there_succeeds(machine: Machine) -> None:
     ok(machine.install())
     ok(machine.remove())
