@@ -52,8 +52,8 @@ missing_flags() { # PROGRAM PID, wanted flags on stdin
             esac
             ;;
         *=true) [ "$given" = =true ] || [ "$given" = = ] || echo "$flag" ;;
-        # A file that is given already is the user's choice, whichever it is.
-        *) [ -n "$given" ] || echo "$flag" ;;
+        # A file that is given already is the user's choice, whichever it is, unless we gave it.
+        *) [ "$given" = "=$value" ] || { [ -n "$given" ] && ! brought "$1" "$name"; } || echo "$flag" ;;
         esac
     done
 }
@@ -85,6 +85,11 @@ write_drop_in() { # PROGRAM, missing flags on stdin; prints yes if the file is n
     } >"$target.new"
     sync "$target.new"
     mv -f "$target.new" "$target"
+}
+
+brought() { # PROGRAM NAME: is the flag of our drop-in, and not of the unit's own command?
+    [ -e "$root/etc/systemd/system/$1.service.d/$drop_in" ] &&
+        ! command_of "$1" </dev/null | tr ' ' '\n' | grep -q -e "^$2="
 }
 
 # Each wanted flag of a program that its own command lacks: what is in our drop-in stays wanted.

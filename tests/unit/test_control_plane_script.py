@@ -49,15 +49,20 @@ class Host:
         directory = self.root / f"proc/{pid}"
         directory.mkdir()
         (directory / "comm").write_text(f"{program:.15}\n")
-        (directory / "cmdline").write_text("\0".join((f"/usr/bin/{program}", *flags, "")))
+        self.shows(pid, program, *flags)
         unit = self.root / f"lib/{program}.service"
         unit.parent.mkdir(exist_ok=True)
         unit.write_text(f"[Service]\nExecStart=/usr/bin/{program} {' '.join(flags)}\n")
 
-    def install(self, *, manage: bool = True) -> subprocess.CompletedProcess[str]:
+    def shows(self, pid: int, program: str, *flags: str) -> None:
+        command_line = "\0".join((f"/usr/bin/{program}", *flags, ""))
+        (self.root / f"proc/{pid}/cmdline").write_text(command_line)
+
+    def install(self, *, manage: bool = True, **changes: str) -> subprocess.CompletedProcess[str]:
+        settings = ControlPlaneSettings(manage=manage).model_copy(update=changes)
         return subprocess.run(
             ["sh", "-c", command(60, "install")],
-            input=control_plane_input(ControlPlaneSettings(manage=manage)),
+            input=control_plane_input(settings),
             cwd=self.root / "home",
             env={
                 **os.environ,
@@ -129,9 +134,7 @@ def test_what_the_drop_in_brought_stays_when_another_flag_is_missing(host: Host)
     unit = host.root / f"lib/{CONTROLLER_MANAGER}.service"
     unit.write_text(unit.read_text().replace(f" {SIGNING[1]}", ""))
     brought = "--controllers=bootstrapsigner,tokencleaner"
-    flags = (SIGNING[0], "--controllers=csrsigning", brought)
-    running = "\0".join((f"/usr/bin/{CONTROLLER_MANAGER}", *flags, ""))
-    (host.root / "proc/11/cmdline").write_text(running)
+    host.shows(11, CONTROLLER_MANAGER, SIGNING[0], "--controllers=csrsigning", brought)
     assert restarted(host.install()) == [CONTROLLER_MANAGER]
     assert {SIGNING[1], brought} < set(host.drop_in(CONTROLLER_MANAGER).split())
 
@@ -141,3 +144,21 @@ def test_a_program_whose_name_only_begins_alike_is_another_one(host: Host) -> No
     host.runs(11, "kube-controllers")  # Calico's; the kernel keeps 15 characters of both names
     host.runs(12, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS)
     assert restarted(host.install(manage=False)) == []
+
+
+@pytest.mark.parametrize("of_unit", [True, False])
+def test_another_file_takes_the_place_of_one_that_the_program_brought(
+    host: Host, of_unit: bool
+) -> None:
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, CONTROLLER_MANAGER, *(SIGNING if of_unit else SIGNING[:1]))
+    assert restarted(host.install()) == [CONTROLLER_MANAGER]
+    host.shows(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS)
+    new = "/etc/kubernetes/pki/new.key"
+    (host.root / new[1:]).touch()
+    done = host.install(signing_key=new)
+    assert restarted(done) == ([] if of_unit else [CONTROLLER_MANAGER])
+    words = host.drop_in(CONTROLLER_MANAGER).split()
+    assert (SIGNING[1] in words) == of_unit
+    assert (f"--cluster-signing-key-file={new}" in words) != of_unit
+    assert CONTROLLERS in words
