@@ -131,6 +131,9 @@ def _path_problems(chain: Chain) -> Iterator[Problem]:
     for path, count in Counter(listed[name] for name in FILES).items():
         if count > 1:
             yield Problem(chain.place("paths"), f'"{path}" is there for {count} files')
+    for name in PRIVATE_DIRECTORIES:
+        if listed[name] in (listed[file] for file in FILES):
+            yield Problem(chain.place("paths"), f'"{listed[name]}" is there for a file and {name}')
     parents = {name: listed[name].rpartition("/")[0] for name in SHARED_DIRECTORIES}
     system = [name for name, directory in parents.items() if directory in NEVER_SHARED]
     system += [name for name in PRIVATE_DIRECTORIES if listed[name] in NEVER_PRIVATE]

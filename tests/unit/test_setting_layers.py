@@ -156,6 +156,10 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = 
         {}, {"paths": {"ca": "/etc/x"}}, {"paths": {"config": "/etc/x"}},
         f'{NODE}.paths "/etc/x" is there for 2 files',
     ),
+    "a file and a directory at a path": (
+        {}, {"paths": {"ca": "/etc/x"}}, {"paths": {"manifests": "/etc/x"}},
+        f'{NODE}.paths "/etc/x" is there for a file and manifests',
+    ),
     "a user without sudo": (
         {}, {"ssh": {"user": "admin"}}, {}, 'pools.w.ssh.user "admin" is not root; set sudo',
     ),
