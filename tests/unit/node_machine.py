@@ -52,6 +52,7 @@ printf '{\\n  "major": "1",\\n  "minor": "%s",\\n  "emulationMinor": "9"\\n}\\n'
 KERNEL = {
     "run/systemd/system/.keep": "",
     "sys/fs/cgroup/cgroup.controllers": "cpu memory\n",
+    "proc/self/mountinfo": "",
     "proc/swaps": "Filename Type Size Used Priority\n",
     "proc/net/tcp": "sl local_address rem_address st\n 0: 00000000:0016 00000000:0000 0A 0\n",
     "proc/net/unix": "Num RefCount Protocol Flags Type St Inode Path\n"

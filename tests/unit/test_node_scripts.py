@@ -173,6 +173,17 @@ def test_remove_takes_what_was_written_and_nothing_else(machine: Machine) -> Non
     assert "disable --now kubelet.service" in machine.calls()
 
 
+def test_data_below_which_something_is_mounted_is_kept_and_told(machine: Machine) -> None:
+    ok(machine.install())
+    data = machine.path("lib/kubelet")
+    (data / "pods").mkdir()
+    (data / "pods/secret").write_text("x\n")
+    mount = f"36 35 0:30 / {data}/pods rw shared:1 - tmpfs tmpfs rw\n"
+    machine.path("fake/proc/self/mountinfo").write_text(mount)
+    assert ok(machine.remove())["kept"] == [str(data)]
+    assert list(machine.files()) == ["lib/kubelet/pods/secret"]
+
+
 def test_certificates_that_the_kubelet_did_not_make_stay(machine: Machine) -> None:
     certificates = machine.path("lib/kubelet/pki")
     certificates.mkdir(parents=True)
@@ -186,7 +197,7 @@ def test_certificates_that_the_kubelet_did_not_make_stay(machine: Machine) -> No
 def test_removing_what_is_not_there_succeeds(machine: Machine) -> None:
     ok(machine.install())
     ok(machine.remove())
-    assert ok(machine.remove()) == {"removed": []}
+    assert ok(machine.remove()) == {"removed": [], "kept": []}
 
 
 def test_data_of_a_directory_that_was_there_before_stays(machine: Machine) -> None:
