@@ -109,7 +109,8 @@ async def _gate(text: str) -> int:
 
 async def _leave(arguments: argparse.Namespace) -> int:
     if arguments.kubeconfig:
-        await leave(arguments.node, arguments.kubeconfig, force=arguments.force)
+        path = os.path.expanduser(arguments.kubeconfig)  # noqa: ASYNC240, PTH111 - kubectl knows no ~
+        await leave(arguments.node, path, force=arguments.force)
     else:
         async with kubeconfig_of_stack(arguments.stack_config) as path:
             await leave(arguments.node, path, force=arguments.force)

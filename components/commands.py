@@ -1,7 +1,7 @@
 """Commands on machines and on this one: the only module that knows pulumi-command.
 
-Its defaults are set here for all: nothing that a command prints or reads is logged, no earlier
-output is sent to the host, a dead host is given up after some 20 seconds.
+Its defaults are set here for all: nothing that a command on a host prints is shown unless it is
+asked for, no earlier output is sent to the host, a dead host is given up after some 20 seconds.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ PER_DIAL_TIMEOUT_S = 5
 DIAL_ERROR_LIMIT = 3
 # Never asks for a password: there is nobody to answer. stdin is passed on to the command.
 SUDO = "sudo -n "
+STDOUT = remote.Logging.STDOUT
 # The interpreter that has this program's packages; the engine starts commands in the project.
 PYTHON = 'exec "${KUBELET_TLS_BOOTSTRAP_PYTHON:-.venv/bin/python}"'
 
@@ -66,8 +67,12 @@ def on_host(
     opts: pulumi.ResourceOptions,
     delete: str | None = None,
     triggers: Sequence[Any] | None = None,
+    logging: remote.Logging = remote.Logging.NONE,
 ) -> remote.Command:
-    """Declare a command on a host: run when its inputs change, `delete` when it goes."""
+    """Declare a command on a host: run when its inputs change, `delete` when it goes.
+
+    `logging` says what of its output the engine shows: nothing where that could hold a secret.
+    """
     sudo = SUDO if host.sudo else ""
     return remote.Command(
         name,
@@ -76,7 +81,7 @@ def on_host(
         delete=delete and f"{sudo}{delete}",
         stdin=stdin,
         triggers=triggers,
-        logging=remote.Logging.NONE,
+        logging=logging,
         add_previous_output_in_env=False,
         opts=opts,
     )

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from components.settings import Settings
 
 FILES = ("config", "kubeconfig", "bootstrap_kubeconfig", "ca", "arguments", "unit")
+# Directories get the mode and the owner that a kubelet needs: 0700, and 0755 for those of files.
+PRIVATE_DIRECTORIES = ("certificates", "manifests", "root")
+SHARED_DIRECTORIES = ("kubeconfig", "bootstrap_kubeconfig", "ca", "arguments")
+NEVER_SHARED = frozenset({"", "/dev/shm", "/home", "/root", "/tmp", "/var/tmp"})  # noqa: S108
+NEVER_PRIVATE = NEVER_SHARED | {
+    *("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/mnt", "/opt", "/proc", "/run", "/sbin"),
+    *("/srv", "/sys", "/usr", "/usr/bin", "/usr/lib", "/usr/local", "/usr/sbin", "/usr/share"),
+    *("/var", "/var/lib", "/var/log", "/var/run", "/etc/default", "/etc/pki", "/etc/ssl"),
+    *("/etc/ssl/certs", "/etc/ssl/private", "/etc/systemd", "/etc/systemd/system"),
+}
 
 
 def conflicts(settings: "Settings") -> Iterator[Problem]:
@@ -106,11 +116,33 @@ def _chain_problems(chain: Chain) -> Iterator[Problem]:
             chain.place("watchdog_seconds"),
             f"is for kubelets since {since}, and here one is {together.version}; set it to 0",
         )
-    preset = node_files.PRESETS[together.preset or "default"].paths
-    paths = Counter(getattr(together.paths, name) or getattr(preset, name) for name in FILES)
-    for path, count in paths.items():
+    yield from _path_problems(chain)
+
+
+def _path_problems(chain: Chain) -> Iterator[Problem]:
+    said, preset = (
+        chain.together.paths,
+        node_files.PRESETS[chain.together.preset or "default"].paths,
+    )
+    listed = {
+        name: str(getattr(said, name) or getattr(preset, name))
+        for name in (*FILES, *PRIVATE_DIRECTORIES)
+    }
+    for path, count in Counter(listed[name] for name in FILES).items():
         if count > 1:
             yield Problem(chain.place("paths"), f'"{path}" is there for {count} files')
+    for name in PRIVATE_DIRECTORIES:
+        if listed[name] in (listed[file] for file in FILES):
+            yield Problem(chain.place("paths"), f'"{listed[name]}" is there for a file and {name}')
+    parents = {name: listed[name].rpartition("/")[0] for name in SHARED_DIRECTORIES}
+    system = [name for name, directory in parents.items() if directory in NEVER_SHARED]
+    system += [name for name in PRIVATE_DIRECTORIES if listed[name] in NEVER_PRIVATE]
+    for name in system:
+        yield Problem(
+            chain.place("paths"),
+            f'"{listed[name]}" would give a directory of the system another mode and owner; give a'
+            " path in a directory of the kubelet's own",
+        )
 
 
 def _kubelet_problems(chain: Chain) -> Iterator[Problem]:

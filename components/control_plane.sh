@@ -18,6 +18,9 @@ pid_of() { # PROGRAM, an empty line if it does not run
         # The kernel keeps the first 15 characters of a name.
         [ "$(cat "$comm" 2>/dev/null)" = "$(printf '%.15s' "$1")" ] || continue
         comm=${comm%/comm}
+        # They are also those of Calico's kube-controllers.
+        path=$(tr '\0' '\n' 2>/dev/null <"$comm/cmdline" | head -n 1) || path=''
+        [ "${path##*/}" = "$1" ] || continue
         echo "${comm##*/}"
         return
     done
@@ -32,19 +35,25 @@ missing_flags() { # PROGRAM PID, wanted flags on stdin
         case $flag in
         --controllers=*)
             given=$(printf '%s\n' "$running" | sed -n 's/^--controllers=//p' | tr '\n' ,)
-            [ -n "$given" ] || given='*'
-            for controller in $(printf '%s' "$value" | tr , ' '); do
-                [ "$controller" != '*' ] || continue
+            complete=yes
+            # Without the * between them, which the shell would take for the files here.
+            for controller in $(printf '%s' "${value#"*,"}" | tr , ' '); do
                 case ,$given, in
                 *",-$controller,"*) fail "$1 runs with --controllers=$given; take -$controller out, it deletes expired tokens or signs cluster-info" ;;
                 *",$controller,"*) ;;
-                *) echo "$flag" && break ;;
+                *) complete='' ;;
                 esac
             done
+            [ -z "$complete" ] || continue
+            # Lists that are given add up, so a * would turn on what somebody has left out.
+            case ,$given, in
+            ,, | *',*,'*) echo "$flag" ;;
+            *) echo "--controllers=${value#"*,"}" ;;
+            esac
             ;;
         *=true) [ "$given" = =true ] || [ "$given" = = ] || echo "$flag" ;;
-        # A file that is given already is the user's choice, whichever it is.
-        *) [ -n "$given" ] || echo "$flag" ;;
+        # A file that is given already is the user's choice, whichever it is, unless we gave it.
+        *) [ "$given" = "=$value" ] || { [ -n "$given" ] && ! brought "$1" "$name"; } || echo "$flag" ;;
         esac
     done
 }
@@ -78,6 +87,11 @@ write_drop_in() { # PROGRAM, missing flags on stdin; prints yes if the file is n
     mv -f "$target.new" "$target"
 }
 
+brought() { # PROGRAM NAME: is the flag of our drop-in, and not of the unit's own command?
+    [ -e "$root/etc/systemd/system/$1.service.d/$drop_in" ] &&
+        ! command_of "$1" </dev/null | tr ' ' '\n' | grep -q -e "^$2="
+}
+
 # Each wanted flag of a program that its own command lacks: what is in our drop-in stays wanted.
 install_program() { # PROGRAM
     pid=$(pid_of "$1")
@@ -95,7 +109,7 @@ install_program() { # PROGRAM
     if [ -e "$ours" ]; then
         own=$(command_of "$1")
         sed -n 's/^ExecStart=\(..*\)$/\1/p' "$ours" | tr ' ' '\n' >"$work/brought"
-        printf '%s\n' "$wanted" | sed -n "s/^$1 //p" | grep -xF -f "$work/brought" >>"$work/missing" || true
+        printf '%s\n' "$wanted" | sed -n "s/^$1 //p; s/^--controllers=\*,/--controllers=/p" | grep -xF -f "$work/brought" >>"$work/missing" || true
     fi
     sort -u "$work/missing" | write_drop_in "$1"
     changed="$changed $1"

@@ -143,6 +143,13 @@ def certificate_authority(
         return ""
     if pem is None:
         return ""
+    if "PRIVATE KEY-----" in pem:
+        problems.append(
+            Problem(
+                setting, "or the kubeconfig's CA holds a private key; give its certificate alone"
+            )
+        )
+        return ""
     try:
         certificates = x509.load_pem_x509_certificates(pem.encode())
     except ValueError:

@@ -44,6 +44,7 @@ class Node(pulumi.ComponentResource):
             create=node_files.INSTALL,
             delete=node_files.REMOVE,
             stdin=node_files.bundle(args.cluster, args.node),
+            logging=commands.STDOUT,  # a line of JSON: what was changed and repaired
             # Nothing is brought to a machine before the cluster has answered.
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=[args.token.live], retain_on_delete=args.force

@@ -1,6 +1,7 @@
 """A pool: nodes that join with one token, and the gate that lets them in."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -175,9 +176,9 @@ def user_data(
 
 
 def leave_arguments(credentials: Credentials) -> str:
-    """Return where `admission leave` finds a kubeconfig that no node's resource holds."""
+    """Return where `admission leave` finds a kubeconfig that no node's resource holds, quoted."""
     if credentials.kubeconfig_path:
-        return f"--kubeconfig {credentials.kubeconfig_path}"
+        return f"--kubeconfig {shlex.quote(credentials.kubeconfig_path)}"
     return f"--stack-config {pulumi.get_stack()}"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import pulumi
+from pulumi.runtime import config as runtime_config
 from pydantic import BeforeValidator, Field, ValidationError
 
 from components import credentials
@@ -35,6 +36,8 @@ OBJECTS = (
     *("cluster", "ssh", "token", "controlPlane", "pools", "kubelet", "unsafe", "flags", "labels"),
     *("taints", "paths", "skipChecks", "skipClusterChecks", "approval", "approver"),
 )
+SECRETS = ("kubeconfig", "sshPrivateKey")
+KEYS = frozenset({*TEXTS, *NUMBERS, "embedCa", *OBJECTS, *SECRETS})
 
 
 class ClusterSettings(Model):
@@ -187,8 +190,15 @@ def read(config: pulumi.Config) -> tuple[Settings, Credentials]:
 
 
 def plain(config: pulumi.Config) -> dict[str, Any]:
-    """Return the keys of the settings that are no secrets, as `parse` takes them."""
-    raw: dict[str, Any] = {}
+    """Return the keys of the settings that are no secrets, as `parse` takes them.
+
+    Those that there are not are among them without their value, for `parse` to refuse.
+    """
+    prefix = f"{config.name}:"
+    # pulumi.Config lists no keys; this is where it reads them itself.
+    given = {*runtime_config.CONFIG.get(), *runtime_config.get_config_env()}
+    named = {name.removeprefix(prefix) for name in given if name.startswith(prefix)}
+    raw: dict[str, Any] = dict.fromkeys(sorted(named - KEYS))
     for key in TEXTS:
         if value := config.get(key):
             raw[key] = value

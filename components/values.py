@@ -16,7 +16,10 @@ DNS_NAME = re.compile(rf"\A{DNS_LABEL}(\.{DNS_LABEL})*\Z")
 TAINT = re.compile(
     r"\A[A-Za-z0-9][A-Za-z0-9_./-]*(=[A-Za-z0-9_.-]*)?:(NoSchedule|PreferNoSchedule|NoExecute)\Z"
 )
-LABEL = re.compile(r"\A([A-Za-z0-9]([A-Za-z0-9_./-]*[A-Za-z0-9])?)?\Z")
+# apimachinery's util/validation: IsValidLabelValue, and IsQualifiedName for the name of a label.
+LABEL_PART = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+LABEL = re.compile(rf"\A({LABEL_PART})?\Z")
+LABEL_NAME = re.compile(rf"\A({DNS_LABEL}(\.{DNS_LABEL})*/)?{LABEL_PART}\Z")
 
 HOST_PATH = re.compile(r"\A(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+\Z")
 FLAG_VALUE = re.compile(r"\A[A-Za-z0-9_./:=,@+\[\]-]*\Z")
@@ -46,7 +49,8 @@ def _name(value: str) -> str:
 
 def _address(value: str) -> str:
     try:
-        return str(ipaddress.ip_address(value))
+        # A zone, such as %eth0, is of one machine: no kubelet takes it.
+        return str(ipaddress.ip_address("" if "%" in value else value))
     except ValueError:
         raise ValueError(
             "is not an IP address; give the address on which the machine's sshd listens"
@@ -74,12 +78,17 @@ def _taint(value: str) -> str:
 
 def _label(value: str) -> str:
     if not LABEL.match(value):
-        raise ValueError("is not a label's name or value: letters, digits, and - _ . / between")
+        raise ValueError("is not a label's value: up to 63 letters, digits, and - _ . between")
     return value
 
 
 def _label_name(value: str) -> str:
-    namespace = _label(value).rpartition("/")[0]
+    if not LABEL_NAME.match(value):
+        raise ValueError(
+            "is not a label's name: up to 63 letters, digits, and - _ . between, behind a DNS name"
+            " and a / or by itself"
+        )
+    namespace = value.rpartition("/")[0]
     own = value in KUBELET_LABELS or KUBELET_NAMESPACES.match(namespace)
     if OTHERS_NAMESPACES.match(namespace) and not own:
         raise ValueError(

@@ -43,6 +43,16 @@ class Facts:
     found: Mapping[str, Found]
     ours: tuple[str, ...]
 
+    def at(self, path: str) -> Found:
+        """Return what is at a path that was asked for.
+
+        Raises:
+            ValueError: the host said nothing of it.
+        """
+        if path not in self.found:
+            raise ValueError(CUT)
+        return self.found[path]
+
 
 def look_bundle(cluster: Cluster, node: Node) -> str:
     """Return what stdin holds for LOOK."""
@@ -96,7 +106,11 @@ def _with(found: Found, word: str, value: str) -> Found:
 
 
 def differences(cluster: Cluster, node: Node, facts: Facts) -> str:
-    """Return what is not as the settings say, as a unified diff with notes; nothing if all is."""
+    """Return what is not as the settings say, as a unified diff with notes; nothing if all is.
+
+    Raises:
+        ValueError: the host did not answer all that it was asked.
+    """
     wanted = files(cluster, node)
     told = [line for entry in directories(node) for line in _of_directory(node, entry, facts)]
     for file in wanted:
@@ -107,7 +121,7 @@ def differences(cluster: Cluster, node: Node, facts: Facts) -> str:
 
 
 def _of_directory(node: Node, directory: Directory, facts: Facts) -> Iterator[str]:
-    found = facts.found[directory.path]
+    found = facts.at(directory.path)
     if found.kind != "dir":
         yield f"{node.name}: the directory {directory.path} {STRANGE[found.kind]}"
     else:
@@ -115,7 +129,7 @@ def _of_directory(node: Node, directory: Directory, facts: Facts) -> Iterator[st
 
 
 def _of_file(node: Node, file: File, facts: Facts) -> Iterator[str]:
-    found = facts.found[file.path]
+    found = facts.at(file.path)
     if found.kind != "file":
         yield f"{node.name}: {file.path} {STRANGE[found.kind]}"
         return

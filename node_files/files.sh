@@ -229,8 +229,8 @@ install() {
 remove_data() { # DIRECTORY, unless somebody else made it or something is mounted below it
     ours dir "$1" || return 0
     if awk -v below="$1/" 'index($5, below) == 1 { found = 1 } END { exit !found }' \
-        /proc/self/mountinfo; then
-        echo "warning: $1 is kept, something is mounted below it; remove it after a restart" >&2
+        "$proc/self/mountinfo"; then
+        kept="$kept${kept:+,}\"$1\""
     elif [ -d "$1" ] && [ ! -L "$1" ]; then
         find "$1" -xdev ! -type d -exec rm -f {} +
         find "$1" -xdev -mindepth 1 -depth -type d -exec rmdir {} +
@@ -242,7 +242,7 @@ remove_made() {
     while read -r word path; do
         case $word in
         made) rm -f "$path" "$path.kubelet-tls-bootstrap" ;;
-        certificates) rm -f "$path"/kubelet-*.pem ;;
+        certificates) rm -f "$path"/kubelet-client-*.pem "$path"/kubelet-server-*.pem ;;
         data) remove_data "$path" ;;
         esac
     done
@@ -262,12 +262,13 @@ remove_written() {
 
 remove() {
     lock remove
-    removed=''
+    removed='' kept=''
     made=$(grep -E '^((made|certificates|data) .*|end)$') || :
     [ "$(printf '%s\n' "$made" | tail -n 1)" = end ] || fail 'the bundle ended early; nothing was removed, run again'
     if [ -e "$manifest" ]; then
         remove_written
-        printf '%s\n' "$made" | remove_made
+        printf '%s\n' "$made" >"$state/made"
+        remove_made <"$state/made"
         systemctl daemon-reload
         systemctl reset-failed kubelet.service 2>/dev/null || true
         # Only what is empty goes: what somebody else put there stays, and a mount is never emptied.
@@ -276,7 +277,7 @@ remove() {
         done
     fi
     # The lock is the last to go: a run that is cut before finds the rest again.
-    rm -rf "$stage" "$state/files" "$state/restart" "$manifest" "$state/lock"
+    rm -rf "$stage" "$state/files" "$state/made" "$state/restart" "$manifest" "$state/lock"
     rmdir "$state" 2>/dev/null || true
-    printf '{"removed":[%s]}\n' "$removed"
+    printf '{"removed":[%s],"kept":[%s]}\n' "$removed" "$kept"
 }

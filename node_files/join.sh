@@ -33,7 +33,7 @@ read_settings() {
 # Holds this machine a live certificate of this node, from this cluster?
 has_joined() {
     [ -s "$kubeconfig" ] && [ -s "$client" ] || return 1
-    grep -qF "server: $server" "$kubeconfig" ||
+    sed 's/^ *//' "$kubeconfig" | grep -qxF "server: $server" ||
         fail "$kubeconfig names another API server; this machine belongs to another cluster, or the server has changed: move $kubeconfig away and run again"
     command -v openssl >/dev/null || return 0
     openssl x509 -in "$client" -noout -subject -nameopt RFC2253 | grep -qF "CN=system:node:$name," ||
@@ -58,18 +58,35 @@ write_bootstrap_kubeconfig() {
     mv -f "$new" "$bootstrap"
 }
 
-journal() { journalctl --unit kubelet.service --since "@$started" --output cat --no-pager 2>&1; }
+journal() { journalctl --unit kubelet.service --since "@$1" --output cat --no-pager 2>&1; }
 
 # Not what it says of itself: its configuration is full of words such as Unauthorized.
-errors() { journal | grep -E '^([EWF][0-9]{4} |[Ee]rror|panic:|kubelet\.service)' || true; }
+errors() { journal "$1" | grep -E '^([EWF][0-9]{4} |[Ee]rror|panic:|kubelet\.service)' || true; }
 
 redacted() {
     sed -E 's/[a-z0-9]{6}\.[a-z0-9]{16}/<token>/g; s/(Bearer )[^ "]+/\1<token>/g' | cut -c1-300
 }
 
+# Of lines that differ only in their time and their pod the last one, and how many there were: what
+# is said of each pod again and again would hide the cause.
+squeezed() {
+    awk '{
+        line[NR] = $0
+        sub(/^[EWF][0-9]+ [0-9:.]+ +[0-9]+ /, "")
+        gsub(/ pod(UID|Name)?="[^"]*"/, "")
+        last[$0] = NR
+        count[NR] = ++seen[$0]
+        key[NR] = $0
+    }
+    END {
+        for (i = 1; i <= NR; i++)
+            if (last[key[i]] == i) print line[i] (count[i] > 1 ? " (" count[i] " times)" : "")
+    }'
+}
+
 # Prints what is wrong according to the journal, nothing if nothing is known to be wrong.
-fault() {
-    lines=$(errors | tail -n 100)
+fault() { # SINCE
+    lines=$(errors "$1" | tail -n 100)
     case $lines in
     *'unknown flag'* | *'failed to parse kubelet flag'*) echo 'the kubelet refuses a flag; see the lines below' ;;
     *'failed to load kubelet config file'* | *'failed to load Kubelet config file'*) echo 'the kubelet refuses its configuration; see the lines below' ;;
@@ -87,7 +104,7 @@ give_up() { # REASON
     {
         printf 'error: %s has not joined: %s\n' "$name" "$1"
         echo 'the last errors of its kubelet:'
-        errors | tail -n 12 | redacted | sed 's/^/  /'
+        errors "$started" | redacted | squeezed | tail -n 12 | sed 's/^/  /'
     } >&2
     # Without a client certificate the kubelet would ask with a dead token for ever.
     [ -s "$client" ] || systemctl disable --now kubelet.service 2>/dev/null || true
@@ -102,16 +119,17 @@ wait_for() { # FILE, WHAT IT MEANS THAT IT IS NOT THERE
         [ $((ticks % 10)) -eq 0 ] || continue
         now=$(date +%s)
         [ "$now" -lt $((started + limit_s)) ] || {
-            found=$(fault)
+            found=$(fault $((now - limit_s / 3)))
             give_up "${found:-$2}"
         }
-        [ "$(restarts)" -lt 3 ] || give_up "the kubelet stops again and again. $(fault)"
+        [ "$(restarts)" -lt 3 ] || give_up "the kubelet stops again and again. $(fault "$started")"
         [ $((ticks % 30)) -eq 0 ] || continue
-        found=$(fault)
+        found=$(fault "$started")
         if [ -z "$found" ] || [ "$found" != "$suspect" ]; then
             suspect=$found since=$now
         elif [ $((now - since)) -ge "$patience_s" ]; then
-            give_up "$found"
+            # One that is not told any more has passed: what is waited for is an approval then.
+            [ "$(fault $((since + patience_s / 2)))" != "$found" ] || give_up "$found"
         fi
     done
 }
@@ -125,13 +143,18 @@ join() {
         timeout 60 systemctl enable --now kubelet.service 2>/dev/null ||
             give_up 'systemd can not start the kubelet'
     else
+        # One that has expired would pass for the one that is waited for.
+        [ ! -s "$kubeconfig" ] || rm -f "$client"
         write_bootstrap_kubeconfig
         systemctl daemon-reload
         systemctl enable kubelet.service 2>/dev/null || fail 'systemd can not enable the kubelet'
         systemctl reset-failed kubelet.service 2>/dev/null || true
         # Restart, not start: one that runs with an older token would never read this one.
         timeout 60 systemctl restart kubelet.service || give_up 'systemd can not start the kubelet'
-        wait_for "$client" 'its client certificate did not come: see kubectl get csr, whether its request is there, approved and issued'
+        missing='its client certificate did not come: see kubectl get csr, whether its request is there, approved and issued'
+        # Made of the bootstrap kubeconfig, which is not needed any more then.
+        wait_for "$kubeconfig" "$missing"
+        wait_for "$client" "$missing"
     fi
     wait_for "$serving" 'its serving certificate did not come: the gate refused its request, or does not run; see kubectl get csr'
     [ ! "$acl" ] || setfacl -m "$acl" "$kubeconfig"

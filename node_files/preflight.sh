@@ -7,6 +7,7 @@ address machine owner acl selinux unit paths files'
 enough_kib=16384         # for files
 enough_data_kib=1048576  # for the kubelet's data
 most_off_s=30
+package_units='/usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system'
 
 refuse() { # WHAT WAS FOUND, AND WHAT TO DO
     printf '%s: %s\n' "$check" "$*" >>"$stage/problems"
@@ -212,6 +213,11 @@ check_unit() {
     case $unit in
     *.service) ;;
     *)
+        # Ours goes when only a drop-in is wanted, and what it hides comes to light.
+        if [ "$there" ] && ours file "$there"; then
+            there=''
+            for units in $package_units; do [ ! -e "$units/kubelet.service" ] || there=$units; done
+        fi
         [ "$there" ] || refuse "no kubelet.service here for $unit; install the kubelet's package, or set unit to own"
         return
         ;;

@@ -43,7 +43,9 @@ def _blocks(digest: Digest) -> Iterator[Block]:
     warnings = [*members.warnings(shared), *rest.warnings(digest)]
     warnings += [message for severity, message in digest.diagnostics if severity == "warning"]
     if warnings:
-        listed = "\n".join(f"> - {TOKEN.sub('<token>', line)}" for line in warnings)
+        listed = "\n".join(
+            "> - " + TOKEN.sub("<token>", text).replace("\n", "\n>   ") for text in warnings
+        )
         yield Block(text=f"> [!WARNING]\n{listed}")
     for pool in sorted({*shared, *members.pools}, key=natural):
         yield Block(text=f"### Pool `{pool}`" if pool else "### Nodes")
@@ -148,9 +150,10 @@ class _Members:
     def blocks(self, pool: str) -> Iterator[Block]:
         """What becomes of the nodes of a pool that don't just stay."""
         told = (
-            (self.joining, "Join", "the files are brought, the kubelet starts with the pool's new"
-             " token, the gate proves the join"),
-            (self.anew, "Join anew", "the kubelet restarts with the pool's new token"),
+            (self.joining, "Join", "the files are brought, the kubelet starts with a new token,"
+             " the gate proves the join"),
+            (self.anew, "Join anew", "the files are compared; where the machine holds no live"
+             " certificate any more, its kubelet restarts with a new token"),
             (self.gone, "Leave", "the kubelet stops, and what was written is removed"),
         )  # fmt: skip
         lines = []

@@ -30,7 +30,7 @@ def blocks(digest: Digest) -> Iterator[Block]:
         if _is_flags(step) and step.op == "update":
             flags.setdefault(_flags(step), []).append(_host(step))
             continue
-        what, note = _told(step)
+        what, note = _told(step, digest)
         rows[f"| {OPS.get(step.op, step.op)} | {cell(what)} | {cell(note)} |"] = None
     if rows:
         yield Block(text="\n".join(["| | what | |", "|---|---|---|", *rows]))
@@ -66,12 +66,13 @@ def _host(step: Step) -> str:
     return step.name.removesuffix("-flags")
 
 
-def _told(step: Step) -> tuple[str, str]:
+def _told(step: Step, digest: Digest) -> tuple[str, str]:
     """A resource in words, and a note on it."""
     if "index:BootstrapToken::" in step.parent and step.name.endswith(TOKEN_PARTS):
-        pool = step.name.rpartition("-token")[0]
+        holder = step.name.rpartition("-token")[0]
+        of_node = holder in digest.pools and holder not in digest.pools.values()
         note = "" if step.op == "delete" else "for the nodes that join"
-        return f"the bootstrap token of the pool `{pool}`", note
+        return f"the bootstrap token of the {'node' if of_node else 'pool'} `{holder}`", note
     if step.name.endswith("-gate"):
         note = "" if step.op == "delete" else "runs: approves CSRs, proves each join"
         return f"the gate of the pool `{step.name.removesuffix('-gate')}`", note

@@ -1,6 +1,7 @@
 """A directory that stands for a machine, on which the node's scripts run for real."""
 
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Mapping
@@ -51,6 +52,7 @@ printf '{\\n  "major": "1",\\n  "minor": "%s",\\n  "emulationMinor": "9"\\n}\\n'
 KERNEL = {
     "run/systemd/system/.keep": "",
     "sys/fs/cgroup/cgroup.controllers": "cpu memory\n",
+    "proc/self/mountinfo": "",
     "proc/swaps": "Filename Type Size Used Priority\n",
     "proc/net/tcp": "sl local_address rem_address st\n 0: 00000000:0016 00000000:0000 0A 0\n",
     "proc/net/unix": "Num RefCount Protocol Flags Type St Inode Path\n"
@@ -134,6 +136,7 @@ class Machine:
         stdin = stdin.replace(
             "proc=/proc sys=/sys run=/run machine_id=/etc/machine-id", kernel
         ).replace("enough_data_kib=1048576", "enough_data_kib=1024")
+        stdin = re.sub("package_units='.*'", f"package_units='{fake}/units'", stdin)
         return subprocess.run(
             [*self.shell, "-c", command],
             input=stdin,

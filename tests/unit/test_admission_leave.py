@@ -114,6 +114,16 @@ def test_the_stacks_kubeconfig_is_a_private_file_for_a_while(
     assert scene.calls == ["pulumi config get kubeconfig --stack dev --non-interactive"]
 
 
+def test_a_kubeconfig_below_the_home_directory_is_found_by_kubectl_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1"))
+    arguments = argparse.Namespace(node="node-1", kubeconfig="~/config", force=False)
+    assert asyncio.run(_leave(arguments)) == 0
+    assert scene.calls[1].startswith("kubectl --kubeconfig=/home/me/config drain node-1 ")
+
+
 def test_the_file_is_removed_when_the_leaving_fails(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """The resources that the program declares, seen through a mock of the engine."""
 
 import json
+import shlex
 from typing import Any
 
 import pulumi
@@ -192,8 +193,22 @@ def test_each_command_on_a_host_pins_its_key(resources: dict[str, dict[str, Any]
     for command in remote:
         # All of a connection is a secret, which the mock gets in its wire form.
         assert command["connection"]["value"]["hostKey"] == HOST_KEY
-        assert command["logging"] == "none"
         assert command["addPreviousOutputInEnv"] is False
+
+
+def test_of_commands_on_hosts_only_the_files_command_shows_its_output(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    shown = {
+        name: resource["logging"]
+        for name, resource in resources.items()
+        if resource["__type"] == "command:remote:Command"
+    }
+    files, joins = (
+        {"n1-files": "stdout", "n2-files": "stdout"},
+        {"n1-join": "none", "n2-join": "none"},
+    )
+    assert shown == {**files, **joins, "cp-flags": "none"}
 
 
 def test_a_join_has_no_delete_that_a_replacement_would_run(
@@ -283,6 +298,21 @@ def test_a_member_only_leaves(resources: dict[str, dict[str, Any]]) -> None:
     member = resources["n1-member"]
     assert "create" not in member
     assert member["delete"].endswith("-m admission leave n1 --kubeconfig kubeconfig")
+
+
+def test_a_path_can_not_break_out_of_the_command_by_which_a_node_leaves() -> None:
+    from components.node_pool import leave_arguments  # noqa: PLC0415 - after set_mocks
+
+    path = "~/my clusters/$(id);#'a'"
+    credentials = Credentials(
+        kubeconfig_path=path,
+        kubeconfig=None,
+        server="https://10.0.0.9:6443",
+        ca_certificate="",
+        private_key=None,
+        host_keys={},
+    )
+    assert shlex.split(leave_arguments(credentials)) == ["--kubeconfig", path]
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,19 @@ def only(problems: list[Problem]) -> str:
     return str(problems[0])
 
 
+def test_a_ca_file_that_holds_the_ca_s_key_is_refused_and_not_told(files: Path) -> None:
+    document = yaml.safe_load((files / "kubeconfig").read_text())
+    (cluster,) = (entry["cluster"] for entry in document["clusters"])
+    ca = base64.b64decode(cluster["certificate-authority-data"])
+    cluster["certificate-authority-data"] = base64.b64encode(
+        ca + (files / "key").read_bytes()
+    ).decode()
+    (files / "kubeconfig").write_text(yaml.safe_dump(document))
+    loaded, problems = load(files)
+    assert loaded is None
+    assert "holds a private key; give its certificate alone" in only(problems)
+
+
 def test_a_host_without_a_key_is_refused(files: Path) -> None:
     assert "hostKey is missing and 10.0.0.3 is not in" in only(load(files, "10.0.0.3")[1])
 

@@ -190,3 +190,11 @@ def test_no_kubeconfig_and_no_key_is_asked_for() -> None:
 def test_an_answer_that_is_cut_or_strange_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is cut or none of ours"):
         read_facts(text)
+
+
+def test_an_answer_that_leaves_something_out_is_refused(machine: Machine) -> None:
+    facts = look(machine)
+    for path in facts.found:
+        less = {name: found for name, found in facts.found.items() if name != path}
+        with pytest.raises(ValueError, match="the host's answer is cut"):
+            differences(cluster(), machine.node(), replace(facts, found=less))

@@ -51,6 +51,11 @@ def package_drop_in(machine: Machine) -> None:
     write("DropInPaths", f"{drop_in}\n")(machine)
 
 
+def own_unit(machine: Machine) -> None:
+    assert machine.install().returncode == 0
+    write("FragmentPath", f"{machine.root}/systemd/kubelet.service\n")(machine)
+
+
 def foreign_unit(machine: Machine) -> None:
     machine.path("systemd/kubelet.service").write_text("mine\n")
 
@@ -90,6 +95,7 @@ FAULTS: list[Fault] = [
     ("unit", package_unit, {}, "would hide it; set unit to drop-in"),
     ("unit", package_drop_in, {}, "10-kubeadm.conf changes what"),
     ("unit", lambda m: None, {"unit_drop_in": True}, "install the kubelet's package"),
+    ("unit", own_unit, {"unit_drop_in": True}, "install the kubelet's package"),
     ("files", foreign_unit, {}, "was not written by this program; move it away"),
     ("paths", directory_as_file, {}, "is no regular file; move it away"),
     ("owner", lambda m: None, {"paths": {"user": "nobody-here"}}, "useradd --system nobody-here"),
@@ -106,13 +112,26 @@ def test_a_fault_is_told_by_name_and_nothing_is_changed(
     words: str,
 ) -> None:
     change(machine)
-    before = machine.files()
+    before = outside_of_state(machine)
     done = machine.install(**settings)
     assert done.returncode == 1
     (told,) = [line for line in done.stderr.splitlines() if line.startswith(f"{check}: ")]
     assert words in told
-    after = machine.files()
-    assert {name for name in after if not name.startswith("lib/state/")} == before.keys()
+    assert outside_of_state(machine) == before
+
+
+def outside_of_state(machine: Machine) -> set[str]:
+    return {name for name in machine.files() if not name.startswith("lib/state/")}
+
+
+def test_a_drop_in_takes_the_place_of_our_unit_where_the_package_has_one(machine: Machine) -> None:
+    own_unit(machine)
+    machine.path("fake/units").mkdir()
+    write("units/kubelet.service", "the package's\n")(machine)
+    done = machine.install(unit_drop_in=True)
+    assert done.returncode == 0, done.stderr
+    assert not machine.path("systemd/kubelet.service").exists()
+    assert machine.path("systemd/kubelet.service.d/90-kubelet-tls-bootstrap.conf").exists()
 
 
 @pytest.mark.parametrize(

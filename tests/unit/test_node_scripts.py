@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -172,10 +173,31 @@ def test_remove_takes_what_was_written_and_nothing_else(machine: Machine) -> Non
     assert "disable --now kubelet.service" in machine.calls()
 
 
+def test_data_below_which_something_is_mounted_is_kept_and_told(machine: Machine) -> None:
+    ok(machine.install())
+    data = machine.path("lib/kubelet")
+    (data / "pods").mkdir()
+    (data / "pods/secret").write_text("x\n")
+    mount = f"36 35 0:30 / {data}/pods rw shared:1 - tmpfs tmpfs rw\n"
+    machine.path("fake/proc/self/mountinfo").write_text(mount)
+    assert ok(machine.remove())["kept"] == [str(data)]
+    assert list(machine.files()) == ["lib/kubelet/pods/secret"]
+
+
+def test_certificates_that_the_kubelet_did_not_make_stay(machine: Machine) -> None:
+    certificates = machine.path("lib/kubelet/pki")
+    certificates.mkdir(parents=True)
+    for name in ("kubelet-key", "kubelet-client-2026-01-01", "kubelet-server-current"):
+        (certificates / f"{name}.pem").write_text("x\n")
+    ok(machine.install())
+    ok(machine.remove())
+    assert list(machine.files()) == ["lib/kubelet/pki/kubelet-key.pem"]
+
+
 def test_removing_what_is_not_there_succeeds(machine: Machine) -> None:
     ok(machine.install())
     ok(machine.remove())
-    assert ok(machine.remove()) == {"removed": []}
+    assert ok(machine.remove()) == {"removed": [], "kept": []}
 
 
 def test_data_of_a_directory_that_was_there_before_stays(machine: Machine) -> None:
@@ -324,7 +346,11 @@ def test_a_command_may_follow_another_program(machine: Machine) -> None:
 
 # JOIN
 
-CERTIFICATES = 'd=$FAKE/../lib/kubelet/pki; echo x >"$d/kubelet-client-current.pem"; '
+# As the kubelet does: the kubeconfig, made of the bootstrap one, then a certificate.
+CERTIFICATES = (
+    'd=$FAKE/../lib/kubelet/pki; echo x >"$FAKE/../etc/kubelet.conf";'
+    ' echo x >"$d/kubelet-client-current.pem"; '
+)
 SERVING = 'echo x >"$d/kubelet-server-current.pem"'
 
 
@@ -338,9 +364,7 @@ def test_a_join_ends_when_both_certificates_are_there(machine: Machine) -> None:
 
 def test_the_kubeconfig_is_shared_when_the_kubelet_has_made_it(machine: Machine) -> None:
     machine.install()
-    machine.path("fake/on-start").write_text(
-        'echo x >"$FAKE/../etc/kubelet.conf"; ' + CERTIFICATES + SERVING
-    )
+    machine.path("fake/on-start").write_text(CERTIFICATES + SERVING)
     ok(machine.join(paths={"kubeconfig_acl": ("u:daemon:r", "g:daemon:r")}))
     found = set(entries(machine.path("etc/kubelet.conf")))
     assert {"user:daemon:r--", "group:daemon:r--"} < found
@@ -425,6 +449,13 @@ def test_a_machine_of_another_cluster_is_refused(machine: Machine) -> None:
     assert machine.path("etc/kubelet.conf").exists()
 
 
+def test_an_api_server_whose_url_only_begins_alike_is_another_one(machine: Machine) -> None:
+    joined(machine, "https://10.0.0.9:64430")
+    done = machine.join()
+    assert done.returncode != 0
+    assert "names another API server" in done.stderr
+
+
 def test_a_certificate_of_another_node_is_refused(machine: Machine) -> None:
     joined(machine, "https://10.0.0.9:6443")
     openssl = machine.path("fake/bin/openssl")
@@ -442,6 +473,73 @@ def test_a_node_that_has_joined_is_left_as_it_is(machine: Machine) -> None:
     openssl.chmod(0o755)
     assert ok(machine.join()) == {"joined": True}
     assert not any(call.startswith("restart") for call in machine.calls())
+
+
+EXPIRED = """\
+#!/bin/sh
+case "$*" in *checkend*) exit 1 ;; esac
+echo subject=CN=system:node:node-1,O=system:nodes
+"""
+# A kubelet that takes its time to read the bootstrap kubeconfig, and to get a new certificate.
+SLOW = """(
+    sleep 0.5
+    cp "$FAKE/../etc/bootstrap-kubelet.conf" "$FAKE/copy" || exit 1
+    echo new >"$FAKE/../lib/kubelet/pki/kubelet-client-current.pem"
+) >/dev/null 2>&1 &
+"""
+
+
+def test_an_expired_certificate_is_not_taken_for_a_new_one(machine: Machine) -> None:
+    joined(machine, "https://10.0.0.9:6443")
+    openssl = machine.path("fake/bin/openssl")
+    openssl.write_text(EXPIRED)
+    openssl.chmod(0o755)
+    machine.path("fake/on-start").write_text(SLOW)
+    assert ok(machine.join()) == {"joined": True}
+    assert machine.path("lib/kubelet/pki/kubelet-client-current.pem").read_text() == "new\n"
+    assert "token: abcdef." in machine.path("fake/copy").read_text()
+
+
+def test_lines_that_repeat_for_each_pod_do_not_hide_the_cause(machine: Machine) -> None:
+    machine.install()
+    cause = 'E1124 10:00:00.000001       1 a.go:1] "Unable to register" err="forbidden"'
+    repeated = [
+        f'E1124 10:00:{second:02}.000001    {second} kubelet.go:7] "Unable to register mirror pod"'
+        f' pod="kube-system/p-{second % 3}" err="node not found"'
+        for second in range(1, 31)
+    ]
+    machine.path("fake/journal").write_text("\n".join([cause, *repeated]) + "\n")
+    told = [line.strip() for line in machine.join().stderr.splitlines() if "E1124" in line]
+    assert told == [cause, f"{repeated[-1]} (30 times)"]
+
+
+# A journal of which nothing is younger than a file says.
+OLD_JOURNAL = """\
+#!/bin/sh
+for word; do case $word in @*) since=${word#@} ;; esac; done
+[ "$since" -gt "$(cat "$FAKE/last")" ] || cat "$FAKE/journal"
+"""
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_only_a_fault_that_does_not_pass_ends_a_join(tmp_path: Path, passes: bool) -> None:
+    machine = Machine(tmp_path)
+    machine.path("systemd").mkdir()
+    machine.install()
+    machine.path("fake/bin/journalctl").write_text(OLD_JOURNAL)
+    last = time.time() + (1 if passes else 60)
+    machine.path("fake/last").write_text(f"{int(last)}\n")
+    machine.path("fake/journal").write_text(
+        "E1124 10:00:00.0 1 x.go:1] dial tcp 10.0.0.9:6443: connect: connection refused\n"
+    )
+    machine.path("fake/on-start").write_text(
+        f"(sleep 7; {CERTIFICATES}{SERVING}) >/dev/null 2>&1 &\n"
+    )
+    text = node_files.join_bundle(cluster(), machine.node(), "abcdef", "0123456789abcdef")
+    text = text.replace("patience_s=15", "patience_s=3")
+    done = machine.run(node_files.JOIN, text)
+    assert (done.returncode == 0) == passes, done.stderr
+    assert passes or "does not answer this machine" in done.stderr
 
 
 # Stands before the command as sudo does: it asks for nothing and takes the place of the shell.

@@ -229,6 +229,18 @@ def test_the_tokens_parts_are_told_as_one() -> None:
     assert SECRET not in told
 
 
+def test_a_token_of_a_node_is_not_called_a_pool_s() -> None:
+    nodes = settings({"n": {}})
+    told = report(digest(*node_steps(nodes, nodes), *token_steps("n"), *token_steps("workers")))
+    assert told.count("the bootstrap token of the node `n`") == 1
+    assert told.count("the bootstrap token of the pool `workers`") == 1
+
+
+def test_a_warning_of_more_lines_stays_in_its_quotation() -> None:
+    told = report(digest(diagnostics=[{"severity": "warning", "message": "a\n\n# b"}]))
+    assert "> - a\n>   \n>   # b\n" in told
+
+
 def test_other_resources_are_told_by_kind_and_name() -> None:
     role = (
         f"{STACK}{PROGRAM}BootstrapRbac$kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding"

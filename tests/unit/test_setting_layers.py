@@ -26,6 +26,24 @@ def rendered(cluster: dict[str, Any], pool: dict[str, Any], node: dict[str, Any]
     return to_node(whole, found, found.nodes[0])
 
 
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("ca", "/ca.crt"), ("ca", "/tmp/ca.crt"), ("arguments", "/root/kubelet"),
+        ("certificates", "/etc/ssl"), ("manifests", "/etc"), ("root", "/var/lib"),
+    ],
+)  # fmt: skip
+def test_no_directory_of_the_system_gets_another_mode(name: str, path: str) -> None:
+    whole = settings({"paths": {name: path}}, {}, {})
+    (problem,) = conflicts(whole)
+    assert str(problem).startswith(f'paths "{path}" would give a directory of the system another')
+
+
+def test_files_may_be_in_the_system_s_directories_of_settings() -> None:
+    node = rendered({"paths": {"arguments": "/etc/default/kubelet", "root": "/data"}}, {}, {})
+    assert node.paths.arguments == "/etc/default/kubelet"
+
+
 def test_maps_merge_and_the_node_has_the_last_word() -> None:
     node = rendered(
         {"kubelet": {"maxPods": 1, "kubeReserved": {"cpu": "1"}}, "labels": {"a": "c", "b": "c"}},
@@ -136,6 +154,10 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = 
     "two files at a path": (
         {}, {"paths": {"ca": "/etc/x"}}, {"paths": {"config": "/etc/x"}},
         f'{NODE}.paths "/etc/x" is there for 2 files',
+    ),
+    "a file and a directory at a path": (
+        {}, {"paths": {"ca": "/etc/x"}}, {"paths": {"manifests": "/etc/x"}},
+        f'{NODE}.paths "/etc/x" is there for a file and manifests',
     ),
     "a user without sudo": (
         {}, {"ssh": {"user": "admin"}}, {}, 'pools.w.ssh.user "admin" is not root; set sudo',

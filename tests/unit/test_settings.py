@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pulumi
 import pytest
 
 from components.conflicts import conflicts
 from components.problems import SettingsError
-from components.settings import Settings, parse
+from components.settings import Settings, parse, plain
 
 
 def with_node(**changes: Any) -> dict[str, Any]:
@@ -34,7 +35,12 @@ WRONG: dict[str, tuple[Mapping[str, Any], str]] = {
     ),
     "generation": (with_node(generation=0), f'{NODE}.generation "0" input should be greater'),
     "taint": (with_node(taints=["a=b"]), f'{NODE}.taints[0] "a=b" is not a taint such as'),
-    "label": (with_node(labels={"a": "b c"}), "is not a label's name or value"),
+    "zone": (with_node(address="fe80::1%eth0"), "is not an IP address"),
+    "label": (with_node(labels={"a": "b c"}), "is not a label's value"),
+    "label with a slash": (with_node(labels={"a": "b/c"}), "is not a label's value"),
+    "long label": (with_node(labels={"a": "b" * 64}), "is not a label's value"),
+    "label's name": (with_node(labels={"a/b/c": "d"}), "is not a label's name"),
+    "label without a name": (with_node(labels={"": "d"}), "is not a label's name"),
     "pool name": ({"pools": {"a.b": {}}}, "pools.a.b"),
     "server": ({"cluster": {"server": "http://x:6443"}}, "cluster.server"),
     "network": ({"cluster": {"serviceCidr": "10.96.0.1/12"}}, "is not a network such as"),
@@ -201,3 +207,15 @@ def test_addresses_are_compared_in_one_form() -> None:
 def test_user_data_is_asked_for_by_a_word_or_with_options(given: Any, asked: bool | None) -> None:
     pool = parse({"pools": {"w": {"cloudInit": given}}}).pools["w"]
     assert (pool.cloud_init and pool.cloud_init.with_token) == asked
+
+
+def test_a_key_of_the_stack_that_there_is_not_is_refused_and_not_passed_over() -> None:
+    pulumi.runtime.set_all_config({"p:tokens": "s3cret", "p:repair": "1", "q:tokens": "1"})
+    try:
+        raw = plain(pulumi.Config("p"))
+    finally:
+        pulumi.runtime.set_all_config({})
+    with pytest.raises(SettingsError) as error:
+        parse(raw)
+    (problem,) = error.value.problems
+    assert str(problem) == "tokens is no known key; did you mean token?"

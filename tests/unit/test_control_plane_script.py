@@ -1,0 +1,164 @@
+"""The script for a control-plane host, run for real on a root of fakes."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from components.control_plane import API_SERVER, CONTROLLER_MANAGER, control_plane_input
+from components.settings import ControlPlaneSettings
+from node_files import command
+
+# Notes each call, and prints a unit as systemd does: its file's name, then the file.
+SYSTEMCTL = """\
+#!/bin/sh
+echo "$*" >>"$CONTROL_PLANE_ROOT/systemctl.log"
+[ "$1" != cat ] || { echo "# /lib/$2"; cat "$CONTROL_PLANE_ROOT/lib/$2"; }
+"""
+# Ports 6443 and 10257 are listened on.
+TCP = "0: 00000000:192B 00000000:0000 0A\n1: 00000000:2811 00000000:0000 0A\n"
+SIGNING = (
+    "--cluster-signing-cert-file=/etc/kubernetes/pki/ca.crt",
+    "--cluster-signing-key-file=/etc/kubernetes/pki/ca.key",
+)
+CONTROLLERS = "--controllers=*,bootstrapsigner,tokencleaner"
+SERVER_FLAG = "--enable-bootstrap-token-auth=true"
+DROP_IN = "50-kubelet-tls-bootstrap.conf"
+
+
+class Host:
+    """A root with processes and units, and a home directory with a file in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for path, text in {
+            "bin/systemctl": SYSTEMCTL,
+            "proc/net/tcp": TCP,
+            "home/notes.txt": "",
+            "etc/kubernetes/pki/ca.crt": "",
+            "etc/kubernetes/pki/ca.key": "",
+        }.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text)
+        (root / "bin/systemctl").chmod(0o755)
+
+    def runs(self, pid: int, program: str, *flags: str) -> None:
+        """Have a program run as the kernel shows it, by a unit of its name."""
+        directory = self.root / f"proc/{pid}"
+        directory.mkdir()
+        (directory / "comm").write_text(f"{program:.15}\n")
+        self.shows(pid, program, *flags)
+        unit = self.root / f"lib/{program}.service"
+        unit.parent.mkdir(exist_ok=True)
+        unit.write_text(f"[Service]\nExecStart=/usr/bin/{program} {' '.join(flags)}\n")
+
+    def shows(self, pid: int, program: str, *flags: str) -> None:
+        command_line = "\0".join((f"/usr/bin/{program}", *flags, ""))
+        (self.root / f"proc/{pid}/cmdline").write_text(command_line)
+
+    def install(self, *, manage: bool = True, **changes: str) -> subprocess.CompletedProcess[str]:
+        settings = ControlPlaneSettings(manage=manage).model_copy(update=changes)
+        return subprocess.run(
+            ["sh", "-c", command(60, "install")],
+            input=control_plane_input(settings),
+            cwd=self.root / "home",
+            env={
+                **os.environ,
+                "CONTROL_PLANE_ROOT": str(self.root),
+                "PATH": f"{self.root}/bin:{os.environ['PATH']}",
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def drop_in(self, program: str) -> str:
+        return (self.root / f"etc/systemd/system/{program}.service.d/{DROP_IN}").read_text()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def restarted(done: subprocess.CompletedProcess[str]) -> list[str]:
+    assert done.returncode == 0, done.stderr
+    found: list[str] = json.loads(done.stdout)["restarted"]
+    return found
+
+
+def test_programs_that_have_all_flags_are_left_alone(host: Host) -> None:
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS)
+    assert restarted(host.install()) == []
+    assert restarted(host.install(manage=False)) == []
+    assert not (host.root / "systemctl.log").exists()
+
+
+def test_missing_flags_come_by_a_drop_in_and_a_restart(host: Host) -> None:
+    host.runs(10, API_SERVER, "--secure-port=6443")
+    host.runs(11, CONTROLLER_MANAGER, SIGNING[0])
+    assert restarted(host.install()) == [API_SERVER, CONTROLLER_MANAGER]
+    assert f"ExecStart=/usr/bin/{API_SERVER} --secure-port=6443 {SERVER_FLAG}\n" in host.drop_in(
+        API_SERVER
+    )
+    command_line = f"{SIGNING[0]} {SIGNING[1]} {CONTROLLERS}\n"
+    assert command_line in host.drop_in(CONTROLLER_MANAGER)
+
+
+def test_without_manage_missing_flags_are_named_and_nothing_is_changed(host: Host) -> None:
+    host.runs(10, API_SERVER)
+    host.runs(11, CONTROLLER_MANAGER, *SIGNING)
+    done = host.install(manage=False)
+    assert done.returncode != 0
+    assert f"{API_SERVER} lacks: {SERVER_FLAG}\n" in done.stderr
+    assert f"{CONTROLLER_MANAGER} lacks: {CONTROLLERS}\n" in done.stderr
+    assert not (host.root / "etc/systemd").exists()
+
+
+def test_a_list_of_controllers_gets_no_others_than_are_needed(host: Host) -> None:
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, CONTROLLER_MANAGER, *SIGNING, "--controllers=csrsigning")
+    assert restarted(host.install()) == [CONTROLLER_MANAGER]
+    own = "--controllers=csrsigning --controllers=bootstrapsigner,tokencleaner\n"
+    assert own in host.drop_in(CONTROLLER_MANAGER)
+
+
+def test_what_the_drop_in_brought_stays_when_another_flag_is_missing(host: Host) -> None:
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, CONTROLLER_MANAGER, *SIGNING, "--controllers=csrsigning")
+    assert restarted(host.install()) == [CONTROLLER_MANAGER]
+    unit = host.root / f"lib/{CONTROLLER_MANAGER}.service"
+    unit.write_text(unit.read_text().replace(f" {SIGNING[1]}", ""))
+    brought = "--controllers=bootstrapsigner,tokencleaner"
+    host.shows(11, CONTROLLER_MANAGER, SIGNING[0], "--controllers=csrsigning", brought)
+    assert restarted(host.install()) == [CONTROLLER_MANAGER]
+    assert {SIGNING[1], brought} < set(host.drop_in(CONTROLLER_MANAGER).split())
+
+
+def test_a_program_whose_name_only_begins_alike_is_another_one(host: Host) -> None:
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, "kube-controllers")  # Calico's; the kernel keeps 15 characters of both names
+    host.runs(12, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS)
+    assert restarted(host.install(manage=False)) == []
+
+
+@pytest.mark.parametrize("of_unit", [True, False])
+def test_another_file_takes_the_place_of_one_that_the_program_brought(
+    host: Host, of_unit: bool
+) -> None:
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, CONTROLLER_MANAGER, *(SIGNING if of_unit else SIGNING[:1]))
+    assert restarted(host.install()) == [CONTROLLER_MANAGER]
+    host.shows(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS)
+    new = "/etc/kubernetes/pki/new.key"
+    (host.root / new[1:]).touch()
+    done = host.install(signing_key=new)
+    assert restarted(done) == ([] if of_unit else [CONTROLLER_MANAGER])
+    words = host.drop_in(CONTROLLER_MANAGER).split()
+    assert (SIGNING[1] in words) == of_unit
+    assert (f"--cluster-signing-key-file={new}" in words) != of_unit
+    assert CONTROLLERS in words
