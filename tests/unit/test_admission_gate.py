@@ -238,7 +238,7 @@ def test_a_flood_of_one_node_is_refused_and_another_node_admitted() -> None:
     joins(it, TWO)
     it.go()
     assert it.api.approved == ["csr-node-2"]
-    assert "200 requests of system:node:node-1 are pending, more than 20" in it.told
+    assert "more than 20 requests of system:node:node-1 are pending" in it.told
     assert len(it.said) < 20
     assert "node-1: more of its serving CSRs are refused; see kubectl get csr" in it.said
 
