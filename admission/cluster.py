@@ -21,7 +21,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config
 from kubernetes.aio.config.kube_config import KubeConfigLoader
 
-from admission.api import UNREACHABLE, UNTRUSTED, ApiError, Say, See
+from admission.api import RIGHTS_LIMIT_S, UNREACHABLE, UNTRUSTED, ApiError, Say, See
 
 SELF_REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
@@ -30,8 +30,6 @@ REQUEST_TIMEOUT_S = 15
 WATCH_TIMEOUT_S = 30
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
-# Rights and tokens may follow an API server's start, or their own making, by moments.
-RIGHTS_LIMIT_S = 5
 INSIST_LIMIT_S = 30
 BUSY = (429, 500, 502, 503, 504)
 

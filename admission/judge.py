@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from admission import rules
-from admission.api import CSRS, UNREACHABLE, Api, ApiError, decode
+from admission.api import CSRS, RIGHTS_LIMIT_S, UNREACHABLE, Api, ApiError, decode
 from admission.inventory import Denied, NodeEntry
 
 FIRST_RETRY_S = 1.0
@@ -67,8 +67,9 @@ class Judge:
         self._again: set[str] = set()
         self._pauses_s: dict[str, float] = {}  # UID -> the next one before it is judged again
         self._paused: set[str] = set()
+        self._forbidden_at: float | None = None  # since when no approval has been let through
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Ends with an ApiError when our rights are not enough."""
+        """Ends with an ApiError when our rights are not enough, and have not been for seconds."""
 
     async def close(self) -> None:
         """Give up what is under way."""
@@ -136,7 +137,7 @@ class Judge:
         if task.cancelled() or self.broken.done():
             return
         error, item = task.exception(), self._item(node, uid)
-        if isinstance(error, ApiError) and error.status in (401, 403):
+        if isinstance(error, ApiError) and error.status in (401, 403) and self._is_forbidden():
             self.broken.set_exception(error)
         elif isinstance(error, (ApiError, *UNREACHABLE)):
             if item is not None:
@@ -149,6 +150,13 @@ class Judge:
         elif uid in self._again:
             self._soon(node, uid)
         self._again.discard(uid)
+
+    def _is_forbidden(self) -> bool:
+        """Tell whether the API server has let nothing through for a while: it may have started."""
+        now = asyncio.get_running_loop().time()
+        if self._forbidden_at is None:
+            self._forbidden_at = now
+        return now - self._forbidden_at > RIGHTS_LIMIT_S
 
     async def _judge(self, node: str, uid: str) -> None:
         """Decide on one request as it is now, and approve it if the rules say so."""
@@ -202,6 +210,7 @@ class Judge:
             if error.status in (404, 409):
                 return False  # gone or changed: the watch brings what it is now
             raise
+        self._forbidden_at = None
         self.remove(item)
         self._bench.approved(item, decision)
         return True

@@ -372,7 +372,14 @@ def test_what_waits_for_its_turn_is_judged_by_what_is_known_then(it: Run) -> Non
             await asyncio.sleep(3)
         return await request(method, path, body)
 
+    review = it.api.may_serve_itself
+
+    async def prompt(requester: Any) -> bool:
+        await asyncio.sleep(0)
+        return await review(requester)
+
     it.api.request = slow  # type: ignore[method-assign]
+    it.api.may_serve_itself = prompt  # type: ignore[method-assign]
     it.at(1, it.api.inventory, "workers", node_1="10.0.0.8")
     it.go(20)
     assert sorted(it.api.approved) == sorted(f"csr-{name}" for name in names)
@@ -393,3 +400,14 @@ def test_a_flood_is_counted_no_further_than_its_limit() -> None:
     old = request(NOW - timedelta(hours=2))
     assert count_pending(old, flood(NOW, 0), NOW) == 1
     assert count_pending(request(NOW), [old, old, request(NOW)], NOW) == 1
+
+
+def test_one_request_whose_approval_is_forbidden_stops_no_other(it: Run) -> None:
+    it.api.inventory("others", node_2="10.0.0.2")
+    it.api.node("node-2", "10.0.0.2")
+    path = f"{CSRS}/csr-1/approval"
+    it.api.answers[f"PUT {path}"] = [ApiError(403, "PUT", path, "a webhook says no")]
+    it.api.ask("csr-1", "node-1", "10.0.0.1")
+    it.at(0.5, it.api.ask, "csr-2", "node-2", "10.0.0.2")
+    it.go(8)
+    assert it.api.approved == ["csr-2", "csr-1"]
