@@ -259,7 +259,11 @@ def to_request(item: dict[str, Any]) -> rules.Request:
 def to_node(node: dict[str, Any]) -> rules.NodeObject:
     """Return what the rules look at of a Node."""
     metadata = node["metadata"]
-    return rules.NodeObject(name=metadata["name"], deleting="deletionTimestamp" in metadata)
+    return rules.NodeObject(
+        name=metadata["name"],
+        deleting="deletionTimestamp" in metadata,
+        uid=metadata.get("uid", ""),
+    )
 
 
 def _created(item: dict[str, Any]) -> datetime:

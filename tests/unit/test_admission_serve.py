@@ -80,6 +80,7 @@ def it() -> Run:
 
 
 def test_a_renewal_of_the_inventory_is_approved_and_logged(it: Run) -> None:
+    it.api.node("node-1", "10.0.0.1", uid="5f3c")
     it.at(1, it.api.ask, "csr-1", "node-1", "10.0.0.1")
     it.go()
     assert it.api.approved == ["csr-1"]
@@ -88,6 +89,7 @@ def test_a_renewal_of_the_inventory_is_approved_and_logged(it: Run) -> None:
     assert line["uid"] == "uid-csr-1"
     assert line["requester"] == "system:node:node-1"
     assert line["pool"] == "workers"
+    assert line["nodeUid"] == "5f3c"
     assert line["sans"] == ["node-1", "10.0.0.1"]
     assert len(line["keyFingerprint"]) == 64
     assert it.number('decisions_total{result="approved",rule="none"}') == 1
