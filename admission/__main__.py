@@ -27,6 +27,8 @@ from admission.serving_certificate import look_at
 
 DEFAULT_NAMESPACE = "kube-system"
 DEFAULT_PORT = 10279
+# Some causes and remedies; a message that a node wrote into its Node can have a megabyte.
+LONGEST_LINE = 4000
 DEFAULT_KUBECONFIG = "~/.kube/config"
 
 REMEDIES = {
@@ -75,7 +77,14 @@ def main() -> int:
 
 
 def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    """Print a line of progress."""
+    print(visible(line), file=sys.stderr, flush=True)
+
+
+def visible(line: str) -> str:
+    """Return a line as it may come to a terminal: what a node wrote must not look like ours."""
+    shown = "".join(c if c.isprintable() else "?" for c in line[:LONGEST_LINE])
+    return f"{shown} ..." if len(line) > LONGEST_LINE else shown
 
 
 def _work(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
@@ -148,7 +157,8 @@ async def _tell_status(arguments: argparse.Namespace, kubeconfig: str) -> int:
         found = await status.document(sight, cluster, look, cluster.host, datetime.now(UTC))
     finally:
         await cluster.close()
-    print(json.dumps(found, indent=2) if arguments.json else "\n".join(status.lines(found)))
+    lines = map(visible, status.lines(found))
+    print(json.dumps(found, indent=2) if arguments.json else "\n".join(lines))
     return 0
 
 

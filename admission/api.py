@@ -16,6 +16,9 @@ MERGE_PATCH = "application/merge-patch+json"
 UNREACHABLE = (aiohttp.ClientError, OSError, asyncio.TimeoutError)
 UNTRUSTED = (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)
 
+# Rights and tokens may follow an API server's start, or their own making, by moments.
+RIGHTS_LIMIT_S = 5
+
 See = Callable[[str, dict[str, Any]], None]
 Say = Callable[[str], None]
 

@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import yaml
+from aiohttp.http_exceptions import LineTooLong
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config
 from kubernetes.aio.config.kube_config import KubeConfigLoader
 
-from admission.api import UNREACHABLE, UNTRUSTED, ApiError, Say, See
+from admission.api import RIGHTS_LIMIT_S, UNREACHABLE, UNTRUSTED, ApiError, Say, See
 
 SELF_REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
@@ -29,8 +30,6 @@ REQUEST_TIMEOUT_S = 15
 WATCH_TIMEOUT_S = 30
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
-# Rights and tokens may follow an API server's start, or their own making, by moments.
-RIGHTS_LIMIT_S = 5
 INSIST_LIMIT_S = 30
 BUSY = (429, 500, 502, 503, 504)
 
@@ -39,6 +38,7 @@ class Cluster:
     """A connection to an API server with the rights of a kubeconfig's current context."""
 
     def __init__(self, client: ApiClient, ca: str) -> None:
+        client.configuration.trace_configs = [_no_redirects()]
         self._client = client
         self._ca = ca  # PEM of the CA that the kubeconfig trusts
         self.server = str(client.configuration.host)
@@ -217,6 +217,8 @@ class Cluster:
                     version = event["object"]["metadata"]["resourceVersion"]
                     if event["type"] != "BOOKMARK":
                         see(event["type"], event["object"])
+            except LineTooLong:
+                return  # somebody has written a huge object; the list has no such limit
             finally:
                 answer.close()
             if loop.time() - began < 1:
@@ -292,10 +294,11 @@ class Cluster:
                 ssl=self.trust(),
                 server_hostname=configuration.tls_server_name or None,
                 proxy=configuration.proxy or None,
+                allow_redirects=False,
             ) as answer,
         ):
             data = await answer.read()
-            if answer.status >= 400:
+            if answer.status >= 300:
                 raise ApiError(answer.status, "POST", SELF_REVIEWS, _message(data))
             user: dict[str, Any] = json.loads(data)["status"]["userInfo"]
             return user
@@ -314,6 +317,18 @@ class Cluster:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=self._ca)
         return context
+
+
+def _no_redirects() -> aiohttp.TraceConfig:
+    """Refuse each redirect: a kubelet behind the API server's proxy would send our rights along."""
+
+    async def refuse(_: Any, __: Any, met: aiohttp.TraceRequestRedirectParams) -> None:
+        status, path = met.response.status, met.url.path
+        raise ApiError(status, met.method, path, "a redirect, which is not followed")
+
+    config = aiohttp.TraceConfig()
+    config.on_request_redirect.append(refuse)
+    return config
 
 
 def _load(path: str | None, content: str | None) -> tuple[Any, str | None]:

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from admission import rules
@@ -54,12 +55,14 @@ class ClientJudge(Judge):
         # Whoever has the claim may have been approved, its answer lost: no newer one comes first.
         claimant = self._claims.get(_token_of(item)) == uid
         requests = {} if claimant else self._pending.get(node_of(item), {})
+        others = (other for other in requests.values() if other is not item)
         return rules.decide_client(
             to_request(item),
             tokens=self._grants,
             node_exists=lambda _: not allowed,
             approved_before=frozenset(self._used | claimed),
-            others=[to_request(other) for other in requests.values() if other is not item],
+            # No more of them than make a flood: thousands are judged as fast as one.
+            others=[to_request(other) for other in islice(others, rules.MOST_PENDING)],
             now=self._now(),
         )
 
@@ -96,4 +99,5 @@ class Adviser(Judge):
 
 
 def _token_of(item: dict[str, Any]) -> str:
-    return node_of(item).removeprefix(rules.BOOTSTRAP_PREFIX)
+    user: str = item["spec"].get("username", "")
+    return user.removeprefix(rules.BOOTSTRAP_PREFIX)

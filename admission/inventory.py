@@ -187,6 +187,9 @@ def read_node(entry: Mapping[str, Any]) -> NodeEntry:
     )
     if not DNS_NAME.match(node.name) or len(node.name) > LONGEST_NAME:
         raise ValueError(f"{node.name!r} is no node's name: lower-case letters, digits, - and .")
+    odd = [name for name in node.dns_names if not isinstance(name, str) or not DNS_NAME.match(name)]
+    if odd:
+        raise ValueError(f"{odd[0]!r} of the node {node.name} is no lower-case DNS name")
     if not node.addresses:
         raise ValueError(f"the node {node.name} has no address in the gate's orders")
     return node

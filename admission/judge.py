@@ -6,14 +6,15 @@ lost answer of the API server is asked for again.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
 from typing import Any, Protocol
 
 from admission import rules
-from admission.api import CSRS, UNREACHABLE, Api, ApiError, decode
+from admission.api import CSRS, RIGHTS_LIMIT_S, UNREACHABLE, Api, ApiError, decode
 from admission.inventory import Denied, NodeEntry
 
 FIRST_RETRY_S = 1.0
@@ -65,8 +66,10 @@ class Judge:
         self._judging: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._pauses_s: dict[str, float] = {}  # UID -> the next one before it is judged again
+        self._paused: set[str] = set()
+        self._forbidden_at: float | None = None  # since when no approval has been let through
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Ends with an ApiError when our rights are not enough."""
+        """Ends with an ApiError when our rights are not enough, and have not been for seconds."""
 
     async def close(self) -> None:
         """Give up what is under way."""
@@ -118,16 +121,23 @@ class Judge:
             self._judging[uid].add_done_callback(partial(self._judged, node, uid))
 
     def _later(self, node: str, uid: str) -> None:
+        if uid in self._paused or self._item(node, uid) is None:
+            return
         pause_s = self._pauses_s.get(uid, FIRST_RETRY_S)
         self._pauses_s[uid] = min(2 * pause_s, LONGEST_RETRY_S)
-        asyncio.get_running_loop().call_later(pause_s, self._soon, node, uid)
+        self._paused.add(uid)
+        asyncio.get_running_loop().call_later(pause_s, self._after_pause, node, uid)
+
+    def _after_pause(self, node: str, uid: str) -> None:
+        self._paused.discard(uid)
+        self._soon(node, uid)
 
     def _judged(self, node: str, uid: str, task: asyncio.Task[None]) -> None:
         del self._judging[uid]
         if task.cancelled() or self.broken.done():
             return
         error, item = task.exception(), self._item(node, uid)
-        if isinstance(error, ApiError) and error.status in (401, 403):
+        if isinstance(error, ApiError) and error.status in (401, 403) and self._is_forbidden():
             self.broken.set_exception(error)
         elif isinstance(error, (ApiError, *UNREACHABLE)):
             if item is not None:
@@ -141,6 +151,13 @@ class Judge:
             self._soon(node, uid)
         self._again.discard(uid)
 
+    def _is_forbidden(self) -> bool:
+        """Tell whether the API server has let nothing through for a while: it may have started."""
+        now = asyncio.get_running_loop().time()
+        if self._forbidden_at is None:
+            self._forbidden_at = now
+        return now - self._forbidden_at > RIGHTS_LIMIT_S
+
     async def _judge(self, node: str, uid: str) -> None:
         """Decide on one request as it is now, and approve it if the rules say so."""
         item = self._item(node, uid)
@@ -150,15 +167,14 @@ class Judge:
         if isinstance(decision, rules.Approve):
             async with self._at_once:
                 allowed = await self._is_allowed(item)
+                # By what is known now: its turn, and the answer, may have been long in coming.
+                decision = self._decide(item, allowed=allowed)
+                if isinstance(decision, rules.Approve):
+                    await self._approve(item, decision)
+                    return
             if not allowed:
                 self._later(node, uid)  # the right may come
-            decision = self._decide(item, allowed=allowed)
-        if not self._bench.in_office():
-            return
-        if isinstance(decision, rules.Approve):
-            async with self._at_once:
-                await self._approve(item, decision)
-        elif self._item(node, uid) is not None:
+        if self._bench.in_office() and self._item(node, uid) is not None:
             self._bench.undecided(item, decision)
 
     async def _is_allowed(self, item: dict[str, Any]) -> bool:
@@ -176,7 +192,7 @@ class Judge:
             node=facts.node,
             denied=facts.denied,
             allowed=allowed,
-            pending=sum(now - _created(other) <= rules.OLDEST for other in others),
+            pending=count_pending(item, others, now),
             now=now,
         )
 
@@ -186,7 +202,7 @@ class Judge:
         approved = {"type": "Approved", "status": "True", "reason": "KubeletTlsBootstrap"}
         # With the resourceVersion that was judged: one that has changed since is a conflict.
         body = {**item, "status": {"conditions": [{**approved, "message": self.message}]}}
-        if not self._bench.in_office():  # it may have waited for its turn
+        if not self._bench.in_office():  # the office may have ended meanwhile
             return False
         try:
             await self._api.request("PUT", f"{CSRS}/{name}/approval", body)
@@ -194,15 +210,32 @@ class Judge:
             if error.status in (404, 409):
                 return False  # gone or changed: the watch brings what it is now
             raise
+        self._forbidden_at = None
         self.remove(item)
         self._bench.approved(item, decision)
         return True
 
 
 def node_of(item: dict[str, Any]) -> str:
-    """Return the name of the node whose user has made a request; of no node, the user's own."""
+    """Return the name of the node whose user has made a request.
+
+    For a user of no node it is the user's own behind a colon, which is in no node's name.
+    """
     user: str = item["spec"].get("username", "")
-    return user.removeprefix(rules.USER_PREFIX)
+    is_node = user.startswith(rules.USER_PREFIX)
+    return user.removeprefix(rules.USER_PREFIX) if is_node else f":{user}"
+
+
+def count_pending(item: dict[str, Any], others: Iterable[dict[str, Any]], now: datetime) -> int:
+    """Count the young ones among a requester's undecided requests, to one more than it may have.
+
+    Thousands are judged as fast as one: each stops counting soon. One that is old is refused for
+    its age, however many there are.
+    """
+    if now - _created(item) > rules.OLDEST:
+        return 1
+    young = (other for other in others if now - _created(other) <= rules.OLDEST)
+    return sum(1 for _ in islice(young, rules.MOST_PENDING + 1))
 
 
 def to_request(item: dict[str, Any]) -> rules.Request:
@@ -226,7 +259,11 @@ def to_request(item: dict[str, Any]) -> rules.Request:
 def to_node(node: dict[str, Any]) -> rules.NodeObject:
     """Return what the rules look at of a Node."""
     metadata = node["metadata"]
-    return rules.NodeObject(name=metadata["name"], deleting="deletionTimestamp" in metadata)
+    return rules.NodeObject(
+        name=metadata["name"],
+        deleting="deletionTimestamp" in metadata,
+        uid=metadata.get("uid", ""),
+    )
 
 
 def _created(item: dict[str, Any]) -> datetime:

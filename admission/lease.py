@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from admission.api import UNREACHABLE, ApiError
+from admission.api import RIGHTS_LIMIT_S, UNREACHABLE, ApiError
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 LEASE_DURATION_S = 15
@@ -47,6 +47,7 @@ class Lease:
         self._seen: dict[str, Any] = {}  # its newest spec
         self._seen_at = 0.0  # since when it is that
         self._told = False
+        self._forbidden_at: float | None = None  # since when the rights are missing
         self.fault = ""  # how the API server failed last
 
     @property
@@ -63,7 +64,7 @@ class Lease:
         """Take the Lease whenever it is free, and renew it while it is ours; for ever.
 
         Raises:
-            ApiError: the rights are missing (401, 403).
+            ApiError: the rights are missing (401, 403), and have been for some seconds.
         """
         while True:
             began = self._clock()
@@ -110,16 +111,23 @@ class Lease:
                 self._renewed_at = None
                 return
             await self._write({**lease, "spec": self._spec()})
+            self._tell()  # should it have ended meanwhile
             self._renewed_at = began
-            self.fault = ""
+            self.fault, self._forbidden_at = "", None
         except ApiError as error:
-            if error.status in (401, 403):
+            if error.status in (401, 403) and self._is_forbidden():
                 raise
             self.fault = str(error)
             if error.status == 409:
                 self._renewed_at = None  # another was faster
         except UNREACHABLE as error:
             self.fault = f"{type(error).__name__} {error}"
+
+    def _is_forbidden(self) -> bool:
+        """Tell whether the rights have been missing for a while: an API server may have started."""
+        if self._forbidden_at is None:
+            self._forbidden_at = self._clock()
+        return self._clock() - self._forbidden_at > RIGHTS_LIMIT_S
 
     def _see(self, spec: dict[str, Any]) -> None:
         if spec != self._seen:

@@ -59,7 +59,7 @@ def read(text: str) -> PoolInventory:
         raise ValueError("it holds no JSON document") from None
     except KeyError as error:
         raise ValueError(f"it lacks {error}") from None
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it is malformed: {error}") from None
 
 

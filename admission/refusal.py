@@ -11,7 +11,7 @@ KINDS = {
     "usages": r"^its usages ",
     "expiration": r"^it asks for ",
     "age": r"^it is older |^it comes from the future",
-    "flood": r" are pending, more than ",
+    "flood": r"^more than \d+ requests of ",
     "right": r" may not create ",
     "node": r"^the Node ",
     "address": r"^the address ",

@@ -47,8 +47,8 @@ def flood_fault(user: str, pending: int) -> str | None:
     if pending <= MOST_PENDING:
         return None
     return (
-        f"{pending} requests of {user} are pending, more than {MOST_PENDING};"
-        " find out who makes them, and delete them"
+        f"more than {MOST_PENDING} requests of {user} are pending; find out who makes them, and"
+        " delete them"
     )
 
 

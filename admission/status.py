@@ -5,6 +5,7 @@ far as the API server still has the request for it; it forgets issued ones after
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,7 @@ from admission import pool_inventory, rules
 from admission.api import CSRS, NODES, decode
 from admission.bootstrap_token import SECRETS, expiration
 from admission.inventory import Denied, NodeEntry
-from admission.judge import node_of, to_node, to_request
+from admission.judge import count_pending, node_of, to_node, to_request
 from admission.pool_inventory import Inventory
 from admission.progress import read_ask
 from admission.serving_certificate import ServingCertificate
@@ -78,11 +79,16 @@ async def document(sight: Sight, api: Reads, look: Look, host: str, now: datetim
     names = sorted({*sight.inventory.pools, *sight.nodes})
     nodes = await asyncio.gather(*(_node(name, sight, look, at_once, now) for name in names))
     pending = [item for item in sight.requests if read_ask(item).state == "pending"]
+    serving: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for item in pending:
+        if item["spec"]["signerName"] == rules.SERVING_SIGNER:
+            serving[node_of(item)].append(item)
     denied = sight.inventory.denied.and_host(host)
     return {
         "nodes": nodes,
         "pendingRequests": [
-            await _pending(item, pending, sight, api, denied=denied, now=now) for item in pending
+            await _pending(item, serving[node_of(item)], sight, api, denied=denied, now=now)
+            for item in pending
         ],
         "tokens": [_token(secret, now) for secret in sight.tokens],
         "faults": [
@@ -148,7 +154,7 @@ def _issued_end(name: str, requests: Iterable[dict[str, Any]]) -> datetime | Non
 
 async def _pending(
     item: dict[str, Any],
-    pending: list[dict[str, Any]],
+    others: list[dict[str, Any]],
     sight: Sight,
     api: Reads,
     *,
@@ -174,7 +180,7 @@ async def _pending(
         node=None if node is None else to_node(node),
         denied=denied,
         allowed=await api.may_serve_itself(spec),
-        pending=sum(node_of(other) == name for other in pending),
+        pending=count_pending(item, others, now),
         now=now,
     )
     match decision:
@@ -188,7 +194,10 @@ async def _pending(
 
 def _token(secret: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     metadata = secret["metadata"]
-    data = {key: decode(text).decode() for key, text in (secret.get("data") or {}).items()}
+    data = {
+        key: decode(text).decode(errors="replace")
+        for key, text in (secret.get("data") or {}).items()
+    }
     state = "alive" if expiration(data) > now else "expired"
     if not data.get("token-secret") or data.get("usage-bootstrap-authentication") != "true":
         state = "revoked"

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 from admission.access import holder_may
-from admission.api import ApiError, decode
+from admission.api import RIGHTS_LIMIT_S, ApiError, decode
 from admission.bootstrap_token import SECRETS, Found, expiration
 from admission.check import PASSED, Answer, Context, few
-from admission.cluster import RIGHTS_LIMIT_S, Cluster
+from admission.cluster import Cluster
 
 TOKENS = f"{SECRETS}?fieldSelector=type%3Dbootstrap.kubernetes.io/token"
 # As components/bootstrap_token.py marks what it makes.

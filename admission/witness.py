@@ -56,7 +56,9 @@ class Witness:
         self._metrics.count("decisions_total", result="approved", rule="none")
         self._metrics.observe_approval(seconds)
         self._noted.pop(place.node, None)
-        self._report("info", "approved", item, place, content=decision.content)
+        self._report(
+            "info", "approved", item, place, content=decision.content, node_uid=decision.node_uid
+        )
 
     def undecided(
         self, item: dict[str, Any], decision: rules.Wait | rules.Refuse, place: Place
@@ -96,6 +98,7 @@ class Witness:
         *,
         reason: str = "",
         content: CertificateRequest | None = None,
+        node_uid: str = "",
     ) -> None:
         if content is None:
             try:
@@ -112,6 +115,7 @@ class Witness:
             uid=item["metadata"]["uid"],
             requester=item["spec"].get("username", ""),
             pool=place.pool,
+            nodeUid=node_uid,
             keyFingerprint=content and content.key_fingerprint,
             sans=content and [*content.dns_names, *map(str, content.addresses)],
         )

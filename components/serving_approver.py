@@ -44,7 +44,7 @@ CERTIFICATES_GROUP = "certificates.k8s.io"
 CSRS = "certificatesigningrequests"
 
 CLUSTER_RULES: list[PolicyRuleArgsDict] = [
-    {"api_groups": [CERTIFICATES_GROUP], "resources": [CSRS], "verbs": ["get", "list", "watch"]},
+    {"api_groups": [CERTIFICATES_GROUP], "resources": [CSRS], "verbs": ["list", "watch"]},
     {"api_groups": [CERTIFICATES_GROUP], "resources": [f"{CSRS}/approval"], "verbs": ["update"]},
     {
         "api_groups": [CERTIFICATES_GROUP],
@@ -52,7 +52,7 @@ CLUSTER_RULES: list[PolicyRuleArgsDict] = [
         "resource_names": ["kubernetes.io/kubelet-serving"],
         "verbs": ["approve"],
     },
-    {"api_groups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]},
+    {"api_groups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]},
     {
         "api_groups": ["authorization.k8s.io"],
         "resources": ["subjectaccessreviews"],
@@ -60,7 +60,7 @@ CLUSTER_RULES: list[PolicyRuleArgsDict] = [
     },
 ]
 OWN_RULES: list[PolicyRuleArgsDict] = [
-    {"api_groups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"]},
+    {"api_groups": [""], "resources": ["configmaps"], "verbs": ["list", "watch"]},
     # A name can't be given for what is not there yet.
     {"api_groups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
     {

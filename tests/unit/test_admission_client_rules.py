@@ -233,8 +233,6 @@ def test_many_pending_requests_are_a_flood() -> None:
     assert isinstance(decide(GOOD, others=(wrong,) * (MOST_PENDING - 1)), Approve)
     said = reason(decide(GOOD, others=(wrong,) * MOST_PENDING))
     assert said == (
-        "21 requests of system:bootstrap:abc123 are pending, more than 20; find out who makes them,"
-        " and delete them"
+        "more than 20 requests of system:bootstrap:abc123 are pending; find out who makes them, and"
+        " delete them"
     )
-    said = reason(decide(GOOD, others=(wrong,) * (MOST_PENDING + 1)))
-    assert said.startswith("22 requests")

@@ -195,6 +195,35 @@ def test_who_does_not_hold_it_releases_nothing() -> None:
     run(work())
 
 
+def test_a_right_that_is_missing_for_a_moment_ends_nothing() -> None:
+    api = FakeLeases()
+    api.failure = ApiError(403, "GET", LEASE_PATH, "RBAC: not there yet")
+
+    async def work() -> None:
+        one = Candidate(api)
+        after(3, lambda: setattr(api, "failure", None))
+        await contend(one, for_s=10)
+        assert [held for _, held in one.told] == [True]
+
+    run(work())
+
+
+def test_an_office_that_ended_for_a_moment_is_told_of() -> None:
+    """What came in that moment was not judged, and would wait for ever."""
+    api = FakeLeases()
+
+    async def work() -> None:
+        one = Candidate(api)
+        await contend(one, for_s=1)
+        renewed_at = one.lease._renewed_at
+        assert renewed_at is not None
+        one.lease._renewed_at = renewed_at - RENEW_DEADLINE_S
+        await contend(one, for_s=1)
+        assert [held for _, held in one.told] == [True, False, True]
+
+    run(work())
+
+
 def test_a_missing_right_ends_the_contest() -> None:
     api = FakeLeases()
     api.failure = ApiError(403, "GET", LEASE_PATH, "forbidden")

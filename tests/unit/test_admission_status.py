@@ -174,6 +174,14 @@ def test_the_rules_say_what_they_think_of_each_undecided_request(it: Look) -> No
     assert it.api.approved == []
 
 
+def test_what_is_no_flood_to_the_approver_is_none_here(it: Look) -> None:
+    for number in range(30):
+        it.api.ask(f"client-{number}", "node-1", signer=CLIENT)
+        it.api.ask(f"old-{number}", "node-1", "10.0.0.1", created=NOW - timedelta(hours=2))
+    it.api.ask("csr-1", "node-1", "10.0.0.1")
+    assert it.pending()["csr-1"] == ("approve", "")
+
+
 def test_a_disputed_node_is_refused(it: Look) -> None:
     it.api.inventory("others", node_1="10.0.0.2")
     it.api.ask("csr-1", "node-1", "10.0.0.1")

@@ -74,10 +74,10 @@ def test_its_rights_in_the_whole_cluster_are_these_and_no_more(
 ) -> None:
     group, csrs = "certificates.k8s.io", "certificatesigningrequests"
     assert rules(resources["approver-role"]) == {
-        *((group, csrs, "*", verb) for verb in ("get", "list", "watch")),
+        *((group, csrs, "*", verb) for verb in ("list", "watch")),
         (group, f"{csrs}/approval", "*", "update"),
         (group, "signers", "kubernetes.io/kubelet-serving", "approve"),
-        *(("", "nodes", "*", verb) for verb in ("get", "list", "watch")),
+        *(("", "nodes", "*", verb) for verb in ("list", "watch")),
         ("authorization.k8s.io", "subjectaccessreviews", "*", "create"),
     }
 
@@ -87,7 +87,7 @@ def test_its_rights_in_namespaces_are_these_and_no_more(
 ) -> None:
     leases = ("coordination.k8s.io", "leases")
     assert rules(resources["approver-own-role"]) == {
-        *(("", "configmaps", "*", verb) for verb in ("get", "list", "watch")),
+        *(("", "configmaps", "*", verb) for verb in ("list", "watch")),
         (*leases, "*", "create"),
         (*leases, LEASE, "get"),
         (*leases, LEASE, "update"),

@@ -1,0 +1,105 @@
+"""What a machine can do to those who look at it through the API server: over a real connection."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import yaml
+from aiohttp import web
+
+from admission.api import NODES, ApiError
+from admission.cluster import Cluster
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@contextlib.asynccontextmanager
+async def connected(answer: Answer) -> AsyncIterator[Cluster]:
+    """A connection to a server that answers whatever is asked."""
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(application, shutdown_timeout=0)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    cluster = await Cluster.connect(
+        None,
+        yaml.safe_dump(
+            {
+                "current-context": "one",
+                "contexts": [{"name": "one", "context": {"cluster": "c", "user": "u"}}],
+                "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+                "users": [{"name": "u", "user": {"token": "admin"}}],
+            }
+        ),
+    )
+    try:
+        yield cluster
+    finally:
+        await cluster.close()
+        await runner.cleanup()
+
+
+def test_a_kubelet_sends_nobody_elsewhere_with_our_rights() -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(status=302, headers={"Location": "/api/v1/namespaces/x/services/y"})
+
+    async def work() -> None:
+        async with connected(answer) as cluster:
+            with pytest.raises(ApiError, match=r"302 .*is not followed"):
+                await cluster.request("GET", f"{NODES}/node-1/proxy/healthz")
+
+    asyncio.run(work())
+    assert asked == [f"{NODES}/node-1/proxy/healthz"]
+
+
+def test_a_node_that_writes_too_long_a_status_ends_no_watch() -> None:
+    def node(version: str, message: str = "") -> dict[str, Any]:
+        return {"metadata": {"name": "n", "resourceVersion": version}, "status": message}
+
+    lists = iter("13")
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if "watch" not in request.query:
+            version = next(lists)
+            return web.json_response(
+                {"metadata": {"resourceVersion": version}, "items": [node(version)]}
+            )
+        response = web.StreamResponse()
+        await response.prepare(request)
+        # 1.4 MB of "<" fit into a Node; Kubernetes writes each in six characters.
+        status = "\\u003c" * 1_400_000 if request.query["resourceVersion"] == "1" else ""
+        event = json.dumps({"type": "MODIFIED", "object": node("2", "LONG")})
+        await response.write(event.replace("LONG", status).encode() + b"\n")
+        await asyncio.sleep(1)
+        return response
+
+    async def work() -> list[str]:
+        seen: list[str] = []
+        enough = asyncio.Event()
+
+        def see(kind: str, item: dict[str, Any]) -> None:
+            seen.append(f"{kind} {item['metadata']['resourceVersion']}")
+            if kind == "MODIFIED":
+                enough.set()
+
+        async with connected(answer) as cluster:
+            watch = asyncio.create_task(cluster.watch(NODES, see, lambda _: None))
+            told = asyncio.create_task(enough.wait())
+            done, _ = await asyncio.wait(
+                {watch, told}, timeout=20, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in (watch, told):
+                task.cancel()
+            results = await asyncio.gather(watch, told, return_exceptions=True)
+            assert told in done, results
+        return seen
+
+    assert asyncio.run(work()) == ["SYNC 1", "ADDED 1", "SYNC 3", "ADDED 3", "MODIFIED 2"]
