@@ -42,7 +42,8 @@ if settings.approver.enabled:
     ServingApprover(
         "serving-approver",
         ServingApproverArgs(
-            settings=settings.approver, after=[pool.gate for pool in pools.values()]
+            settings=settings.approver,
+            after=[resource for pool in pools.values() for resource in pool.settled],
         ),
         opts=pulumi.ResourceOptions(provider=cluster),
     )

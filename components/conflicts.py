@@ -47,6 +47,21 @@ def conflicts(settings: "Settings") -> Iterator[Problem]:
     yield from dict.fromkeys(_ssh_problems(settings))
 
 
+def advice(settings: "Settings") -> Iterator[Problem]:
+    """Yield what is accepted, but has no effect or is said in vain; each once."""
+    found = (problem for chain in _chains(settings) for problem in _chain_advice(chain))
+    yield from dict.fromkeys(found)
+
+
+def _chain_advice(chain: "Chain") -> Iterator[Problem]:
+    for place, layer in chain.layers:
+        for path, why in node_files.warnings(layer.kubelet, chain.together.version, defaults=False):
+            yield Problem(_path(place, f"kubelet.{path}"), why)
+        flags = {name: value for name, value in layer.flags.items() if value is not None}
+        for name, why in node_files.flag_warnings(flags, chain.together.version):
+            yield Problem(_path(place, f"flags.{name}"), why)
+
+
 def _machine_problems(settings: "Settings") -> Iterator[Problem]:
     nodes = [
         (f"pools.{pool_name}.nodes[{index}]", node)

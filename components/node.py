@@ -34,6 +34,9 @@ class Node(pulumi.ComponentResource):
     while the kubelet still runs, `files` then stops the kubelet and removes what was written.
     """
 
+    member: pulumi.Resource
+    """The resource to depend on for what must go before the node is drained."""
+
     def __init__(
         self, name: str, args: NodeArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
@@ -63,7 +66,7 @@ class Node(pulumi.ComponentResource):
             triggers=[args.node.generation],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[files], ignore_changes=["stdin"]),
         )
-        commands.python_module(
+        self.member = commands.python_module(
             f"{name}-member",
             delete=f"admission leave {name} {args.leave}{' --force' if args.force else ''}",
             opts=pulumi.ResourceOptions(parent=self, depends_on=[join]),

@@ -42,8 +42,8 @@ class NodePool(pulumi.ComponentResource):
     """For each node that has joined: name, address, kubeletVersion, servingCertificateEnd."""
     user_data: pulumi.Output[str] | None
     """cloud-init user data where the pool asks for it; a secret where it holds the token."""
-    gate: pulumi.Resource
-    """The resource to depend on: once it is there, all nodes have joined."""
+    settled: list[pulumi.Resource]
+    """The resources to depend on: what does comes after all joins, and goes before any drain."""
 
     def __init__(
         self, name: str, args: NodePoolArgs, opts: pulumi.ResourceOptions | None = None
@@ -54,7 +54,7 @@ class NodePool(pulumi.ComponentResource):
             args.settings.cluster, args.credentials.server, args.credentials.ca_certificate
         )
         shared = over(args.settings.ssh, args.pool.ssh)
-        for node in args.pool.nodes:
+        nodes = [
             Node(
                 node.name,
                 NodeArgs(
@@ -67,6 +67,8 @@ class NodePool(pulumi.ComponentResource):
                 ),
                 opts=pulumi.ResourceOptions(parent=self),
             )
+            for node in args.pool.nodes
+        ]
         serving_approver.inventory(
             f"{name}-inventory",
             pool=name,
@@ -84,7 +86,7 @@ class NodePool(pulumi.ComponentResource):
                 parent=self, depends_on=[token.live for token in tokens.values()]
             ),
         )
-        self.gate = gate
+        self.settled = [gate, *(node.member for node in nodes)]
         ids = {node: token.id for node, token in tokens.items()}
         self.token_id = ids[None] if None in ids else pulumi.Output.from_input(ids)
         self.user_data = user_data(cluster, args, tokens.get(None))

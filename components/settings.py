@@ -13,7 +13,7 @@ from pulumi.runtime import config as runtime_config
 from pydantic import BeforeValidator, Field, ValidationError
 
 from components import credentials
-from components.conflicts import conflicts
+from components.conflicts import advice, conflicts
 from components.credentials import Credentials
 from components.layers import Bastion, Layer, Model, PathSettings, Ssh, over
 from components.problems import Problem, SettingsError
@@ -186,6 +186,8 @@ def read(config: pulumi.Config) -> tuple[Settings, Credentials]:
     if found or faults:
         raise SettingsError([*found, *faults])
     assert loaded is not None  # noqa: S101 - for the type checker: there were no faults
+    for problem in advice(settings):
+        pulumi.log.warn(str(problem))
     return settings, loaded
 
 

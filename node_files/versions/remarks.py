@@ -11,10 +11,13 @@ from node_files.versions.shape import Problem
 _TYPES = "k8s.io/kubelet config/v1beta1/types.go"
 
 
-def warnings(overrides: Mapping[str, Any], version: str) -> Iterator[Problem]:
+def warnings(
+    overrides: Mapping[str, Any], version: str, *, defaults: bool = True
+) -> Iterator[Problem]:
     """Yield the path of each override that is not what it seems, and why, with the source.
 
-    Overrides for which `problems` says something are passed over.
+    Overrides for which `problems` says something are passed over, and without `defaults` those
+    that equal the version's default: one layer may need such a value over that of a lower one.
     """
     known = table.fields(version)
     unneeded = set(left_out(overrides, version))
@@ -25,6 +28,8 @@ def warnings(overrides: Mapping[str, Any], version: str) -> Iterator[Problem]:
         if reason := without_effect(path, version):
             yield path, reason
         elif path in unneeded:
+            if not defaults:
+                continue
             yield path, f"equals the default of {version} and is left out ({SOURCE})"
         elif now := _older_default(path, value, version):
             yield path, now

@@ -17,6 +17,7 @@ from tests.hostile import VECTORS
 from tests.hostile.attack import Attack
 from tests.hostile.vector import ADDRESSES
 from tests.lab.project import Project
+from tests.lab.test_failures import quietly
 
 pytestmark = pytest.mark.lab
 
@@ -28,7 +29,7 @@ CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 
 def bootstrap_tokens(project: Project) -> Iterator[dict[str, str]]:
     """What each bootstrap token's Secret holds."""
-    for secret in project.get("secrets", "-n", "kube-system")["items"]:
+    for secret in quietly(project, "-n", "kube-system", "get", "secrets")["items"]:
         if secret["type"] == "bootstrap.kubernetes.io/token":
             data = secret.get("data") or {}
             yield {key: base64.b64decode(value).decode() for key, value in data.items()}

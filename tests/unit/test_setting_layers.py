@@ -1,10 +1,12 @@
 """Preset, cluster, pool and node: what a node gets, and at which layer a fault is told."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from components.conflicts import conflicts
+from components.conflicts import advice, conflicts
 from components.node_pool import to_node
 from components.problems import SettingsError
 from components.settings import Settings, parse
@@ -249,3 +251,31 @@ def test_ssh_settings_merge_as_all_others() -> None:
     assert found["n1"].bastion.destination == "10.0.0.8:222"
     assert found["n1"].bastion.user == "root"  # a bastion replaces another as a whole
     assert (found["cp"].user, found["cp"].port, found["cp"].bastion) == ("a", 1, None)
+
+
+def test_what_has_no_effect_is_told_once_at_its_layer_and_defaults_are_not() -> None:
+    settings = parse(
+        {
+            "kubelet": {"iptablesDropBit": 15, "maxPods": 110},
+            "pools": {
+                "workers": {
+                    "flags": {"config-dir": "/etc/kubelet.d"},
+                    "nodes": [
+                        {"name": "a", "address": "10.0.0.1"},
+                        {"name": "b", "address": "10.0.0.2"},
+                    ],
+                }
+            },
+        }
+    )
+    assert [str(problem).partition(" (")[0] for problem in advice(settings)] == [
+        "kubelet.iptablesDropBit has no effect since 1.28",
+        "pools.workers.flags.config-dir lets files override what is checked here",
+    ]
+
+
+def test_the_labs_own_settings_need_no_advice() -> None:
+    text = (Path(__file__).parents[2] / "Pulumi.dev.yaml").read_text()
+    config = yaml.safe_load(text)["config"]
+    raw = {key.partition(":")[2]: value for key, value in config.items()}
+    assert list(advice(parse(raw))) == []
