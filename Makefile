@@ -29,7 +29,7 @@ down: .venv/installed ## stop the lab's machines (their disks and the stack are 
 
 test: check ## everything: `make check`, the plugins, and the joins on the lab's real machines
 	$(PYTHON) -m lab toolchain --all
-	$(PYTHON) -m pytest --numprocesses auto tests/scripts
+	$(PYTHON) -m pytest --numprocesses 4 tests/scripts
 	$(PYTHON) -m pytest tests/contract
 	$(PYTHON) -m pytest tests/lab
 
@@ -38,7 +38,7 @@ check: .venv/installed ## the fast part: lint, types, unit tests
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy $(PYTHON_PACKAGES)
 	shellcheck --shell=sh $(SCRIPTS)
-	$(PYTHON) -m pytest --numprocesses auto --dist loadfile tests/unit
+	$(PYTHON) -m pytest --numprocesses 4 --dist worksteal tests/unit
 
 golden: .venv/installed ## write the golden files anew; look at `git diff tests/golden` then
 	UPDATE_GOLDEN=1 $(PYTHON) -m pytest -q tests/unit/test_node_files.py tests/unit/test_golden.py

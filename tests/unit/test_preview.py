@@ -70,7 +70,7 @@ def test_render_prints_each_file_with_its_mode_and_owner(
     assert (project / "ca.crt").read_text() in printed.out
     assert "server: https://10.0.0.9:6443\n" in printed.out
     assert "token: <token-id>.<token-secret>\n" in printed.out
-    assert "n2" not in printed.out
+    assert "n2 of the pool" not in printed.out
     assert printed.err == ""
 
 
