@@ -39,6 +39,7 @@ DROP_IN = "/etc/systemd/system/kube-controller-manager.service.d/50-kubelet-tls-
 @pytest.fixture(scope="module", autouse=True)
 def nothing_joined_after(project: Project) -> Iterator[None]:
     original = project.settings()
+    project.kubectl("delete", "csr", "--all")  # those of earlier tests
     yield
     project.write_settings(original)
     project.kubectl("delete", "nodes,csr", "--all")
