@@ -5,7 +5,7 @@ the first resource is declared and told in one message, each with its path and w
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import pulumi
@@ -38,6 +38,13 @@ OBJECTS = (
 )
 SECRETS = ("kubeconfig", "sshPrivateKey")
 KEYS = frozenset({*TEXTS, *NUMBERS, "embedCa", *OBJECTS, *SECRETS})
+# What pydantic says in words of Python, in those of YAML.
+MESSAGES = {
+    "missing": "is missing",
+    "tuple_type": "is no list (lines that begin with -, or [ ])",
+    "dict_type": "is no map (lines of key: value, or { })",
+    "model_type": "is no map (lines of key: value, or { })",
+}
 
 
 class ClusterSettings(Model):
@@ -206,14 +213,22 @@ def plain(config: pulumi.Config) -> dict[str, Any]:
             raw[key] = value
     for key in NUMBERS:
         if config.get(key):
-            raw[key] = config.get_int(key)
+            raw[key] = _of_type(config, key, config.get_int)
     if config.get("embedCa"):
-        raw["embedCa"] = config.get_bool("embedCa")
+        raw["embedCa"] = _of_type(config, "embedCa", config.get_bool)
     for key in OBJECTS:
-        value = config.get_object(key)
+        value = _of_type(config, key, config.get_object)
         if value:
             raw[key] = value
     return raw
+
+
+def _of_type(config: pulumi.Config, key: str, read: Callable[[str], Any]) -> Any:
+    """Return a key's value, or else its text, for `parse` to refuse with all other faults."""
+    try:
+        return read(key)
+    except pulumi.ConfigTypeError:
+        return config.get(key)
 
 
 def parse(raw: Mapping[str, Any]) -> Settings:
@@ -238,6 +253,8 @@ def _problem(raw: Mapping[str, Any], error: Mapping[str, Any]) -> Problem:
         near = difflib.get_close_matches(str(unknown), _known_keys(parents), n=1)
         hint = f"did you mean {near[0]}?" if near else "remove it; docs/settings.md lists all keys"
         return Problem(path, f"is no known key; {hint}")
+    if error["type"] in MESSAGES:
+        return Problem(path, MESSAGES[error["type"]])
     given = _value(raw, error["loc"])
     shown = f'"{given}" ' if isinstance(given, str | int | float) else ""
     message = str(error["msg"]).removeprefix("Value error, ")

@@ -112,7 +112,7 @@ def _unit_path(value: str) -> str:
 
 def _version(value: object) -> object:
     if not isinstance(value, str):
-        raise ValueError('is not in quotes; write it as "1.37"')
+        raise ValueError('is not in quotes; write it in quotes, as "1.37" is')
     if value not in node_files.SUPPORTED_VERSIONS:
         known = node_files.SUPPORTED_VERSIONS
         raise ValueError(f"is not a supported minor version; those are {known[0]} to {known[-1]}")

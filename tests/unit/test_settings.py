@@ -31,7 +31,7 @@ WRONG: dict[str, tuple[Mapping[str, Any], str]] = {
     "no near miss": (with_node(colour="red"), f"{NODE}.colour is no known key; remove it"),
     "missing": (
         {"pools": {"workers": {"nodes": [{"name": "n1"}]}}},
-        f"{NODE}.address field required",
+        f"{NODE}.address is missing",
     ),
     "generation": (with_node(generation=0), f'{NODE}.generation "0" input should be greater'),
     "taint": (with_node(taints=["a=b"]), f'{NODE}.taints[0] "a=b" is not a taint such as'),
@@ -62,6 +62,11 @@ WRONG: dict[str, tuple[Mapping[str, Any], str]] = {
         {"pools": {"workers": {"runtimeEndpoint": "/run/x.sock"}}},
         "pools.workers.runtimeEndpoint",
     ),
+    "a map for a list": ({"pools": {"workers": {"nodes": {"n1": "10.0.0.1"}}}}, "nodes is no list"),
+    "nothing for a list": ({"pools": {"workers": {"nodes": None}}}, "nodes is no list"),
+    "a list for a map": ({"pools": [{"name": "workers"}]}, "pools is no map"),
+    "nothing for a pool": ({"pools": {"workers": None}}, "pools.workers is no map"),
+    "a text for a host": ({"controlPlane": {"hosts": ["cp-1"]}}, "hosts[0] is no map"),
 }
 
 
@@ -72,6 +77,19 @@ def test_a_value_of_the_wrong_form_is_told_with_its_path(
     with pytest.raises(SettingsError) as error:
         parse(raw)
     assert message in str(error.value)
+
+
+def test_a_text_in_the_place_of_another_type_is_told_with_all_other_problems() -> None:
+    texts = {"stallSeconds": "2m", "repair": "true", "embedCa": "maybe", "pools": "hunter2"}
+    pulumi.runtime.set_all_config({f"typed:{key}": text for key, text in texts.items()})
+    try:
+        with pytest.raises(SettingsError) as error:
+            parse(plain(pulumi.Config("typed")))
+    finally:
+        pulumi.runtime.set_all_config({})
+    assert {problem.path for problem in error.value.problems} == set(texts)
+    assert 'stallSeconds "2m" input should be a valid integer' in str(error.value)
+    assert "hunter2" not in str(error.value)
 
 
 def test_all_problems_come_at_once() -> None:
