@@ -309,6 +309,12 @@ def test_a_name_that_two_nodes_have_is_nobodys() -> None:
         )
 
 
+def test_a_nodes_bare_name_is_no_requester_wherever_it_sorts() -> None:
+    for name in ("a", "z"):
+        decision = decide(replace(GOOD, user=name), inventory={name: entry(name, "10.0.0.30")})
+        assert decision == Refuse(reason=f"its requester {name} is no node of the inventory")
+
+
 def test_other_nodes_with_names_of_their_own_are_in_nobodys_way() -> None:
     others = {name: entry(name, "10.0.0.30") for name in ("a", "node-0", "node-2", "z")}
     assert isinstance(decide(GOOD, inventory=ALONE | others), Approve)
