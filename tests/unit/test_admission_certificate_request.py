@@ -277,16 +277,13 @@ def test_the_largest_request_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         parse(GOOD)
 
 
-def test_bits_behind_the_end_of_the_base64_are_refused() -> None:
-    pem = next(
-        pem
-        for pem in (request(extension_request(sans(der(0x82, b"a" * n)))) for n in range(1, 60))
-        if pem.count(b"=") == 1
-    )
-    digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-    at = pem.index(b"=") - 1
-    other = digits[digits.index(pem[at]) + 1]  # of its six bits the last two stand for nothing
-    same = pem[:at] + bytes([other]) + pem[at + 1 :]
+@pytest.mark.parametrize(("last", "other"), [(b"A", b"B"), (b"8", b"+")])
+def test_bits_behind_the_end_of_the_base64_are_refused(last: bytes, other: bytes) -> None:
+    """Of the last six bits two stand for nothing."""
+    pem = b""
+    while last + b"=\n" not in pem:  # each signature is another
+        pem = request(extension_request(sans(NAME, der(0x82, b"a" * (1 + len(pem) % 3)))))
+    same = pem.replace(last + b"=\n", other + b"=\n")
     assert bare(same) == bare(pem)
     assert parse(pem)
     with pytest.raises(ValueError, match="canonical"):
