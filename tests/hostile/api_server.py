@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import ssl
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from tests.hostile.vector import Requester, Vector
 
 CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 TIMEOUT_S = 60
+# An API server closes connections that are idle for longer.
+IDLE_S = 30
 
 
 class Caller:
@@ -30,6 +33,7 @@ class Caller:
         self._connection = http.client.HTTPSConnection(
             str(host.hostname), host.port, context=context, timeout=TIMEOUT_S
         )
+        self._used = time.monotonic()
         self._headers = [("Authorization", f"Bearer {token}")] if token else []
 
     def call(
@@ -44,6 +48,9 @@ class Caller:
         if impersonated is not None:
             headers.append(("Impersonate-User", impersonated.user))
             headers += [("Impersonate-Group", group) for group in impersonated.groups]
+        if time.monotonic() - self._used > IDLE_S:
+            self._connection.close()  # the next request opens it again
+        self._used = time.monotonic()
         content = b"" if body is None else json.dumps(body).encode()
         self._connection.putrequest(method, path)
         for name, value in (*headers, ("Content-Length", str(len(content)))):
