@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import node_files
 from components.approval_conflicts import approval_conflicts
-from components.layers import ROOT, Layer, merged
+from components.layers import ROOT, Layer, merged, without_nulls
 from components.problems import Problem
 
 if TYPE_CHECKING:
@@ -57,8 +57,9 @@ def _chain_advice(chain: "Chain") -> Iterator[Problem]:
     for place, layer in chain.layers:
         for path, why in node_files.warnings(layer.kubelet, chain.together.version, defaults=False):
             yield Problem(_path(place, f"kubelet.{path}"), why)
-        flags = {name: value for name, value in layer.flags.items() if value is not None}
-        for name, why in node_files.flag_warnings(flags, chain.together.version):
+        for name, why in node_files.flag_warnings(
+            without_nulls(layer.flags), chain.together.version
+        ):
             yield Problem(_path(place, f"flags.{name}"), why)
 
 
@@ -122,8 +123,7 @@ def _chain_problems(chain: Chain) -> Iterator[Problem]:
     kubelet = list(_kubelet_problems(chain))
     yield from kubelet or _merged_problems(chain)
     for place, layer in chain.layers:
-        flags = {name: value for name, value in layer.flags.items() if value is not None}
-        for name, fault in node_files.flag_problems(flags, together.version):
+        for name, fault in node_files.flag_problems(without_nulls(layer.flags), together.version):
             yield Problem(_path(place, f"flags.{name}"), fault)
     since = node_files.WATCHDOG_SINCE
     if together.watchdog_seconds and _minor(together.version) < _minor(since):

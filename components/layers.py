@@ -41,6 +41,7 @@ class Model(BaseModel):
     )
 
 
+T = TypeVar("T")
 M = TypeVar("M", bound=Model)
 
 
@@ -130,6 +131,11 @@ def merged(*layers: Layer) -> Layer:
             if name in given:
                 said[name] = _merged(said.get(name), getattr(layer, name))
     return Layer.model_construct(set(said), **said)
+
+
+def without_nulls(values: Mapping[str, T | None]) -> dict[str, T]:
+    """Return the values without those that a null took away."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def over(lower: M, upper: M) -> M:

@@ -4,7 +4,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import pulumi
 
@@ -12,11 +12,9 @@ import node_files
 from components import bootstrap_token, commands, serving_approver
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
 from components.credentials import Credentials
-from components.layers import merged, over
+from components.layers import merged, over, without_nulls
 from components.node import Node, NodeArgs
 from components.settings import ClusterSettings, NodeSettings, Pool, Settings
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,23 +138,18 @@ def to_node(settings: Settings, pool: Pool, node: NodeSettings) -> node_files.No
         repair=settings.repair + pool.repair + node.repair,
         kubelet=node_files.combine(node_files.preset_fields(name, layer.version), layer.kubelet),
         unsafe=frozenset(layer.unsafe or ()),
-        flags=_said({**preset.flags, **layer.flags}),
-        labels=_said(layer.labels),
+        flags=without_nulls({**preset.flags, **layer.flags}),
+        labels=without_nulls(layer.labels),
         taints=tuple(dict.fromkeys(layer.taints or ())),
         runtime=runtime,
         runtime_endpoint=layer.runtime_endpoint or node_files.RUNTIME_ENDPOINTS[runtime],
-        paths=replace(preset.paths, **_said(dict(layer.paths))),
+        paths=replace(preset.paths, **without_nulls(dict(layer.paths))),
         skip_checks=layer.skip_checks or (),
         unit_drop_in=layer.unit == "drop-in",
         embed_ca=bool(layer.embed_ca),
         work_in_root=preset.work_in_root,
         watchdog_s=layer.watchdog_seconds or 0,
     )
-
-
-def _said(values: Mapping[str, T | None]) -> dict[str, T]:
-    """The values without those that a null took away."""
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def user_data(
@@ -218,7 +211,7 @@ def gate_input(
             {
                 **entry,
                 "generation": node.generation,
-                "kubeletVersion": to_node(args.settings, args.pool, node).version,
+                "kubeletVersion": merged(args.settings, args.pool, node).version,
             }
             for entry, node in zip(inventory_nodes(args.pool), args.pool.nodes, strict=True)
         ],

@@ -1,6 +1,8 @@
-"""The fixture of all tests on the lab."""
+"""The fixtures of all tests on the lab."""
 
+import copy
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -12,3 +14,11 @@ def project() -> Iterator[Project]:
     """One project and one lab for the whole run."""
     with running_project() as project:
         yield project
+
+
+@pytest.fixture
+def settings(project: Project) -> Iterator[dict[str, Any]]:
+    """A copy of the settings to change; the original is back after the test."""
+    original = project.settings()
+    yield copy.deepcopy(original)
+    project.write_settings(original)

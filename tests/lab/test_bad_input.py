@@ -3,7 +3,6 @@
 Runs before `test_join` by name, on the same lab, and leaves it with nothing joined.
 """
 
-import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,14 +22,6 @@ def nothing_joined_after(project: Project) -> Iterator[None]:
     yield
     project.write_settings(original)
     project.pulumi("destroy", "--yes", "--skip-preview")
-
-
-@pytest.fixture
-def settings(project: Project) -> Iterator[dict[str, Any]]:
-    """A copy of the settings to change; the original is back after the test."""
-    original = project.settings()
-    yield copy.deepcopy(original)
-    project.write_settings(original)
 
 
 def failed(project: Project, settings: dict[str, Any]) -> str:

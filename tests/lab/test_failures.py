@@ -6,7 +6,6 @@ joined. The tests tell one story and run in their order.
 
 import base64
 import contextlib
-import copy
 import http.client
 import json
 import os
@@ -44,14 +43,6 @@ def nothing_joined_after(project: Project) -> Iterator[None]:
     project.write_settings(original)
     project.kubectl("delete", "nodes,csr", "--all")
     project.pulumi("destroy", "--yes", "--skip-preview")
-
-
-@pytest.fixture
-def settings(project: Project) -> Iterator[dict[str, Any]]:
-    """A copy of the settings to change; the original is back after the test."""
-    original = project.settings()
-    yield copy.deepcopy(original)
-    project.write_settings(original)
 
 
 def nodes_of(settings: dict[str, Any]) -> list[dict[str, Any]]:
