@@ -17,13 +17,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from admission import pool_inventory, status
-from admission.api import UNREACHABLE, UNTRUSTED, ApiError
-from admission.cluster import Cluster
+from admission import pool_inventory
+from admission.api_server.api import UNREACHABLE, UNTRUSTED, ApiError
+from admission.api_server.connection import Cluster
+from admission.gate.run import admit
 from admission.inventory import read_orders
 from admission.leave import kubeconfig_of_stack, leave
-from admission.run import admit
 from admission.serving_certificate import look_at
+from admission.status import status
 
 DEFAULT_NAMESPACE = "kube-system"
 DEFAULT_PORT = 10279
@@ -128,7 +129,7 @@ async def _leave(arguments: argparse.Namespace) -> int:
 
 async def _serve(arguments: argparse.Namespace) -> int:
     # It brings a web server, which no gate needs.
-    from admission.endpoints import serve  # noqa: PLC0415
+    from admission.approver.endpoints import serve  # noqa: PLC0415
 
     path = arguments.kubeconfig
     cluster = await (Cluster.connect(path, None) if path else Cluster.in_cluster())

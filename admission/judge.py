@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from admission import rules
-from admission.api import CSRS, RIGHTS_LIMIT_S, UNREACHABLE, Api, ApiError, decode
+from admission.api_server.api import CSRS, RIGHTS_LIMIT_S, UNREACHABLE, Api, ApiError, decode
 from admission.inventory import Denied, NodeEntry
 
 FIRST_RETRY_S = 1.0

@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from admission.api import NODES, ApiError
-from admission.cluster import Cluster
+from admission.api_server.api import NODES, ApiError
+from admission.api_server.connection import Cluster
 
 DRAIN_TIMEOUT_S = 300
 CONFIG_TIMEOUT_S = 60

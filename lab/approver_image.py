@@ -44,12 +44,12 @@ def _image(cache: Path) -> Entry:
     recipe: list[str | bytes] = [base_image.debian(cache).key, _packages(cache).key, NAME]
     recipe += [Path(__file__).read_bytes()]
     for path in _sources():
-        recipe += [path.name, path.read_bytes()]
+        recipe += [str(path.relative_to(SOURCES)), path.read_bytes()]
     return Entry(cache, "approver-image", content_hash(recipe), ("image.tar",))
 
 
 def _sources() -> list[Path]:
-    return sorted(SOURCES.glob("*.py"))
+    return sorted(SOURCES.rglob("*.py"))
 
 
 def ensure(cache: Path, log: Path) -> Path:
@@ -92,7 +92,7 @@ def _layer(debian: Path, packages: Path) -> bytes:
             tar.add(debian / name, name, filter=_plain)
         tar.add(packages, "packages", filter=_plain)
         for path in _sources():
-            tar.add(path, f"app/admission/{path.name}", filter=_plain)
+            tar.add(path, f"app/admission/{path.relative_to(SOURCES)}", filter=_plain)
     return stream.getvalue()
 
 

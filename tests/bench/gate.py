@@ -24,11 +24,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from admission import cluster as connection
-from admission.api import CSRS, NODES
-from admission.bootstrap_token import SECRETS
+from admission.api_server import connection
+from admission.api_server.api import CSRS, NODES
+from admission.gate.bootstrap_token import SECRETS
+from admission.gate.run import admit
 from admission.inventory import read_orders
-from admission.run import admit
 from admission.serving_certificate import look_at
 from tests.contract.kubernetes_provider.cluster import Cluster, programs, running
 

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from admission.api import CSRS, NODES
+from admission.api_server.api import CSRS, NODES
 from admission.rules import CLIENT_SIGNER, SERVING_SIGNER
 from admission.serving_certificate import KUBELET_PORT
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from admission import certificate_request
+from admission.rules import certificate_request
 from lab.layout import Layout
 from tests.differential import comparison
 from tests.differential.comparison import Tally, build_reader, differences

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from admission.certificate_request import CURVES, RSA_KEY_BITS, parse
+from admission.rules.certificate_request import CURVES, RSA_KEY_BITS, parse
 from lab import go
 from lab.cache import Entry, content_hash
 

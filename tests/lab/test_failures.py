@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from admission.api import CSRS
+from admission.api_server.api import CSRS
 from admission.rules import CLIENT_SIGNER
 from tests.lab.project import Project
 from tests.lab.test_bad_input import other_ca

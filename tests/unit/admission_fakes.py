@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from admission.api import CSRS, NODES, ApiError, Say, See
+from admission.api_server.api import CSRS, NODES, ApiError, Say, See
 from admission.inventory import Denied, NodeEntry, Orders, Token
 from admission.serving_certificate import ServingCertificate
 

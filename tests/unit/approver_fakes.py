@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from admission import pool_inventory
-from admission.api import CSRS, ApiError
-from admission.lease import LEASES
-from admission.serve import LEASE, SERVING_CSRS
-from admission.witness import EVENTS
+from admission.api_server.api import CSRS, ApiError
+from admission.approver.approver import LEASE, SERVING_CSRS
+from admission.approver.lease import LEASES
+from admission.approver.recorder import EVENTS
 from tests.unit.admission_fakes import FakeApi
 
 NAMESPACE = "kube-system"

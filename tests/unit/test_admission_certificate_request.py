@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admission import certificate_request
-from admission.certificate_request import LARGEST_REQUEST_BYTES, claimed_node, parse
+from admission.rules import certificate_request
+from admission.rules.certificate_request import LARGEST_REQUEST_BYTES, claimed_node, parse
 from tests.request_bytes import (
     ADDRESS,
     CHALLENGE_PASSWORD,

@@ -14,10 +14,10 @@ import aiohttp
 import pytest
 import yaml
 
-from admission import bootstrap_token
-from admission.api import NODES, ApiError
-from admission.bootstrap_token import REVOKED, SECRETS
-from admission.cluster import INSIST_LIMIT_S, Cluster
+from admission.api_server.api import NODES, ApiError
+from admission.api_server.connection import INSIST_LIMIT_S, Cluster
+from admission.gate import bootstrap_token
+from admission.gate.bootstrap_token import REVOKED, SECRETS
 from admission.inventory import AfterJoin, Token
 from tests.unit.admission_fakes import TOKEN_ID, clock, run
 from tests.unit.certificates import authority

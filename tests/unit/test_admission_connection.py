@@ -10,8 +10,8 @@ import pytest
 import yaml
 from aiohttp import web
 
-from admission.api import NODES, ApiError
-from admission.cluster import Cluster
+from admission.api_server.api import NODES, ApiError
+from admission.api_server.connection import Cluster
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -15,7 +15,7 @@ import pytest
 from kubernetes.aio.config import incluster_config
 
 from admission import __main__ as module
-from admission.cluster import Cluster
+from admission.api_server.connection import Cluster
 from tests.unit.approver_fakes import ApproverApi
 from tests.unit.certificates import authority
 

@@ -10,12 +10,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from admission import report
-from admission.api import CSRS, NODES, ApiError
-from admission.decision import TokenGrant
-from admission.gate import Gate
+from admission.api_server.api import CSRS, NODES, ApiError
+from admission.gate import report
+from admission.gate.gate import Gate
+from admission.gate.proof import SILENT_LIMIT_S
 from admission.inventory import NodeEntry
-from admission.proof import SILENT_LIMIT_S
+from admission.rules.decision import TokenGrant
 from admission.serving_certificate import Untrusted
 from tests.unit.admission_fakes import (
     CLIENT,

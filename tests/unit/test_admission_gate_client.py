@@ -3,9 +3,9 @@
 from datetime import timedelta
 from typing import Any
 
-from admission.api import CSRS, NODES, ApiError
-from admission.decision import TokenGrant
+from admission.api_server.api import CSRS, NODES, ApiError
 from admission.inventory import Token
+from admission.rules.decision import TokenGrant
 from tests.unit.admission_fakes import CLIENT, NOW, entry
 from tests.unit.test_admission_gate import Run, joins
 

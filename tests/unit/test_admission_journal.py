@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from admission.journal import BURST, PAUSE_S, Journal
-from admission.metrics import HELP, PREFIX, Metrics
-from admission.refusal import CONTENT, kind_of
+from admission.approver.journal import BURST, PAUSE_S, Journal
+from admission.approver.metrics import HELP, PREFIX, Metrics
+from admission.rules.refusals import CONTENT, kind_of
 
 
 class Written:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from admission.api import ApiError
-from admission.lease import LEASE_DURATION_S, RENEW_DEADLINE_S, RETRY_PERIOD_S, Lease
+from admission.api_server.api import ApiError
+from admission.approver.lease import LEASE_DURATION_S, RENEW_DEADLINE_S, RETRY_PERIOD_S, Lease
 from tests.unit.admission_fakes import clock, run
 from tests.unit.approver_fakes import LEASE_PATH, NAMESPACE, FakeLeases
 

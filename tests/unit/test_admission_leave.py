@@ -11,8 +11,8 @@ import pytest
 
 from admission import leave as module
 from admission.__main__ import _leave
-from admission.api import ApiError
-from admission.cluster import Cluster
+from admission.api_server.api import ApiError
+from admission.api_server.connection import Cluster
 from admission.leave import kubeconfig_of_stack, leave
 
 NODE = "/api/v1/nodes/node-1"

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from admission import __main__ as module
-from admission.api import ApiError
-from admission.bootstrap_token import REVOKED
-from admission.check import Answer, Context
-from admission.cluster import Cluster
-from admission.preflight import CHECKS
+from admission.api_server.api import ApiError
+from admission.api_server.connection import Cluster
+from admission.gate.bootstrap_token import REVOKED
+from admission.gate.checks.check import Answer, Context
+from admission.gate.checks.preflight import CHECKS
 from tests.unit.admission_fakes import FakeApi, Ports
 from tests.unit.test_admission_inventory import ORDERS
 
@@ -140,7 +140,7 @@ def test_a_cluster_that_is_not_fit_ends_the_run(
     async def check(_: Context) -> Answer:
         return "failed", "the clocks differ"
 
-    monkeypatch.setattr("admission.preflight.CHECKS", {"clock": check})
+    monkeypatch.setattr("admission.gate.checks.preflight.CHECKS", {"clock": check})
     assert gate({**ONE_NODE, "skipClusterChecks": []}) == 1
     printed = capsys.readouterr()
     assert printed.err.splitlines() == [

@@ -10,14 +10,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from admission import preflight
-from admission.access import ACCESS_REVIEWS, SELF_ACCESS_REVIEWS
-from admission.api import CSRS, ApiError
-from admission.bootstrap_token import Found, find
-from admission.check import Context
-from admission.cluster_checks import LEASE
+from admission.api_server.access_reviews import ACCESS_REVIEWS, SELF_ACCESS_REVIEWS
+from admission.api_server.api import CSRS, ApiError
+from admission.gate.bootstrap_token import Found, find
+from admission.gate.checks import preflight
+from admission.gate.checks.check import Context
+from admission.gate.checks.cluster import LEASE
+from admission.gate.checks.tokens import TOKENS, check_token
 from admission.inventory import Token
-from admission.token_checks import TOKENS, check_token
 from tests.unit.admission_fakes import CLIENT, NOW, entry, orders, run
 
 TOKEN = Token(id="abc123", secret_uid="uid", group="system:bootstrappers:workers")

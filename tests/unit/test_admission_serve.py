@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from admission.api import CSRS, NODES, ApiError
-from admission.journal import Journal
+from admission.api_server.api import CSRS, NODES, ApiError
+from admission.approver.approver import SERVING_CSRS, Approver
+from admission.approver.journal import Journal
+from admission.approver.lease import LEASE_DURATION_S, RENEW_DEADLINE_S
 from admission.judge import REQUESTS_AT_ONCE, count_pending
-from admission.lease import LEASE_DURATION_S, RENEW_DEADLINE_S
 from admission.rules import MOST_PENDING
-from admission.serve import SERVING_CSRS, Approver
 from tests.unit.admission_fakes import NOW, clock, run
 from tests.unit.approver_fakes import MAPS, NAMESPACE, ApproverApi, inventory_map
 

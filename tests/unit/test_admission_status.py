@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from admission import __main__ as module
-from admission import status
-from admission.api import CSRS, NODES
-from admission.cluster import Cluster
+from admission.api_server.api import CSRS, NODES
+from admission.api_server.connection import Cluster
+from admission.gate.checks.tokens import POOL_LABEL
 from admission.inventory import NodeEntry
 from admission.pool_inventory import Inventory
-from admission.status import TOKENS
-from admission.token_checks import POOL_LABEL
+from admission.status import status
+from admission.status.status import TOKENS
 from tests.unit.admission_fakes import CLIENT, END, KEY, NOW, Ports, run
 from tests.unit.approver_fakes import MAPS, NAMESPACE, ApproverApi
 

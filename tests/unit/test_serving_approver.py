@@ -7,7 +7,7 @@ import pytest
 
 from admission import pool_inventory
 from admission.__main__ import DEFAULT_NAMESPACE, DEFAULT_PORT
-from admission.serve import LEASE
+from admission.approver.approver import LEASE
 from components.problems import SettingsError
 from components.settings import ApproverSettings, conflicts, parse
 

@@ -7,10 +7,10 @@ machine to which it was brought. A shared token would let each machine take any 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 
-from admission import certificate_request
-from admission.certificate_request import CertificateRequest
-from admission.decision import Approve, Decision, Refuse, Request, TokenGrant, Wait
-from admission.request_rules import (
+from admission.rules import certificate_request
+from admission.rules.certificate_request import CertificateRequest
+from admission.rules.decision import Approve, Decision, Refuse, Request, TokenGrant, Wait
+from admission.rules.every_request import (
     AUTHENTICATED_GROUP,
     flood_fault,
     object_faults,

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from admission.bootstrap_token import Found
-from admission.cluster import Cluster
+from admission.api_server.connection import Cluster
+from admission.gate.bootstrap_token import Found
 
 SELF_ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"

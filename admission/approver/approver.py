@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from admission import pool_inventory, rules
-from admission.api import CSRS, NODES, Api
-from admission.journal import Journal
+from admission.api_server.api import CSRS, NODES, Api
+from admission.approver.journal import Journal
+from admission.approver.lease import Lease
+from admission.approver.metrics import Metrics
+from admission.approver.recorder import Place, Witness
+from admission.gate.progress import read_ask
 from admission.judge import Facts, Judge, node_of, to_node
-from admission.lease import Lease
-from admission.metrics import Metrics
 from admission.pool_inventory import Inventory
-from admission.progress import read_ask
-from admission.witness import Place, Witness
 
 SERVING_CSRS = f"{CSRS}?fieldSelector=spec.signerName={rules.SERVING_SIGNER}"
 LEASE = "kubelet-serving-approver"

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-from admission.access import holder_may
-from admission.api import RIGHTS_LIMIT_S, ApiError, decode
-from admission.bootstrap_token import SECRETS, Found, expiration
-from admission.check import PASSED, Answer, Context, few
-from admission.cluster import Cluster
+from admission.api_server.access_reviews import holder_may
+from admission.api_server.api import RIGHTS_LIMIT_S, ApiError, decode
+from admission.api_server.connection import Cluster
+from admission.gate.bootstrap_token import SECRETS, Found, expiration
+from admission.gate.checks.check import PASSED, Answer, Context, few
 
 TOKENS = f"{SECRETS}?fieldSelector=type%3Dbootstrap.kubernetes.io/token"
 # As components/bootstrap_token.py marks what it makes.

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from admission import rules
-from admission.api import NODES, Api, ApiError
+from admission.api_server.api import NODES, Api, ApiError
 from admission.judge import Bench, Judge, node_of, to_request
 
 

@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from admission.api import NODES, UNREACHABLE, Api, ApiError
+from admission.api_server.api import NODES, UNREACHABLE, Api, ApiError
+from admission.gate.progress import Progress, Step
 from admission.inventory import NodeEntry
-from admission.progress import Progress, Step
 from admission.serving_certificate import KUBELET_PORT, ServingCertificate, Untrusted
 
 FIRST_LOOK_S = 0.1

@@ -14,14 +14,14 @@ from typing import Any, Protocol
 from cryptography import x509
 
 from admission import pool_inventory, rules
-from admission.api import CSRS, NODES, decode
-from admission.bootstrap_token import SECRETS, expiration
+from admission.api_server.api import CSRS, NODES, decode
+from admission.gate.bootstrap_token import SECRETS, expiration
+from admission.gate.checks.tokens import MANAGED_BY, POOL_LABEL
+from admission.gate.progress import read_ask
 from admission.inventory import Denied, NodeEntry
 from admission.judge import count_pending, node_of, to_node, to_request
 from admission.pool_inventory import Inventory
-from admission.progress import read_ask
 from admission.serving_certificate import ServingCertificate
-from admission.token_checks import MANAGED_BY, POOL_LABEL
 
 TOKENS = (
     f"{SECRETS}?fieldSelector=type=bootstrap.kubernetes.io/token"

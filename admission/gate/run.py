@@ -5,12 +5,13 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from admission import bootstrap_token, preflight, report
-from admission.api import Say
-from admission.bootstrap_token import Found
-from admission.check import Context
-from admission.cluster import Cluster
-from admission.gate import Gate
+from admission.api_server.api import Say
+from admission.api_server.connection import Cluster
+from admission.gate import bootstrap_token, report
+from admission.gate.bootstrap_token import Found
+from admission.gate.checks import preflight
+from admission.gate.checks.check import Context
+from admission.gate.gate import Gate
 from admission.inventory import NodeEntry, Orders, Token
 from admission.serving_certificate import ServingCertificate
 

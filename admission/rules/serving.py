@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
-from admission import certificate_request
-from admission.certificate_request import CertificateRequest
-from admission.decision import Approve, Decision, NodeObject, Refuse, Request, Wait
 from admission.inventory import Denied, NodeEntry
-from admission.request_rules import (
+from admission.rules import certificate_request
+from admission.rules.certificate_request import CertificateRequest
+from admission.rules.decision import Approve, Decision, NodeObject, Refuse, Request, Wait
+from admission.rules.every_request import (
     AUTHENTICATED_GROUP,
     NODES_GROUP,
     USER_PREFIX,

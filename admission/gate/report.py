@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from admission.gate.progress import Progress, Step
 from admission.inventory import Orders
-from admission.progress import Progress, Step
 
 COLUMNS: tuple[tuple[str, Step], ...] = (
     ("asked", "asked"),

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from admission.bootstrap_token import Found
-from admission.cluster import Cluster
+from admission.api_server.connection import Cluster
+from admission.gate.bootstrap_token import Found
 from admission.inventory import Orders
 
 State = Literal["passed", "failed", "warning", "not checked"]

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from admission import certificate_request, rules
-from admission.api import UNREACHABLE, Api, ApiError, decode
-from admission.certificate_request import CertificateRequest
-from admission.journal import Journal
-from admission.metrics import Metrics
-from admission.refusal import kind_of
+from admission import rules
+from admission.api_server.api import UNREACHABLE, Api, ApiError, decode
+from admission.approver.journal import Journal
+from admission.approver.metrics import Metrics
+from admission.rules import certificate_request
+from admission.rules.certificate_request import CertificateRequest
+from admission.rules.refusals import kind_of
 
 # Events of Nodes, which have no namespace, are in this one.
 EVENTS = "/api/v1/namespaces/default/events"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from admission.certificate_request import CertificateRequest
+from admission.rules.certificate_request import CertificateRequest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from admission.api import MERGE_PATCH, ApiError, decode
-from admission.cluster import Cluster
-from admission.decision import TokenGrant
+from admission.api_server.api import MERGE_PATCH, ApiError, decode
+from admission.api_server.connection import Cluster
 from admission.inventory import AfterJoin, Token
+from admission.rules.decision import TokenGrant
 
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
 # Values as the API holds them, in base64.

@@ -21,7 +21,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config
 from kubernetes.aio.config.kube_config import KubeConfigLoader
 
-from admission.api import RIGHTS_LIMIT_S, UNREACHABLE, UNTRUSTED, ApiError, Say, See
+from admission.api_server.api import RIGHTS_LIMIT_S, UNREACHABLE, UNTRUSTED, ApiError, Say, See
 
 SELF_REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from admission.inventory import DNS_NAME, LONGEST_NAME, IpAddress
-from admission.request_encoding import STRING_TAGS, request_info
+from admission.rules.encoding import STRING_TAGS, request_info
 
 CANONICAL_PEM = re.compile(
     rb"\A-----BEGIN CERTIFICATE REQUEST-----\n"

@@ -4,10 +4,10 @@ import re
 from datetime import datetime, timedelta
 
 from admission import rules
-from admission.access import CERTIFICATES, GATE_RIGHTS, LEAVE_RIGHTS, lacking
-from admission.api import CSRS, ApiError
-from admission.check import PASSED, Answer, Context, few
-from admission.progress import read_ask
+from admission.api_server.access_reviews import CERTIFICATES, GATE_RIGHTS, LEAVE_RIGHTS, lacking
+from admission.api_server.api import CSRS, ApiError
+from admission.gate.checks.check import PASSED, Answer, Context, few
+from admission.gate.progress import read_ask
 
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager"
 MOST_CLOCK_DIFFERENCE = timedelta(seconds=30)

@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from admission import certificate_request, rules
-from admission.api import CSRS, NODES, Api, Say, decode
-from admission.gate_judges import Adviser, ClientJudge
+from admission import rules
+from admission.api_server.api import CSRS, NODES, Api, Say, decode
+from admission.gate.judges import Adviser, ClientJudge
+from admission.gate.progress import Kind, Progress, Step, read_ask
+from admission.gate.proof import Prover
 from admission.inventory import NodeEntry, Orders
 from admission.judge import Facts, Judge, node_of, to_node
-from admission.progress import Kind, Progress, Step, read_ask
-from admission.proof import Prover
+from admission.rules import certificate_request
 from admission.serving_certificate import ServingCertificate
 
 MOST_TOLD = 10

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Set
 from datetime import datetime, timedelta
 
-from admission.certificate_request import CertificateRequest
-from admission.decision import Request
+from admission.rules.certificate_request import CertificateRequest
+from admission.rules.decision import Request
 
 USER_PREFIX = "system:node:"
 NODES_GROUP = "system:nodes"

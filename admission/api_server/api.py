@@ -32,7 +32,7 @@ class ApiError(Exception):
 
 
 class Api(Protocol):
-    """An API server, as the gate uses it; `admission.cluster.Cluster` is a real one."""
+    """An API server, as the gate uses it; `connection.Cluster` is a real one."""
 
     async def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Make one request and return the JSON of the answer, or its text where it is none."""

@@ -8,12 +8,12 @@ and in https://kubernetes.io/docs/reference/access-authn-authz/certificate-signi
 (the signers' own terms). The rules here are stricter: names and addresses are compared with an
 inventory that the node can't change, and a token stands for one node.
 
-`request_rules` holds what both kinds have in common, `serving_rules` and `client_rules` the rest,
-`certificate_request` what may stand in the request itself.
+`every_request` holds what both kinds have in common, `serving` and `client` the rest,
+`certificate_request` what the request itself may say.
 """
 
-from admission.client_rules import BOOTSTRAP_PREFIX, CLIENT_SIGNER, decide_client
-from admission.decision import (
+from admission.rules.client import BOOTSTRAP_PREFIX, CLIENT_SIGNER, decide_client
+from admission.rules.decision import (
     Approve,
     Decision,
     NodeObject,
@@ -22,8 +22,8 @@ from admission.decision import (
     TokenGrant,
     Wait,
 )
-from admission.request_rules import MOST_PENDING, OLDEST, USER_PREFIX
-from admission.serving_rules import SERVING_SIGNER, decide_serving
+from admission.rules.every_request import MOST_PENDING, OLDEST, USER_PREFIX
+from admission.rules.serving import SERVING_SIGNER, decide_serving
 
 __all__ = [
     "BOOTSTRAP_PREFIX",

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from admission.api import RIGHTS_LIMIT_S, UNREACHABLE, ApiError
+from admission.api_server.api import RIGHTS_LIMIT_S, UNREACHABLE, ApiError
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 LEASE_DURATION_S = 15

@@ -8,16 +8,16 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from admission.api import UNREACHABLE, ApiError
-from admission.check import Check, Context, State
-from admission.cluster_checks import (
+from admission.api_server.api import UNREACHABLE, ApiError
+from admission.gate.checks.check import Check, Context, State
+from admission.gate.checks.cluster import (
     check_clock,
     check_kubelet_verification,
     check_rights,
     check_signer,
     check_version,
 )
-from admission.token_checks import (
+from admission.gate.checks.tokens import (
     check_client_approval,
     check_left_over_tokens,
     check_token,

@@ -6,10 +6,10 @@ from functools import partial
 
 from aiohttp import web
 
-from admission.cluster import Cluster
-from admission.journal import Journal
-from admission.metrics import CONTENT_TYPE
-from admission.serve import Approver
+from admission.api_server.connection import Cluster
+from admission.approver.approver import Approver
+from admission.approver.journal import Journal
+from admission.approver.metrics import CONTENT_TYPE
 
 
 async def serve(cluster: Cluster, namespace: str, identity: str, port: int) -> None:

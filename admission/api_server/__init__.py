@@ -1,0 +1,1 @@
+"""The API server's side: a connection, requests, watches, access reviews, errors."""

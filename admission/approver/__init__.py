@@ -1,0 +1,1 @@
+"""The resident approver: approves what the nodes of all pools ask for after they have joined."""

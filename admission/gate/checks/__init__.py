@@ -1,0 +1,1 @@
+"""What the gate checks of the cluster before it admits a node."""

@@ -1,0 +1,1 @@
+"""The status: certificates, undecided requests and tokens, as `admission status` shows them."""
