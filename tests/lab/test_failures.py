@@ -24,7 +24,7 @@ from admission.api_server.api import CSRS
 from admission.rules import CLIENT_SIGNER
 from tests.lab.project import Project
 from tests.lab.test_bad_input import other_ca
-from tests.unit.admission_fakes import pem
+from tests.unit.admission.fakes import pem
 
 pytestmark = pytest.mark.lab
 

@@ -17,7 +17,7 @@ from admission.gate.proof import SILENT_LIMIT_S
 from admission.inventory import NodeEntry
 from admission.rules.decision import TokenGrant
 from admission.serving_certificate import Untrusted
-from tests.unit.admission_fakes import (
+from tests.unit.admission.fakes import (
     CLIENT,
     NOW,
     TOKEN_ID,

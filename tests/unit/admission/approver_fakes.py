@@ -9,7 +9,7 @@ from admission.api_server.api import CSRS, ApiError
 from admission.approver.approver import LEASE, SERVING_CSRS
 from admission.approver.lease import LEASES
 from admission.approver.recorder import EVENTS
-from tests.unit.admission_fakes import FakeApi
+from tests.unit.admission.fakes import FakeApi
 
 NAMESPACE = "kube-system"
 MAPS = pool_inventory.path(NAMESPACE)

@@ -14,8 +14,8 @@ from admission.approver.journal import Journal
 from admission.approver.lease import LEASE_DURATION_S, RENEW_DEADLINE_S
 from admission.judge import REQUESTS_AT_ONCE, count_pending
 from admission.rules import MOST_PENDING
-from tests.unit.admission_fakes import NOW, clock, run
-from tests.unit.approver_fakes import MAPS, NAMESPACE, ApproverApi, inventory_map
+from tests.unit.admission.approver_fakes import MAPS, NAMESPACE, ApproverApi, inventory_map
+from tests.unit.admission.fakes import NOW, clock, run
 
 
 class Run:

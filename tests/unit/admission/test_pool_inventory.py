@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from admission.pool_inventory import merge, read
-from tests.unit.approver_fakes import inventory_map
+from tests.unit.admission.approver_fakes import inventory_map
 
 
 def document(pool: str, *nodes: tuple[str, str], **fields: Any) -> str:

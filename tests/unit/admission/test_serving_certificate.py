@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from admission.serving_certificate import read
-from tests.unit.admission_fakes import entry
+from tests.unit.admission.fakes import entry
 
 NODE = entry("node-1", "10.0.0.1", "fd00::1")
 END = datetime(2027, 1, 1, tzinfo=UTC)

@@ -15,8 +15,8 @@ from admission.api_server.connection import Cluster
 from admission.gate.bootstrap_token import REVOKED
 from admission.gate.checks.check import Answer, Context
 from admission.gate.checks.preflight import CHECKS
-from tests.unit.admission_fakes import FakeApi, Ports
-from tests.unit.test_admission_inventory import ORDERS
+from tests.unit.admission.fakes import FakeApi, Ports
+from tests.unit.admission.test_inventory import ORDERS
 
 ONE_NODE = {
     **ORDERS,

@@ -18,7 +18,7 @@ from admission.gate.checks.check import Context
 from admission.gate.checks.cluster import LEASE
 from admission.gate.checks.tokens import TOKENS, check_token
 from admission.inventory import Token
-from tests.unit.admission_fakes import CLIENT, NOW, entry, orders, run
+from tests.unit.admission.fakes import CLIENT, NOW, entry, orders, run
 
 TOKEN = Token(id="abc123", secret_uid="uid", group="system:bootstrappers:workers")
 ALIVE = Found(

@@ -8,8 +8,8 @@ import pytest
 
 from admission.api_server.api import ApiError
 from admission.approver.lease import LEASE_DURATION_S, RENEW_DEADLINE_S, RETRY_PERIOD_S, Lease
-from tests.unit.admission_fakes import clock, run
-from tests.unit.approver_fakes import LEASE_PATH, NAMESPACE, FakeLeases
+from tests.unit.admission.approver_fakes import LEASE_PATH, NAMESPACE, FakeLeases
+from tests.unit.admission.fakes import clock, run
 
 
 class Candidate:

@@ -19,7 +19,7 @@ from admission.api_server.connection import INSIST_LIMIT_S, Cluster
 from admission.gate import bootstrap_token
 from admission.gate.bootstrap_token import REVOKED, SECRETS
 from admission.inventory import AfterJoin, Token
-from tests.unit.admission_fakes import TOKEN_ID, clock, run
+from tests.unit.admission.fakes import TOKEN_ID, clock, run
 from tests.unit.certificates import authority
 
 SECRET = f"{SECRETS}/bootstrap-token-{TOKEN_ID}"

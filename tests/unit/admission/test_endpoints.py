@@ -16,7 +16,7 @@ from kubernetes.aio.config import incluster_config
 
 from admission import __main__ as module
 from admission.api_server.connection import Cluster
-from tests.unit.approver_fakes import ApproverApi
+from tests.unit.admission.approver_fakes import ApproverApi
 from tests.unit.certificates import authority
 
 HOST = "10.0.0.9"
@@ -144,7 +144,7 @@ def test_in_a_pod_the_account_s_token_is_read_again(
 
 
 def test_the_image_s_requirements_are_those_of_the_program() -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     ours = (root / "admission/requirements.txt").read_text().splitlines()
     program = (root / "requirements.txt").read_text().splitlines()
     pinned = [line for line in ours if not line.startswith("#")]

@@ -22,8 +22,8 @@ from admission.inventory import NodeEntry
 from admission.pool_inventory import Inventory
 from admission.status import status
 from admission.status.status import TOKENS
-from tests.unit.admission_fakes import CLIENT, END, KEY, NOW, Ports, run
-from tests.unit.approver_fakes import MAPS, NAMESPACE, ApproverApi
+from tests.unit.admission.approver_fakes import MAPS, NAMESPACE, ApproverApi
+from tests.unit.admission.fakes import CLIENT, END, KEY, NOW, Ports, run
 
 
 class StatusApi(ApproverApi):

@@ -6,8 +6,8 @@ from typing import Any
 from admission.api_server.api import CSRS, NODES, ApiError
 from admission.inventory import Token
 from admission.rules.decision import TokenGrant
-from tests.unit.admission_fakes import CLIENT, NOW, entry
-from tests.unit.test_admission_gate import Run, joins
+from tests.unit.admission.fakes import CLIENT, NOW, entry
+from tests.unit.admission.test_gate import Run, joins
 
 ONE = entry("node-1", "10.0.0.1")
 TWO = entry("node-2", "10.0.0.2")
