@@ -1,41 +1,30 @@
-"""`python -m admission gate`, which lets a pool's nodes in, and `leave`, which takes one out.
+"""`python -m admission gate`, which admits a pool's nodes, and `leave`, which removes one.
 
-`serve` approves what joined nodes ask for later, `status` tells what there is. Progress goes to
-stderr, a line an event; `gate` prints one JSON document to stdout.
+`serve` approves what joined nodes ask for later. Progress goes to stderr, one line per event;
+`gate` prints one JSON document to stdout.
 """
 
 import argparse
-import asyncio
-import json
 import os
-import signal
 import socket
 import sys
 from collections.abc import Coroutine
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from admission import pool_inventory
-from admission.api_server.api import UNREACHABLE, UNTRUSTED, ApiError
-from admission.api_server.connection import Cluster
+from admission.api_server.connection import Connection
+from admission.gate.orders import read_orders
 from admission.gate.run import admit
-from admission.inventory import read_orders
-from admission.leave import kubeconfig_of_stack, leave
+from admission.leave import leave
+from admission.pool_inventory import DEFAULT_NAMESPACE
+from admission.process import run
 from admission.serving_certificate import look_at
-from admission.status import status
+from admission.stack_kubeconfig import kubeconfig_of_stack
+from admission.status import command as status
+from admission.terminal import say
 
-DEFAULT_NAMESPACE = "kube-system"
 DEFAULT_PORT = 10279
-# Some causes and remedies; a message that a node wrote into its Node can have a megabyte.
-LONGEST_LINE = 4000
-DEFAULT_KUBECONFIG = "~/.kube/config"
-
-REMEDIES = {
-    401: "; the kubeconfig's credentials are not valid, or not any more: give others",
-    403: "; give a kubeconfig whose user has this right",
-}
 
 
 def main() -> int:
@@ -54,38 +43,10 @@ def main() -> int:
     serving.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="of Lease and inventories")
     serving.add_argument("--identity", default=socket.gethostname(), help="this replica's name")
     serving.add_argument("--port", type=int, default=DEFAULT_PORT, help="of health and metrics")
-    looking = commands.add_parser("status", help="certificates, undecided requests, tokens")
-    source = looking.add_mutually_exclusive_group()
-    source.add_argument("--kubeconfig", default=os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG)
-    source.add_argument("--stack-config", metavar="STACK", help="the stack whose secret it is")
-    looking.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="of the inventories")
-    looking.add_argument("--inventory", metavar="FILE", help="instead of those in the cluster")
-    looking.add_argument("--json", action="store_true", help="for a program")
-    arguments = parser.parse_args()
-    try:
-        return asyncio.run(_interruptible(_work(arguments)))
-    except UNTRUSTED as error:
-        say(f"error: {error}; correct the certificate-authority or the server in the kubeconfig")
-    except ApiError as error:
-        say(f"error: {error}{REMEDIES.get(error.status, '')}")
-    except ValueError as error:
-        say(f"error: {error}")
-    except UNREACHABLE as error:
-        say(f"error: the API server does not answer: {type(error).__name__} {error}")
-    except asyncio.CancelledError:
-        say("error: interrupted; run again, what is done stays done")
-    return 1
-
-
-def say(line: str) -> None:
-    """Print a line of progress."""
-    print(visible(line), file=sys.stderr, flush=True)
-
-
-def visible(line: str) -> str:
-    """Return a line as it may come to a terminal: what a node wrote must not look like ours."""
-    shown = "".join(c if c.isprintable() else "?" for c in line[:LONGEST_LINE])
-    return f"{shown} ..." if len(line) > LONGEST_LINE else shown
+    status.add_arguments(
+        commands.add_parser("status", help="certificates, undecided requests, tokens")
+    )
+    return run(partial(_work, parser.parse_args()))
 
 
 def _work(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
@@ -95,26 +56,19 @@ def _work(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
         case "serve":
             return _serve(arguments)
         case "status":
-            return _status(arguments)
+            return status.status(arguments)
         case _:
             return _leave(arguments)
 
 
-async def _interruptible(work: Coroutine[Any, Any, int]) -> int:
-    task = asyncio.create_task(work)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    return await task
-
-
 async def _gate(text: str) -> int:
     orders = read_orders(text)
-    cluster = await Cluster.connect(orders.kubeconfig_path, orders.kubeconfig)
+    api = await Connection.open(orders.kubeconfig_path, orders.kubeconfig)
     try:
-        orders = replace(orders, denied=orders.denied.and_host(cluster.host))
-        return await admit(orders, cluster, partial(look_at, trust=cluster.trust()), say)
+        orders = replace(orders, denied=orders.denied.and_host(api.host))
+        return await admit(orders, api, partial(look_at, trust=api.trust()), say)
     finally:
-        await cluster.close()
+        await api.close()
 
 
 async def _leave(arguments: argparse.Namespace) -> int:
@@ -128,39 +82,16 @@ async def _leave(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(arguments: argparse.Namespace) -> int:
-    # It brings a web server, which no gate needs.
+    # It needs a web server, which the other commands don't.
     from admission.approver.endpoints import serve  # noqa: PLC0415
 
     path = arguments.kubeconfig
-    cluster = await (Cluster.connect(path, None) if path else Cluster.in_cluster())
+    api = await (Connection.open(path, None) if path else Connection.in_cluster())
     try:
-        await serve(cluster, arguments.namespace, arguments.identity, arguments.port)
+        await serve(api, arguments.namespace, arguments.identity, arguments.port)
         return 0
     finally:
-        await cluster.close()
-
-
-async def _status(arguments: argparse.Namespace) -> int:
-    if arguments.stack_config:
-        async with kubeconfig_of_stack(arguments.stack_config) as path:
-            return await _tell_status(arguments, path)
-    return await _tell_status(arguments, arguments.kubeconfig)
-
-
-async def _tell_status(arguments: argparse.Namespace, kubeconfig: str) -> int:
-    path, given = arguments.inventory, None
-    if path:
-        given = await asyncio.to_thread(pool_inventory.from_file, path)
-    cluster = await Cluster.connect(kubeconfig, None)
-    try:
-        look = partial(look_at, trust=cluster.trust())
-        sight = await status.read(cluster, arguments.namespace, given)
-        found = await status.document(sight, cluster, look, cluster.host, datetime.now(UTC))
-    finally:
-        await cluster.close()
-    lines = map(visible, status.lines(found))
-    print(json.dumps(found, indent=2) if arguments.json else "\n".join(lines))
-    return 0
+        await api.close()
 
 
 if __name__ == "__main__":

@@ -1,27 +1,22 @@
 """What the gate is told: the nodes that may join, and what they may never claim."""
 
 import ipaddress
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Any
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
-AfterJoin = Literal["revoke", "expire", "keep"]
-ClientApproval = Literal["controller-manager", "gate"]
-ServingApproval = Literal["gate", "manual"]
 
 DNS_NAME = re.compile(
     r"\A[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*\Z"
 )
 LONGEST_NAME = 253
-TOKEN_ID = re.compile(r"\A[a-z0-9]{6}\Z")
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodeEntry:
+class InventoryNode:
     """A node, and each name and address that its serving certificate may hold."""
 
     name: str
@@ -59,109 +54,6 @@ class Denied:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Token:
-    """A bootstrap token: its public half, its Secret, and for whom it was made."""
-
-    id: str
-    secret_uid: str
-    group: str  # the last of its holder's groups
-    node: str | None = None  # None: it is for all nodes of the pool
-
-    @property
-    def user(self) -> str:
-        """The name under which the API server knows its holder."""
-        return f"system:bootstrap:{self.id}"
-
-    @property
-    def secret_name(self) -> str:
-        """The name of its Secret in kube-system."""
-        return f"bootstrap-token-{self.id}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Orders:
-    """All that a run of the gate is told."""
-
-    kubeconfig_path: str | None
-    kubeconfig: str | None = field(repr=False)
-    pool: str
-    nodes: Mapping[str, NodeEntry]
-    kubelet_versions: Mapping[str, str]  # by the node's name, such as 1.37
-    tokens: tuple[Token, ...]
-    after_join: AfterJoin
-    client_approval: ClientApproval
-    serving_approval: ServingApproval
-    skipped_checks: frozenset[str]
-    denied: Denied
-    stall_s: int
-
-    def token_of(self, node: str) -> Token | None:
-        """Return the token with which a node joins."""
-        return next((token for token in self.tokens if token.node in (node, None)), None)
-
-
-def read_orders(text: str) -> Orders:
-    """Return the orders that a JSON document holds.
-
-    Raises:
-        ValueError: it is no such document; the message says where, and quotes no kubeconfig.
-    """
-    try:
-        document: dict[str, Any] = json.loads(text)
-        kubeconfig, denied, approval = (
-            document[key] for key in ("kubeconfig", "denied", "approval")
-        )
-        nodes = [read_node(entry) for entry in document["nodes"]]
-        orders = Orders(
-            kubeconfig_path=kubeconfig.get("path"),
-            kubeconfig=kubeconfig.get("content"),
-            pool=str(document["pool"]),
-            nodes={node.name: node for node in nodes},
-            kubelet_versions={e["name"]: str(e["kubeletVersion"]) for e in document["nodes"]},
-            tokens=tuple(_token(token) for token in document["tokens"]),
-            after_join=_choice(document, "afterJoin", AfterJoin),
-            client_approval=_choice(approval, "client", ClientApproval),
-            serving_approval=_choice(approval, "serving", ServingApproval),
-            skipped_checks=frozenset(document["skipClusterChecks"]),
-            denied=read_denied(denied),
-            stall_s=int(document["stallSeconds"]),
-        )
-    except json.JSONDecodeError:
-        raise ValueError("stdin holds no JSON document") from None
-    except KeyError as error:
-        raise ValueError(f"the gate's orders on stdin lack {error}") from None
-    except (TypeError, AttributeError) as error:
-        raise ValueError(f"the gate's orders on stdin are malformed: {error}") from None
-    if len(orders.nodes) != len(nodes):
-        raise ValueError("two nodes of the gate's orders have one name")
-    if bool(orders.kubeconfig_path) == bool(orders.kubeconfig):
-        raise ValueError("the gate's orders need either a kubeconfig's path or its content")
-    without = next((name for name in orders.nodes if orders.token_of(name) is None), None)
-    if without is not None:
-        raise ValueError(f"the gate's orders have no token for the node {without}")
-    if orders.client_approval == "gate" and not all(token.node for token in orders.tokens):
-        raise ValueError("the gate approves client requests only of tokens that are for one node")
-    return orders
-
-
-def _token(entry: Mapping[str, Any]) -> Token:
-    if not TOKEN_ID.match(entry["id"]) or not entry["secretUid"]:
-        raise ValueError("the gate's orders need a token's id, as in abc123, and its Secret's UID")
-    return Token(
-        id=entry["id"],
-        secret_uid=entry["secretUid"],
-        group=str(entry["group"]),
-        node=entry["node"],
-    )
-
-
-def _choice(entry: Mapping[str, Any], key: str, choices: Any) -> Any:
-    if entry[key] not in get_args(choices):
-        raise ValueError(f"{key} {entry[key]!r} is none of {', '.join(get_args(choices))}")
-    return entry[key]
-
-
 def read_denied(entry: Mapping[str, Any]) -> Denied:
     """Return what no node may claim, from its form in JSON.
 
@@ -174,13 +66,13 @@ def read_denied(entry: Mapping[str, Any]) -> Denied:
     )
 
 
-def read_node(entry: Mapping[str, Any]) -> NodeEntry:
+def read_node(entry: Mapping[str, Any]) -> InventoryNode:
     """Return a node of the inventory, from its form in JSON.
 
     Raises:
         ValueError, KeyError, TypeError: it has another form, or is no node.
     """
-    node = NodeEntry(
+    node = InventoryNode(
         name=entry["name"],
         addresses=tuple(map(ipaddress.ip_address, entry["addresses"])),
         dns_names=tuple(entry["dnsNames"]),

@@ -1,21 +1,22 @@
-"""Judges serving requests as they come and go, and approves those that the rules let through.
+"""Judges serving requests as they come and go, and approves those that pass the rules.
 
-What the gate of a pool and the resident approver have in common. Each request is judged in a task
-of its own, by what is known at that moment: nothing that one request does holds up another, and a
-lost answer of the API server is asked for again.
+The gate of a pool and the resident approver share it. Each request is judged in a task of its own,
+by what is known at that moment: nothing that one request does holds up another, and a lost answer
+of the API server is asked for again.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
-from itertools import islice
 from typing import Any, Protocol
 
 from admission import rules
-from admission.api_server.api import CSRS, RIGHTS_LIMIT_S, UNREACHABLE, Api, ApiError, decode
-from admission.inventory import Denied, NodeEntry
+from admission.api_server.api import CSRS, UNREACHABLE, Api, ApiError
+from admission.api_server.rights import RightsGrace
+from admission.inventory import Denied, InventoryNode
+from admission.objects.csr import count_pending, judged_request, requesting_node
 
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 30.0
@@ -27,29 +28,29 @@ MESSAGE = "its requester, names and addresses are those of the inventory"
 class Facts:
     """What a request of a node is judged by."""
 
-    inventory: Mapping[str, NodeEntry]
+    inventory: Mapping[str, InventoryNode]
     denied: Denied
     node: rules.NodeObject | None
     fault: str = ""  # why no request of this node may be approved, whatever it holds
 
 
-class Bench(Protocol):
-    """Whom a judge asks, and whom it tells."""
+class Delegate(Protocol):
+    """What a judge works for: knows the facts, and hears of each decision."""
 
     def facts(self, node: str) -> Facts:
-        """Return what is known now that a request of the node is judged by."""
+        """Return what a request of the node is judged by, as known now."""
 
-    def in_office(self) -> bool:
+    def may_judge(self) -> bool:
         """Tell whether requests may be judged and approved now."""
 
     def approved(self, item: dict[str, Any], decision: rules.Approve) -> None:
-        """Take in that a request has been approved."""
+        """Note that a request has been approved."""
 
     def undecided(self, item: dict[str, Any], decision: rules.Wait | rules.Refuse) -> None:
-        """Take in why a request is not approved."""
+        """Note why a request is not approved."""
 
     def failed(self, item: dict[str, Any], error: str) -> None:
-        """Take in that the API server did not answer; it is asked again."""
+        """Note that the API server did not answer; it is asked again."""
 
 
 class Judge:
@@ -58,21 +59,21 @@ class Judge:
     message = MESSAGE
     """What an approval says of the request."""
 
-    def __init__(self, api: Api, bench: Bench, *, now: Callable[[], datetime]) -> None:
-        self._api, self._bench, self._now = api, bench, now
+    def __init__(self, api: Api, delegate: Delegate, *, now: Callable[[], datetime]) -> None:
+        self._api, self._delegate, self._now = api, delegate, now
         self._at_once = asyncio.Semaphore(REQUESTS_AT_ONCE)
-        # Node -> UID -> object, and those that are being judged.
+        # Node -> UID -> object, and the requests that are being judged.
         self._pending: dict[str, dict[str, dict[str, Any]]] = {}
         self._judging: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
-        self._pauses_s: dict[str, float] = {}  # UID -> the next one before it is judged again
+        self._pauses_s: dict[str, float] = {}  # UID -> the next pause before it is judged again
         self._paused: set[str] = set()
-        self._forbidden_at: float | None = None  # since when no approval has been let through
+        self._rights = RightsGrace(asyncio.get_running_loop().time)
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Ends with an ApiError when our rights are not enough, and have not been for seconds."""
+        """Ends with an ApiError when our rights have been insufficient for some seconds."""
 
     async def close(self) -> None:
-        """Give up what is under way."""
+        """Stop judging."""
         self.broken.cancel()
         tasks = [*self._judging.values()]
         for task in tasks:
@@ -85,25 +86,25 @@ class Judge:
             yield from requests.values()
 
     def forget(self) -> None:
-        """Hold nothing any more: the whole list comes anew."""
+        """Drop all requests: the whole list follows."""
         self._pending.clear()
         self._pauses_s.clear()
 
     def add(self, item: dict[str, Any]) -> None:
-        """Take in a request that is not decided, or what has changed of it."""
-        self._pending.setdefault(node_of(item), {})[item["metadata"]["uid"]] = item
-        self._soon(node_of(item), item["metadata"]["uid"])
+        """Take an undecided request, or a new version of it."""
+        self._pending.setdefault(requesting_node(item), {})[item["metadata"]["uid"]] = item
+        self._soon(requesting_node(item), item["metadata"]["uid"])
 
     def remove(self, item: dict[str, Any]) -> None:
-        """Take in that a request is decided or gone."""
-        requests = self._pending.get(node_of(item), {})
+        """Drop a request that is decided or gone."""
+        requests = self._pending.get(requesting_node(item), {})
         requests.pop(item["metadata"]["uid"], None)
         self._pauses_s.pop(item["metadata"]["uid"], None)
         if not requests:
-            self._pending.pop(node_of(item), None)
+            self._pending.pop(requesting_node(item), None)
 
     def reconsider(self, node: str | None = None) -> None:
-        """Judge the requests of a node again, or else all: what they are judged by has changed."""
+        """Judge the requests of a node, or all, again: what they are judged by has changed."""
         for name in [*self._pending] if node is None else [node]:
             for uid in [*self._pending.get(name, ())]:
                 self._soon(name, uid)
@@ -112,7 +113,7 @@ class Judge:
         return self._pending.get(node, {}).get(uid)
 
     def _soon(self, node: str, uid: str) -> None:
-        if self.broken.done() or not self._bench.in_office():
+        if self.broken.done() or not self._delegate.may_judge():
             return
         if uid in self._judging:
             self._again.add(uid)
@@ -137,29 +138,22 @@ class Judge:
         if task.cancelled() or self.broken.done():
             return
         error, item = task.exception(), self._item(node, uid)
-        if isinstance(error, ApiError) and error.status in (401, 403) and self._is_forbidden():
+        if isinstance(error, ApiError) and error.status in (401, 403) and self._rights.is_over():
             self.broken.set_exception(error)
         elif isinstance(error, (ApiError, *UNREACHABLE)):
             if item is not None:
-                self._bench.failed(item, f"{type(error).__name__} {error}")
+                self._delegate.failed(item, f"{type(error).__name__} {error}")
             self._later(node, uid)
         elif error is not None:
             if item is not None:
                 reason = f"it can't be judged ({type(error).__name__})"
-                self._bench.undecided(item, rules.Refuse(reason=reason))
+                self._delegate.undecided(item, rules.Refuse(reason=reason))
         elif uid in self._again:
             self._soon(node, uid)
         self._again.discard(uid)
 
-    def _is_forbidden(self) -> bool:
-        """Tell whether the API server has let nothing through for a while: it may have started."""
-        now = asyncio.get_running_loop().time()
-        if self._forbidden_at is None:
-            self._forbidden_at = now
-        return now - self._forbidden_at > RIGHTS_LIMIT_S
-
     async def _judge(self, node: str, uid: str) -> None:
-        """Decide on one request as it is now, and approve it if the rules say so."""
+        """Decide on one request as it is now, and approve it if it passes the rules."""
         item = self._item(node, uid)
         if item is None:
             return
@@ -167,27 +161,27 @@ class Judge:
         if isinstance(decision, rules.Approve):
             async with self._at_once:
                 allowed = await self._is_allowed(item)
-                # By what is known now: its turn, and the answer, may have been long in coming.
+                # By what is known now: its turn and the answer may have taken long.
                 decision = self._decide(item, allowed=allowed)
                 if isinstance(decision, rules.Approve):
                     await self._approve(item, decision)
                     return
             if not allowed:
                 self._later(node, uid)  # the right may come
-        if self._bench.in_office() and self._item(node, uid) is not None:
-            self._bench.undecided(item, decision)
+        if self._delegate.may_judge() and self._item(node, uid) is not None:
+            self._delegate.undecided(item, decision)
 
     async def _is_allowed(self, item: dict[str, Any]) -> bool:
-        """Ask the API server what the rules want to know of it."""
+        """Ask the API server whether the requester has the right that the rules require."""
         return await self._api.may_serve_itself(item["spec"])
 
     def _decide(self, item: dict[str, Any], *, allowed: bool) -> rules.Decision:
-        facts, now = self._bench.facts(node_of(item)), self._now()
+        facts, now = self._delegate.facts(requesting_node(item)), self._now()
         if facts.fault:
             return rules.Refuse(reason=facts.fault)
-        others = self._pending.get(node_of(item), {}).values()
+        others = self._pending.get(requesting_node(item), {}).values()
         return rules.decide_serving(
-            to_request(item),
+            judged_request(item),
             inventory=facts.inventory,
             node=facts.node,
             denied=facts.denied,
@@ -202,69 +196,15 @@ class Judge:
         approved = {"type": "Approved", "status": "True", "reason": "KubeletTlsBootstrap"}
         # With the resourceVersion that was judged: one that has changed since is a conflict.
         body = {**item, "status": {"conditions": [{**approved, "message": self.message}]}}
-        if not self._bench.in_office():  # the office may have ended meanwhile
+        if not self._delegate.may_judge():  # the Lease may have ended meanwhile
             return False
         try:
             await self._api.request("PUT", f"{CSRS}/{name}/approval", body)
         except ApiError as error:
             if error.status in (404, 409):
-                return False  # gone or changed: the watch brings what it is now
+                return False  # gone or changed: the watch shows what it is now
             raise
-        self._forbidden_at = None
+        self._rights.restart()
         self.remove(item)
-        self._bench.approved(item, decision)
+        self._delegate.approved(item, decision)
         return True
-
-
-def node_of(item: dict[str, Any]) -> str:
-    """Return the name of the node whose user has made a request.
-
-    For a user of no node it is the user's own behind a colon, which is in no node's name.
-    """
-    user: str = item["spec"].get("username", "")
-    is_node = user.startswith(rules.USER_PREFIX)
-    return user.removeprefix(rules.USER_PREFIX) if is_node else f":{user}"
-
-
-def count_pending(item: dict[str, Any], others: Iterable[dict[str, Any]], now: datetime) -> int:
-    """Count the young ones among a requester's undecided requests, to one more than it may have.
-
-    Thousands are judged as fast as one: each stops counting soon. One that is old is refused for
-    its age, however many there are.
-    """
-    if now - _created(item) > rules.OLDEST:
-        return 1
-    young = (other for other in others if now - _created(other) <= rules.OLDEST)
-    return sum(1 for _ in islice(young, rules.MOST_PENDING + 1))
-
-
-def to_request(item: dict[str, Any]) -> rules.Request:
-    """Return what the rules look at of a CertificateSigningRequest."""
-    spec, status = item["spec"], item.get("status") or {}
-    seconds = spec.get("expirationSeconds")
-    return rules.Request(
-        name=item["metadata"]["name"],
-        uid=item["metadata"]["uid"],
-        signer=spec["signerName"],
-        user=spec.get("username", ""),
-        groups=frozenset(spec.get("groups") or ()),
-        usages=tuple(spec.get("usages") or ()),
-        pem=decode(spec["request"]),
-        created=_created(item),
-        expiration=None if seconds is None else timedelta(seconds=seconds),
-        decided=bool(status.get("conditions") or status.get("certificate")),
-    )
-
-
-def to_node(node: dict[str, Any]) -> rules.NodeObject:
-    """Return what the rules look at of a Node."""
-    metadata = node["metadata"]
-    return rules.NodeObject(
-        name=metadata["name"],
-        deleting="deletionTimestamp" in metadata,
-        uid=metadata.get("uid", ""),
-    )
-
-
-def _created(item: dict[str, Any]) -> datetime:
-    return datetime.fromisoformat(item["metadata"]["creationTimestamp"])

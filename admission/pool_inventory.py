@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from admission.inventory import Denied, NodeEntry, read_denied, read_node
+from admission.inventory import Denied, InventoryNode, read_denied, read_node
 
+DEFAULT_NAMESPACE = "kube-system"
 LABEL = "kubelet-tls-bootstrap/inventory"
 KEY = "inventory.json"
 
@@ -22,18 +23,18 @@ class PoolInventory:
     """A pool's nodes, and what none of them may ever claim."""
 
     pool: str
-    nodes: tuple[NodeEntry, ...]
+    nodes: tuple[InventoryNode, ...]
     denied: Denied
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """The nodes of all pools, and what is wrong with what the pools say."""
+    """The nodes of all pools, and what is wrong with the pools' inventories."""
 
-    nodes: Mapping[str, NodeEntry] = field(default_factory=dict)
+    nodes: Mapping[str, InventoryNode] = field(default_factory=dict)
     pools: Mapping[str, str] = field(default_factory=dict)  # node -> its pool
     denied: Denied = field(default_factory=Denied)
-    disputes: Mapping[str, str] = field(default_factory=dict)  # node -> what two of them claim
+    disputes: Mapping[str, str] = field(default_factory=dict)  # node -> what it shares with another
     faults: tuple[str, ...] = ()  # ConfigMaps that can't be read, and why
 
 
@@ -46,7 +47,7 @@ def read(text: str) -> PoolInventory:
     """Return the inventory that a JSON document holds.
 
     Raises:
-        ValueError: it is no such document; the message says why.
+        ValueError: it is not such a document; the message says why.
     """
     try:
         document: dict[str, Any] = json.loads(text)
@@ -67,20 +68,20 @@ def from_file(path: str) -> Inventory:
     """Return the inventory of one pool, as a file holds it.
 
     Raises:
-        ValueError: it can't be read, or is none.
+        ValueError: it can't be read, or is not an inventory.
     """
     try:
         return combine([read(Path(path).read_text())])
     except OSError as error:
         raise ValueError(f"the inventory {path} can't be read: {error.strerror}") from None
     except ValueError as error:
-        raise ValueError(f"{path} is no inventory: {error}") from None
+        raise ValueError(f"{path} is not an inventory: {error}") from None
 
 
 def merge(items: Iterable[Mapping[str, Any]]) -> Inventory:
     """Return what the ConfigMaps say together.
 
-    Where two nodes claim one name or address, nobody can tell whose it is: both are left out.
+    Where two nodes claim the same name or address, nobody can tell whose it is: both are left out.
     """
     faults: list[str] = []
     found: list[PoolInventory] = []
@@ -93,7 +94,7 @@ def merge(items: Iterable[Mapping[str, Any]]) -> Inventory:
 
 
 def combine(inventories: Iterable[PoolInventory], *, faults: Iterable[str] = ()) -> Inventory:
-    """Return what the inventories say together, as `merge`."""
+    """Return what the inventories say together, as `merge` does."""
     ordered = sorted(inventories, key=lambda inventory: inventory.pool)
     claims: dict[Any, list[tuple[str, str]]] = defaultdict(list)  # what -> its (pool, node)
     for inventory in ordered:
@@ -105,7 +106,7 @@ def combine(inventories: Iterable[PoolInventory], *, faults: Iterable[str] = ())
         if len(claimants) > 1:
             listed = " and ".join(f"{node} of the pool {pool}" for pool, node in claimants)
             for _, name in claimants:
-                disputes[name] = f"{claim} is claimed by {listed}; take it out of one of them"
+                disputes[name] = f"{claim} is claimed by {listed}; remove it from one of them"
     return Inventory(
         nodes={n.name: n for i in ordered for n in i.nodes if n.name not in disputes},
         pools={node.name: inventory.pool for inventory in ordered for node in inventory.nodes},

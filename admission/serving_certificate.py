@@ -7,7 +7,7 @@ from datetime import datetime
 
 from cryptography import x509
 
-from admission.inventory import IpAddress, NodeEntry
+from admission.inventory import InventoryNode, IpAddress
 
 KUBELET_PORT = 10250
 DIAL_TIMEOUT_S = 5
@@ -26,7 +26,7 @@ class Untrusted(ValueError):
     """The certificate is not signed by the cluster's CA."""
 
 
-async def look_at(entry: NodeEntry, trust: ssl.SSLContext) -> ServingCertificate:
+async def look_at(entry: InventoryNode, trust: ssl.SSLContext) -> ServingCertificate:
     """Return the certificate that the node's kubelet shows on its primary address.
 
     Raises:
@@ -51,7 +51,7 @@ async def look_at(entry: NodeEntry, trust: ssl.SSLContext) -> ServingCertificate
     return read(x509.load_der_x509_certificate(der), entry)
 
 
-def read(certificate: x509.Certificate, entry: NodeEntry) -> ServingCertificate:
+def read(certificate: x509.Certificate, entry: InventoryNode) -> ServingCertificate:
     """Return what a certificate says, which is all that the inventory says and no more.
 
     Raises:

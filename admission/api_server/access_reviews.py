@@ -1,11 +1,11 @@
-"""Who may do what: access reviews of our own rights, and of a token's holder."""
+"""Who may do what: access reviews of our own rights, and of those of others.
+
+Each function asks through a `Post`: the connection's `request`, or its patient `insist`.
+"""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
-
-from admission.api_server.connection import Cluster
-from admission.gate.bootstrap_token import Found
 
 SELF_ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
@@ -13,26 +13,13 @@ CERTIFICATES = "certificates.k8s.io"
 
 # A right: group, resource with its subresource, namespace, name, verbs.
 Right = tuple[str, str, str, str, str]
-GATE_RIGHTS: tuple[Right, ...] = (
-    (CERTIFICATES, "certificatesigningrequests", "", "", "list watch"),
-    (CERTIFICATES, "certificatesigningrequests/approval", "", "", "update"),
-    ("", "nodes", "", "", "get list watch"),
-    ("", "nodes/proxy", "", "", "get"),
-    ("", "secrets", "kube-system", "", "get patch delete"),
-    ("authorization.k8s.io", "subjectaccessreviews", "", "", "create"),
-)
-LEAVE_RIGHTS: tuple[Right, ...] = (
-    ("", "nodes", "", "", "get patch delete"),
-    ("", "pods", "", "", "get list"),
-    ("", "pods/eviction", "", "", "create"),
-    ("apps", "daemonsets", "", "", "get"),
-)
+Post = Callable[[str, str, Mapping[str, Any]], Awaitable[Any]]
 
 
-async def lacking(cluster: Cluster, rights: Iterable[Right]) -> list[str]:
+async def lacking(post: Post, rights: Iterable[Right]) -> list[str]:
     """Return those of the rights that our credentials don't have."""
     wanted = [(right, verb) for right in rights for verb in right[-1].split()]
-    allowed = await asyncio.gather(*(_may_we(cluster, right, verb) for right, verb in wanted))
+    allowed = await asyncio.gather(*(_may_we(post, right, verb) for right, verb in wanted))
     return [
         f"{verb} {name or resource}"
         for ((_, resource, _, name, _), verb), may in zip(wanted, allowed, strict=True)
@@ -40,22 +27,42 @@ async def lacking(cluster: Cluster, rights: Iterable[Right]) -> list[str]:
     ]
 
 
-async def holder_may(cluster: Cluster, found: Found, subresource: str) -> bool:
-    """Ask whether a token's holder may create requests, or some kind of them."""
+async def may_create_requests(
+    post: Post, user: str, groups: Iterable[str], subresource: str
+) -> bool:
+    """Ask whether a user may create CertificateSigningRequests, or one kind of them."""
+    attributes = {
+        "group": CERTIFICATES,
+        "resource": "certificatesigningrequests",
+        "subresource": subresource,
+        "verb": "create",
+    }
+    spec = {"user": user, "groups": [*groups], "resourceAttributes": attributes}
+    return await _allowed(post, ACCESS_REVIEWS, "SubjectAccessReview", spec)
+
+
+async def may_serve_itself(post: Post, requester: Mapping[str, Any]) -> bool:
+    """Ask whether a requester may get serving certificates: the right that our binding gives.
+
+    Takes a request's spec, and asks as kube-controller-manager asks for its own kinds:
+    pkg/controller/certificates/approver/sarapprove.go.
+    """
+    who = {key: requester.get(key) for key in ("uid", "groups", "extra")}
     spec = {
-        "user": found.token.user,
-        "groups": ["system:bootstrappers", "system:authenticated", found.token.group],
+        "user": requester["username"],
+        **{key: value for key, value in who.items() if value},
         "resourceAttributes": {
             "group": CERTIFICATES,
+            "version": "*",
             "resource": "certificatesigningrequests",
-            "subresource": subresource,
+            "subresource": "selfnodeserver",
             "verb": "create",
         },
     }
-    return await _allowed(cluster, ACCESS_REVIEWS, "SubjectAccessReview", spec)
+    return await _allowed(post, ACCESS_REVIEWS, "SubjectAccessReview", spec)
 
 
-async def _may_we(cluster: Cluster, right: Right, verb: str) -> bool:
+async def _may_we(post: Post, right: Right, verb: str) -> bool:
     group, resource, namespace, name, _ = right
     resource, _, subresource = resource.partition("/")
     attributes = {
@@ -67,10 +74,10 @@ async def _may_we(cluster: Cluster, right: Right, verb: str) -> bool:
         "verb": verb,
     }
     spec = {"resourceAttributes": {key: value for key, value in attributes.items() if value}}
-    return await _allowed(cluster, SELF_ACCESS_REVIEWS, "SelfSubjectAccessReview", spec)
+    return await _allowed(post, SELF_ACCESS_REVIEWS, "SelfSubjectAccessReview", spec)
 
 
-async def _allowed(cluster: Cluster, path: str, kind: str, spec: Mapping[str, Any]) -> bool:
+async def _allowed(post: Post, path: str, kind: str, spec: Mapping[str, Any]) -> bool:
     review = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
-    answer = await cluster.insist("POST", path, review)
+    answer = await post("POST", path, review)
     return answer["status"].get("allowed") is True

@@ -1,7 +1,6 @@
-"""What is asked of an API server, and what it may answer."""
+"""What admission asks of an API server, and how that can fail."""
 
 import asyncio
-import base64
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -16,15 +15,17 @@ MERGE_PATCH = "application/merge-patch+json"
 UNREACHABLE = (aiohttp.ClientError, OSError, asyncio.TimeoutError)
 UNTRUSTED = (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)
 
-# Rights and tokens may follow an API server's start, or their own making, by moments.
+# Rights and tokens may follow an API server's start, or their own creation, by moments.
 RIGHTS_LIMIT_S = 5
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5.0
 
 See = Callable[[str, dict[str, Any]], None]
 Say = Callable[[str], None]
 
 
 class ApiError(Exception):
-    """The API server said no; holds its status code and its reason, no content."""
+    """The API server refused; holds its status code and its reason, no content."""
 
     def __init__(self, status: int, method: str, path: str, message: str) -> None:
         super().__init__(f"{method} {path}: {status} {message}")
@@ -32,18 +33,13 @@ class ApiError(Exception):
 
 
 class Api(Protocol):
-    """An API server, as the gate uses it; `connection.Cluster` is a real one."""
+    """An API server, as the judges use it; `connection.Connection` is a real one."""
 
     async def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Make one request and return the JSON of the answer, or its text where it is none."""
+        """Make one request and return the JSON of the answer, or its text if it is not JSON."""
 
     async def watch(self, path: str, see: See, say: Say) -> None:
-        """Tell of every object and each change, for ever."""
+        """Pass on every object and each change, forever."""
 
     async def may_serve_itself(self, requester: Mapping[str, Any]) -> bool:
         """Tell whether a requester may get serving certificates."""
-
-
-def decode(value: str) -> bytes:
-    """Return what a field in base64 holds."""
-    return base64.b64decode(value)

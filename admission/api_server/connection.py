@@ -10,31 +10,32 @@ import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-import yaml
-from aiohttp.http_exceptions import LineTooLong
-from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import ConfigException, load_incluster_config
-from kubernetes.aio.config.kube_config import KubeConfigLoader
+from kubernetes.aio.client import ApiClient
 
-from admission.api_server.api import RIGHTS_LIMIT_S, UNREACHABLE, UNTRUSTED, ApiError, Say, See
+from admission.api_server.access_reviews import may_serve_itself
+from admission.api_server.api import (
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
+    UNREACHABLE,
+    UNTRUSTED,
+    ApiError,
+    Say,
+    See,
+)
+from admission.api_server.kubeconfig import client_of_kubeconfig, client_of_pod
+from admission.api_server.watch import Watcher
 
 SELF_REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 REQUEST_TIMEOUT_S = 15
-# Short, so that a connection whose other end is gone is not waited on for long.
-WATCH_TIMEOUT_S = 30
-FIRST_PAUSE_S = 0.2
-LONGEST_PAUSE_S = 5.0
 INSIST_LIMIT_S = 30
 BUSY = (429, 500, 502, 503, 504)
 
 
-class Cluster:
+class Connection:
     """A connection to an API server with the rights of a kubeconfig's current context."""
 
     def __init__(self, client: ApiClient, ca: str) -> None:
@@ -42,52 +43,31 @@ class Cluster:
         self._client = client
         self._ca = ca  # PEM of the CA that the kubeconfig trusts
         self.server = str(client.configuration.host)
-        self.outage = ""  # how the API server fails now, if so
+        self._watcher = Watcher(self)
         self.ahead = timedelta()  # by how much its clock was ahead of ours in its last answer
 
     @classmethod
-    async def connect(cls, path: str | None, content: str | None) -> "Cluster":
-        """Read the kubeconfig; no request is made yet.
+    async def open(cls, path: str | None, content: str | None) -> "Connection":
+        """Connect with a kubeconfig, by its path or its content; no request is made yet.
 
         Raises:
-            ValueError: the kubeconfig can't be read or is none; the message holds no content.
+            ValueError: the kubeconfig can't be read or is invalid; the message quotes none of it.
         """
-        configuration = Configuration()
-        try:
-            document, base = await asyncio.to_thread(_load, path, content)
-            loader = KubeConfigLoader(config_dict=document, config_base_path=base)
-            await loader.load_and_set(configuration)
-            configuration.retries = None
-            ca = ""
-            if configuration.ssl_ca_cert:
-                ca = await asyncio.to_thread(Path(configuration.ssl_ca_cert).read_text)
-            return cls(ApiClient(configuration=configuration), ca)
-        except FileNotFoundError as error:
-            name = error.filename or path or "a file that the kubeconfig names"
-            raise ValueError(f"{name} can't be read: {error.strerror}") from None
-        except Exception as error:  # noqa: BLE001 - the library's errors may quote the content
-            name, kind = path or "the secret key kubeconfig", type(error).__name__
-            raise ValueError(f"{name} is no usable kubeconfig ({kind})") from None
+        return cls(*await client_of_kubeconfig(path, content))
 
     @classmethod
-    async def in_cluster(cls) -> "Cluster":
+    async def in_cluster(cls) -> "Connection":
         """Connect as the ServiceAccount of the pod that this runs in; no request is made yet.
-
-        The library reads the token's file again every minute: the kubelet renews it.
 
         Raises:
             ValueError: this is no pod with a ServiceAccount's token.
         """
-        configuration = Configuration()
-        try:
-            await asyncio.to_thread(load_incluster_config, configuration)
-            ca = await asyncio.to_thread(Path(configuration.ssl_ca_cert or "").read_text)
-        except (ConfigException, OSError) as error:
-            raise ValueError(
-                f"this is no pod with a ServiceAccount ({error}); elsewhere, give --kubeconfig"
-            ) from None
-        configuration.retries = None
-        return cls(ApiClient(configuration=configuration), ca)
+        return cls(*await client_of_pod())
+
+    @property
+    def outage(self) -> str:
+        """How the API server fails the watches now; empty while it answers."""
+        return self._watcher.outage
 
     @property
     def host(self) -> str:
@@ -149,80 +129,16 @@ class Cluster:
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     async def watch(self, path: str, see: See, say: Say) -> None:
-        """Call `see` with ADDED, MODIFIED or DELETED and the object, for ever.
+        """Pass on every object and each change, forever, as `Watcher.watch` does."""
+        await self._watcher.watch(path, see, say)
 
-        Begins with SYNC and the whole list, then every object of it. A lost connection or an
-        expired version begins anew, after a pause that grows; `say` is told when the API server
-        goes and when it is back.
+    async def stream(self, path: str, timeout_s: float) -> aiohttp.ClientResponse:
+        """Make a GET request and return the answer before its body is read."""
+        return await self._send("GET", path, None, "", timeout_s)
 
-        Raises:
-            ApiError: the rights are missing (401, 403), and have been for some seconds.
-            UNTRUSTED: the kubeconfig's CA did not sign the API server's certificate.
-        """
-        loop, pause_s = asyncio.get_running_loop(), FIRST_PAUSE_S
-        answered = loop.time()
-        while True:
-            began = loop.time()
-            try:
-                listed = await self.request("GET", path)
-                answered = loop.time()
-                self._answers(say)
-                see("SYNC", listed)
-                for item in listed.get("items") or []:
-                    see("ADDED", item)
-                await self._follow(path, listed["metadata"]["resourceVersion"], see)
-            except UNTRUSTED:
-                raise
-            except ApiError as error:
-                if error.status in (401, 403) and loop.time() - answered > RIGHTS_LIMIT_S:
-                    raise
-                self._answers_not(f"answers {error}", say)
-            except UNREACHABLE as error:
-                self._answers_not(f"does not answer: {type(error).__name__} {error}", say)
-            if loop.time() - began > LONGEST_PAUSE_S:
-                pause_s = FIRST_PAUSE_S
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-
-    def _answers_not(self, why: str, say: Say) -> None:
-        if not self.outage:
-            say(f"the API server {self.server} {why}; tried again")
-        self.outage = why
-
-    def _answers(self, say: Say) -> None:
-        if self.outage:
-            say(f"the API server {self.server} answers again")
-        self.outage = ""
-
-    async def _follow(self, path: str, version: str, see: See) -> None:
-        """Tell of each change since a version, until the server ends it out of turn."""
-        loop = asyncio.get_running_loop()
-        path += "&" if "?" in path else "?"
-        query = f"watch=1&allowWatchBookmarks=true&timeoutSeconds={WATCH_TIMEOUT_S}"
-        while True:
-            began = loop.time()
-            answer = await self._send(
-                "GET", f"{path}{query}&resourceVersion={version}", None, "", WATCH_TIMEOUT_S + 10
-            )
-            try:
-                if answer.status >= 400:
-                    return
-                async for line in answer.content:
-                    try:
-                        event = json.loads(line)
-                    except ValueError:
-                        return  # the connection was cut in the middle of a line
-                    if event["type"] == "ERROR":
-                        return
-                    version = event["object"]["metadata"]["resourceVersion"]
-                    if event["type"] != "BOOKMARK":
-                        see(event["type"], event["object"])
-            except LineTooLong:
-                return  # somebody has written a huge object; the list has no such limit
-            finally:
-                answer.close()
-            if loop.time() - began < 1:
-                return  # it closed at once: ask again after a pause
+    async def may_serve_itself(self, requester: Mapping[str, Any]) -> bool:
+        """Tell whether a requester, as a request's spec names it, may get serving certificates."""
+        return await may_serve_itself(self.request, requester)
 
     async def _send(
         self,
@@ -243,34 +159,6 @@ class Cluster:
         answer = await self._client.call_api(method, url, headers, body, None, timeout)
         response: aiohttp.ClientResponse = answer.response
         return response
-
-    async def may_serve_itself(self, requester: Mapping[str, Any]) -> bool:
-        """Ask whether a requester may get serving certificates: the right that our binding gives.
-
-        Takes a request's spec, and asks as kube-controller-manager asks for its own kinds:
-        pkg/controller/certificates/approver/sarapprove.go.
-        """
-        who = {key: requester.get(key) for key in ("uid", "groups", "extra")}
-        review = await self.request(
-            "POST",
-            ACCESS_REVIEWS,
-            {
-                "apiVersion": "authorization.k8s.io/v1",
-                "kind": "SubjectAccessReview",
-                "spec": {
-                    "user": requester["username"],
-                    **{key: value for key, value in who.items() if value},
-                    "resourceAttributes": {
-                        "group": "certificates.k8s.io",
-                        "version": "*",
-                        "resource": "certificatesigningrequests",
-                        "subresource": "selfnodeserver",
-                        "verb": "create",
-                    },
-                },
-            },
-        )
-        return review["status"].get("allowed") is True
 
     async def identity(self, token: str) -> dict[str, Any]:
         """Return whom the API server takes a token's holder for: username, groups.
@@ -329,14 +217,6 @@ def _no_redirects() -> aiohttp.TraceConfig:
     config = aiohttp.TraceConfig()
     config.on_request_redirect.append(refuse)
     return config
-
-
-def _load(path: str | None, content: str | None) -> tuple[Any, str | None]:
-    """The kubeconfig's document, and the directory that its relative paths start from."""
-    if path is None:
-        return yaml.safe_load(content or ""), None
-    file = Path(path).expanduser()
-    return yaml.safe_load(file.read_text()), str(file.resolve().parent)
 
 
 def _message(data: bytes) -> str:

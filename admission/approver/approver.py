@@ -1,8 +1,8 @@
 """The resident approver: the gate's rules for the nodes of all pools, for as long as it runs.
 
 Kubelets renew their serving certificates by themselves, long after `pulumi up` has ended. Watches
-tell of requests, Nodes and the pools' inventories; of several replicas, the one that holds the
-Lease approves. The others know as much, and take over with what they know.
+report requests, Nodes and the pools' inventories. Of several replicas the one that holds the Lease
+approves; the others know as much, and can take over at once.
 """
 
 import asyncio
@@ -15,9 +15,10 @@ from admission.api_server.api import CSRS, NODES, Api
 from admission.approver.journal import Journal
 from admission.approver.lease import Lease
 from admission.approver.metrics import Metrics
-from admission.approver.recorder import Place, Witness
-from admission.gate.progress import read_ask
-from admission.judge import Facts, Judge, node_of, to_node
+from admission.approver.recorder import Place, Recorder
+from admission.judge import Facts, Judge
+from admission.objects.csr import request_status, requesting_node
+from admission.objects.node import internal_addresses, judged_node
 from admission.pool_inventory import Inventory
 
 SERVING_CSRS = f"{CSRS}?fieldSelector=spec.signerName={rules.SERVING_SIGNER}"
@@ -49,22 +50,22 @@ class Approver:
         self._maps: dict[str, dict[str, Any]] = {}
         self._nodes: dict[str, dict[str, Any]] = {}
         self._inventory: Inventory | None = None  # made when asked for
-        self._complaints: set[str] = set()  # of the inventories, as last told
+        self._told_faults: set[str] = set()  # of the inventories, as last reported
         self._moved: dict[str, str] = {}  # node -> an address of it that is not the inventory's
         self._seen_at: dict[str, float] = {}  # UID -> when a request was first seen
         self._judge = Judge(api, self, now=now)
         self.metrics = Metrics()
-        self._witness = Witness(api, journal, self.metrics, now=now)
+        self._recorder = Recorder(api, journal, self.metrics, now=now)
         self.lease = Lease(
             api, namespace=namespace, name=LEASE, identity=identity,
-            changed=self._office_changed, clock=clock,
+            changed=self._lease_changed, clock=clock,
         )  # fmt: skip
 
     async def run(self) -> None:
-        """Watch, contend for the Lease, and approve while it is ours; for ever.
+        """Watch, contend for the Lease, and approve while it is ours; forever.
 
         Raises:
-            ApiError: the rights are not enough.
+            ApiError: the rights are insufficient.
             UNTRUSTED: the CA that is trusted did not sign the API server's certificate.
         """
         tasks = [asyncio.create_task(self._watch(path)) for path in self._watched]
@@ -79,7 +80,7 @@ class Approver:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(
-                *tasks, self._judge.close(), self._witness.close(), return_exceptions=True
+                *tasks, self._judge.close(), self._recorder.close(), return_exceptions=True
             )
             await self.lease.release()
 
@@ -88,7 +89,7 @@ class Approver:
             if kind == "SYNC":
                 if path not in self._synced:
                     self._synced.add(path)
-                    # Once the list has been told, which comes right after this.
+                    # After the list, which follows right after this.
                     asyncio.get_running_loop().call_soon(self._judge.reconsider)
                 resource = path.partition("?")[0].rpartition("/")[2]
                 self.metrics.count("watch_starts_total", resource=resource)
@@ -122,7 +123,7 @@ class Approver:
             }
         )
 
-    # What the watches tell
+    # What the watches report
 
     def _see_request(self, kind: str, item: dict[str, Any]) -> None:
         if kind == "SYNC":
@@ -130,7 +131,7 @@ class Approver:
             listed = {request["metadata"]["uid"] for request in item.get("items") or []}
             for gone in self._seen_at.keys() - listed:
                 self._forget(gone)
-        elif kind == "DELETED" or read_ask(item).state != "pending":
+        elif kind == "DELETED" or request_status(item).state != "pending":
             self._judge.remove(item)
             self._forget(item["metadata"]["uid"])
         else:
@@ -139,7 +140,7 @@ class Approver:
 
     def _forget(self, uid: str) -> None:
         self._seen_at.pop(uid, None)
-        self._witness.forget(uid)
+        self._recorder.forget(uid)
 
     def _see_node(self, kind: str, item: dict[str, Any]) -> None:
         if kind == "SYNC":
@@ -152,7 +153,7 @@ class Approver:
         before = self._nodes.pop(name, None)
         if kind != "DELETED":
             self._nodes[name] = item
-        if kind == "DELETED" or before is None or to_node(before) != to_node(item):
+        if kind == "DELETED" or before is None or judged_node(before) != judged_node(item):
             self._judge.reconsider(name)
         self._compare_addresses(name)
 
@@ -165,32 +166,28 @@ class Approver:
             self._maps[item["metadata"]["name"]] = item
         self._inventory = None
         disputes = (f"{node}: {why}" for node, why in sorted(self.inventory.disputes.items()))
-        complaints = {*self.inventory.faults, *disputes}
-        for complaint in sorted(complaints - self._complaints):
-            self._journal.tell("error", "inventory refused", reason=complaint)
-        self._complaints = complaints
+        faults = {*self.inventory.faults, *disputes}
+        for fault in sorted(faults - self._told_faults):
+            self._journal.tell("error", "inventory refused", reason=fault)
+        self._told_faults = faults
         for name in self._nodes:
             self._compare_addresses(name)
         self._judge.reconsider()
 
     def _compare_addresses(self, name: str) -> None:
-        """Report a Node whose address is not the inventory's: it has changed behind our back."""
+        """Report a Node with an address that the inventory does not have."""
         entry, node = self.inventory.nodes.get(name), self._nodes.get(name)
-        shown = [
-            str(address.get("address"))
-            for address in ((node or {}).get("status") or {}).get("addresses") or ()
-            if address.get("type") == "InternalIP"
-        ]
+        shown = internal_addresses(node)
         ours = {str(address) for address in entry.addresses} if entry else set(shown)
         strange = ", ".join(sorted({*shown} - ours))
         if strange and self._moved.get(name) != strange:
-            self._witness.moved(name, strange, self._place(name))
+            self._recorder.moved(name, strange, self._place(name))
         if strange:
             self._moved[name] = strange
         else:
             self._moved.pop(name, None)
 
-    # What the judge asks and tells
+    # The judge's delegate
 
     def facts(self, node: str) -> Facts:
         """Return what a request of the node is judged by."""
@@ -198,16 +195,16 @@ class Approver:
         return Facts(
             inventory=inventory.nodes,
             denied=inventory.denied.and_host(self._host),
-            node=None if found is None else to_node(found),
+            node=None if found is None else judged_node(found),
             fault=inventory.disputes.get(node, ""),
         )
 
-    def in_office(self) -> bool:
+    def may_judge(self) -> bool:
         """Tell whether this replica may approve now."""
         return self.lease.held and self.ready
 
-    def _office_changed(self, held: bool) -> None:
-        message = "this replica approves" if held else "this replica approves no more"
+    def _lease_changed(self, held: bool) -> None:
+        message = "this replica approves" if held else "this replica no longer approves"
         self._journal.tell("info", message, identity=self.lease.identity, reason=self.lease.fault)
         self._judge.reconsider()
 
@@ -215,20 +212,20 @@ class Approver:
         return Place(
             node=node,
             pool=self.inventory.pools.get(node, ""),
-            in_cluster=node in self._nodes and self.in_office(),
+            in_cluster=node in self._nodes and self.may_judge(),
         )
 
     def approved(self, item: dict[str, Any], decision: rules.Approve) -> None:
         """Report an approval."""
         uid = item["metadata"]["uid"]
         seconds = self._clock() - self._seen_at.get(uid, self._clock())
-        self._witness.approved(item, decision, seconds, self._place(node_of(item)))
+        self._recorder.approved(item, decision, seconds, self._place(requesting_node(item)))
         self._forget(uid)
 
     def undecided(self, item: dict[str, Any], decision: rules.Wait | rules.Refuse) -> None:
         """Report why a request is not approved."""
-        self._witness.undecided(item, decision, self._place(node_of(item)))
+        self._recorder.undecided(item, decision, self._place(requesting_node(item)))
 
     def failed(self, item: dict[str, Any], error: str) -> None:
         """Report that the API server did not answer."""
-        self._witness.failed(item, error, self._place(node_of(item)))
+        self._recorder.failed(item, error, self._place(requesting_node(item)))

@@ -1,4 +1,4 @@
-"""The resident approver as a process, and what it answers over HTTP: its health and its numbers."""
+"""The resident approver as a process, and its HTTP endpoints: health and metrics."""
 
 import asyncio
 import time
@@ -6,34 +6,34 @@ from functools import partial
 
 from aiohttp import web
 
-from admission.api_server.connection import Cluster
+from admission.api_server.connection import Connection
 from admission.approver.approver import Approver
 from admission.approver.journal import Journal
 from admission.approver.metrics import CONTENT_TYPE
 
 
-async def serve(cluster: Cluster, namespace: str, identity: str, port: int) -> None:
-    """Run a replica and answer on its port, until it is cancelled.
+async def serve(api: Connection, namespace: str, identity: str, port: int) -> None:
+    """Run a replica and answer on its port until it is cancelled.
 
     Raises:
-        ApiError, UNTRUSTED: the rights are not enough, or the CA is a wrong one.
+        ApiError, UNTRUSTED: the rights are insufficient, or the CA is the wrong one.
         OSError: the port is taken.
     """
     journal = Journal(partial(print, flush=True), clock=time.monotonic)
     approver = Approver(
-        cluster,
+        api,
         namespace=namespace,
         identity=identity,
-        host=cluster.host,
+        host=api.host,
         journal=journal,
         clock=time.monotonic,
     )
     endpoints = await open_endpoints(approver, port)
     try:
-        journal.tell("info", "started", identity=identity, server=cluster.server)
+        journal.tell("info", "started", identity=identity, server=api.server)
         await approver.run()
     except asyncio.CancelledError:
-        journal.tell("info", "told to stop", identity=identity)
+        journal.tell("info", "stopping", identity=identity)
     finally:
         await endpoints.cleanup()
 
@@ -51,7 +51,9 @@ async def open_endpoints(approver: Approver, port: int) -> web.AppRunner:
     async def readyz(_: web.Request) -> web.Response:
         if approver.ready:
             return web.Response(text="ok\n")
-        return web.Response(status=503, text="not all of requests, Nodes and inventories seen\n")
+        return web.Response(
+            status=503, text="requests, Nodes and inventories are not all listed yet\n"
+        )
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(

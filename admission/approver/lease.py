@@ -1,8 +1,8 @@
-"""A Lease that one of several replicas holds: the one that may act.
+"""A Lease: of several replicas, the one that holds it may act.
 
-As k8s.io/client-go/tools/leaderelection does it, with its usual durations. Clocks are compared with
-none but their own: a holder counts as gone when its Lease has not changed for as long as it says,
-by the clock of the one who looks.
+Works as k8s.io/client-go/tools/leaderelection does, with its usual durations. No two clocks are
+compared: a holder counts as gone when its Lease has not changed for as long as it says, by the
+clock of the replica that looks.
 """
 
 import asyncio
@@ -11,7 +11,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from admission.api_server.api import RIGHTS_LIMIT_S, UNREACHABLE, ApiError
+from admission.api_server.api import UNREACHABLE, ApiError
+from admission.api_server.rights import RightsGrace
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 LEASE_DURATION_S = 15
@@ -47,7 +48,7 @@ class Lease:
         self._seen: dict[str, Any] = {}  # its newest spec
         self._seen_at = 0.0  # since when it is that
         self._told = False
-        self._forbidden_at: float | None = None  # since when the rights are missing
+        self._rights = RightsGrace(clock)
         self.fault = ""  # how the API server failed last
 
     @property
@@ -61,7 +62,7 @@ class Lease:
         return str(self._seen.get("holderIdentity") or "")
 
     async def contend(self) -> None:
-        """Take the Lease whenever it is free, and renew it while it is ours; for ever.
+        """Take the Lease whenever it is free, and renew it while it is ours; forever.
 
         Raises:
             ApiError: the rights are missing (401, 403), and have been for some seconds.
@@ -76,7 +77,7 @@ class Lease:
             self._tell()
 
     async def release(self) -> None:
-        """Give the Lease up if it is ours, so that another need not wait for its end."""
+        """Release the Lease if it is ours, so that another replica need not wait for its end."""
         if not self.held:
             return
         self._renewed_at = None
@@ -88,7 +89,7 @@ class Lease:
                     await self._write({**lease, "spec": spec})
 
     def _patience_s(self) -> float:
-        """How long an attempt may take: a holder shall have time for a second one."""
+        """How long an attempt may take: a holder needs time for a second one."""
         left = (self._renewed_at or 0) + RENEW_DEADLINE_S - self._clock()
         return min(max(left, 0.1), ATTEMPT_LIMIT_S) if self.held else ATTEMPT_LIMIT_S
 
@@ -113,21 +114,16 @@ class Lease:
             await self._write({**lease, "spec": self._spec()})
             self._tell()  # should it have ended meanwhile
             self._renewed_at = began
-            self.fault, self._forbidden_at = "", None
+            self.fault = ""
+            self._rights.restart()
         except ApiError as error:
-            if error.status in (401, 403) and self._is_forbidden():
+            if error.status in (401, 403) and self._rights.is_over():
                 raise
             self.fault = str(error)
             if error.status == 409:
                 self._renewed_at = None  # another was faster
         except UNREACHABLE as error:
             self.fault = f"{type(error).__name__} {error}"
-
-    def _is_forbidden(self) -> bool:
-        """Tell whether the rights have been missing for a while: an API server may have started."""
-        if self._forbidden_at is None:
-            self._forbidden_at = self._clock()
-        return self._clock() - self._forbidden_at > RIGHTS_LIMIT_S
 
     def _see(self, spec: dict[str, Any]) -> None:
         if spec != self._seen:
@@ -149,7 +145,7 @@ class Lease:
         }
 
     async def _write(self, lease: dict[str, Any]) -> None:
-        """Make or replace it; one that has changed since it was read is a conflict."""
+        """Create or replace it; one that has changed since it was read is a conflict."""
         kind = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
         if "resourceVersion" in lease["metadata"]:
             lease = await self._api.request("PUT", f"{self._path}/{self._name}", {**kind, **lease})

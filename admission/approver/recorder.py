@@ -1,4 +1,4 @@
-"""What the resident approver reports of its decisions: a line of log, a number, an Event."""
+"""How the resident approver reports its decisions: in its log, its metrics and in Events."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from admission import rules
-from admission.api_server.api import UNREACHABLE, Api, ApiError, decode
+from admission.api_server.api import UNREACHABLE, Api, ApiError
 from admission.approver.journal import Journal
 from admission.approver.metrics import Metrics
-from admission.rules import certificate_request
-from admission.rules.certificate_request import CertificateRequest
+from admission.objects.csr import request_pem
+from admission.rules.certificate_request import CertificateRequest, parse
 from admission.rules.refusals import kind_of
 
 # Events of Nodes, which have no namespace, are in this one.
@@ -26,11 +26,11 @@ class Place:
 
     node: str
     pool: str  # empty for one that is no node of the inventory
-    in_cluster: bool  # whether it has a Node, and we are the one to put Events beside it
+    in_cluster: bool  # whether it has a Node, and this replica is the one to write its Events
 
 
-class Witness:
-    """Tells of each request what changes, once."""
+class Recorder:
+    """Reports each change of a request's fate once."""
 
     def __init__(
         self, api: Api, journal: Journal, metrics: Metrics, *, now: Callable[[], datetime]
@@ -41,13 +41,13 @@ class Witness:
         self._events: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Give up what is under way."""
+        """Give up the Events that are not sent yet."""
         for task in self._events:
             task.cancel()
         await asyncio.gather(*self._events, return_exceptions=True)
 
     def forget(self, uid: str) -> None:
-        """Take in that a request is decided or gone."""
+        """Drop what is known of a request that is decided or gone."""
         self._told.pop(uid, None)
 
     def approved(
@@ -83,7 +83,7 @@ class Witness:
         self._report("warning", "asked again", item, place, reason=error)
 
     def moved(self, node: str, address: str, place: Place) -> None:
-        """Report a Node whose address is not the inventory's: it has changed behind our back."""
+        """Report a Node with an address that the inventory does not have."""
         reason = f"its Node reports the address {address}, which the inventory does not have"
         self._journal.tell_of(
             node, "warning", "address changed", node=node, pool=place.pool, reason=reason
@@ -103,7 +103,7 @@ class Witness:
     ) -> None:
         if content is None:
             try:
-                content = certificate_request.parse(decode(item["spec"]["request"]))
+                content = parse(request_pem(item))
             except ValueError:
                 content = None  # the reason says what is wrong with it
         self._journal.tell_of(
@@ -122,7 +122,7 @@ class Witness:
         )
 
     def _note(self, place: Place, kind: str, message: str) -> None:
-        """Put an Event beside a Node of the inventory, one of a kind until one is approved."""
+        """Write an Event for a Node of the inventory, one of a kind until a request is approved."""
         if place.pool and place.in_cluster and self._noted.get(place.node) != kind:
             self._noted[place.node] = kind
             task = asyncio.create_task(self._post_event(place.node, kind, message))

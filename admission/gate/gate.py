@@ -1,8 +1,9 @@
 """The gate of a pool: approves its nodes' requests for certificates and proves each join.
 
-Two watches (CSRs and Nodes) tell of every change; each wakes what depends on it. Nothing that one
-request or node does holds up another. A node has joined when its Node is Ready, its serving
-certificate is live with its own names and addresses, and the API server reaches the kubelet.
+Two watches (CSRs and Nodes) report every change, and each change wakes what depends on it. Nothing
+that one request or node does holds up another. A node has joined when its Node is Ready, its
+serving certificate is live with its own names and addresses, and the API server reaches the
+kubelet.
 """
 
 import asyncio
@@ -13,17 +14,17 @@ from types import MappingProxyType
 from typing import Any
 
 from admission import rules
-from admission.api_server.api import CSRS, NODES, Api, Say, decode
+from admission.api_server.api import CSRS, NODES, Api, Say
+from admission.gate.decisions import Decisions
 from admission.gate.judges import Adviser, ClientJudge
-from admission.gate.progress import Kind, Progress, Step, read_ask
+from admission.gate.orders import Orders
+from admission.gate.progress import Progress, Step
 from admission.gate.proof import Prover
-from admission.inventory import NodeEntry, Orders
-from admission.judge import Facts, Judge, node_of, to_node
-from admission.rules import certificate_request
+from admission.inventory import InventoryNode
+from admission.judge import Judge
+from admission.objects.csr import request_status, requesting_node
+from admission.objects.node import judged_node
 from admission.serving_certificate import ServingCertificate
-
-MOST_TOLD = 10
-LONGEST_LINE = 300
 
 
 class Gate:
@@ -33,7 +34,7 @@ class Gate:
         self,
         orders: Orders,
         api: Api,
-        look: Callable[[NodeEntry], Awaitable[ServingCertificate]],
+        look: Callable[[InventoryNode], Awaitable[ServingCertificate]],
         say: Say,
         *,
         grants: Mapping[str, rules.TokenGrant] = MappingProxyType({}),
@@ -41,19 +42,12 @@ class Gate:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._orders, self._api, self._say = orders, api, say
-        self._clock = clock
+        self._api, self._say, self._clock = api, say, clock
+        self._stall_s = orders.stall_s
         self._started = self._moved = clock()
-        self._prover = Prover(api, look, self._reach, clock)
-        self._manual = orders.serving_approval == "manual"
-        self._judge = (
-            Adviser(api, self, self._advise, now=now) if self._manual else Judge(api, self, now=now)
-        )
-        self._client_judge = ClientJudge(api, self, grants=grants, now=now)
+        manual = orders.serving_approval == "manual"
         self._gated = orders.client_approval == "gate"
-        self._tokens = {token.user: token for token in orders.tokens}
-        # What was said of a node's requests, by UID, so that it is said once and a flood is not.
-        self._told: dict[str, dict[str, str]] = {name: {} for name in orders.nodes}
+        self._token_users = {token.user for token in orders.tokens}
         self._wake = {name: asyncio.Event() for name in orders.nodes}
         self._nodes_listed = False
         self.progress = {
@@ -61,16 +55,24 @@ class Gate:
                 entry=entry,
                 token_fault=token_faults.get(name, ""),
                 gated=self._gated,
-                manual=self._manual,
+                manual=manual,
             )
             for name, entry in orders.nodes.items()
         }
+        self._prover = Prover(api, look, self._reach, clock)
+        self._decisions = decisions = Decisions(orders, self.progress, self._reach, say)
+        self._client_judge = ClientJudge(api, decisions, grants=grants, now=now)
+        self._judge = (
+            Adviser(api, decisions, decisions.advise, now=now)
+            if manual
+            else Judge(api, decisions, now=now)
+        )
 
     async def run(self) -> bool:
-        """Admit every node, and return whether all have joined before nothing moved any more.
+        """Admit every node, and return whether all have joined before progress stopped.
 
         Raises:
-            ApiError: the kubeconfig's rights are not enough.
+            ApiError: the kubeconfig's rights are insufficient.
             UNTRUSTED: the kubeconfig's CA did not sign the API server's certificate.
         """
         watches = [
@@ -103,12 +105,12 @@ class Gate:
         return all(progress.joined for progress in self.progress.values())
 
     async def _stalled(self) -> None:
-        """End when nothing has moved for as long as the orders say."""
-        while (left := self._moved + self._orders.stall_s - self._clock()) > 0:
+        """End when no node has reached a step for as long as the orders say."""
+        while (left := self._moved + self._stall_s - self._clock()) > 0:
             await asyncio.sleep(left)
 
     def _reach(self, progress: Progress, step: Step, line: str = "") -> None:
-        """Note a node's step. Only a first one counts, so that no noise keeps a run alive."""
+        """Note a node's step. Only the first time counts, so that no noise keeps a run alive."""
         if step not in progress.seconds:
             self._moved = self._clock()
             progress.seconds[step] = self._moved - self._started
@@ -127,109 +129,37 @@ class Gate:
             self._see_client_request(kind, item)
 
     def _see_client_request(self, kind: str, item: dict[str, Any]) -> None:
-        if item["spec"].get("username") not in self._tokens:
+        if item["spec"].get("username") not in self._token_users:
             return  # another pool's, or nobody's: not ours to judge
-        progress, ask = self.progress.get(self._node_of(item)), read_ask(item)
+        progress = self.progress.get(self._decisions.joining_node(item))
+        request = request_status(item)
         if progress is not None:
-            progress.remember("client", ask)
+            progress.remember("client", request)
             self._reach(progress, "asked")
-            if ask.approved:
+            if request.approved:
                 self._reach(progress, "admitted")
         if not self._gated:
             return
-        if ask.approved:
+        if request.approved:
             self._client_judge.used(item)
-        if kind == "DELETED" or ask.state != "pending":
+        if kind == "DELETED" or request.state != "pending":
             self._client_judge.remove(item)
         else:
             self._client_judge.add(item)
 
-    def _node_of(self, item: dict[str, Any]) -> str:
-        """Return whose request it is: by its token's node, or else by the requester's name.
-
-        With a token of the whole pool it is what the request claims: a hint for the report.
-        """
-        token = self._tokens.get(item["spec"].get("username", ""))
-        if token is None:
-            return node_of(item)
-        if token.node:
-            return token.node
-        claimed = certificate_request.claimed_node(decode(item["spec"]["request"])) or ""
-        return claimed.removeprefix(rules.USER_PREFIX)
-
     def _see_serving_request(self, kind: str, item: dict[str, Any]) -> None:
-        progress = self.progress.get(node_of(item))
+        progress = self.progress.get(requesting_node(item))
         if progress is None or item["spec"]["username"] != progress.entry.user:
             return  # another pool's, or nobody's: not ours to judge
-        ask = read_ask(item)
-        progress.remember("serving", ask)
-        name = progress.entry.name
-        if kind == "DELETED" or ask.state != "pending":
+        request = request_status(item)
+        progress.remember("serving", request)
+        if kind == "DELETED" or request.state != "pending":
             self._judge.remove(item)
-            if ask.state == "issued":
-                self._wake[name].set()
+            if request.state == "issued":
+                self._wake[progress.entry.name].set()
         else:
             self._reach(progress, "asked")
             self._judge.add(item)
-
-    # What the judge asks and tells
-
-    def facts(self, node: str) -> Facts:
-        """Return what a request of the node is judged by."""
-        found = self.progress[node].node
-        return Facts(
-            inventory=self._orders.nodes,
-            denied=self._orders.denied,
-            node=None if found is None else to_node(found),
-        )
-
-    def in_office(self) -> bool:
-        """Tell that a gate judges from its first moment to its last."""
-        return True
-
-    def approved(self, item: dict[str, Any], decision: rules.Approve) -> None:
-        """Note that a request has been approved."""
-        progress, name = self.progress[self._node_of(item)], item["metadata"]["name"]
-        kind = _kind(item)
-        progress.refused.pop(kind, None)
-        names = (*decision.content.dns_names, *map(str, decision.content.addresses))
-        holds = f" (SANs {', '.join(names)})" if names else ""
-        self._say(f"{progress.entry.name}: {kind} CSR {name} approved{holds}")
-        self._reach(progress, "approved" if kind == "serving" else "admitted")
-
-    def undecided(self, item: dict[str, Any], decision: rules.Wait | rules.Refuse) -> None:
-        """Note why a request is refused; one that waits is judged again by itself."""
-        if isinstance(decision, rules.Refuse):
-            kind, request = _kind(item), item["metadata"]["name"]
-            reason = decision.reason[:LONGEST_LINE]
-            refused = f"its {kind} request {request} is refused: {reason}"
-            self.progress[self._node_of(item)].refused[kind] = refused
-            self._tell(item, f"refused: {decision.reason}")
-
-    def failed(self, item: dict[str, Any], error: str) -> None:
-        """Note that the API server did not answer."""
-        self._tell(item, f"{error}; tried again")
-
-    def _advise(self, item: dict[str, Any], decision: rules.Approve) -> None:
-        """Say what to type for a request that a person is to approve."""
-        self.progress[self._node_of(item)].refused.pop("serving", None)
-        names = ", ".join((*decision.content.dns_names, *map(str, decision.content.addresses)))
-        self._tell(
-            item,
-            f"is right in all that the rules ask (SANs {names}):"
-            f" kubectl certificate approve {item['metadata']['name']}",
-        )
-
-    def _tell(self, item: dict[str, Any], line: str) -> None:
-        name, uid = self._node_of(item), item["metadata"]["uid"]
-        told, kind = self._told[name], _kind(item)
-        if told.get(uid) == line or len(told) > MOST_TOLD:
-            return
-        told[uid] = line
-        if len(told) <= MOST_TOLD:
-            self._say(f"{name}: {kind} CSR {item['metadata']['name']} {line[:LONGEST_LINE]}")
-        else:
-            self._say(f"{name}: more of its {kind} CSRs are refused; see kubectl get csr")
 
     # Nodes
 
@@ -246,16 +176,12 @@ class Gate:
         progress = self.progress.get(name)
         if progress is None:
             return
-        before = progress.node and to_node(progress.node)
+        before = progress.node and judged_node(progress.node)
         progress.node = None if kind == "DELETED" else item
         if progress.node is not None:
-            if "there" not in progress.seconds and progress.taken:
+            if "registered" not in progress.seconds and progress.taken:
                 self._say(f"{name}: {progress.taken}")
-            self._reach(progress, "there")
-            if before != to_node(progress.node):
+            self._reach(progress, "registered")
+            if before != judged_node(progress.node):
                 self._judge.reconsider(name)  # a request may have waited for it
         self._wake[name].set()
-
-
-def _kind(item: dict[str, Any]) -> Kind:
-    return "serving" if item["spec"]["signerName"] == rules.SERVING_SIGNER else "client"

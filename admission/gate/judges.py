@@ -1,6 +1,6 @@
-"""What a gate's judges do otherwise than the one for serving requests that it is made of.
+"""The judges that only a gate has; they differ from `Judge`, which approves serving requests.
 
-`ClientJudge` lets each token's holder become its one node, once; `Adviser` approves nothing itself.
+`ClientJudge` lets each token's holder become its one node, once; `Adviser` only gives advice.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,23 +10,24 @@ from typing import Any
 
 from admission import rules
 from admission.api_server.api import NODES, Api, ApiError
-from admission.judge import Bench, Judge, node_of, to_request
+from admission.judge import Delegate, Judge
+from admission.objects.csr import judged_request, requesting_node
 
 
 class ClientJudge(Judge):
-    """Judges requests for first client certificates; a holder's name stands for a node's."""
+    """Judges requests for first client certificates; a token's holder stands for a node."""
 
     message = "its token was made for this node, which has not joined yet"
 
     def __init__(
         self,
         api: Api,
-        bench: Bench,
+        delegate: Delegate,
         *,
         grants: Mapping[str, rules.TokenGrant],
         now: Callable[[], datetime],
     ) -> None:
-        super().__init__(api, bench, now=now)
+        super().__init__(api, delegate, now=now)
         self._grants = grants  # by the token's id
         self._used: set[str] = set()
         # Token -> the UID of the request that it is being used for: of several requests at once
@@ -34,9 +35,9 @@ class ClientJudge(Judge):
         self._claims: dict[str, str] = {}
 
     def used(self, item: dict[str, Any]) -> None:
-        """Take in that a request of the token's holder has been approved, by whomever."""
+        """Note that a request of the token's holder has been approved, no matter by whom."""
         self._used.add(_token_of(item))
-        self.reconsider(node_of(item))
+        self.reconsider(requesting_node(item))
 
     async def _is_allowed(self, item: dict[str, Any]) -> bool:
         """Ask for the Node itself: a watch may be behind."""
@@ -52,25 +53,25 @@ class ClientJudge(Judge):
     def _decide(self, item: dict[str, Any], *, allowed: bool) -> rules.Decision:
         uid = item["metadata"]["uid"]
         claimed = {token for token, holder in self._claims.items() if holder != uid}
-        # Whoever has the claim may have been approved, its answer lost: no newer one comes first.
+        # The request with the claim may be approved, the answer lost: no newer one goes first.
         claimant = self._claims.get(_token_of(item)) == uid
-        requests = {} if claimant else self._pending.get(node_of(item), {})
+        requests = {} if claimant else self._pending.get(requesting_node(item), {})
         others = (other for other in requests.values() if other is not item)
         return rules.decide_client(
-            to_request(item),
+            judged_request(item),
             tokens=self._grants,
             node_exists=lambda _: not allowed,
             approved_before=frozenset(self._used | claimed),
-            # No more of them than make a flood: thousands are judged as fast as one.
-            others=[to_request(other) for other in islice(others, rules.MOST_PENDING)],
+            # Only as many as make a flood: thousands are judged as fast as one.
+            others=[judged_request(other) for other in islice(others, rules.MOST_PENDING)],
             now=self._now(),
         )
 
     async def _approve(self, item: dict[str, Any], decision: rules.Approve) -> bool:
         token, uid = _token_of(item), item["metadata"]["uid"]
-        # Another may have been claimed while this one was asked about, or waited for its turn.
+        # Another may have taken the claim while this one waited for its turn or an answer.
         if token in self._used or self._claims.setdefault(token, uid) != uid:
-            self._soon(node_of(item), uid)
+            self._soon(requesting_node(item), uid)
             return False
         if await super()._approve(item, decision):
             self._used.add(token)
@@ -80,17 +81,17 @@ class ClientJudge(Judge):
 
 
 class Adviser(Judge):
-    """Judges serving requests, and tells what it would approve."""
+    """Judges serving requests, and says which it would approve."""
 
     def __init__(
         self,
         api: Api,
-        bench: Bench,
+        delegate: Delegate,
         advise: Callable[[dict[str, Any], rules.Approve], None],
         *,
         now: Callable[[], datetime],
     ) -> None:
-        super().__init__(api, bench, now=now)
+        super().__init__(api, delegate, now=now)
         self._advise = advise
 
     async def _approve(self, item: dict[str, Any], decision: rules.Approve) -> bool:

@@ -2,64 +2,33 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from admission.inventory import NodeEntry
+from admission.inventory import InventoryNode
+from admission.objects.csr import RequestStatus
+from admission.objects.node import internal_addresses, ready_condition, system_info
 from admission.serving_certificate import ServingCertificate
 
-Step = Literal["asked", "admitted", "there", "approved", "ready", "live", "reached", "joined"]
+Step = Literal["asked", "admitted", "registered", "approved", "ready", "live", "reached", "joined"]
 Kind = Literal["client", "serving"]
-State = Literal["pending", "approved", "issued", "denied", "failed"]
 UNSIGNED = (
     "is approved, but not signed; kube-controller-manager needs --cluster-signing-cert-file and"
     " --cluster-signing-key-file"
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ask:
-    """A CertificateSigningRequest, as far as a report tells of it."""
-
-    name: str
-    created: datetime
-    state: State
-    approved: bool  # once, whatever has become of it
-    message: str = ""
-
-
-def read_ask(item: dict[str, Any]) -> Ask:
-    """Return what a report tells of a CertificateSigningRequest."""
-    status = item.get("status") or {}
-    conditions = {c["type"]: str(c.get("message", "")) for c in status.get("conditions") or ()}
-    state: State = "approved" if "Approved" in conditions else "pending"
-    if "Denied" in conditions:
-        state = "denied"
-    elif "Failed" in conditions:
-        state = "failed"
-    elif status.get("certificate"):
-        state = "issued"
-    return Ask(
-        name=item["metadata"]["name"],
-        created=datetime.fromisoformat(item["metadata"]["creationTimestamp"]),
-        state=state,
-        approved="Approved" in conditions,
-        message=conditions.get("Denied") or conditions.get("Failed") or "",
-    )
-
-
 @dataclass
 class Progress:
     """What is known of a node of the pool."""
 
-    entry: NodeEntry
+    entry: InventoryNode
     seconds: dict[Step, float] = field(default_factory=dict)  # when each step was first seen
     node: dict[str, Any] | None = None
-    client: Ask | None = None  # its newest request with the pool's token
-    serving: Ask | None = None  # its newest request as a node
+    client: RequestStatus | None = None  # its newest request with the pool's token
+    serving: RequestStatus | None = None  # its newest request as a node
     # Why one of its requests was refused, until one of its kind is approved.
     refused: dict[Kind, str] = field(default_factory=dict)
-    token_fault: str = ""  # why its token lets nobody in
+    token_fault: str = ""  # why nobody can join with its token
     gated: bool = False  # whether the gate approves its client requests
     manual: bool = False  # whether a person approves its serving requests
     certificate: ServingCertificate | None = None
@@ -74,17 +43,12 @@ class Progress:
     @property
     def ready(self) -> bool:
         """Whether its Node is Ready, and is this machine's."""
-        return self.condition("status") == "True" and not self.foreign
+        return ready_condition(self.node, "status") == "True" and not self.foreign
 
     @property
     def foreign(self) -> str:
         """The address of the Node if it is another machine's, else nothing."""
-        addresses = [
-            str(a.get("address"))
-            for a in ((self.node or {}).get("status") or {}).get("addresses") or ()
-            if a.get("type") == "InternalIP"
-        ]
-        # Text, not addresses: the node itself wrote it, and nobody has checked it.
+        addresses = internal_addresses(self.node)
         ours = any(str(address) in addresses for address in self.entry.addresses)
         return "" if ours or not addresses else ", ".join(addresses)
 
@@ -93,32 +57,25 @@ class Progress:
         """What to do about a Node of this name that is another machine's, if there is one."""
         name = self.entry.name
         return self.foreign and (
-            f"the Node {name} is of a machine with the address {self.foreign}; the name is"
+            f"the Node {name} belongs to a machine with the address {self.foreign}; the name is"
             f" taken: give this machine another one, or run kubectl delete node {name}"
         )
 
     @property
     def kubelet_version(self) -> str:
-        """The version that the Node tells, such as v1.37.2."""
-        information = ((self.node or {}).get("status") or {}).get("nodeInfo") or {}
-        return str(information.get("kubeletVersion", ""))
-
-    def condition(self, key: str) -> str:
-        """Return the status or the message of the Node's condition Ready."""
-        conditions = ((self.node or {}).get("status") or {}).get("conditions") or ()
-        return next((str(c.get(key, "")) for c in conditions if c["type"] == "Ready"), "")
+        """The kubelet's version as its Node reports it, such as v1.37.2."""
+        return system_info(self.node, "kubeletVersion")
 
     @property
     def machine_id(self) -> str:
-        """The /etc/machine-id that the Node tells."""
-        information = ((self.node or {}).get("status") or {}).get("nodeInfo") or {}
-        return str(information.get("machineID", ""))
+        """The /etc/machine-id as the Node reports it."""
+        return system_info(self.node, "machineID")
 
-    def remember(self, kind: Kind, ask: Ask) -> None:
+    def remember(self, kind: Kind, request: RequestStatus) -> None:
         """Keep the newest request of a kind."""
-        known: Ask | None = getattr(self, kind)
-        if known is None or ask.name == known.name or ask.created >= known.created:
-            setattr(self, kind, ask)
+        known: RequestStatus | None = getattr(self, kind)
+        if known is None or request.name == known.name or request.created >= known.created:
+            setattr(self, kind, request)
 
     def missing(self) -> Iterator[str]:
         """Say what keeps the node from having joined, the likeliest cause first."""
@@ -129,8 +86,9 @@ class Progress:
         serving = self._serving_fault()
         if serving:
             yield serving
-        if self.node is not None and self.condition("status") != "True":
-            yield f"its Node is not Ready: {self.condition('message') or 'no condition yet'}"
+        if self.node is not None and ready_condition(self.node, "status") != "True":
+            why = ready_condition(self.node, "message") or "no condition yet"
+            yield f"its Node is not Ready: {why}"
         elif self.port_fault and not serving:
             yield self.port_fault
             if self.untrusted and "reached" in self.seconds:
@@ -148,42 +106,48 @@ class Progress:
             case None:
                 return self.token_fault or (
                     "no request for a certificate has come; the error of the resource"
-                    f" {self.entry.name}-join says why, and what its kubelet's journal says"
+                    f" {self.entry.name}-join says why, and quotes its kubelet's journal"
                 )
-            case Ask(state="pending", name=name) if self.gated:
+            case RequestStatus(state="pending", name=name) if self.gated:
                 return f"its client request {name} is not approved yet"
-            case Ask(state="pending", name=name):
+            case RequestStatus(state="pending", name=name):
                 return (
                     f"its client request {name} is not approved; does kube-controller-manager run,"
                     " and is the ClusterRoleBinding auto-approve-csrs-for-group there?"
                 )
-            case Ask(state="approved", name=name):
+            case RequestStatus(state="approved", name=name):
                 return f"its client request {name} {UNSIGNED}"
-            case Ask(state="issued", name=name):
+            case RequestStatus(state="issued", name=name):
                 return (
                     f"its client request {name} is issued, but no Node has come: the kubelet has"
                     " not used the certificate; the error of the resource"
                     f" {self.entry.name}-join has the last lines of its journal"
                 )
-            case ask:
+            case request:
                 return (
-                    f"its client request {ask.name} is {ask.state}: {ask.message}; find out who"
-                    " did that, and raise the node's generation to ask anew"
+                    f"its client request {request.name} is {request.state}: {request.message}; find"
+                    " out who did that, and raise the node's generation to ask again"
                 )
 
     def _serving_fault(self) -> str:
-        ask = self.serving
+        request = self.serving
         if "serving" in self.refused:
             return self.refused["serving"]
-        if ask is None or ask.state == "issued":
+        if request is None or request.state == "issued":
             return ""
-        if ask.state == "approved":
-            return f"its serving request {ask.name} {UNSIGNED}"
-        if ask.state == "pending" and self.manual:
+        if request.state == "approved":
+            return f"its serving request {request.name} {UNSIGNED}"
+        if request.state == "pending" and self.manual:
             return (
-                f"its serving request {ask.name} waits for you:"
-                f" kubectl certificate approve {ask.name}"
+                f"its serving request {request.name} waits for you:"
+                f" kubectl certificate approve {request.name}"
             )
-        if ask.state == "pending":
-            return f"its serving request {ask.name} is not approved yet"
-        return f"its serving request {ask.name} is {ask.state}: {ask.message}"
+        if request.state == "pending":
+            return f"its serving request {request.name} is not approved yet"
+        return f"its serving request {request.name} is {request.state}: {request.message}"
+
+
+class Reach(Protocol):
+    """Notes that a node has reached a step, with a line to say of it."""
+
+    def __call__(self, progress: Progress, step: Step, line: str = "") -> None: ...

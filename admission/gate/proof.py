@@ -6,24 +6,17 @@ kubelet through it.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from admission.api_server.api import NODES, UNREACHABLE, Api, ApiError
-from admission.gate.progress import Progress, Step
-from admission.inventory import NodeEntry
+from admission.gate.progress import Progress, Reach
+from admission.inventory import InventoryNode
 from admission.serving_certificate import KUBELET_PORT, ServingCertificate, Untrusted
 
 FIRST_LOOK_S = 0.1
 LONGEST_LOOK_S = 2.0
-# Then the API server's word is enough: it may be alone in reaching the kubelets.
+# After that the API server's word is enough: it may be the only one to reach the kubelets.
 SILENT_LIMIT_S = 10
 PROOFS_AT_ONCE = 64
-
-
-class Reach(Protocol):
-    """Notes that a node has come to a step, with a line to say of it."""
-
-    def __call__(self, progress: Progress, step: Step, line: str = "") -> None: ...
 
 
 class Prover:
@@ -32,12 +25,12 @@ class Prover:
     def __init__(
         self,
         api: Api,
-        look: Callable[[NodeEntry], Awaitable[ServingCertificate]],
+        look: Callable[[InventoryNode], Awaitable[ServingCertificate]],
         reach: Reach,
         clock: Callable[[], float],
     ) -> None:
         self._api, self._look, self._reach, self._clock = api, look, reach, clock
-        # Machines that hang keep no other waiting, unless there are many.
+        # Machines that hang hold up no other, unless there are many.
         self._at_once = asyncio.Semaphore(PROOFS_AT_ONCE)
 
     async def prove(self, progress: Progress, wake: asyncio.Event) -> None:
@@ -51,7 +44,7 @@ class Prover:
                 continue
             self._reach(progress, "ready")
             silent = await self._look_at_port(progress)
-            # While it shows no certificate of its own, the API server's word would prove nothing.
+            # While it shows no certificate of its own, the API server's word proves nothing.
             worth_asking = progress.certificate or silent or progress.untrusted
             if worth_asking and await self._is_reached(progress):
                 self._reach(progress, "reached")
@@ -63,7 +56,7 @@ class Prover:
                         break
             if not silent:
                 silent_since = None
-            # A certificate that is issued wakes this; that the kubelet uses it tells nobody.
+            # An issued certificate wakes this; nothing reports that the kubelet uses it.
             try:
                 await asyncio.wait_for(wake.wait(), pause_s)
                 pause_s = FIRST_LOOK_S

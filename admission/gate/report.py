@@ -1,10 +1,11 @@
-"""What a run of the gate tells at its end: a table for people, a document for programs."""
+"""What a run of the gate reports at its end: a table for people, a document for programs."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from admission.gate.orders import Orders
 from admission.gate.progress import Progress, Step
-from admission.inventory import Orders
+from admission.terminal import columns
 
 COLUMNS: tuple[tuple[str, Step], ...] = (
     ("asked", "asked"),
@@ -20,7 +21,7 @@ COLUMNS: tuple[tuple[str, Step], ...] = (
 def table(progresses: Iterable[Progress]) -> Iterator[str]:
     """Yield lines: a node each, with the seconds after which each step was seen, and its faults.
 
-    A node that joined in an earlier run was neither heard asking nor approved.
+    A node that joined in an earlier run has not asked in this one, and was not approved.
     """
     ordered = sorted(progresses, key=lambda p: p.entry.name)
     rows = [["node", *(title for title, _ in COLUMNS), "certificate until"]]
@@ -29,18 +30,15 @@ def table(progresses: Iterable[Progress]) -> Iterator[str]:
         end = progress.certificate and f"{progress.certificate.end:%Y-%m-%d %H:%M}Z"
         cells = ["-" if s is None else f"{s:.1f} s" for s in seconds]
         rows.append([progress.entry.name, *cells, end or "-"])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows if ordered else ():
-        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(padded).rstrip()
+    yield from columns(rows) if ordered else ()
     for progress in ordered:
         if not progress.joined:
-            causes = "; ".join(progress.missing()) or "it has not been looked at yet"
+            causes = "; ".join(progress.missing()) or "it has not been checked yet"
             yield f"{progress.entry.name} has NOT joined: {causes}"
 
 
-def twins(progresses: Iterable[Progress]) -> Iterator[str]:
-    """Say which Nodes tell of one and the same machine-id, as copies of one disk image do."""
+def shared_machine_ids(progresses: Iterable[Progress]) -> Iterator[str]:
+    """Say which Nodes report the same machine-id, as copies of one disk image do."""
     by_id: dict[str, list[str]] = {}
     for progress in progresses:
         by_id.setdefault(progress.machine_id, []).append(progress.entry.name)

@@ -6,41 +6,39 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from admission.api_server.api import Say
-from admission.api_server.connection import Cluster
+from admission.api_server.connection import Connection
 from admission.gate import bootstrap_token, report
-from admission.gate.bootstrap_token import Found
+from admission.gate.bootstrap_token import FoundToken
 from admission.gate.checks import preflight
 from admission.gate.checks.check import Context
 from admission.gate.gate import Gate
-from admission.inventory import NodeEntry, Orders, Token
+from admission.gate.orders import Orders, Token
+from admission.inventory import InventoryNode
 from admission.serving_certificate import ServingCertificate
 
 
 async def admit(
     orders: Orders,
-    cluster: Cluster,
-    look: Callable[[NodeEntry], Awaitable[ServingCertificate]],
+    api: Connection,
+    look: Callable[[InventoryNode], Awaitable[ServingCertificate]],
     say: Say,
 ) -> int:
-    """Let a pool's nodes in, end their tokens, and return the exit status.
+    """Admit a pool's nodes, end their tokens, and return the exit status.
 
-    Prints a JSON document for the stack's outputs when all are in.
+    Prints a JSON document for the stack's outputs once all nodes have joined.
 
     Raises:
-        ValueError: the cluster is not fit, or a token could not be ended; says why.
+        ValueError: the cluster is not ready for nodes, or a token could not be ended; says why.
         ApiError, UNREACHABLE, UNTRUSTED: the API server refused, or did not answer for a while.
     """
     now = datetime.now(UTC)
     tokens = await asyncio.gather(
-        *(
-            bootstrap_token.find(cluster, token, now, limit_s=orders.stall_s)
-            for token in orders.tokens
-        )
+        *(bootstrap_token.find(api, token, now, limit_s=orders.stall_s) for token in orders.tokens)
     )
-    faults = await _preflight(orders, cluster, tokens, now, say)
+    faults = await _preflight(orders, api, tokens, now, say)
     gate = Gate(
         orders,
-        cluster,
+        api,
         look,
         say,
         grants={
@@ -54,25 +52,25 @@ async def admit(
             if (token := orders.token_of(node))
         },
     )
-    all_in = await gate.run()
+    all_joined = await gate.run()
     for line in report.table(gate.progress.values()):
         say(line)
-    for line in report.twins(gate.progress.values()):
+    for line in report.shared_machine_ids(gate.progress.values()):
         say(line)
-    if not all_in:
-        await _go_on_tomorrow(orders, cluster, tokens, gate, say)
+    if not all_joined:
+        await _prepare_next_run(orders, api, tokens, gate, say)
         return 1
-    states = await _end(orders, cluster, orders.tokens, say)
+    states = await _end(orders, api, orders.tokens, say)
     print(json.dumps(report.document(gate.progress.values(), orders, states)))
     return 0
 
 
 async def _end(
-    orders: Orders, cluster: Cluster, tokens: Sequence[Token], say: Say
+    orders: Orders, api: Connection, tokens: Sequence[Token], say: Say
 ) -> Mapping[str, str]:
-    """End tokens, and return what each is now, by its id."""
+    """End tokens, and return the state of each, by its id."""
     states = await asyncio.gather(
-        *(bootstrap_token.end(cluster, token, orders.after_join) for token in tokens)
+        *(bootstrap_token.end(api, token, orders.after_join) for token in tokens)
     )
     for token, state in zip(tokens, states, strict=True):
         say(f"token {token.id}: {state}")
@@ -80,17 +78,17 @@ async def _end(
 
 
 async def _preflight(
-    orders: Orders, cluster: Cluster, tokens: Sequence[Found], now: datetime, say: Say
+    orders: Orders, api: Connection, tokens: Sequence[FoundToken], now: datetime, say: Say
 ) -> Mapping[str, str]:
     """Check the cluster, and return what is wrong with tokens, by their ids."""
-    context = Context(cluster=cluster, orders=orders, tokens=tokens, now=now)
+    context = Context(api=api, orders=orders, tokens=tokens, now=now)
     findings = await preflight.run(context)
     for line in preflight.summary(findings):
         say(line)
     failed = [finding.check for finding in findings if finding.state == "failed"]
     if failed:
         raise ValueError(
-            f"the cluster is not fit for new nodes: {', '.join(failed)}; mend that, or name the"
+            f"the cluster is not ready for new nodes: {', '.join(failed)}; fix that, or name the"
             " checks in skipClusterChecks"
         )
     return {
@@ -99,22 +97,22 @@ async def _preflight(
     }
 
 
-async def _go_on_tomorrow(
-    orders: Orders, cluster: Cluster, tokens: Sequence[Found], gate: Gate, say: Say
+async def _prepare_next_run(
+    orders: Orders, api: Connection, tokens: Sequence[FoundToken], gate: Gate, say: Say
 ) -> None:
     """Leave no token alive that nobody needs, and say what the next run will do."""
     missing = {name for name, progress in gate.progress.items() if not progress.joined}
     needed = [found for found in tokens if found.token.node in (*missing, None)]
-    if cluster.outage:
-        say(f"error: the API server {cluster.server} {cluster.outage}")
+    if api.outage:
+        say(f"error: the API server {api.server} {api.outage}")
     else:
         done = [found.token for found in tokens if found not in needed]
-        await _end(orders, cluster, done, say)
+        await _end(orders, api, done, say)
         for found in needed:
             if found.life == "expired":
-                await bootstrap_token.bury(cluster, found.token)
+                await bootstrap_token.delete_expired(api, found.token)
     dead = any(found.life in ("expired", "gone") for found in needed)
     say(
         f"error: not all nodes of {orders.pool} have joined; the tokens of those that have not live"
-        f" until they expire, and the next pulumi up{' --refresh' * dead} goes on from here"
+        f" until they expire, and the next pulumi up{' --refresh' * dead} continues from here"
     )

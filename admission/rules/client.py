@@ -55,7 +55,7 @@ def decide_client(
         if other.created > request.created and isinstance(
             _decide_alone(other, tokens, node_exists, approved_before, now), Approve
         ):
-            return Wait(reason=f"the kubelet has asked anew since, in {other.name}")
+            return Wait(reason=f"the kubelet has made a newer request since, {other.name}")
     return decision
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
-from admission.inventory import Denied, NodeEntry
+from admission.inventory import Denied, InventoryNode
 from admission.rules import certificate_request
 from admission.rules.certificate_request import CertificateRequest
 from admission.rules.decision import Approve, Decision, NodeObject, Refuse, Request, Wait
@@ -31,7 +31,7 @@ CLUSTER_NAME = re.compile(
 def decide_serving(
     request: Request,
     *,
-    inventory: Mapping[str, NodeEntry],
+    inventory: Mapping[str, InventoryNode],
     node: NodeObject | None,
     denied: Denied,
     allowed: bool,
@@ -78,8 +78,8 @@ def decide_serving(
 
 def _content_faults(
     content: CertificateRequest,
-    entry: NodeEntry,
-    inventory: Mapping[str, NodeEntry],
+    entry: InventoryNode,
+    inventory: Mapping[str, InventoryNode],
     denied: Denied,
 ) -> Iterator[str]:
     """Say what is wrong with what the request asks for."""

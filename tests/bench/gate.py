@@ -24,11 +24,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from admission.api_server import connection
 from admission.api_server.api import CSRS, NODES
-from admission.gate.bootstrap_token import SECRETS
+from admission.api_server.connection import Connection
+from admission.gate.orders import read_orders
 from admission.gate.run import admit
-from admission.inventory import read_orders
+from admission.objects.token_secret import SECRETS
 from admission.serving_certificate import look_at
 from tests.contract.kubernetes_provider.cluster import Cluster, programs, running
 
@@ -190,7 +190,7 @@ def one_round(cluster: Cluster, directory: Path, nodes: dict[str, str]) -> dict[
 async def run_gate(text: str) -> tuple[int, list[str]]:
     """Run the gate as `python -m admission gate` does; return its status and its lines."""
     orders, said = read_orders(text), []
-    cluster = await connection.Cluster.connect(orders.kubeconfig_path, None)
+    cluster = await Connection.open(orders.kubeconfig_path, None)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             look = partial(look_at, trust=cluster.trust())

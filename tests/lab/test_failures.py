@@ -220,7 +220,7 @@ def test_a_token_that_has_expired_is_named_and_what_brings_a_new_one(
         assert f"{node} has not joined: the API server does not accept the token (401)" in said
         assert f"{node} has NOT joined: the token {secret['token-id']} is gone" in said
     assert "run pulumi up --refresh for a new one" in said
-    assert "the next pulumi up --refresh goes on from here" in said
+    assert "the next pulumi up --refresh continues from here" in said
 
 
 def test_an_api_server_that_is_away_before_and_after_the_request_is_named(
@@ -359,7 +359,10 @@ def test_a_stolen_token_of_one_node_lets_in_that_node_once_and_no_other(
         assert request_of(project, name) == {}, name
         assert f"client CSR {name} refused: " in said
     assert "of-a-taken-name refused: the Node node-9 exists" in said
-    assert "the Node node-9 is of a machine with the address 10.98.0.77; the name is taken" in said
+    assert (
+        "the Node node-9 belongs to a machine with the address 10.98.0.77; the name is taken"
+        in said
+    )
 
 
 def requests(project: Project) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from admission.inventory import Denied, NodeEntry
+from admission.inventory import Denied, InventoryNode
 from admission.rules import (
     CLIENT_SIGNER,
     Approve,
@@ -31,7 +31,7 @@ from tests.hostile.vector import (
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 INVENTORY = {
-    name: NodeEntry(name=name, addresses=(ip_address(address),), dns_names=(name,))
+    name: InventoryNode(name=name, addresses=(ip_address(address),), dns_names=(name,))
     for name, address in ADDRESSES.items()
 }
 DENIED = Denied(addresses=frozenset({ip_address(API_SERVER)}), networks=(ip_network(SERVICES),))

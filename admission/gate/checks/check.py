@@ -1,13 +1,13 @@
-"""What the checks of the cluster look at, and what each of them gives."""
+"""What the checks look at, and what each returns."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from admission.api_server.connection import Cluster
-from admission.gate.bootstrap_token import Found
-from admission.inventory import Orders
+from admission.api_server.connection import Connection
+from admission.gate.bootstrap_token import FoundToken
+from admission.gate.orders import Orders
 
 State = Literal["passed", "failed", "warning", "not checked"]
 Answer = tuple[State, str]
@@ -18,12 +18,12 @@ PASSED: Answer = ("passed", "")
 class Context:
     """What the checks look at."""
 
-    cluster: Cluster
+    api: Connection
     orders: Orders
-    tokens: Sequence[Found]
+    tokens: Sequence[FoundToken]
     now: datetime
     token_faults: dict[str, str] = field(default_factory=dict)
-    """Filled by the check of tokens: by a token's id, why it lets nobody in though it is alive."""
+    """Filled by the check of tokens: why nobody can join with a living token, by its id."""
 
 
 Check = Callable[[Context], Awaitable[Answer]]

@@ -1,13 +1,13 @@
-"""Checks of the cluster itself: its version, our rights in it, its clock, who signs."""
+"""Checks of the cluster itself: its version, our rights in it, its clock, its signer."""
 
 import re
 from datetime import datetime, timedelta
 
 from admission import rules
-from admission.api_server.access_reviews import CERTIFICATES, GATE_RIGHTS, LEAVE_RIGHTS, lacking
+from admission.api_server.access_reviews import CERTIFICATES, Right, lacking
 from admission.api_server.api import CSRS, ApiError
 from admission.gate.checks.check import PASSED, Answer, Context, few
-from admission.gate.progress import read_ask
+from admission.objects.csr import request_status
 
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager"
 MOST_CLOCK_DIFFERENCE = timedelta(seconds=30)
@@ -16,10 +16,25 @@ MOST_MINORS_BEHIND = 3
 LONGEST_SIGNING = timedelta(minutes=1)
 LONGEST_RENEWAL = timedelta(minutes=1)
 
+GATE_RIGHTS: tuple[Right, ...] = (
+    (CERTIFICATES, "certificatesigningrequests", "", "", "list watch"),
+    (CERTIFICATES, "certificatesigningrequests/approval", "", "", "update"),
+    ("", "nodes", "", "", "get list watch"),
+    ("", "nodes/proxy", "", "", "get"),
+    ("", "secrets", "kube-system", "", "get patch delete"),
+    ("authorization.k8s.io", "subjectaccessreviews", "", "", "create"),
+)
+LEAVE_RIGHTS: tuple[Right, ...] = (
+    ("", "nodes", "", "", "get patch delete"),
+    ("", "pods", "", "", "get list"),
+    ("", "pods/eviction", "", "", "create"),
+    ("apps", "daemonsets", "", "", "get"),
+)
+
 
 async def check_version(context: Context) -> Answer:
     """Compare the kubelets' versions with the API server's."""
-    version = await context.cluster.insist("GET", "/version")
+    version = await context.api.insist("GET", "/version")
     server = _minor(f"{version['major']}.{version['minor']}")
     faults = []
     for node, kubelet in context.orders.kubelet_versions.items():
@@ -33,14 +48,14 @@ async def check_version(context: Context) -> Answer:
 
 
 async def check_rights(context: Context) -> Answer:
-    """Ask for each right that the gate needs now, and that leaving needs one day."""
+    """Ask for each right that the gate needs now, and that a leaving node will need."""
     signers = [rules.SERVING_SIGNER] if context.orders.serving_approval == "gate" else []
     signers += [rules.CLIENT_SIGNER] if context.orders.client_approval == "gate" else []
     needed = (*GATE_RIGHTS, *((CERTIFICATES, "signers", "", name, "approve") for name in signers))
-    missing = await lacking(context.cluster, needed)
+    missing = await lacking(context.api.insist, needed)
     if missing:
         return "failed", f"the kubeconfig's user may not {few(missing)}; give it these rights"
-    missing = await lacking(context.cluster, LEAVE_RIGHTS)
+    missing = await lacking(context.api.insist, LEAVE_RIGHTS)
     if missing:
         return "warning", f"the kubeconfig's user may not {few(missing)}; a node can't leave"
     return PASSED
@@ -48,8 +63,8 @@ async def check_rights(context: Context) -> Answer:
 
 async def check_clock(context: Context) -> Answer:
     """Compare the API server's clock with ours."""
-    await context.cluster.insist("GET", "/version")
-    ahead = context.cluster.ahead
+    await context.api.insist("GET", "/version")
+    ahead = context.api.ahead
     if abs(ahead) <= MOST_CLOCK_DIFFERENCE:
         return PASSED
     which = "ahead of" if ahead > timedelta() else "behind"
@@ -60,26 +75,28 @@ async def check_clock(context: Context) -> Answer:
 
 
 async def check_signer(context: Context) -> Answer:
-    """Look for evidence that kube-controller-manager signs: the proof comes with the nodes."""
-    listed = await context.cluster.insist("GET", CSRS)
-    asks = [
-        read_ask(item)
+    """Look for evidence that kube-controller-manager signs; only the joins prove it."""
+    listed = await context.api.insist("GET", CSRS)
+    requests = [
+        request_status(item)
         for item in listed.get("items") or ()
         if item["spec"]["signerName"] in (rules.SERVING_SIGNER, rules.CLIENT_SIGNER)
     ]
-    now = context.now + context.cluster.ahead
+    now = context.now + context.api.ahead
     unsigned = [
-        ask.name for ask in asks if ask.state == "approved" and now - ask.created > LONGEST_SIGNING
+        request.name
+        for request in requests
+        if request.state == "approved" and now - request.created > LONGEST_SIGNING
     ]
     if unsigned:
         return "warning", (
             f"approved requests are not signed ({few(unsigned)}); kube-controller-manager needs"
             " --cluster-signing-cert-file and --cluster-signing-key-file, and must run"
         )
-    if any(ask.state == "issued" for ask in asks):
+    if any(request.state == "issued" for request in requests):
         return PASSED
     try:
-        lease = await context.cluster.insist("GET", LEASE)
+        lease = await context.api.insist("GET", LEASE)
     except ApiError as error:
         if error.status != 404:
             raise
@@ -90,14 +107,14 @@ async def check_signer(context: Context) -> Answer:
     age = now - datetime.fromisoformat(lease["spec"]["renewTime"])
     if age > LONGEST_RENEWAL:
         return "warning", (
-            f"kube-controller-manager renewed its Lease {age.total_seconds():.0f} s ago; it does"
-            " not run, and nobody signs certificates"
+            f"kube-controller-manager renewed its Lease {age.total_seconds():.0f} s ago; it is"
+            " not running, and nobody signs certificates"
         )
     return PASSED
 
 
 async def check_kubelet_verification(_: Context) -> Answer:
-    """Say that only a kubelet with a wrong certificate could show it; the gate tells of one."""
+    """Say that only a kubelet with a wrong certificate shows it; the gate reports one."""
     return "not checked", (
         "whether kube-apiserver verifies kubelets (--kubelet-certificate-authority) can't be seen"
         " from outside while all their certificates are right"
@@ -107,5 +124,5 @@ async def check_kubelet_verification(_: Context) -> Answer:
 def _minor(version: str) -> int:
     match = re.match(r"v?1\.(\d+)", version)
     if not match:
-        raise ValueError(f"{version!r} is no Kubernetes version such as 1.37")
+        raise ValueError(f"{version!r} is not a Kubernetes version such as 1.37")
     return int(match[1])

@@ -1,7 +1,7 @@
-"""What is asked of the cluster before a pool's nodes are let in: named checks.
+"""The named checks of the cluster before a pool's nodes are admitted.
 
-A check that fails ends the run; a warning does not. What behaviour can't show is said to be not
-checked. Any check can be left out by its name (`skipClusterChecks`).
+A check that fails ends the run; a warning does not. What can't be seen from outside is reported as
+not checked. Any check can be skipped by its name (`skipClusterChecks`).
 """
 
 import asyncio
@@ -63,14 +63,18 @@ async def _find(name: str, context: Context) -> Finding:
     except UNREACHABLE as error:
         text = f"the API server does not answer: {type(error).__name__}"
         return Finding(check=name, state="not checked", text=text)
-    except (KeyError, TypeError, ValueError) as error:  # somebody's odd object stops no run
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:  # an odd object stops no run
         text = f"an answer can't be read ({type(error).__name__} {error})"
         return Finding(check=name, state="not checked", text=text)
     return Finding(check=name, state=state, text=text)
 
 
 def summary(findings: Iterable[Finding]) -> Iterator[str]:
-    """Yield a line for what passed, and one for each finding else."""
+    """Yield one line for all that passed, and one for each other finding."""
     by_state: dict[str, list[Finding]] = {}
     for finding in findings:
         by_state.setdefault(finding.state, []).append(finding)

@@ -1,29 +1,26 @@
-"""Checks of bootstrap tokens: this run's, and those that others have left."""
+"""Checks of bootstrap tokens: those of this run, and those left over from others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-from admission.api_server.access_reviews import holder_may
-from admission.api_server.api import RIGHTS_LIMIT_S, ApiError, decode
-from admission.api_server.connection import Cluster
-from admission.gate.bootstrap_token import SECRETS, Found, expiration
+from admission.api_server.access_reviews import may_create_requests
+from admission.api_server.api import RIGHTS_LIMIT_S, ApiError
+from admission.api_server.connection import Connection
+from admission.gate.bootstrap_token import FoundToken
 from admission.gate.checks.check import PASSED, Answer, Context, few
+from admission.objects.token_secret import MANAGED_BY, POOL_LABEL, TOKENS, content, expiration
 
-TOKENS = f"{SECRETS}?fieldSelector=type%3Dbootstrap.kubernetes.io/token"
-# As components/bootstrap_token.py marks what it makes.
-MANAGED_BY = ("app.kubernetes.io/managed-by", "kubelet-tls-bootstrap")
-POOL_LABEL = "kubelet-tls-bootstrap/pool"
 # The token cleaner acts within seconds of an expiration.
 LONGEST_CLEANING = timedelta(minutes=10)
 TRY_AGAIN_S = 0.25
 
 
 async def check_token(context: Context) -> Answer:
-    """Show each living token to the API server, and look at whom it takes its holder for."""
+    """Show each living token to the API server, and look at whom it authenticates."""
     living = [found for found in context.tokens if found.life == "alive"]
-    faults = await asyncio.gather(*(_token_fault(context.cluster, found) for found in living))
+    faults = await asyncio.gather(*(_token_fault(context.api, found) for found in living))
     for found, fault in zip(living, faults, strict=True):
         if fault:
             context.token_faults[found.token.id] = fault
@@ -40,7 +37,7 @@ async def check_client_approval(context: Context) -> Answer:
         return PASSED
     found = context.tokens[0]
     if context.orders.client_approval == "gate":
-        if await holder_may(context.cluster, found, "nodeclient"):
+        if await _holder_may(context.api, found, "nodeclient"):
             return "warning", (
                 "kube-controller-manager approves client requests of token holders by itself, while"
                 " approval.client is gate: a ClusterRoleBinding grants"
@@ -48,7 +45,7 @@ async def check_client_approval(context: Context) -> Answer:
                 " users; ours goes at the end of this run, delete any other"
             )
         return PASSED
-    if await _until(lambda: holder_may(context.cluster, found, "nodeclient")):
+    if await _until(lambda: _holder_may(context.api, found, "nodeclient")):
         return PASSED
     return "warning", (
         "kube-controller-manager will not approve client requests: no binding grants"
@@ -60,7 +57,7 @@ async def check_token_cleaner(context: Context) -> Answer:
     """Look for tokens that the token cleaner should have deleted long ago."""
     old = [
         name
-        for name, _, data in await _tokens(context.cluster)
+        for name, _, data in await _tokens(context.api)
         if data.get("expiration") and context.now - expiration(data) > LONGEST_CLEANING
     ]
     if not old:
@@ -76,7 +73,7 @@ async def check_left_over_tokens(context: Context) -> Answer:
     ours = {token.secret_name for token in context.orders.tokens}
     alive = [
         f"{name} until {expiration(data):%H:%M:%SZ}"
-        for name, labels, data in await _tokens(context.cluster)
+        for name, labels, data in await _tokens(context.api)
         if labels.get(MANAGED_BY[0]) == MANAGED_BY[1]
         and labels.get(POOL_LABEL) == context.orders.pool
         and name not in ours
@@ -91,14 +88,14 @@ async def check_left_over_tokens(context: Context) -> Answer:
     )
 
 
-async def _token_fault(cluster: Cluster, found: Found) -> str:
+async def _token_fault(api: Connection, found: FoundToken) -> str:
     """Return what is wrong with a living token, if something is."""
     token = found.token
     user: dict[str, Any] = {}
 
     async def accepted() -> bool:
         try:
-            user.update(await cluster.identity(found.value))
+            user.update(await api.identity(found.value))
         except ApiError as error:
             if error.status != 401:
                 raise
@@ -116,7 +113,7 @@ async def _token_fault(cluster: Cluster, found: Found) -> str:
             f"the API server takes the token {token.id} for {user.get('username')}"
             f" without {', '.join(sorted(lacking)) or 'fault in its groups'}"
         )
-    if not await _until(lambda: holder_may(cluster, found, "")):
+    if not await _until(lambda: _holder_may(api, found, "")):
         return (
             f"the token {token.id} may not ask for certificates; the ClusterRoleBinding"
             " kubelet-bootstrap is missing"
@@ -125,7 +122,7 @@ async def _token_fault(cluster: Cluster, found: Found) -> str:
 
 
 async def _until(ask: Callable[[], Awaitable[bool]]) -> bool:
-    """Ask until the answer is yes, for some seconds: new objects are seen after a moment."""
+    """Ask until the answer is yes, for some seconds: new objects take a moment to count."""
     loop = asyncio.get_running_loop()
     limit = loop.time() + RIGHTS_LIMIT_S
     while not (answer := await ask()) and loop.time() < limit:
@@ -133,17 +130,16 @@ async def _until(ask: Callable[[], Awaitable[bool]]) -> bool:
     return answer
 
 
-async def _tokens(cluster: Cluster) -> list[tuple[str, dict[str, str], dict[str, str]]]:
+async def _holder_may(api: Connection, found: FoundToken, subresource: str) -> bool:
+    """Ask whether a token's holder may create requests, or one kind of them."""
+    groups = ("system:bootstrappers", "system:authenticated", found.token.group)
+    return await may_create_requests(api.insist, found.token.user, groups, subresource)
+
+
+async def _tokens(api: Connection) -> list[tuple[str, dict[str, str], dict[str, str]]]:
     """Return the name, the labels and the content of every bootstrap token's Secret."""
-    listed = await cluster.insist("GET", TOKENS)
+    listed = await api.insist("GET", TOKENS)
     return [
-        (
-            item["metadata"]["name"],
-            item["metadata"].get("labels") or {},
-            {
-                key: decode(value).decode(errors="replace")
-                for key, value in (item.get("data") or {}).items()
-            },
-        )
+        (item["metadata"]["name"], item["metadata"].get("labels") or {}, content(item))
         for item in listed.get("items") or ()
     ]

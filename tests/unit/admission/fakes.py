@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from admission.api_server.api import CSRS, NODES, ApiError, Say, See
-from admission.inventory import Denied, NodeEntry, Orders, Token
+from admission.gate.orders import Orders, Token
+from admission.inventory import Denied, InventoryNode
 from admission.serving_certificate import ServingCertificate
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -64,13 +65,13 @@ def clock() -> float:
     return asyncio.get_running_loop().time()
 
 
-def entry(name: str, *addresses: str) -> NodeEntry:
-    return NodeEntry(
+def entry(name: str, *addresses: str) -> InventoryNode:
+    return InventoryNode(
         name=name, addresses=tuple(map(ipaddress.ip_address, addresses)), dns_names=(name,)
     )
 
 
-def orders(*nodes: NodeEntry, stall_s: int = 60) -> Orders:
+def orders(*nodes: InventoryNode, stall_s: int = 60) -> Orders:
     return Orders(
         kubeconfig_path="kubeconfig",
         kubeconfig=None,
@@ -248,7 +249,7 @@ class Ports:
         self.failing: dict[str, Exception] = {}
         self.looks = 0
 
-    async def look(self, node: NodeEntry) -> ServingCertificate:
+    async def look(self, node: InventoryNode) -> ServingCertificate:
         self.looks += 1
         if node.name in self.failing:
             raise self.failing[node.name]

@@ -15,10 +15,11 @@ import pytest
 import yaml
 
 from admission.api_server.api import NODES, ApiError
-from admission.api_server.connection import INSIST_LIMIT_S, Cluster
+from admission.api_server.connection import INSIST_LIMIT_S, Connection
 from admission.gate import bootstrap_token
-from admission.gate.bootstrap_token import REVOKED, SECRETS
-from admission.inventory import AfterJoin, Token
+from admission.gate.bootstrap_token import REVOKED
+from admission.gate.orders import AfterJoin, Token
+from admission.objects.token_secret import SECRETS
 from tests.unit.admission.fakes import TOKEN_ID, clock, run
 from tests.unit.certificates import authority
 
@@ -84,9 +85,9 @@ class Done(Exception):
     """A test's answers are used up."""
 
 
-def cluster(*answers: Any) -> tuple[Cluster, Client]:
+def cluster(*answers: Any) -> tuple[Connection, Client]:
     client = Client(*answers)
-    return Cluster(client, ""), client  # type: ignore[arg-type]
+    return Connection(client, ""), client  # type: ignore[arg-type]
 
 
 def node(name: str, version: str) -> dict[str, Any]:
@@ -164,7 +165,7 @@ def test_an_api_server_that_goes_away_is_told_of_once_and_when_it_is_back() -> N
     assert seen == ["SYNC 0", "SYNC 0"]
     assert said == [
         "the API server https://api.example.org:6443 does not answer: ClientConnectionError"
-        " refused; tried again",
+        " refused; trying again",
         "the API server https://api.example.org:6443 answers again",
     ]
 
@@ -301,7 +302,7 @@ def test_a_token_whose_secret_is_gone_is_dead() -> None:
 
 
 def test_the_secret_of_somebody_else_is_left_alone() -> None:
-    with pytest.raises(ValueError, match="not the one that the gate was told of"):
+    with pytest.raises(ValueError, match="not the one that the gate was given"):
         end(secret(uid="another"))
 
 
@@ -320,7 +321,7 @@ def test_a_token_may_live_on() -> None:
 def test_an_expired_token_is_deleted_unless_it_is_another_or_gone(status: int) -> None:
     api, client = cluster(Answer({}, status=status))
     token = Token(id=TOKEN_ID, secret_uid="uid", group="system:bootstrappers:workers")
-    run(bootstrap_token.bury(api, token))
+    run(bootstrap_token.delete_expired(api, token))
     assert client.asked == [("DELETE", SECRET, {"preconditions": {"uid": "uid"}})]
 
 
@@ -350,8 +351,8 @@ def kubeconfig(user: dict[str, Any], **cluster_values: Any) -> dict[str, Any]:
     }
 
 
-async def connected(path: Path | None, content: str | None = None) -> Cluster:
-    api = await Cluster.connect(str(path) if path else None, content)
+async def connected(path: Path | None, content: str | None = None) -> Connection:
+    api = await Connection.open(str(path) if path else None, content)
     await api.close()
     return api
 

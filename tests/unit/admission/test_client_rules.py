@@ -200,7 +200,7 @@ LATER = replace(GOOD, name="csr-2", uid="2", created=GOOD.created + timedelta(se
 
 def test_of_two_requests_the_newer_is_approved_and_the_older_waits() -> None:
     decision = decide(GOOD, others=(LATER,))
-    assert decision == Wait(reason="the kubelet has asked anew since, in csr-2")
+    assert decision == Wait(reason="the kubelet has made a newer request since, csr-2")
     assert isinstance(decide(LATER, others=(GOOD,)), Approve)
 
 

@@ -11,13 +11,13 @@ import yaml
 from aiohttp import web
 
 from admission.api_server.api import NODES, ApiError
-from admission.api_server.connection import Cluster
+from admission.api_server.connection import Connection
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @contextlib.asynccontextmanager
-async def connected(answer: Answer) -> AsyncIterator[Cluster]:
+async def connected(answer: Answer) -> AsyncIterator[Connection]:
     """A connection to a server that answers whatever is asked."""
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", answer)
@@ -26,7 +26,7 @@ async def connected(answer: Answer) -> AsyncIterator[Cluster]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
-    cluster = await Cluster.connect(
+    cluster = await Connection.open(
         None,
         yaml.safe_dump(
             {

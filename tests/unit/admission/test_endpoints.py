@@ -15,7 +15,7 @@ import pytest
 from kubernetes.aio.config import incluster_config
 
 from admission import __main__ as module
-from admission.api_server.connection import Cluster
+from admission.api_server.connection import Connection
 from tests.unit.admission.approver_fakes import ApproverApi
 from tests.unit.certificates import authority
 
@@ -44,7 +44,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     async def connect() -> FakeCluster:
         return fake
 
-    monkeypatch.setattr(Cluster, "in_cluster", connect)
+    monkeypatch.setattr(Connection, "in_cluster", connect)
     return fake
 
 
@@ -85,7 +85,7 @@ def test_it_answers_on_its_port_until_it_is_told_to_stop(
     assert [line["message"] for line in lines] == [
         "started",
         "this replica approves",
-        "told to stop",
+        "stopping",
     ]
 
 
@@ -123,7 +123,7 @@ def test_in_a_pod_the_account_s_token_is_read_again(
     sent = []
 
     async def work() -> None:
-        cluster = await Cluster.in_cluster()
+        cluster = await Connection.in_cluster()
         assert cluster.server == "https://10.98.0.10:6443"
         assert cluster.host == "10.98.0.10"
         cluster.trust()

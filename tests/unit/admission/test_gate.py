@@ -14,7 +14,7 @@ from admission.api_server.api import CSRS, NODES, ApiError
 from admission.gate import report
 from admission.gate.gate import Gate
 from admission.gate.proof import SILENT_LIMIT_S
-from admission.inventory import NodeEntry
+from admission.inventory import InventoryNode
 from admission.rules.decision import TokenGrant
 from admission.serving_certificate import Untrusted
 from tests.unit.admission.fakes import (
@@ -39,7 +39,7 @@ class Run:
 
     def __init__(
         self,
-        *nodes: NodeEntry,
+        *nodes: InventoryNode,
         stall_s: int = 60,
         grants: Mapping[str, TokenGrant] = MappingProxyType({}),
         token_faults: Mapping[str, str] = MappingProxyType({}),
@@ -86,7 +86,7 @@ class Run:
         return "\n".join([*self.said, *report.table(self.gate.progress.values())])
 
 
-def joins(run_: Run, node: NodeEntry, *, at: float = 0) -> None:
+def joins(run_: Run, node: InventoryNode, *, at: float = 0) -> None:
     """Let a kubelet do what it does when all goes well."""
     address = str(node.addresses[0])
     name = f"csr-{node.name}"
@@ -389,8 +389,8 @@ def test_a_name_that_another_machine_holds_is_not_joined() -> None:
     it.api.node("node-1", "10.0.0.77")
     it.go()
     assert not it.all_in
-    assert "is of a machine with the address 10.0.0.77; the name is taken" in it.told
-    assert it.said[0].startswith("node-1: the Node node-1 is of a machine with the address")
+    assert "belongs to a machine with the address 10.0.0.77; the name is taken" in it.told
+    assert it.said[0].startswith("node-1: the Node node-1 belongs to a machine with the address")
     assert it.ports.looks == 0
 
 
@@ -499,11 +499,11 @@ def test_nodes_of_one_machine_id_are_told() -> None:
     joins(it, ONE)
     joins(it, TWO)
     it.go()
-    assert list(report.twins(it.gate.progress.values())) == []
+    assert list(report.shared_machine_ids(it.gate.progress.values())) == []
     for progress in it.gate.progress.values():
         assert progress.node is not None
         progress.node["status"]["nodeInfo"]["machineID"] = "0123"
-    (line,) = report.twins(it.gate.progress.values())
+    (line,) = report.shared_machine_ids(it.gate.progress.values())
     assert line.startswith("warning: node-1, node-2 have the same machine-id 0123")
 
 

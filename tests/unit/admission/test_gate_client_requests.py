@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from admission.api_server.api import CSRS, NODES, ApiError
-from admission.inventory import Token
+from admission.gate.orders import Token
 from admission.rules.decision import TokenGrant
 from tests.unit.admission.fakes import CLIENT, NOW, entry
 from tests.unit.admission.test_gate import Run, joins
@@ -172,7 +172,7 @@ def test_a_person_is_told_what_to_type_and_what_the_rules_say() -> None:
     assert it.api.approved == []
     assert sorted(it.said)[:2] == [
         "node-1: joined",
-        "node-1: serving CSR csr-node-1 is right in all that the rules ask (SANs node-1,"
+        "node-1: serving CSR csr-node-1 passes all rules (SANs node-1,"
         " 10.0.0.1): kubectl certificate approve csr-node-1",
     ]
     assert (
@@ -187,7 +187,7 @@ def test_a_request_that_nobody_has_approved_by_hand_is_named_with_what_to_type()
     it.at(0, it.api.ask, "csr-1", "node-1", "10.0.0.1")
     it.go()
     assert "its serving request csr-1 waits for you: kubectl certificate approve csr-1" in it.told
-    assert it.told.count("is right in all that the rules ask") == 1
+    assert it.told.count("passes all rules") == 1
 
 
 # Tokens that let nobody in

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from admission.inventory import Denied, read_orders
+from admission.gate.orders import read_orders
+from admission.inventory import Denied
 
 ORDERS: dict[str, Any] = {
     "kubeconfig": {"path": ".lab/kubeconfig"},

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from admission import leave as module
+from admission import program
 from admission.__main__ import _leave
 from admission.api_server.api import ApiError
-from admission.api_server.connection import Cluster
-from admission.leave import kubeconfig_of_stack, leave
+from admission.api_server.connection import Connection
+from admission.leave import leave
+from admission.stack_kubeconfig import kubeconfig_of_stack
 
 NODE = "/api/v1/nodes/node-1"
 
@@ -47,13 +48,13 @@ class Scene:
         async def connect(path: str, content: None) -> FakeCluster | None:
             return cluster
 
-        async def program(*command: str, timeout_s: float) -> tuple[int, str, str]:
+        async def run(*command: str, timeout_s: float) -> tuple[int, str, str]:
             assert timeout_s > 0
             self.calls.append(" ".join(command))
             return self.answer
 
-        monkeypatch.setattr(Cluster, "connect", connect)
-        monkeypatch.setattr(module, "_run", program)
+        monkeypatch.setattr(Connection, "open", connect)
+        monkeypatch.setattr(program, "run", run)
 
 
 DRAIN = (
@@ -85,7 +86,7 @@ def test_a_node_that_never_joined_has_left(monkeypatch: pytest.MonkeyPatch, forc
 def test_a_drain_that_fails_keeps_the_node_and_tells_why(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, FakeCluster([], "uid-1"))
     scene.answer = (1, "evicting pod", "first line\nerror: cannot delete Pod a\n")
-    with pytest.raises(ValueError, match="node-1 can't be drained: cannot delete Pod a; mend"):
+    with pytest.raises(ValueError, match="node-1 can't be drained: cannot delete Pod a; fix that"):
         asyncio.run(leave("node-1", "config", force=False))
     assert scene.calls == ["GET", DRAIN, "close"]
 
@@ -149,9 +150,9 @@ def test_a_stack_without_the_key_is_told_of(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_program_that_is_missing_is_named() -> None:
     with pytest.raises(ValueError, match="no-such-program is not on PATH"):
-        asyncio.run(module._run("no-such-program", timeout_s=1))
+        asyncio.run(program.run("no-such-program", timeout_s=1))
 
 
 def test_a_program_that_hangs_is_ended() -> None:
     with pytest.raises(ValueError, match="sleep has not ended"):
-        asyncio.run(module._run("sleep", "1000", timeout_s=0.01))
+        asyncio.run(program.run("sleep", "1000", timeout_s=0.01))

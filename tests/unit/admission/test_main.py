@@ -11,7 +11,7 @@ import pytest
 
 from admission import __main__ as module
 from admission.api_server.api import ApiError
-from admission.api_server.connection import Cluster
+from admission.api_server.connection import Connection
 from admission.gate.bootstrap_token import REVOKED
 from admission.gate.checks.check import Answer, Context
 from admission.gate.checks.preflight import CHECKS
@@ -70,7 +70,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     async def look(entry: Any, trust: ssl.SSLContext) -> Any:
         return await ports.look(entry)
 
-    monkeypatch.setattr(Cluster, "connect", connect)
+    monkeypatch.setattr(Connection, "open", connect)
     monkeypatch.setattr(module, "look_at", look)
     return fake
 
@@ -114,7 +114,7 @@ def test_a_node_that_is_missing_leaves_the_token_alone(
     assert printed.out == ""
     assert "node-1 has NOT joined" in printed.err
     assert "error: not all nodes of workers have joined" in printed.err
-    assert "and the next pulumi up goes on from here" in printed.err
+    assert "and the next pulumi up continues from here" in printed.err
     assert "PATCH" not in cluster.asked
     assert "DELETE" not in cluster.asked
     assert cluster.asked[-1] == "close"
@@ -127,7 +127,7 @@ def test_an_expired_token_of_a_missing_node_is_told_and_deleted_so_that_a_refres
     assert gate(ONE_NODE) == 1
     printed = capsys.readouterr()
     assert "node-1: the token abc123 expired at 00:00:00Z; run pulumi up --refresh" in printed.err
-    assert "and the next pulumi up --refresh goes on from here" in printed.err
+    assert "and the next pulumi up --refresh continues from here" in printed.err
     assert cluster.deleted
 
 
@@ -145,7 +145,7 @@ def test_a_cluster_that_is_not_fit_ends_the_run(
     printed = capsys.readouterr()
     assert printed.err.splitlines() == [
         "failed: the clocks differ (check clock)",
-        "error: the cluster is not fit for new nodes: clock; mend that, or name the checks in"
+        "error: the cluster is not ready for new nodes: clock; fix that, or name the checks in"
         " skipClusterChecks",
     ]
     assert not [call for call in cluster.asked if call.startswith("WATCH")]
@@ -154,7 +154,7 @@ def test_a_cluster_that_is_not_fit_ends_the_run(
 @pytest.mark.parametrize(
     ("failure", "message"),
     [
-        (ApiError(401, "GET", "/x", "no"), "credentials are not valid"),
+        (ApiError(401, "GET", "/x", "no"), "credentials are invalid"),
         (ApiError(403, "GET", "/x", "no"), "give a kubeconfig whose user has this right"),
         (ssl.SSLCertVerificationError("bad"), "correct the certificate-authority"),
         (ConnectionRefusedError("refused"), "the API server does not answer"),

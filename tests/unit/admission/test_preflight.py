@@ -12,16 +12,17 @@ import pytest
 
 from admission.api_server.access_reviews import ACCESS_REVIEWS, SELF_ACCESS_REVIEWS
 from admission.api_server.api import CSRS, ApiError
-from admission.gate.bootstrap_token import Found, find
+from admission.gate.bootstrap_token import FoundToken, find
 from admission.gate.checks import preflight
 from admission.gate.checks.check import Context
 from admission.gate.checks.cluster import LEASE
-from admission.gate.checks.tokens import TOKENS, check_token
-from admission.inventory import Token
+from admission.gate.checks.tokens import check_token
+from admission.gate.orders import Token
+from admission.objects.token_secret import TOKENS
 from tests.unit.admission.fakes import CLIENT, NOW, entry, orders, run
 
 TOKEN = Token(id="abc123", secret_uid="uid", group="system:bootstrappers:workers")
-ALIVE = Found(
+ALIVE = FoundToken(
     token=TOKEN,
     life="alive",
     created=NOW,
@@ -77,7 +78,7 @@ def api() -> Answers:
 def found_by(api: Answers, check: str, *, tokens: Any = (ALIVE,), **changed: Any) -> str:
     """What one check says, with its state in front."""
     told = replace(orders(entry("node-1", "10.0.0.1")), **changed)
-    context = Context(cluster=api, orders=told, tokens=tokens, now=NOW)  # type: ignore[arg-type]
+    context = Context(api=api, orders=told, tokens=tokens, now=NOW)  # type: ignore[arg-type]
     state, text = run(preflight.CHECKS[check](context))  # type: ignore[arg-type]
     return f"{state} {text}".strip()
 
@@ -107,7 +108,7 @@ def request(state: str, *, age: timedelta) -> dict[str, Any]:
 def test_a_sound_cluster_passes_and_says_what_can_not_be_seen(api: Answers) -> None:
     api.answers[CSRS] = {"items": [request("issued", age=timedelta(hours=1))]}
     context = Context(
-        cluster=api,  # type: ignore[arg-type]
+        api=api,  # type: ignore[arg-type]
         orders=orders(entry("node-1", "10.0.0.1")),
         tokens=(ALIVE,),
         now=NOW,
@@ -122,7 +123,7 @@ def test_a_sound_cluster_passes_and_says_what_can_not_be_seen(api: Answers) -> N
 
 def test_a_check_that_is_skipped_is_not_made(api: Answers) -> None:
     told = replace(orders(), skipped_checks=frozenset(preflight.CHECKS) - {"clock"})
-    context = Context(cluster=api, orders=told, tokens=(), now=NOW)  # type: ignore[arg-type]
+    context = Context(api=api, orders=told, tokens=(), now=NOW)  # type: ignore[arg-type]
     assert [finding.check for finding in run(preflight.run(context))] == ["clock"]
 
 
@@ -137,7 +138,7 @@ def test_a_check_that_gets_no_answer_is_said_to_be_not_made(
     api: Answers, failure: Exception, text: str
 ) -> None:
     api.answers["/version"] = failure
-    context = Context(cluster=api, orders=orders(), tokens=(), now=NOW)  # type: ignore[arg-type]
+    context = Context(api=api, orders=orders(), tokens=(), now=NOW)  # type: ignore[arg-type]
     findings = {finding.check: finding for finding in run(preflight.run(context))}
     assert findings["version"].state == "not checked"
     assert text in findings["version"].text
@@ -147,7 +148,7 @@ def test_an_odd_object_of_somebody_stops_no_check_but_its_own(api: Answers) -> N
     odd = {"metadata": {"name": "bootstrap-token-odd111"}, "data": {"expiration": "/w=="}}
     api.answers[TOKENS] = {"items": [odd]}
     api.answers[CSRS] = {"items": [{"spec": {}}]}
-    context = Context(cluster=api, orders=orders(), tokens=(), now=NOW)  # type: ignore[arg-type]
+    context = Context(api=api, orders=orders(), tokens=(), now=NOW)  # type: ignore[arg-type]
     findings = {finding.check: finding for finding in run(preflight.run(context))}
     assert findings["signer"].state == "not checked"
     assert findings["token-cleaner"].state == "warning"
@@ -249,7 +250,7 @@ def test_a_token_that_does_not_authenticate_is_a_warning_that_the_report_repeats
     api: Answers, user: Any, said: str
 ) -> None:
     api.user = user
-    context = Context(cluster=api, orders=orders(), tokens=(ALIVE,), now=NOW)  # type: ignore[arg-type]
+    context = Context(api=api, orders=orders(), tokens=(ALIVE,), now=NOW)  # type: ignore[arg-type]
     state, text = run(check_token(context))  # type: ignore[arg-type]
     assert state == "warning"
     assert said in text
@@ -267,7 +268,7 @@ def test_a_token_that_is_accepted_after_a_moment_passes(api: Answers) -> None:
 
     async def check() -> Any:
         asyncio.get_running_loop().call_later(2, setattr, api, "user", HOLDER)
-        context = Context(cluster=api, orders=orders(), tokens=(ALIVE,), now=NOW)  # type: ignore[arg-type]
+        context = Context(api=api, orders=orders(), tokens=(ALIVE,), now=NOW)  # type: ignore[arg-type]
         return await check_token(context)
 
     assert run(check())[0] == "passed"
@@ -275,7 +276,7 @@ def test_a_token_that_is_accepted_after_a_moment_passes(api: Answers) -> None:
 
 def test_dead_tokens_are_not_tried(api: Answers) -> None:
     api.user = AssertionError()
-    dead = (Found(token=TOKEN, life="revoked"),)
+    dead = (FoundToken(token=TOKEN, life="revoked"),)
     assert found_by(api, "token", tokens=dead).startswith("not checked")
 
 
@@ -327,12 +328,12 @@ def test_living_tokens_of_the_pool_that_are_not_this_runs_are_told(api: Answers)
 # A token's Secret
 
 
-def found(api: Answers, data: Mapping[str, str], uid: str = "uid") -> Found:
+def found(api: Answers, data: Mapping[str, str], uid: str = "uid") -> FoundToken:
     path = f"/api/v1/namespaces/kube-system/secrets/{TOKEN.secret_name}"
     metadata = {"uid": uid, "creationTimestamp": "2026-11-24T11:59:00Z"}
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
     api.answers[path] = {"metadata": metadata, "data": encoded}
-    result: Found = run(find(api, TOKEN, NOW, limit_s=1))  # type: ignore[arg-type]
+    result: FoundToken = run(find(api, TOKEN, NOW, limit_s=1))  # type: ignore[arg-type]
     return result
 
 
@@ -366,7 +367,7 @@ def test_a_living_token_is_found_with_what_it_lets_its_node_ask(api: Answers) ->
         ),
         ({**LIVING, "expiration": "soon"}, "uid", "expired", "run pulumi up --refresh"),
         ({**LIVING, "expiration": "2026-12-01"}, "uid", "expired", "run pulumi up --refresh"),
-        (LIVING, "another", "another", "is not the one that the gate was told of"),
+        (LIVING, "another", "another", "is not the one that the gate was given"),
     ],
 )
 def test_a_token_that_lets_nobody_in_says_why(

@@ -12,7 +12,8 @@ from admission.api_server.api import CSRS, NODES, ApiError
 from admission.approver.approver import SERVING_CSRS, Approver
 from admission.approver.journal import Journal
 from admission.approver.lease import LEASE_DURATION_S, RENEW_DEADLINE_S
-from admission.judge import REQUESTS_AT_ONCE, count_pending
+from admission.judge import REQUESTS_AT_ONCE
+from admission.objects.csr import count_pending
 from admission.rules import MOST_PENDING
 from tests.unit.admission.approver_fakes import MAPS, NAMESPACE, ApproverApi, inventory_map
 from tests.unit.admission.fakes import NOW, clock, run
@@ -172,7 +173,7 @@ def test_a_holder_that_can_not_renew_approves_nothing_more(it: Run) -> None:
     it.at(4 + RENEW_DEADLINE_S + 0.1, it.api.ask, "csr-1", "node-1", "10.0.0.1")
     it.go(30)
     assert it.api.approved == []
-    assert it.of("this replica approves no more")
+    assert it.of("this replica no longer approves")
 
 
 def test_the_lease_is_lost_while_the_api_server_thinks(it: Run) -> None:

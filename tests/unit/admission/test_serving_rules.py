@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from admission.inventory import Denied, NodeEntry
+from admission.inventory import Denied, InventoryNode
 from admission.rules import (
     MOST_PENDING,
     Approve,
@@ -28,8 +28,8 @@ KEY = ec.generate_private_key(ec.SECP256R1())
 USER = "system:node:node-1"
 
 
-def entry(name: str, *addresses: str, names: tuple[str, ...] = ()) -> NodeEntry:
-    return NodeEntry(
+def entry(name: str, *addresses: str, names: tuple[str, ...] = ()) -> InventoryNode:
+    return InventoryNode(
         name=name,
         addresses=tuple(map(ipaddress.ip_address, addresses)),
         dns_names=(name, *names),
@@ -101,7 +101,7 @@ NODE = NodeObject(name="node-1", deleting=False)
 def decide(
     request: Request,
     *,
-    inventory: dict[str, NodeEntry] = ALONE,
+    inventory: dict[str, InventoryNode] = ALONE,
     node: NodeObject | None = NODE,
     denied: Denied = DENIED,
     allowed: bool = True,
@@ -296,7 +296,7 @@ def test_an_address_that_two_nodes_have_is_nobodys() -> None:
 def test_a_name_that_two_nodes_have_is_nobodys() -> None:
     name = "".join(["node-1.", "example.org"])  # equal, not the same object
     for other in (
-        NodeEntry(name=name, addresses=(ipaddress.ip_address("10.0.0.30"),), dns_names=()),
+        InventoryNode(name=name, addresses=(ipaddress.ip_address("10.0.0.30"),), dns_names=()),
         entry("node-2", "10.0.0.30", names=(name,)),
         entry("a-node", "10.0.0.30", names=(name,)),
     ):

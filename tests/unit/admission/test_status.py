@@ -1,10 +1,12 @@
 """What `status` tells of nodes, requests and tokens, for a person and for a program."""
 
+import argparse
 import base64
 import json
 import ssl
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,15 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from admission import __main__ as module
+from admission import process
 from admission.api_server.api import CSRS, NODES
-from admission.api_server.connection import Cluster
-from admission.gate.checks.tokens import POOL_LABEL
-from admission.inventory import NodeEntry
+from admission.api_server.connection import Connection
+from admission.inventory import InventoryNode
+from admission.objects.token_secret import POOL_LABEL
 from admission.pool_inventory import Inventory
-from admission.status import status
-from admission.status.status import TOKENS
+from admission.status import command, table
+from admission.status.document import FORMAT, document
+from admission.status.snapshot import OUR_TOKENS, take
 from tests.unit.admission.approver_fakes import MAPS, NAMESPACE, ApproverApi
 from tests.unit.admission.fakes import CLIENT, END, KEY, NOW, Ports, run
 
@@ -35,7 +38,7 @@ class StatusApi(ApproverApi):
 
     async def insist(self, method: str, path: str) -> Any:
         self.asked.append(f"{method} {path}")
-        if path == TOKENS:
+        if path == OUR_TOKENS:
             return {"items": self.tokens}
         return {"items": list(self.objects[path].values())}
 
@@ -75,8 +78,8 @@ class Look:
 
     def document(self) -> Any:
         async def work() -> Any:
-            sight = await status.read(self.api, NAMESPACE, self.inventory)
-            return await status.document(sight, self.api, self.ports.look, "10.0.0.9", NOW)
+            snapshot = await take(self.api, NAMESPACE, self.inventory)
+            return await document(snapshot, self.api, self.ports.look, "10.0.0.9", NOW)
 
         return run(work())
 
@@ -89,7 +92,7 @@ class Look:
         return {item["name"]: (item["decision"], item["reason"]) for item in found}
 
     def text(self) -> list[str]:
-        return list(status.lines(self.document()))
+        return list(table.lines(self.document()))
 
 
 @pytest.fixture
@@ -108,7 +111,7 @@ def test_a_node_that_is_well(it: Look) -> None:
         "name": "node-1",
         "pool": "workers",
         "ready": "yes",
-        "servingCertificate": {"end": END.strftime(status.FORMAT), "fault": ""},
+        "servingCertificate": {"end": END.strftime(FORMAT), "fault": ""},
         "clientCertificate": {"end": "2026-11-24T17:00:00Z", "fault": ""},
     }
 
@@ -154,7 +157,7 @@ def test_a_node_that_has_not_come_and_one_that_nobody_knows_are_listed(it: Look)
     assert it.node("node-2")["ready"] == "absent"
     unknown = it.node("node-3")
     assert (unknown["pool"], unknown["ready"]) == (None, "no")
-    assert unknown["servingCertificate"]["fault"] == "it is in no inventory"
+    assert unknown["servingCertificate"]["fault"] == "it is not in any inventory"
 
 
 def test_the_rules_say_what_they_think_of_each_undecided_request(it: Look) -> None:
@@ -206,7 +209,7 @@ def test_the_state_of_each_token_of_ours_and_no_secret(it: Look) -> None:
 
 
 def test_a_given_inventory_is_used_instead_of_the_clusters(it: Look) -> None:
-    entry = NodeEntry(name="node-9", addresses=(), dns_names=())
+    entry = InventoryNode(name="node-9", addresses=(), dns_names=())
     it.inventory = Inventory(nodes={"node-9": entry}, pools={"node-9": "given"})
     assert it.node("node-9")["pool"] == "given"
     assert it.node("node-1")["pool"] is None
@@ -233,7 +236,7 @@ def test_a_person_reads_that_there_is_nothing() -> None:
 
 def test_all_requests_and_nodes_are_read_once(it: Look) -> None:
     it.document()
-    assert sorted(it.api.asked) == sorted(f"GET {path}" for path in (MAPS, NODES, CSRS, TOKENS))
+    assert sorted(it.api.asked) == sorted(f"GET {path}" for path in (MAPS, NODES, CSRS, OUR_TOKENS))
 
 
 # The command line
@@ -257,42 +260,42 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Connected:
         assert path == "some/kubeconfig"
         return fake
 
-    async def look(entry: NodeEntry, trust: ssl.SSLContext) -> Any:
+    async def look(entry: InventoryNode, trust: ssl.SSLContext) -> Any:
         return await ports.look(entry)
 
-    monkeypatch.setattr(Cluster, "connect", connect)
-    monkeypatch.setattr(module, "look_at", look)
+    monkeypatch.setattr(Connection, "open", connect)
+    monkeypatch.setattr(command, "look_at", look)
     fake.inventory("workers", node_1="10.0.0.1")
     return fake
 
 
-def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    line = ["admission", "status", "--kubeconfig", "some/kubeconfig", *arguments]
-    monkeypatch.setattr("sys.argv", line)
-    return module.main()
+def status(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    given = parser.parse_args(["--kubeconfig", "some/kubeconfig", *arguments])
+    return process.run(partial(command.status, given))
 
 
 def test_the_command_prints_a_document_or_a_table(
-    cluster: Connected, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cluster: Connected, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command(monkeypatch, "--json") == 0
-    document = json.loads(capsys.readouterr().out)
-    assert [node["name"] for node in document["nodes"]] == ["node-1"]
-    assert command(monkeypatch) == 0
-    assert capsys.readouterr().out.splitlines() == list(status.lines(document))
+    assert status("--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [node["name"] for node in found["nodes"]] == ["node-1"]
+    assert status() == 0
+    assert capsys.readouterr().out.splitlines() == list(table.lines(found))
     assert cluster.closed
 
 
 def test_the_command_takes_an_inventory_from_a_file(
     cluster: Connected,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
     cluster.inventory("given", node_9="10.0.0.9")
     given = cluster.objects[MAPS]["kubelet-tls-bootstrap-given"]["data"]["inventory.json"]
     (tmp_path / "inventory.json").write_text(given)
-    assert command(monkeypatch, "--json", f"--inventory={tmp_path}/inventory.json") == 0
+    assert status("--json", f"--inventory={tmp_path}/inventory.json") == 0
     assert [n["name"] for n in json.loads(capsys.readouterr().out)["nodes"]] == ["node-9"]
 
 
@@ -301,7 +304,6 @@ def test_the_command_takes_an_inventory_from_a_file(
     ("content", "message"), [(None, "can't be read: No such file"), ("{}", "lacks 'pool'")]
 )
 def test_an_inventory_that_can_not_be_used_is_one_clear_error(
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     content: str | None,
@@ -309,7 +311,7 @@ def test_an_inventory_that_can_not_be_used_is_one_clear_error(
 ) -> None:
     if content is not None:
         (tmp_path / "inventory.json").write_text(content)
-    assert command(monkeypatch, f"--inventory={tmp_path}/inventory.json") == 1
+    assert status(f"--inventory={tmp_path}/inventory.json") == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     assert f"{tmp_path}/inventory.json" in line

@@ -1,0 +1,95 @@
+"""CertificateSigningRequests: who made one, what the rules look at, what has become of it."""
+
+import base64
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any, Literal
+
+from admission import rules
+
+State = Literal["pending", "approved", "issued", "denied", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestStatus:
+    """What has become of a request, as far as reports mention it."""
+
+    name: str
+    created: datetime
+    state: State
+    approved: bool  # once, whatever has happened since
+    message: str = ""
+
+
+def request_status(item: Mapping[str, Any]) -> RequestStatus:
+    """Return what has become of a request."""
+    status = item.get("status") or {}
+    conditions = {c["type"]: str(c.get("message", "")) for c in status.get("conditions") or ()}
+    state: State = "approved" if "Approved" in conditions else "pending"
+    if "Denied" in conditions:
+        state = "denied"
+    elif "Failed" in conditions:
+        state = "failed"
+    elif status.get("certificate"):
+        state = "issued"
+    return RequestStatus(
+        name=item["metadata"]["name"],
+        created=created(item),
+        state=state,
+        approved="Approved" in conditions,
+        message=conditions.get("Denied") or conditions.get("Failed") or "",
+    )
+
+
+def requesting_node(item: Mapping[str, Any]) -> str:
+    """Return the name of the node whose user has made a request.
+
+    For a user that is not a node's it is a colon and the user's name: no node's name has a colon.
+    """
+    user: str = item["spec"].get("username", "")
+    is_node = user.startswith(rules.USER_PREFIX)
+    return user.removeprefix(rules.USER_PREFIX) if is_node else f":{user}"
+
+
+def request_pem(item: Mapping[str, Any]) -> bytes:
+    """Return the PKCS #10 request that a CertificateSigningRequest holds."""
+    return base64.b64decode(item["spec"]["request"])
+
+
+def judged_request(item: Mapping[str, Any]) -> rules.Request:
+    """Return what the rules look at of a CertificateSigningRequest."""
+    spec, status = item["spec"], item.get("status") or {}
+    seconds = spec.get("expirationSeconds")
+    return rules.Request(
+        name=item["metadata"]["name"],
+        uid=item["metadata"]["uid"],
+        signer=spec["signerName"],
+        user=spec.get("username", ""),
+        groups=frozenset(spec.get("groups") or ()),
+        usages=tuple(spec.get("usages") or ()),
+        pem=request_pem(item),
+        created=created(item),
+        expiration=None if seconds is None else timedelta(seconds=seconds),
+        decided=bool(status.get("conditions") or status.get("certificate")),
+    )
+
+
+def count_pending(
+    item: Mapping[str, Any], others: Iterable[Mapping[str, Any]], now: datetime
+) -> int:
+    """Count the young ones among a requester's undecided requests, up to one more than the limit.
+
+    Thousands are judged as fast as one, since each count stops early. An old request is refused
+    for its age, however many there are.
+    """
+    if now - created(item) > rules.OLDEST:
+        return 1
+    young = (other for other in others if now - created(other) <= rules.OLDEST)
+    return sum(1 for _ in islice(young, rules.MOST_PENDING + 1))
+
+
+def created(item: Mapping[str, Any]) -> datetime:
+    """Return when the API server stored an object first."""
+    return datetime.fromisoformat(item["metadata"]["creationTimestamp"])

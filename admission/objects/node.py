@@ -1,0 +1,40 @@
+"""Nodes: what the rules look at, and what the kubelet itself reports there."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from admission import rules
+
+
+def judged_node(node: Mapping[str, Any]) -> rules.NodeObject:
+    """Return what the rules look at of a Node."""
+    metadata = node["metadata"]
+    return rules.NodeObject(
+        name=metadata["name"],
+        deleting="deletionTimestamp" in metadata,
+        uid=metadata.get("uid", ""),
+    )
+
+
+def internal_addresses(node: Mapping[str, Any] | None) -> list[str]:
+    """Return the Node's internal IP addresses, as text: its kubelet wrote it, nobody checked it."""
+    return [
+        str(address.get("address"))
+        for address in _status(node).get("addresses") or ()
+        if address.get("type") == "InternalIP"
+    ]
+
+
+def ready_condition(node: Mapping[str, Any] | None, key: str) -> str:
+    """Return the status or the message of the Node's condition Ready; empty if it has none."""
+    conditions = _status(node).get("conditions") or ()
+    return next((str(c.get(key, "")) for c in conditions if c["type"] == "Ready"), "")
+
+
+def system_info(node: Mapping[str, Any] | None, key: str) -> str:
+    """Return a value of the Node's nodeInfo, such as kubeletVersion; empty if it has none."""
+    return str((_status(node).get("nodeInfo") or {}).get(key, ""))
+
+
+def _status(node: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    return (node or {}).get("status") or {}

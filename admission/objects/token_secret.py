@@ -1,0 +1,40 @@
+"""The Secrets of bootstrap tokens.
+
+https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/#bootstrap-token-secret-format
+"""
+
+import base64
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+SECRETS = "/api/v1/namespaces/kube-system/secrets"
+TOKENS = f"{SECRETS}?fieldSelector=type%3Dbootstrap.kubernetes.io/token"
+# As components/bootstrap_token.py marks what it makes.
+MANAGED_BY = ("app.kubernetes.io/managed-by", "kubelet-tls-bootstrap")
+POOL_LABEL = "kubelet-tls-bootstrap/pool"
+
+
+def content(secret: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a Secret holds, as text."""
+    return {
+        key: base64.b64decode(value).decode(errors="replace")
+        for key, value in (secret.get("data") or {}).items()
+    }
+
+
+def is_revoked(data: Mapping[str, str]) -> bool:
+    """Tell whether a token's Secret has lost what makes it a token."""
+    return not data.get("token-secret") or data.get("usage-bootstrap-authentication") != "true"
+
+
+def expiration(data: Mapping[str, str]) -> datetime:
+    """Return when the API server stops accepting the token: far ahead without an expiration."""
+    if not data.get("expiration"):
+        return datetime.max.replace(tzinfo=UTC)
+    long_ago = datetime.min.replace(tzinfo=UTC)  # the API server treats such a token as expired
+    try:
+        found = datetime.fromisoformat(data["expiration"])
+    except ValueError:
+        return long_ago
+    return found if found.tzinfo else long_ago

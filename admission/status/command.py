@@ -1,0 +1,60 @@
+"""The command `status`: its arguments, and what it prints."""
+
+import argparse
+import asyncio
+import json
+import os
+from datetime import UTC, datetime
+from functools import partial
+
+from admission import pool_inventory
+from admission.api_server.connection import Connection
+from admission.serving_certificate import look_at
+from admission.stack_kubeconfig import kubeconfig_of_stack
+from admission.status.document import document
+from admission.status.snapshot import take
+from admission.status.table import lines
+from admission.terminal import visible
+
+DEFAULT_KUBECONFIG = "~/.kube/config"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to its parser."""
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--kubeconfig", default=os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG)
+    source.add_argument("--stack-config", metavar="STACK", help="the stack whose secret it is")
+    parser.add_argument(
+        "--namespace", default=pool_inventory.DEFAULT_NAMESPACE, help="of the inventories"
+    )
+    parser.add_argument("--inventory", metavar="FILE", help="instead of those in the cluster")
+    parser.add_argument("--json", action="store_true", help="for a program")
+
+
+async def status(arguments: argparse.Namespace) -> int:
+    """Print the status, and return the exit status: always 0.
+
+    Raises:
+        ValueError: the kubeconfig or the inventory can't be read; says why.
+        ApiError, UNREACHABLE, UNTRUSTED: the API server refused, or did not answer for a while.
+    """
+    if arguments.stack_config:
+        async with kubeconfig_of_stack(arguments.stack_config) as path:
+            return await _print(arguments, path)
+    return await _print(arguments, arguments.kubeconfig)
+
+
+async def _print(arguments: argparse.Namespace, kubeconfig: str) -> int:
+    path, given = arguments.inventory, None
+    if path:
+        given = await asyncio.to_thread(pool_inventory.from_file, path)
+    api = await Connection.open(kubeconfig, None)
+    try:
+        look = partial(look_at, trust=api.trust())
+        snapshot = await take(api, arguments.namespace, given)
+        found = await document(snapshot, api, look, api.host, datetime.now(UTC))
+    finally:
+        await api.close()
+    text = map(visible, lines(found))
+    print(json.dumps(found, indent=2) if arguments.json else "\n".join(text))
+    return 0

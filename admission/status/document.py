@@ -1,0 +1,162 @@
+"""The status as JSON: each node's certificates and their ends, undecided requests, our tokens.
+
+Changes nothing. What only a machine knows, such as the client certificate in its directory, is
+shown while the API server still has the request for it; it deletes issued ones after an hour.
+"""
+
+import asyncio
+import base64
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from cryptography import x509
+
+from admission import rules
+from admission.inventory import Denied, InventoryNode
+from admission.objects.csr import count_pending, judged_request, request_status, requesting_node
+from admission.objects.node import judged_node, ready_condition
+from admission.objects.token_secret import POOL_LABEL, content, expiration, is_revoked
+from admission.serving_certificate import ServingCertificate
+from admission.status.snapshot import Reads, Snapshot
+
+LOOKS_AT_ONCE = 64
+FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+Look = Callable[[InventoryNode], Awaitable[ServingCertificate]]
+
+
+async def document(snapshot: Snapshot, api: Reads, look: Look, host: str, now: datetime) -> Any:
+    """Return the status as a JSON document; it holds no secret."""
+    at_once = asyncio.Semaphore(LOOKS_AT_ONCE)
+    names = sorted({*snapshot.inventory.pools, *snapshot.nodes})
+    nodes = await asyncio.gather(*(_node(name, snapshot, look, at_once, now) for name in names))
+    pending = [item for item in snapshot.requests if request_status(item).state == "pending"]
+    serving: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for item in pending:
+        if item["spec"]["signerName"] == rules.SERVING_SIGNER:
+            serving[requesting_node(item)].append(item)
+    denied = snapshot.inventory.denied.and_host(host)
+    return {
+        "nodes": nodes,
+        "pendingRequests": [
+            await _pending(
+                item, serving[requesting_node(item)], snapshot, api, denied=denied, now=now
+            )
+            for item in pending
+        ],
+        "tokens": [_token(secret, now) for secret in snapshot.tokens],
+        "faults": [
+            *snapshot.inventory.faults,
+            *(f"{node}: {why}" for node, why in sorted(snapshot.inventory.disputes.items())),
+        ],
+    }
+
+
+async def _node(
+    name: str, snapshot: Snapshot, look: Look, at_once: asyncio.Semaphore, now: datetime
+) -> dict[str, Any]:
+    entry, node = snapshot.inventory.nodes.get(name), snapshot.nodes.get(name)
+    ready = {"True": "yes", "False": "no"}.get(ready_condition(node, "status"), "unknown")
+    end, fault = None, "it is not in any inventory"
+    if entry is not None:
+        async with at_once:
+            try:
+                end, fault = (await look(entry)).end, ""
+            except ValueError as error:
+                fault = f"its port {error}"
+            except (OSError, TimeoutError) as error:
+                fault = f"its port does not answer here ({type(error).__name__})"
+    return {
+        "name": name,
+        "pool": snapshot.inventory.pools.get(name),
+        "ready": "absent" if node is None else ready,
+        "servingCertificate": _certificate(end, fault, now),
+        "clientCertificate": _certificate(
+            _issued_end(name, snapshot.requests),
+            "only its machine knows: the API server no longer has the request",
+            now,
+        ),
+    }
+
+
+def _certificate(end: datetime | None, fault: str, now: datetime) -> dict[str, Any]:
+    if end is None:
+        return {"end": None, "fault": fault}
+    return {
+        "end": end.strftime(FORMAT),
+        "fault": "it has expired" if end <= now else "",
+    }
+
+
+def _issued_end(name: str, requests: Iterable[dict[str, Any]]) -> datetime | None:
+    """The latest end of the client certificates that were issued for a node."""
+    user, ends = f"{rules.USER_PREFIX}{name}", []
+    for item in requests:
+        pem = (item.get("status") or {}).get("certificate")
+        if not pem or item["spec"]["signerName"] != rules.CLIENT_SIGNER:
+            continue
+        try:
+            certificate = x509.load_pem_x509_certificate(base64.b64decode(pem))
+            subject = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        except ValueError:
+            continue
+        if [attribute.value for attribute in subject] == [user]:
+            ends.append(certificate.not_valid_after_utc)
+    return max(ends, default=None)
+
+
+async def _pending(
+    item: dict[str, Any],
+    others: list[dict[str, Any]],
+    snapshot: Snapshot,
+    api: Reads,
+    *,
+    denied: Denied,
+    now: datetime,
+) -> dict[str, Any]:
+    """An undecided request, and what the rules say of it."""
+    spec, name = item["spec"], requesting_node(item)
+    told = {
+        "name": item["metadata"]["name"],
+        "signer": spec["signerName"],
+        "requester": spec.get("username", ""),
+        "created": item["metadata"]["creationTimestamp"],
+    }
+    if spec["signerName"] != rules.SERVING_SIGNER:
+        return {**told, "decision": "none", "reason": "its signer is not kubelet-serving"}
+    if name in snapshot.inventory.disputes:
+        return {**told, "decision": "refuse", "reason": snapshot.inventory.disputes[name]}
+    node = snapshot.nodes.get(name)
+    decision = rules.decide_serving(
+        judged_request(item),
+        inventory=snapshot.inventory.nodes,
+        node=None if node is None else judged_node(node),
+        denied=denied,
+        allowed=await api.may_serve_itself(spec),
+        pending=count_pending(item, others, now),
+        now=now,
+    )
+    match decision:
+        case rules.Approve():
+            return {**told, "decision": "approve", "reason": ""}
+        case rules.Wait(reason=reason):
+            return {**told, "decision": "wait", "reason": reason}
+        case rules.Refuse(reason=reason):
+            return {**told, "decision": "refuse", "reason": reason}
+
+
+def _token(secret: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    metadata = secret["metadata"]
+    data = content(secret)
+    state = "alive" if expiration(data) > now else "expired"
+    if is_revoked(data):
+        state = "revoked"
+    return {
+        "id": metadata["name"].removeprefix("bootstrap-token-"),
+        "pool": (metadata.get("labels") or {}).get(POOL_LABEL, ""),
+        "description": data.get("description", ""),
+        "state": state,
+        "expiration": data.get("expiration") or None,
+    }
