@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from admission.inventory import Denied, InventoryNode
 from admission.rules import certificate_request
@@ -21,8 +21,6 @@ from admission.rules.every_request import (
 SERVING_SIGNER = "kubernetes.io/kubelet-serving"
 REQUESTER_GROUPS = frozenset({NODES_GROUP, AUTHENTICATED_GROUP})
 USAGES = frozenset({"digital signature", "server auth"})
-# A join and its request are dated by two clocks.
-START_TOLERANCE = timedelta(seconds=10)
 CLUSTER_NAME = re.compile(
     r"\A(localhost|kubernetes)(\..*)?\Z|\A(.*\.)?localhost\Z|\A.*\.svc(\..*)?\Z"
 )
@@ -36,15 +34,13 @@ def decide_serving(
     denied: Denied,
     allowed: bool,
     pending: int = 1,
-    since: datetime | None = None,
     now: datetime,
 ) -> Decision:
     """Decide on a request for a kubelet's serving certificate.
 
     `node` is the cluster's object of the requester's name, `allowed` the API server's answer to
     whether the requester may create certificatesigningrequests/selfnodeserver, `pending` the
-    number of its undecided requests, this one among them, `since` when its join began, where that
-    is known: what the machine asked for before, under this name, has nothing to do with it.
+    number of its undecided requests, including this one.
     """
     entry = inventory.get(request.user.removeprefix(USER_PREFIX))
     if entry is None or request.user != entry.user:
@@ -53,8 +49,6 @@ def decide_serving(
         request, signer=SERVING_SIGNER, groups=REQUESTER_GROUPS, usages=USAGES, now=now
     )
     fault = next(faults, None) or flood_fault(request.user, pending)
-    if fault is None and since is not None and request.created < since - START_TOLERANCE:
-        fault = "it was made before the node's join began; restart its kubelet to have a new one"
     if fault is not None:
         return Refuse(reason=fault)
     try:

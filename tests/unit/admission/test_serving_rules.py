@@ -106,7 +106,6 @@ def decide(
     denied: Denied = DENIED,
     allowed: bool = True,
     pending: int = 1,
-    since: datetime | None = None,
 ) -> Decision:
     return decide_serving(
         request,
@@ -115,7 +114,6 @@ def decide(
         denied=denied,
         allowed=allowed,
         pending=pending,
-        since=since,
         now=NOW,
     )
 
@@ -318,15 +316,6 @@ def test_a_nodes_bare_name_is_no_requester_wherever_it_sorts() -> None:
 def test_other_nodes_with_names_of_their_own_are_in_nobodys_way() -> None:
     others = {name: entry(name, "10.0.0.30") for name in ("a", "node-0", "node-2", "z")}
     assert isinstance(decide(GOOD, inventory=ALONE | others), Approve)
-
-
-def test_what_was_asked_before_the_join_began_is_refused() -> None:
-    began = GOOD.created + timedelta(seconds=10)
-    assert isinstance(decide(GOOD, since=began), Approve)
-    assert isinstance(decide(GOOD, since=began - timedelta(minutes=1)), Approve)
-    decision = decide(GOOD, since=began + timedelta(seconds=1))
-    assert isinstance(decision, Refuse)
-    assert "before the node's join began" in decision.reason
 
 
 def test_the_record_of_an_approval_has_the_node_and_what_was_asked() -> None:
