@@ -9,7 +9,7 @@ KINDS = {
     "signer": r"^its signer ",
     "decided": r"^it has been decided",
     "usages": r"^its usages ",
-    "expiration": r"^it asks for ",
+    "expiration": r"^it asks for .*, more than \d+ days$",
     "age": r"^it is older |^it comes from the future",
     "flood": r"^more than \d+ requests of ",
     "right": r" may not create ",
