@@ -1,6 +1,7 @@
 """Which certificate request is approved, and when a node counts as joined.
 
-`rules` decides, `judge` acts on it: in `gate` for the nodes of one pool while they join, in `serve`
-for those of all pools ever after. `leave` takes a node out, `status` tells what is. Talks to the
-Kubernetes API; knows nothing of Pulumi.
+`rules` decides, and `judge` acts on it: in `gate` for the nodes of one pool while they join, in
+`approver` for the nodes of all pools from then on. `leave` removes a node, `status` only reports.
+`inventory` says which nodes may exist, `objects` reads what `api_server` returns. Talks to the
+Kubernetes API, and imports nothing of Pulumi.
 """

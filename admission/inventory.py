@@ -1,4 +1,4 @@
-"""What the gate is told: the nodes that may join, and what they may never claim."""
+"""The inventory: the nodes that may join, and what none of them may ever claim."""
 
 import ipaddress
 import re
@@ -38,7 +38,7 @@ class Denied:
     names: frozenset[str] = frozenset()
 
     def and_host(self, host: str) -> "Denied":
-        """Return this and a host, by its name or address, beside it."""
+        """Return this with one more host, given by its name or address."""
         try:
             return replace(self, addresses=self.addresses | {ipaddress.ip_address(host)})
         except ValueError:
@@ -70,7 +70,7 @@ def read_node(entry: Mapping[str, Any]) -> InventoryNode:
     """Return a node of the inventory, from its form in JSON.
 
     Raises:
-        ValueError, KeyError, TypeError: it has another form, or is no node.
+        ValueError, KeyError, TypeError: it has another form, or is not a node.
     """
     node = InventoryNode(
         name=entry["name"],
@@ -78,10 +78,10 @@ def read_node(entry: Mapping[str, Any]) -> InventoryNode:
         dns_names=tuple(entry["dnsNames"]),
     )
     if not DNS_NAME.match(node.name) or len(node.name) > LONGEST_NAME:
-        raise ValueError(f"{node.name!r} is no node's name: lower-case letters, digits, - and .")
+        raise ValueError(f"{node.name!r} is not a node's name: lower-case letters, digits, - and .")
     odd = [name for name in node.dns_names if not isinstance(name, str) or not DNS_NAME.match(name)]
     if odd:
-        raise ValueError(f"{odd[0]!r} of the node {node.name} is no lower-case DNS name")
+        raise ValueError(f"{odd[0]!r} of the node {node.name} is not a lower-case DNS name")
     if not node.addresses:
-        raise ValueError(f"the node {node.name} has no address in the gate's orders")
+        raise ValueError(f"the node {node.name} has no address")
     return node

@@ -1,4 +1,4 @@
-"""A connection to the Kubernetes API: a handful of requests, objects as plain JSON.
+"""A connection to an API server: a handful of kinds of requests, objects as plain JSON.
 
 The client library reads the kubeconfig (certificates, tokens, exec plugins) and makes the
 connections; its generated models are not used, so that a run starts fast.
@@ -60,7 +60,7 @@ class Connection:
         """Connect as the ServiceAccount of the pod that this runs in; no request is made yet.
 
         Raises:
-            ValueError: this is no pod with a ServiceAccount's token.
+            ValueError: this is not a pod with a ServiceAccount's token.
         """
         return cls(*await client_of_pod())
 
@@ -85,7 +85,7 @@ class Connection:
         *,
         content_type: str = "application/json",
     ) -> Any:
-        """Make one request and return the JSON of the answer, or its text where it is none.
+        """Make one request and return the JSON of the answer, or its text if it is not JSON.
 
         Raises:
             ApiError: the API server refused.
@@ -111,7 +111,7 @@ class Connection:
         content_type: str = "application/json",
         limit_s: float = INSIST_LIMIT_S,
     ) -> Any:
-        """Make a request that may be made twice, patient with an API server that restarts."""
+        """Make a request that may safely be repeated, patient with an API server that restarts."""
         loop, pause_s = asyncio.get_running_loop(), FIRST_PAUSE_S
         limit = loop.time() + limit_s
         while True:
@@ -161,7 +161,7 @@ class Connection:
         return response
 
     async def identity(self, token: str) -> dict[str, Any]:
-        """Return whom the API server takes a token's holder for: username, groups.
+        """Return the user that the API server authenticates a token's holder as: username, groups.
 
         Raises:
             ApiError: it does not accept the token (401), or the holder may not ask.
@@ -199,7 +199,7 @@ class Connection:
         """
         if not self._ca:
             raise ValueError(
-                "the kubeconfig's cluster has no certificate-authority; add it, the kubelets'"
+                "the kubeconfig's cluster has no certificate-authority; add it: the kubelets'"
                 " certificates are checked with it"
             )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -33,7 +33,7 @@ async def client_of_kubeconfig(path: str | None, content: str | None) -> tuple[A
         raise ValueError(f"{name} can't be read: {error.strerror}") from None
     except Exception as error:  # noqa: BLE001 - the library's errors may quote the content
         name, kind = path or "the secret key kubeconfig", type(error).__name__
-        raise ValueError(f"{name} is no usable kubeconfig ({kind})") from None
+        raise ValueError(f"{name} is not a usable kubeconfig ({kind})") from None
 
 
 async def client_of_pod() -> tuple[ApiClient, str]:
@@ -42,7 +42,7 @@ async def client_of_pod() -> tuple[ApiClient, str]:
     The library reads the token's file again every minute: the kubelet renews it.
 
     Raises:
-        ValueError: this is no pod with a ServiceAccount's token.
+        ValueError: this is not a pod with a ServiceAccount's token.
     """
     configuration = Configuration()
     try:
@@ -50,7 +50,7 @@ async def client_of_pod() -> tuple[ApiClient, str]:
         ca = await asyncio.to_thread(Path(configuration.ssl_ca_cert or "").read_text)
     except (ConfigException, OSError) as error:
         raise ValueError(
-            f"this is no pod with a ServiceAccount ({error}); elsewhere, give --kubeconfig"
+            f"this is not a pod with a ServiceAccount ({error}); elsewhere, give --kubeconfig"
         ) from None
     configuration.retries = None
     return ApiClient(configuration=configuration), ca

@@ -25,7 +25,7 @@ class Place:
     """Whose request it is."""
 
     node: str
-    pool: str  # empty for one that is no node of the inventory
+    pool: str  # empty for one that is not a node of the inventory
     in_cluster: bool  # whether it has a Node, and this replica is the one to write its Events
 
 

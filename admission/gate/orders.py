@@ -17,7 +17,7 @@ TOKEN_ID = re.compile(r"\A[a-z0-9]{6}\Z")
 
 @dataclass(frozen=True, kw_only=True)
 class Token:
-    """A bootstrap token: its public half, its Secret, and for whom it was made."""
+    """A bootstrap token: its public half, its Secret, and the node that it was made for."""
 
     id: str
     secret_uid: str
@@ -37,7 +37,7 @@ class Token:
 
 @dataclass(frozen=True, kw_only=True)
 class Orders:
-    """All that a run of the gate is told."""
+    """All that a run of the gate needs to know."""
 
     kubeconfig_path: str | None
     kubeconfig: str | None = field(repr=False)
@@ -61,7 +61,7 @@ def read_orders(text: str) -> Orders:
     """Return the orders that a JSON document holds.
 
     Raises:
-        ValueError: it is no such document; the message says where, and quotes no kubeconfig.
+        ValueError: it is not such a document; the message says where, and quotes no kubeconfig.
     """
     try:
         document: dict[str, Any] = json.loads(text)
@@ -90,7 +90,7 @@ def read_orders(text: str) -> Orders:
     except (TypeError, AttributeError) as error:
         raise ValueError(f"the gate's orders on stdin are malformed: {error}") from None
     if len(orders.nodes) != len(nodes):
-        raise ValueError("two nodes of the gate's orders have one name")
+        raise ValueError("two nodes in the gate's orders have the same name")
     if bool(orders.kubeconfig_path) == bool(orders.kubeconfig):
         raise ValueError("the gate's orders need either a kubeconfig's path or its content")
     without = next((name for name in orders.nodes if orders.token_of(name) is None), None)

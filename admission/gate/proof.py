@@ -1,7 +1,7 @@
-"""The proof that a node has joined, which being Ready is not.
+"""The proof that a node has joined; that its Node is Ready proves too little.
 
-Its serving certificate must be live with its own names and addresses, and the API server reach the
-kubelet through it.
+Its serving certificate must be live with its own names and addresses, and the API server must
+reach the kubelet through it.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Which certificate request is approved: pure decisions, each with its reason.
 
-kube-controller-manager signs a `kubernetes.io/kubelet-serving` request without looking whose names
+kube-controller-manager signs a `kubernetes.io/kubelet-serving` request without checking whose names
 it holds, and approves none by itself; and it approves the client request of whoever holds a
-bootstrap token, whatever node it names. What is asked of an approver is said in
+bootstrap token, whatever node it names. What an approver must check is described in
 https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/#certificate-rotation
 and in https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/
 (the signers' own terms). The rules here are stricter: names and addresses are compared with an

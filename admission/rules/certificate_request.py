@@ -1,8 +1,8 @@
-"""What a PKCS #10 certificate request says, read so that nobody can read it otherwise.
+"""What a PKCS #10 certificate request says, read so that no other parser can read it differently.
 
-The API server and the signer parse the same bytes with Go's encoding/pem and crypto/x509. Parsers
-that differ can be shown different requests, so only the one canonical encoding is accepted: what
-encoding again all that was read gives, PEM and DER.
+The API server and the signer parse the same bytes with Go's encoding/pem and crypto/x509. Where
+parsers differ, one request can mean two things. So only one canonical encoding is accepted, PEM and
+DER: the one that results from encoding again what was read.
 """
 
 import base64
@@ -30,7 +30,7 @@ CURVES = ("secp256r1", "secp384r1")
 SIGNATURE_HASHES = ("sha256", "sha384", "sha512")
 # What a PrintableString may hold; no name of a node holds anything else.
 PRINTABLE = re.compile(r"\A[A-Za-z0-9 '()+,./:=?-]+\Z")
-# PKCS #9. Microsoft's own, which some parsers read as well, is none: Go does not.
+# PKCS #9. Microsoft's own does not count, though some parsers read it: Go does not.
 EXTENSION_REQUEST = x509.ObjectIdentifier("1.2.840.113549.1.9.14")
 
 
@@ -71,7 +71,7 @@ def claimed_node(pem: bytes) -> str | None:
 
 
 class _Unfit(Exception):
-    """Says what a request holds that a kubelet's does not, or lacks."""
+    """Says what a request holds or lacks that a kubelet's does not."""
 
 
 def _read(request: x509.CertificateSigningRequest) -> CertificateRequest:
@@ -117,7 +117,7 @@ def _load(pem: bytes) -> x509.CertificateSigningRequest:
     try:
         return x509.load_der_x509_csr(der)
     except Exception as error:  # noqa: BLE001 - as above
-        raise ValueError(f"it is no certificate request ({type(error).__name__})") from None
+        raise ValueError(f"it is not a certificate request ({type(error).__name__})") from None
 
 
 def _subject(subject: x509.Name) -> list[tuple[x509.ObjectIdentifier, str]]:
@@ -157,7 +157,7 @@ def _split(
     for name in names or ():
         if isinstance(name, x509.DNSName):
             if not DNS_NAME.match(name.value) or len(name.value) > LONGEST_NAME:
-                raise _Unfit(f"it asks for {name.value!r}, which is no lower-case DNS name")
+                raise _Unfit(f"it asks for {name.value!r}, which is not a lower-case DNS name")
             dns_names.append(name.value)
         elif isinstance(name, x509.IPAddress) and isinstance(
             name.value, ipaddress.IPv4Address | ipaddress.IPv6Address

@@ -1,7 +1,7 @@
-"""Which request of a machine with a bootstrap token for its first client certificate is approved.
+"""Which request for a first client certificate, made with a bootstrap token, is approved.
 
-The rules need a token for each node: its id is in the requester's name, so that it stands for the
-machine to which it was brought. A shared token would let each machine take any other's name.
+The rules need a token for each node: its id is in the requester's name, and so stands for the
+machine that it was delivered to. With a shared token each machine could take any other's name.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -37,13 +37,13 @@ def decide_client(
     """Decide on a request for a kubelet's first client certificate.
 
     `tokens` holds what each token, by its id, was made for; `approved_before` the ids of those
-    with which a client request has been approved, by whomever; `others` the other undecided
+    with which a client request has been approved, no matter by whom; `others` the other undecided
     client requests of the same requester.
 
-    A token lets in once: whatever its holder asks for after an approval is refused, even when the
-    certificate was never fetched. Of several undecided requests the newest that is right is the
-    one to approve, and the others wait: a kubelet that starts again has lost the key of the one
-    before (it keeps keys in memory until their certificate comes), so only the newest is of use.
+    A token admits once: whatever its holder asks for after an approval is refused, even when the
+    certificate was never fetched. Of several undecided requests the newest that passes is the one
+    to approve, and the others wait: a kubelet that restarts has lost the key of its last request
+    (it keeps keys in memory until their certificate comes), so only the newest is of use.
     """
     decision = _decide_alone(request, tokens, node_exists, approved_before, now)
     if not isinstance(decision, Approve):
@@ -83,7 +83,7 @@ def _decide_alone(
     fault = next(_content_faults(content, grant), None)
     if fault is None and node_exists(grant.node):
         fault = (
-            f"the Node {grant.node} exists; if this machine shall take its place, run"
+            f"the Node {grant.node} exists; if this machine is to take its place, run"
             f" kubectl delete node {grant.node}"
         )
     return Approve(content=content) if fault is None else Refuse(reason=fault)
@@ -99,8 +99,8 @@ def _token_faults(
         yield f"it was made after the token {token} had expired"
     if token in approved_before:
         yield (
-            f"the token {token} has let a machine in already; if it was not {grant.node}, look for"
-            " the one that holds the token, and raise the node's generation to have a new one"
+            f"the token {token} has already admitted a machine; if it was not {grant.node}, look"
+            " for the one that holds the token, and raise the node's generation for a new one"
         )
 
 

@@ -1,4 +1,4 @@
-"""What the rules are told of a request, and what they can say of it."""
+"""What the rules know of a request, and what they can decide."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -51,7 +51,7 @@ class Approve:
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
-    """Something that a request needs is not there yet."""
+    """Something that a request needs does not exist yet."""
 
     reason: str
 

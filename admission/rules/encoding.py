@@ -1,7 +1,7 @@
 """The one encoding of what a kubelet's certificate request says (RFC 2986, in DER).
 
-A parser takes many encodings for the same content, and another parser takes some of them for
-another content. Who compares a request with this one needs to know neither.
+One parser reads many encodings as the same content, and another parser reads some of them as
+something else. Comparing a request with this one encoding needs no knowledge of either.
 """
 
 from collections.abc import Sequence

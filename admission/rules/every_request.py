@@ -12,11 +12,11 @@ AUTHENTICATED_GROUP = "system:authenticated"
 # A kubelet with an RSA key asks for it, one with an ECDSA key does not.
 KEY_ENCIPHERMENT = "key encipherment"
 LONGEST_EXPIRATION = timedelta(days=366)
-# The kubelet gives a request up after 15 minutes and makes a new one.
+# The kubelet gives up a request after 15 minutes and makes a new one.
 OLDEST = timedelta(hours=1)
 CLOCK_TOLERANCE = timedelta(minutes=5)
 # A kubelet has one, or a few after restarts. Hundreds come from somebody who floods. There is no
-# limit for all requesters together: it would let one of them keep all others out.
+# limit for all requesters together: it would let one of them block all others.
 MOST_PENDING = 20
 
 
@@ -43,7 +43,7 @@ def object_faults(
 
 
 def flood_fault(user: str, pending: int) -> str | None:
-    """Say whether one requester has more undecided requests than a kubelet makes."""
+    """Say if one requester has more undecided requests than a kubelet makes."""
     if pending <= MOST_PENDING:
         return None
     return (

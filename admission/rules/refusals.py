@@ -1,8 +1,8 @@
-"""Kinds of refusals, for counting: what a reason is about, not whom."""
+"""Kinds of refusals, for counting: what a reason is about, not which node."""
 
 import re
 
-# The first that is found in a reason; the last resort are the parser's own words.
+# The first that matches a reason; the parser's own words match none of them.
 KINDS = {
     "dispute": r" is claimed by ",
     "requester": r"^its requester ",
@@ -16,7 +16,7 @@ KINDS = {
     "node": r"^the Node ",
     "address": r"^the address ",
     "subject": r"^its common name |^its organization ",
-    "name": r"^the name | DNS name$| name of the cluster's own$| is the API server's name$",
+    "name": r"^the name | DNS name$| of the cluster's own names$| is the API server's name$",
 }
 CONTENT = "content"
 

@@ -44,7 +44,7 @@ def decide_serving(
     """
     entry = inventory.get(request.user.removeprefix(USER_PREFIX))
     if entry is None or request.user != entry.user:
-        return Refuse(reason=f"its requester {request.user} is no node of the inventory")
+        return Refuse(reason=f"its requester {request.user} is not a node of the inventory")
     faults = object_faults(
         request, signer=SERVING_SIGNER, groups=REQUESTER_GROUPS, usages=USAGES, now=now
     )
@@ -86,18 +86,18 @@ def _content_faults(
     others = [other for other in inventory.values() if other.name != entry.name]
     for name in names:
         if CLUSTER_NAME.match(name):
-            yield f"{name} is a name of the cluster's own"
+            yield f"{name} is one of the cluster's own names"
         elif name in denied.names:
             yield f"{name} is the API server's name"
         elif name not in entry.dns_names:
-            yield f"the name {name} is not the node's in the inventory"
+            yield f"the name {name} is not one of the node's in the inventory"
         elif any(name == other.name or name in other.dns_names for other in others):
-            yield f"the name {name} is another node's, too, in the inventory"
+            yield f"the name {name} also belongs to another node in the inventory"
     for address in addresses:
         mapped = isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped
         if mapped or denied.covers(address):
             yield f"the address {address} is one that no node may have"
         elif address not in entry.addresses:
-            yield f"the address {address} is not the node's in the inventory"
+            yield f"the address {address} is not one of the node's in the inventory"
         elif any(address in other.addresses for other in others):
-            yield f"the address {address} is another node's, too, in the inventory"
+            yield f"the address {address} also belongs to another node in the inventory"

@@ -183,7 +183,7 @@ CONTENTS: dict[str, tuple[bytes, str, str]] = {
         "InvalidVersion", "",
     ),
     "bytes behind the request": (
-        armour(bare(HARMLESS) + b"\0"), "no certificate request", "trailing",
+        armour(bare(HARMLESS) + b"\0"), "not a certificate request", "trailing",
     ),
     "bytes behind the names": (
         with_attributes(extension_request(OWN) + b"\0\0"), "request", "",

@@ -12,10 +12,10 @@ from tests.hostile.vector import (
 )
 from tests.request_bytes import der, extension_request, oid, request, sans, sequence
 
-NOT_ITS_OWN = "is not the node's in the inventory"
-THE_CLUSTERS = "a name of the cluster's own"
+NOT_ITS_OWN = "is not one of the node's in the inventory"
+THE_CLUSTERS = "one of the cluster's own names"
 NOBODYS = "is one that no node may have"
-NO_DNS_NAME = "no lower-case DNS name"
+NO_DNS_NAME = "not a lower-case DNS name"
 OTHER_KIND = "neither a DNS name nor an address"
 
 # What it asks for -> the names, and why not.

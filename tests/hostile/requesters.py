@@ -22,7 +22,7 @@ from tests.hostile.vector import (
 BOOTSTRAPPERS = "system:bootstrappers"
 YEAR_S = 365 * 24 * 3600
 VICTIMS = serving(dns("node-2"), ip(ADDRESSES["node-2"]), name="node-2")
-NO_NODE = "is no node of the inventory"
+NO_NODE = "is not a node of the inventory"
 NO_TOKEN = "holds no token of these nodes"
 
 
@@ -157,7 +157,7 @@ REQUESTERS = (
     client_vector(
         "the token of a node that has joined",
         client("node-1"),
-        "has let a machine in already",
+        "has already admitted a machine",
         by=holder_of("node-1"),
     ),
     client_vector(

@@ -207,9 +207,9 @@ REFUSED = {
     ),
     "bytes behind the request": (
         armour(bare(GOOD) + b"\0"),
-        "no certificate request",
+        "not a certificate request",
     ),
-    "no request": (armour(b"\x30\0"), "no certificate request"),
+    "no request": (armour(b"\x30\0"), "not a certificate request"),
     "padding in the middle": (GOOD.replace(b"\n-----END", b"==\n-----END"), "PEM block"),
     "a lone character": (
         b"-----BEGIN CERTIFICATE REQUEST-----\nM\n-----END CERTIFICATE REQUEST-----\n",
@@ -265,7 +265,7 @@ def test_the_longest_name_is_read() -> None:
     longest = b".".join([b"a" * 63] * 3 + [b"a" * 61])
     assert len(longest) == 253
     assert parse(request(extension_request(sans(der(0x82, longest))))).dns_names
-    with pytest.raises(ValueError, match="no lower-case DNS name"):
+    with pytest.raises(ValueError, match="not a lower-case DNS name"):
         parse(request(extension_request(sans(der(0x82, longest + b"a")))))
 
 

@@ -180,7 +180,7 @@ def test_a_request_of_a_living_token_is_refused_when_it_is_an_hour_old() -> None
 def test_no_machine_takes_the_name_of_a_node_that_is_there() -> None:
     said = reason(decide(GOOD, nodes=frozenset({"node-1"})))
     assert said == (
-        "the Node node-1 exists; if this machine shall take its place, run"
+        "the Node node-1 exists; if this machine is to take its place, run"
         " kubectl delete node node-1"
     )
     assert isinstance(decide(GOOD, nodes=frozenset({"node-2", "node-10"})), Approve)
@@ -189,8 +189,8 @@ def test_no_machine_takes_the_name_of_a_node_that_is_there() -> None:
 def test_a_token_lets_in_once() -> None:
     said = reason(decide(GOOD, approved_before=frozenset({"abc123"})))
     assert said == (
-        "the token abc123 has let a machine in already; if it was not node-1, look for the one"
-        " that holds the token, and raise the node's generation to have a new one"
+        "the token abc123 has already admitted a machine; if it was not node-1, look for the one"
+        " that holds the token, and raise the node's generation for a new one"
     )
     assert isinstance(decide(GOOD, approved_before=frozenset({"def456"})), Approve)
 

@@ -178,7 +178,8 @@ def test_a_request_for_anothers_address_is_refused_once_and_holds_up_nobody() ->
     assert it.api.approved == ["csr-node-2"]
     refusals = [line for line in it.said if "refused" in line]
     assert refusals == [
-        "node-1: serving CSR bad refused: the address 10.0.0.2 is not the node's in the inventory"
+        "node-1: serving CSR bad refused: the address 10.0.0.2 is not one of the node's in the"
+        " inventory"
     ]
 
 

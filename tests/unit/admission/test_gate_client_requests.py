@@ -102,7 +102,7 @@ def test_a_token_lets_in_once_even_if_the_certificate_was_never_used() -> None:
     asks(it, "second", "node-1", "node-1", at=2)
     it.go()
     assert it.api.approved == ["first"]
-    assert "client CSR second refused: the token aaaaaa has let a machine in already" in it.told
+    assert "client CSR second refused: the token aaaaaa has already admitted a machine" in it.told
 
 
 def test_a_token_that_was_used_before_the_run_is_used() -> None:
@@ -176,9 +176,9 @@ def test_a_person_is_told_what_to_type_and_what_the_rules_say() -> None:
         " 10.0.0.1): kubectl certificate approve csr-node-1",
     ]
     assert (
-        "node-2: serving CSR bad refused: the address 10.0.0.1 is not the node's in the inventory"
-        in it.said
-    )
+        "node-2: serving CSR bad refused: the address 10.0.0.1 is not one of the node's in the"
+        " inventory"
+    ) in it.said
 
 
 def test_a_request_that_nobody_has_approved_by_hand_is_named_with_what_to_type() -> None:

@@ -69,7 +69,7 @@ def test_another_node_s_name_among_the_dns_names_is_a_claim() -> None:
         ("[]", "malformed"),
         ("{}", "lacks 'pool'"),
         (document("a", ("n1", "10.0.0.300")), "10.0.0.300"),
-        (document("a", ("N1", "10.0.0.1")), "no node's name"),
+        (document("a", ("N1", "10.0.0.1")), "not a node's name"),
         (document("a", denied={}), "lacks 'addresses'"),
         (document("a", nodes=[{"name": "n1", "addresses": [], "dnsNames": []}]), "no address"),
         (document("a", nodes={"n1": 1}), "malformed"),
@@ -94,7 +94,7 @@ def test_an_inventory_with_an_odd_name_is_left_out(name: Any) -> None:
     odd = json.dumps({**json.loads(document("a")), "nodes": [entry]})
     found = merge(maps(odd, document("b", ("n2", "10.0.0.2"))))
     assert found.nodes.keys() == {"n2"}
-    assert "is no lower-case DNS name" in found.faults[0]
+    assert "is not a lower-case DNS name" in found.faults[0]
 
 
 def test_an_inventory_that_is_nested_without_end_is_left_out() -> None:

@@ -146,11 +146,11 @@ REFUSED = {
         "its signer is",
     ),
     "decided": (replace(GOOD, decided=True), "decided already"),
-    "a user who is no node": (replace(GOOD, user="admin"), "no node of the inventory"),
-    "a bare node name": (replace(GOOD, user="node-1"), "no node of the inventory"),
-    "an unknown node": (replace(GOOD, user="system:node:node-2"), "no node of the inventory"),
-    "a prefix of a node": (replace(GOOD, user="system:node:node"), "no node of the inventory"),
-    "an upper-case node": (replace(GOOD, user="system:node:NODE-1"), "no node of the inventory"),
+    "a user who is no node": (replace(GOOD, user="admin"), "not a node of the inventory"),
+    "a bare node name": (replace(GOOD, user="node-1"), "not a node of the inventory"),
+    "an unknown node": (replace(GOOD, user="system:node:node-2"), "not a node of the inventory"),
+    "a prefix of a node": (replace(GOOD, user="system:node:node"), "not a node of the inventory"),
+    "an upper-case node": (replace(GOOD, user="system:node:NODE-1"), "not a node of the inventory"),
     "no group of nodes": (
         replace(GOOD, groups=frozenset({"system:authenticated"})),
         "not in the group system:nodes",
@@ -232,12 +232,15 @@ REFUSED = {
         ),
         "one common name and one organization",
     ),
-    "another's address": (replace(GOOD, pem=csr(ip("10.0.0.10"))), "10.0.0.10 is not the node's"),
+    "another's address": (
+        replace(GOOD, pem=csr(ip("10.0.0.10"))),
+        "10.0.0.10 is not one of the node's",
+    ),
     "a name that begins alike": (replace(GOOD, pem=csr(dns("node-10"))), "node-10 is not"),
     "a name below its own": (replace(GOOD, pem=csr(dns("a.node-1"))), "a.node-1 is not"),
-    "a wildcard": (replace(GOOD, pem=csr(dns("*.example.org"))), "no lower-case DNS name"),
-    "an upper-case name": (replace(GOOD, pem=csr(dns("NODE-1"))), "no lower-case DNS name"),
-    "a trailing dot": (replace(GOOD, pem=csr(dns("node-1."))), "no lower-case DNS name"),
+    "a wildcard": (replace(GOOD, pem=csr(dns("*.example.org"))), "not a lower-case DNS name"),
+    "an upper-case name": (replace(GOOD, pem=csr(dns("NODE-1"))), "not a lower-case DNS name"),
+    "a trailing dot": (replace(GOOD, pem=csr(dns("node-1."))), "not a lower-case DNS name"),
     "the API server's name": (replace(GOOD, pem=csr(dns("kubernetes"))), "the cluster's own"),
     "the API server's long name": (
         replace(GOOD, pem=csr(dns("kubernetes.default.svc"))),
@@ -288,7 +291,7 @@ def test_what_no_kubelet_of_the_inventory_sends_is_refused(request_: Request, re
 def test_an_address_that_two_nodes_have_is_nobodys() -> None:
     decision = decide(GOOD, inventory=INVENTORY)
     assert isinstance(decision, Refuse)
-    assert "the address 10.0.0.1 is another node's, too" in decision.reason
+    assert "the address 10.0.0.1 also belongs to another node" in decision.reason
 
 
 def test_a_name_that_two_nodes_have_is_nobodys() -> None:
@@ -303,14 +306,14 @@ def test_a_name_that_two_nodes_have_is_nobodys() -> None:
             inventory=ALONE | {other.name: other},
         )
         assert decision == Refuse(
-            reason="the name node-1.example.org is another node's, too, in the inventory"
+            reason="the name node-1.example.org also belongs to another node in the inventory"
         )
 
 
 def test_a_nodes_bare_name_is_no_requester_wherever_it_sorts() -> None:
     for name in ("a", "z"):
         decision = decide(replace(GOOD, user=name), inventory={name: entry(name, "10.0.0.30")})
-        assert decision == Refuse(reason=f"its requester {name} is no node of the inventory")
+        assert decision == Refuse(reason=f"its requester {name} is not a node of the inventory")
 
 
 def test_other_nodes_with_names_of_their_own_are_in_nobodys_way() -> None:
