@@ -1,7 +1,7 @@
 # The two that matter: `make up` and `make test`. Everything they need is installed or built first.
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
-PYTHON_PACKAGES := components node_files preview admission lab __main__.py
+PYTHON_PACKAGES := settings credentials stack components node_files preview admission lab __main__.py
 SCRIPTS := $(wildcard node_files/*.sh components/*.sh lab/*.sh lab/plugins/bin/*) .ci/run
 # The command line tool of the engine, with everything in it that the lab sets for it.
 IN_LAB := eval "$$($(PYTHON) -m lab env)" &&
@@ -40,8 +40,8 @@ check: .venv/installed ## the fast part: lint, types, unit tests
 	shellcheck --shell=sh $(SCRIPTS)
 	$(PYTHON) -m pytest --numprocesses 4 --dist worksteal tests/unit
 
-golden: .venv/installed ## write the golden files anew; look at `git diff tests/golden` then
-	UPDATE_GOLDEN=1 $(PYTHON) -m pytest -q tests/unit/test_node_files.py tests/unit/test_golden.py
+golden: .venv/installed ## write the golden files again; then look at `git diff tests/golden`
+	UPDATE_GOLDEN=1 $(PYTHON) -m pytest -q tests/unit/test_node_files.py tests/unit/test_golden.py tests/unit/test_program.py
 
 bench: .venv/installed .venv-bench/installed ## a join beside ssh, pyinfra and Ansible; the gate for 100 nodes; rendering 300
 	$(PYTHON) -m tests.bench

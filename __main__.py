@@ -3,52 +3,36 @@
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components import settings as stack_settings
-from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs
-from components.control_plane import ControlPlane, ControlPlaneArgs
-from components.node_pool import NodePool, NodePoolArgs
-from components.serving_approver import ServingApprover, ServingApproverArgs
+from components.bootstrap_rbac import BootstrapRbac
+from components.control_plane import ControlPlane
+from components.node_pool import NodePool
+from components.serving_approver import ServingApprover
+from stack import arguments, reading
 
-settings, credentials = stack_settings.read(pulumi.Config())
+stack = reading.read(pulumi.Config())
 
-control_plane = ControlPlane(
-    "control-plane",
-    ControlPlaneArgs(settings=settings.control_plane, ssh=settings.ssh, credentials=credentials),
-)
+control_plane = ControlPlane("control-plane", arguments.control_plane(stack))
 # Without an identifier of its own, a new path or a rotated key would replace all of the objects.
 cluster = kubernetes.Provider(
     "cluster",
-    kubeconfig=credentials.kubeconfig_path or credentials.kubeconfig,
-    cluster_identifier=settings.cluster.name,
+    kubeconfig=stack.credentials.kubeconfig_path or stack.credentials.kubeconfig,
+    cluster_identifier=stack.settings.cluster.name,
     # An inventory is changed in place: the resident approver reads it at all times.
     enable_config_map_mutable=True,
-    # The API server may restart first, to learn the flags that it lacks.
-    opts=pulumi.ResourceOptions(depends_on=control_plane.last),
+    # The API server may restart first, to get the flags that it lacks.
+    opts=pulumi.ResourceOptions(depends_on=control_plane.ready),
 )
-rbac = BootstrapRbac(
-    "rbac",
-    BootstrapRbacArgs(client_approval=settings.approval.client),
-    opts=pulumi.ResourceOptions(provider=cluster),
-)
+in_cluster = pulumi.ResourceOptions(provider=cluster)
+rbac = BootstrapRbac("rbac", arguments.bootstrap_rbac(stack), in_cluster)
 pools = {
-    name: NodePool(
-        name,
-        NodePoolArgs(pool=pool, settings=settings, credentials=credentials, rbac=rbac),
-        opts=pulumi.ResourceOptions(provider=cluster),
-    )
-    for name, pool in settings.pools.items()
+    name: NodePool(name, arguments.node_pool(stack, pool, rbac), in_cluster)
+    for name, pool in stack.settings.pools.items()
 }
-if settings.approver.enabled:
-    ServingApprover(
-        "serving-approver",
-        ServingApproverArgs(
-            settings=settings.approver,
-            after=[resource for pool in pools.values() for resource in pool.settled],
-        ),
-        opts=pulumi.ResourceOptions(provider=cluster),
-    )
+joined = [resource for pool in pools.values() for resource in pool.ready]
+if (approver := arguments.serving_approver(stack, joined)) is not None:
+    ServingApprover("serving-approver", approver, in_cluster)
 
-pulumi.export("clusterEndpoint", credentials.server)
+pulumi.export("clusterEndpoint", stack.credentials.server)
 pulumi.export("bootstrapTokenId", {name: pool.token_id for name, pool in pools.items()})
 user_data = {name: pool.user_data for name, pool in pools.items() if pool.user_data is not None}
 if user_data:

@@ -1,1 +1,1 @@
-"""The resources of the program, a component a file, and the settings that they come from."""
+"""The resources of the program, a component a file. Each takes what it needs as plain values."""

@@ -39,7 +39,7 @@ class BootstrapRbacArgs:
     """What differs between clusters."""
 
     client_approval: Literal["controller-manager", "gate"]
-    """Who approves the first client certificates; the gate needs no binding for it."""
+    """Who approves the first client certificates; the gate needs no binding for that."""
 
 
 class BootstrapRbac(pulumi.ComponentResource):
@@ -66,9 +66,13 @@ class BootstrapRbac(pulumi.ComponentResource):
             ],
             opts=pulumi.ResourceOptions(parent=self),
         )
-        for binding, (role_name, group) in BINDINGS.items():
-            if binding == AUTO_APPROVAL and args.client_approval == "gate":
-                continue
+        bindings = [
+            binding
+            for binding in BINDINGS
+            if binding != AUTO_APPROVAL or args.client_approval == "controller-manager"
+        ]
+        for binding in bindings:
+            role_name, group = BINDINGS[binding]
             ClusterRoleBinding(
                 binding,
                 metadata=ObjectMetaArgs(name=binding),
@@ -76,4 +80,4 @@ class BootstrapRbac(pulumi.ComponentResource):
                 subjects=[SubjectArgs(api_group=RBAC_GROUP, kind="Group", name=group)],
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
             )
-        self.register_outputs({})
+        self.register_outputs({"bindings": bindings})

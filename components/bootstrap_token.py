@@ -24,12 +24,12 @@ POOL_LABEL = "kubelet-tls-bootstrap/pool"
 
 @dataclass(frozen=True, kw_only=True)
 class BootstrapTokenArgs:
-    """What a token is for, and how long it lives at most."""
+    """What a token is for, and how long it lives."""
 
     pool: str
     """The pool whose nodes join with it."""
     node: str | None = None
-    """The one node that joins with it; None: all of the pool do."""
+    """The one node that joins with it; None: all nodes of the pool do."""
     members: Mapping[str, int]
     """The nodes that join with it and their generations: a change makes a new token."""
     ttl_minutes: int
@@ -42,8 +42,8 @@ class BootstrapToken(pulumi.ComponentResource):
     id: pulumi.Output[str]
     secret: pulumi.Output[str]
     secret_uid: pulumi.Output[str]
-    live: pulumi.Resource
-    """The resource to depend on: once it is there, the token is valid."""
+    ready: list[pulumi.Resource]
+    """The resources to depend on: once they exist, the token is valid."""
 
     def __init__(
         self, name: str, args: BootstrapTokenArgs, opts: pulumi.ResourceOptions | None = None
@@ -89,12 +89,12 @@ class BootstrapToken(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["data", "stringData"]),
         )
         self.secret_uid = token.metadata.apply(lambda metadata: str(metadata.uid))
-        self.live = token
-        self.register_outputs({})
+        self.ready = [token]
+        self.register_outputs({"tokenId": self.id, "secretUid": self.secret_uid})
 
 
 def groups(pool: str, node: str | None) -> list[str]:
-    """Return the groups of a token's holder, besides GROUP; the last is the token's own."""
+    """Return the groups of a token's holder beside GROUP; the last is the token's own."""
     of_pool = f"{GROUP}:{pool}"
     # A group takes no dot; a colon is in no node's name, so that no two nodes share one.
     return [of_pool, f"{of_pool}:{node.replace('.', ':')}"] if node else [of_pool]

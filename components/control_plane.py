@@ -4,14 +4,13 @@ Flags: https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-boots
 `bootstrapsigner` and `tokencleaner` are off by default in kube-controller-manager.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
 
 from components import commands
-from components.credentials import Credentials
-from components.layers import Ssh, over
-from components.settings import ControlPlaneSettings
+from components.access import Access
 from node_files import command, script
 
 API_SERVER = "kube-apiserver"
@@ -23,55 +22,60 @@ LIMIT_S = 400
 class ControlPlaneArgs:
     """The machines of the control plane, and what may be done to them."""
 
-    settings: ControlPlaneSettings
-    """Its hosts; with `manage` their flags are changed, otherwise they are only looked at."""
-    ssh: Ssh
-    """How all machines are reached; its own settings and those of its hosts go over it."""
-    credentials: Credentials
-    """The keys and the pinned host keys for it."""
+    hosts: Mapping[str, Access]
+    """Each machine's name and how it is reached, in the order in which they may restart."""
+    manage: bool
+    """Whether missing flags are added; otherwise the programs are only looked at."""
+    signing_certificate: str
+    """The path there of the CA that kube-controller-manager signs with."""
+    signing_key: str
+    """The path there of its key."""
 
 
 class ControlPlane(pulumi.ComponentResource):
-    """One command for each host, one after the other, so that an API server is always there.
+    """One command for each host, one after the other, so that one API server always answers.
 
-    Fails with the host and the flags that it lacks where it may not manage them.
+    A host whose programs lack a flag that may not be added fails, with the names of the flags.
     """
 
-    last: pulumi.Resource | None
-    """The resource to depend on; it ends when all hosts are as they should be."""
+    ready: list[pulumi.Resource]
+    """The resources to depend on: once they exist, all hosts have what is needed."""
 
     def __init__(
         self, name: str, args: ControlPlaneArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubelet-tls-bootstrap:index:ControlPlane", name, None, opts)
-        self.last = None
-        ssh = over(args.ssh, args.settings.ssh)
-        for host in args.settings.hosts:
-            self.last = commands.on_host(
-                f"{host.name}-flags",
-                commands.access(over(ssh, host.ssh), args.credentials, host),
+        self.ready = []
+        stdin = control_plane_input(
+            manage=args.manage,
+            signing_certificate=args.signing_certificate,
+            signing_key=args.signing_key,
+        )
+        for host, access in args.hosts.items():
+            flags = commands.on_host(
+                f"{host}-flags",
+                access,
                 create=command(LIMIT_S, "install"),
-                delete=command(LIMIT_S, "remove") if args.settings.manage else None,
-                stdin=control_plane_input(args.settings),
-                opts=pulumi.ResourceOptions(
-                    parent=self, depends_on=[self.last] if self.last else None
-                ),
+                delete=command(LIMIT_S, "remove") if args.manage else None,
+                stdin=stdin,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=self.ready),
             )
-        self.register_outputs({})
+            self.ready = [flags]
+        self.register_outputs({"hosts": list(args.hosts)})
 
 
-def control_plane_input(settings: ControlPlaneSettings) -> str:
-    """Return what stdin holds: the script, and the flags that the programs shall run with."""
+def control_plane_input(*, manage: bool, signing_certificate: str, signing_key: str) -> str:
+    """Return what stdin holds: the script, and the flags that the programs need."""
     flags = (
         (API_SERVER, "--enable-bootstrap-token-auth=true"),
-        (CONTROLLER_MANAGER, f"--cluster-signing-cert-file={settings.signing_certificate}"),
-        (CONTROLLER_MANAGER, f"--cluster-signing-key-file={settings.signing_key}"),
+        (CONTROLLER_MANAGER, f"--cluster-signing-cert-file={signing_certificate}"),
+        (CONTROLLER_MANAGER, f"--cluster-signing-key-file={signing_key}"),
         (CONTROLLER_MANAGER, "--controllers=*,bootstrapsigner,tokencleaner"),
     )
     lines = [
-        f"manage {str(settings.manage).lower()}",
-        f"file {settings.signing_certificate}",
-        f"file {settings.signing_key}",
+        f"manage {str(manage).lower()}",
+        f"file {signing_certificate}",
+        f"file {signing_key}",
         *(f"flag {program} {flag}" for program, flag in flags),
         "end\n",
     ]

@@ -1,17 +1,14 @@
-"""The resident approver: `python -m admission serve` as a Deployment, and what it may do.
+"""The resident approver: `python -m admission serve` as a Deployment, and its rights.
 
-It can approve one signer's requests, and change nothing else of the cluster but its own Lease.
+It can approve one signer's requests, and change nothing else in the cluster but its own Lease.
 """
 
-import json
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 import pulumi
 from pulumi_kubernetes.apps.v1 import Deployment, DeploymentSpecArgsDict
 from pulumi_kubernetes.core.v1 import (
-    ConfigMap,
     ContainerArgsDict,
     EnvVarArgsDict,
     PodSpecArgsDict,
@@ -30,14 +27,9 @@ from pulumi_kubernetes.rbac.v1 import (
     SubjectArgs,
 )
 
-from components.settings import ApproverSettings
-
 NAME = "kubelet-serving-approver"
 LABELS = {"app.kubernetes.io/name": NAME}
-# As in `admission`, which is not imported here: it is run.
-INVENTORY_LABEL = "kubelet-tls-bootstrap/inventory"
-INVENTORY_KEY = "inventory.json"
-PORT = 10279
+PORT = 10279  # as in `admission`, which is not imported here but run
 USER_ID = 65532
 RBAC_GROUP = "rbac.authorization.k8s.io"
 CERTIFICATES_GROUP = "certificates.k8s.io"
@@ -61,7 +53,7 @@ CLUSTER_RULES: list[PolicyRuleArgsDict] = [
 ]
 OWN_RULES: list[PolicyRuleArgsDict] = [
     {"api_groups": [""], "resources": ["configmaps"], "verbs": ["list", "watch"]},
-    # A name can't be given for what is not there yet.
+    # `create` can't be limited to a name.
     {"api_groups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
     {
         "api_groups": ["coordination.k8s.io"],
@@ -81,10 +73,18 @@ EVENT_RULES: list[PolicyRuleArgsDict] = [
 class ServingApproverArgs:
     """How the approver runs."""
 
-    settings: ApproverSettings
-    """Its image, its replicas, and where they run."""
-    after: list[pulumi.Resource]
-    """What brings the nodes that it is to run on."""
+    image: str
+    """An image built from the Containerfile."""
+    replicas: int = 2
+    """How many there are, each on another machine; one of them works at a time."""
+    namespace: str = "kube-system"
+    """Where its objects are, and the inventories that it reads."""
+    host_network: bool = False
+    """Whether its pods use the machine's network: they then work without a CNI plugin."""
+    server: str | None = None
+    """The API server's https URL for its pods; None: the cluster's Service."""
+    after: tuple[pulumi.Resource, ...] = ()
+    """What it depends on: the nodes that it runs on."""
 
 
 class ServingApprover(pulumi.ComponentResource):
@@ -95,7 +95,7 @@ class ServingApprover(pulumi.ComponentResource):
     ) -> None:
         super().__init__("kubelet-tls-bootstrap:index:ServingApprover", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        namespace = args.settings.namespace
+        namespace = args.namespace
         metadata = ObjectMetaArgs(name=NAME, namespace=namespace, labels=LABELS)
         account = ServiceAccount(f"{name}-account", metadata=metadata, opts=child)
         subject = SubjectArgs(kind="ServiceAccount", name=NAME, namespace=namespace)
@@ -134,55 +134,32 @@ class ServingApprover(pulumi.ComponentResource):
         Deployment(
             f"{name}-deployment",
             metadata=metadata,
-            spec=deployment(args.settings),
+            spec=deployment(args),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[account, *bindings, *args.after],
                 custom_timeouts=pulumi.CustomTimeouts(create="5m", update="5m"),
             ),
         )
-        self.register_outputs({})
+        self.register_outputs({"name": NAME, "namespace": namespace})
 
 
-def inventory(
-    name: str,
-    *,
-    pool: str,
-    namespace: str,
-    nodes: list[dict[str, Any]],
-    denied: dict[str, list[str]],
-    opts: pulumi.ResourceOptions,
-) -> ConfigMap:
-    """Declare the ConfigMap that tells the approver, and `admission status`, of a pool's nodes."""
-    document = {"pool": pool, "nodes": nodes, "denied": denied}
-    return ConfigMap(
-        name,
-        metadata=ObjectMetaArgs(
-            name=f"kubelet-tls-bootstrap-{pool}",
-            namespace=namespace,
-            labels={INVENTORY_LABEL: pool},
-        ),
-        data={INVENTORY_KEY: json.dumps(document, indent=1) + "\n"},
-        opts=opts,
-    )
-
-
-def deployment(settings: ApproverSettings) -> DeploymentSpecArgsDict:
+def deployment(args: ServingApproverArgs) -> DeploymentSpecArgsDict:
     """Return the Deployment's specification."""
     return {
-        "replicas": settings.replicas,
+        "replicas": args.replicas,
         "selector": {"match_labels": LABELS},
-        # No two on one machine, so a new one comes when an old one has gone.
+        # No two fit on one machine, so a new pod starts when an old one has gone.
         "strategy": {"rolling_update": {"max_surge": 0, "max_unavailable": 1}},
-        "template": {"metadata": {"labels": LABELS}, "spec": pod(settings)},
+        "template": {"metadata": {"labels": LABELS}, "spec": pod(args)},
     }
 
 
-def pod(settings: ApproverSettings) -> PodSpecArgsDict:
+def pod(args: ServingApproverArgs) -> PodSpecArgsDict:
     """Return a replica's specification."""
     return {
         "service_account_name": NAME,
-        "host_network": settings.host_network,
+        "host_network": args.host_network,
         "priority_class_name": "system-cluster-critical",
         "tolerations": [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}],
         "affinity": {
@@ -202,28 +179,28 @@ def pod(settings: ApproverSettings) -> PodSpecArgsDict:
             "seccomp_profile": {"type": "RuntimeDefault"},
         },
         "termination_grace_period_seconds": 10,
-        "containers": [container(settings)],
+        "containers": [container(args)],
     }
 
 
-def container(settings: ApproverSettings) -> ContainerArgsDict:
+def container(args: ServingApproverArgs) -> ContainerArgsDict:
     """Return the pod's one container."""
     environment: list[EnvVarArgsDict] = [
         {"name": "POD_NAME", "value_from": {"field_ref": {"field_path": "metadata.name"}}}
     ]
-    if settings.server:
-        url = urlsplit(settings.server)
+    if args.server:
+        url = urlsplit(args.server)
         environment += [
             {"name": "KUBERNETES_SERVICE_HOST", "value": url.hostname or ""},
             {"name": "KUBERNETES_SERVICE_PORT", "value": str(url.port or 443)},
         ]
     return {
         "name": "approver",
-        "image": settings.image,
+        "image": args.image,
         "image_pull_policy": "IfNotPresent",
         "args": [
             "serve",
-            f"--namespace={settings.namespace}",
+            f"--namespace={args.namespace}",
             "--identity=$(POD_NAME)",
             f"--port={PORT}",
         ],

@@ -8,6 +8,7 @@ from node_files.bundle import (
     INSTALL,
     JOIN,
     REMOVE,
+    SUDO,
     bundle,
     command,
     files,
@@ -16,7 +17,7 @@ from node_files.bundle import (
 )
 from node_files.cloud_init import user_data
 from node_files.kubeconfig import bootstrap_kubeconfig
-from node_files.kubelet_configuration import combine, merge
+from node_files.kubelet_configuration import merge, merge_patches
 from node_files.model import (
     DEFAULT_RUNTIME_ENDPOINT,
     RUNTIME_ENDPOINTS,
@@ -45,6 +46,7 @@ __all__ = [
     "PRESETS",
     "REMOVE",
     "RUNTIME_ENDPOINTS",
+    "SUDO",
     "SUPPORTED_VERSIONS",
     "WATCHDOG_SINCE",
     "Cluster",
@@ -56,13 +58,13 @@ __all__ = [
     "Preset",
     "bootstrap_kubeconfig",
     "bundle",
-    "combine",
     "command",
     "files",
     "flag_problems",
     "flag_warnings",
     "join_bundle",
     "merge",
+    "merge_patches",
     "preset_fields",
     "problems",
     "script",

@@ -20,6 +20,8 @@ from node_files.model import Cluster, Directory, Effect, File, Node
 from node_files.systemd import arguments_file, unit
 
 MARKER = "#data"
+# Never asks for a password, since nobody could answer. stdin is passed on to the command.
+SUDO = "sudo -n "
 PLAIN_PATH = re.compile(r"\A(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+\Z")
 PLAIN_WORD = re.compile(r"\A[A-Za-z0-9_.:@-]+\Z")
 
@@ -42,7 +44,7 @@ _RUNNER = (
 def command(limit_s: int, action: str) -> str:
     """Return the command that runs an action of the script on stdin, ended after `limit_s`.
 
-    It is one program and its arguments, so `sudo -n` may stand before it.
+    It is one program and its arguments, so that SUDO can go before it.
     """
     words = ("timeout", "-k", "10", str(limit_s), "sh", "-c", _RUNNER, "node_files", action)
     return shlex.join(words)

@@ -84,21 +84,21 @@ def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def combine(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+def merge_patches(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     """Return one override that does what two do one after the other; nulls stay in it.
 
-    `merge(merge(x, lower), upper) == merge(x, combine(lower, upper))`, but for a map over a null or
-    a plain value of the lower one: RFC 7396 can't say "this map and nothing else", so there the map
-    merges into that of x.
+    `merge(merge(x, lower), upper) == merge(x, merge_patches(lower, upper))`, but for a map over a
+    null or a plain value of the lower one: RFC 7396 can't say "this map and nothing else", so there
+    the map merges into that of x.
     """
-    combined = dict(lower)
+    merged = dict(lower)
     for key, value in upper.items():
-        below = combined.get(key)
+        below = merged.get(key)
         if isinstance(value, Mapping) and isinstance(below, Mapping):
-            combined[key] = combine(below, value)
+            merged[key] = merge_patches(below, value)
         else:
-            combined[key] = value
-    return combined
+            merged[key] = value
+    return merged
 
 
 def to_yaml(document: Mapping[str, Any]) -> str:

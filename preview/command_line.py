@@ -5,10 +5,11 @@ import asyncio
 import sys
 from pathlib import Path
 
-from components.problems import SettingsError
-from preview import drift, stack
+from preview import drift
 from preview.render import render
 from preview.report import report
+from settings.problem import SettingsError
+from stack import file as stack_file
 
 SAME, DIFFERENT, TROUBLE = 0, 1, 2  # the exit status, as of diff(1)
 DEFAULT_STACK = "dev"
@@ -57,8 +58,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _render(parsed: argparse.Namespace) -> int:
     found = _stack(parsed)
-    for problem in found.lacking:
-        say(f"note: {problem}; a placeholder stands for what it would tell")
+    for problem in found.unknown:
+        say(f"note: {problem}; a placeholder stands in its place")
     print("\n".join(render(found, entry) for entry in found.nodes(parsed.node)), end="")
     return SAME
 
@@ -75,5 +76,5 @@ def _report(path: str) -> int:
     return SAME
 
 
-def _stack(parsed: argparse.Namespace) -> stack.Stack:
-    return stack.read(parsed.settings or Path(f"Pulumi.{parsed.stack}.yaml"))
+def _stack(parsed: argparse.Namespace) -> stack_file.StackFile:
+    return stack_file.read(parsed.settings or Path(f"Pulumi.{parsed.stack}.yaml"))

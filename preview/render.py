@@ -1,16 +1,16 @@
-"""The files of a node as text for people: what `python -m node_files render` prints."""
+"""The files of a node as text for people: what `./ktb render` prints."""
 
 from collections.abc import Iterator
 
 from node_files import Directory, File, bootstrap_kubeconfig, files
 from node_files.bundle import directories
-from preview.stack import Stack, StackNode
+from stack.file import StackFile, StackNode
 
 # In the form of a token, so that the file is the one that the node gets but for this.
 TOKEN = ("<token-id>", "<token-secret>")
 
 
-def render(stack: Stack, entry: StackNode) -> str:
+def render(stack: StackFile, entry: StackNode) -> str:
     """Return each directory and each whole file that the node gets, with mode and owner."""
     node = entry.node
     head = f"{node.name} of the pool {entry.pool}: Kubernetes {node.version}"
@@ -18,7 +18,7 @@ def render(stack: Stack, entry: StackNode) -> str:
     return "\n".join([head, "", listed, "", *_files(stack, entry)])
 
 
-def _files(stack: Stack, entry: StackNode) -> Iterator[str]:
+def _files(stack: StackFile, entry: StackNode) -> Iterator[str]:
     for file in files(stack.cluster, entry.node):
         yield f"==> {file.path}  {_meta(file)} <==\n{file.content}"
     kubeconfig = bootstrap_kubeconfig(stack.cluster, entry.node, *TOKEN)

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 import node_files
-from components.conflicts import conflicts
-from components.node_pool import to_cluster, to_node
-from components.settings import Settings, parse
+from settings import checks
+from settings.model import Settings
+from settings.parsing import parse
+from stack.nodes import to_cluster, to_node
 
 ROUNDS = 5
 KUBELET = {"maxPods": 200, "systemReserved": {"cpu": "500m", "memory": "1Gi"}}
@@ -53,7 +54,7 @@ def main() -> None:
     settings = parse(raw(count))
     steps: dict[str, Callable[[], object]] = {
         "read": lambda: parse(raw(count)),
-        "check": lambda: list(conflicts(settings)),
+        "check": lambda: list(checks.problems(settings)),
         "render": lambda: rendered(settings),
     }
     print(f"| step | CPU seconds for {count} nodes |\n|---|---|")

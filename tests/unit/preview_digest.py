@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 import node_files
-from components.node_pool import to_cluster, to_node
-from components.settings import Settings, parse
+from settings.model import Settings
+from settings.parsing import parse
+from stack.nodes import to_cluster, to_node
 
 STACK = "urn:pulumi:production::kubelet-tls-bootstrap::"
 PROGRAM = "kubelet-tls-bootstrap:index:"

@@ -1,4 +1,4 @@
-"""The resources that the program declares, seen through a mock of the engine."""
+"""Each component by itself, without settings: what it declares, needs and registers."""
 
 import json
 import shlex
@@ -8,453 +8,180 @@ import pulumi
 import pytest
 
 import node_files
-from admission import pool_inventory
-from admission.inventory import read_denied, read_node
-from components.credentials import Credentials
-from components.settings import Settings, parse
+from components.access import Access, SshServer
+from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs
+from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
+from components.control_plane import ControlPlane, ControlPlaneArgs
+from components.joined_node import JoinedNode, JoinedNodeArgs
+from components.kubeconfig_source import KubeconfigSource
+from components.node_pool import NodePool, NodePoolArgs, PoolNode, TokenPolicy
+from components.pool_inventory import Denied
+from components.serving_approver import ServingApprover, ServingApproverArgs
+from components.user_data import UserDataArgs
+from tests.unit.engine import Engine
 
-KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n"
-HOST_KEY = "ssh-ed25519 AAAA"
-RAW = {
-    "kubeconfigPath": "kubeconfig",
-    "cluster": {"serviceCidr": "10.97.0.0/16"},
-    "controlPlane": {"manage": True, "hosts": [{"name": "cp", "address": "10.0.0.9"}]},
-    "pools": {
-        "workers": {
-            "kubelet": {"maxPods": 50, "evictionHard": {"memory.available": "1Gi"}},
-            "labels": {"a": "pool"},
-            "nodes": [
-                {"name": "n1", "address": "10.0.0.1"},
-                {
-                    "name": "n2",
-                    "address": "10.0.0.2",
-                    "generation": 3,
-                    "kubelet": {"maxPods": 10},
-                    "labels": {"a": "node"},
-                },
-            ],
-        }
-    },
-}
-TYPES = {
-    "command:local:Command": {"stdout": '{"nodes": []}', "stderr": ""},
-    "command:remote:Command": {"stdout": "", "stderr": ""},
-    "random:index/randomString:RandomString": {"result": "abcdef"},
-    "random:index/randomPassword:RandomPassword": {"result": "0123456789abcdef"},
-    "kubernetes:core/v1:ConfigMap": {},
-    "kubernetes:core/v1:Secret": {"metadata": {"name": "n", "uid": "u-1"}},
-    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": {},
-    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": {},
-    "pulumi:providers:kubernetes": {},
-}
+CLUSTER = node_files.Cluster(name="c", server="https://10.0.0.9:6443", ca_certificate="-\n")
+NODE = node_files.Node(name="n1", addresses=("10.0.0.1",), version="1.36")
+KUBECONFIG = KubeconfigSource(path="~/.kube/config")
+SECRET = "0123456789abcdef"  # of the token
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----"
 
 
-class Engine(pulumi.runtime.Mocks):
-    """Notes each resource; a type that the program must not use is an error."""
-
-    def __init__(self) -> None:
-        self.resources: dict[str, dict[str, Any]] = {}
-
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        if args.typ.startswith("kubelet-tls-bootstrap:index:"):
-            return "", args.inputs
-        assert args.name not in self.resources
-        self.resources[args.name] = {"__type": args.typ, **args.inputs}
-        return f"{args.name}-id", {**args.inputs, **TYPES[args.typ]}
-
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-        raise AssertionError(f"the program calls {args.token}")
+def reach(address: str) -> Access:
+    return Access(server=SshServer(address=address, host_key="ssh-ed25519 AAAA", private_key=KEY))
 
 
-def declare(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Every resource of a program with these settings, by its name."""
-    engine = Engine()
-    pulumi.runtime.set_mocks(engine, project="p", stack="s", preview=False)
-    from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs  # noqa: PLC0415 - after set_mocks
-    from components.control_plane import ControlPlane, ControlPlaneArgs  # noqa: PLC0415
-    from components.node_pool import NodePool, NodePoolArgs  # noqa: PLC0415
-
-    credentials = Credentials(
-        kubeconfig_path="kubeconfig",
-        kubeconfig=None,
-        server="https://10.0.0.9:6443",
-        ca_certificate="-----BEGIN CERTIFICATE-----\n",
-        private_key=pulumi.Output.secret(KEY),
-        host_keys=dict.fromkeys(("n1", "n2", "cp"), HOST_KEY),
-        bastion_keys={"10.0.0.8:22": HOST_KEY},
+def pool_args(rbac: pulumi.Resource, **changes: Any) -> NodePoolArgs:
+    entry = PoolNode(node=NODE, access=reach("10.0.0.1"), dns_names=("n1", "n1.example.org"))
+    return NodePoolArgs(
+        cluster=CLUSTER,
+        nodes=(entry,),
+        kubeconfig=KUBECONFIG,
+        rbac=rbac,
+        denied=Denied(addresses=("10.0.0.9",), cidrs=("10.96.0.0/12",)),
+        **changes,
     )
 
-    @pulumi.runtime.test
+
+def depends_on(engine: Engine, name: str) -> set[str]:
+    """The names of the resources on which the one with this name depends."""
+    (request,) = (r for r in engine.requests.values() if r["name"] == name)
+    return {urn.rpartition("::")[2] for urn in request.get("dependencies", ())}
+
+
+def test_the_control_planes_hosts_are_looked_at_one_after_the_other() -> None:
     def program() -> None:
-        ControlPlane(
-            "control-plane",
-            ControlPlaneArgs(
-                settings=settings.control_plane, ssh=settings.ssh, credentials=credentials
-            ),
+        args = ControlPlaneArgs(
+            hosts={"cp-1": reach("10.0.0.8"), "cp-2": reach("10.0.0.9")},
+            manage=False,
+            signing_certificate="/pki/ca.crt",
+            signing_key="/pki/ca.key",
         )
-        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval=settings.approval.client))
-        for name, pool in settings.pools.items():
-            NodePool(
-                name,
-                NodePoolArgs(pool=pool, settings=settings, credentials=credentials, rbac=rbac),
-            )
+        component = ControlPlane("cp", args)
+        assert len(component.ready) == 1
 
-    program()
-    return engine.resources
-
-
-@pytest.fixture(scope="module")
-def resources() -> dict[str, dict[str, Any]]:
-    return declare(parse(RAW))
+    engine = Engine().run(program)
+    assert list(engine.resources) == ["cp-1-flags", "cp-2-flags"]
+    assert depends_on(engine, "cp-2-flags") == {"cp-1-flags"}
+    assert "\nmanage false\nfile /pki/ca.crt\n" in engine.resources["cp-1-flags"]["stdin"]
+    assert "delete" not in engine.resources["cp-1-flags"]
+    assert engine.outputs_of("cp") == {"hosts": ["cp-1", "cp-2"]}
 
 
-def test_a_node_is_three_resources(resources: dict[str, dict[str, Any]]) -> None:
-    assert {name for name in resources if name.startswith("n1")} == {
-        "n1-files",
-        "n1-join",
-        "n1-member",
-    }
+def test_a_control_plane_without_hosts_has_nothing_to_wait_for() -> None:
+    def program() -> None:
+        args = ControlPlaneArgs(hosts={}, manage=True, signing_certificate="/a", signing_key="/b")
+        assert ControlPlane("cp", args).ready == []
+
+    assert Engine().run(program).resources == {}
 
 
-def test_the_rest_does_not_grow_with_the_nodes(resources: dict[str, dict[str, Any]]) -> None:
-    assert {name for name in resources if not name.startswith(("n1", "n2"))} == {
-        "cp-flags",
-        "kubelet-bootstrap",
-        "auto-approve-csrs-for-group",
-        "node-client-cert-renewal",
-        "node-server-cert-renewal",
-        "approve-node-server-renewal-csr",
-        "workers-inventory",
-        "workers-token-id",
-        "workers-token-secret",
-        "workers-token",
-        "workers-gate",
-    }
-
-
-def test_the_tokens_keepers_are_the_nodes_and_their_generations(
-    resources: dict[str, dict[str, Any]],
-) -> None:
-    for half in ("id", "secret"):
-        assert resources[f"workers-token-{half}"]["keepers"] == {"n1": "1", "n2": "3"}
-
-
-def test_the_token_has_the_documented_form(resources: dict[str, dict[str, Any]]) -> None:
-    for half, length in (("id", 6), ("secret", 16)):
-        made = resources[f"workers-token-{half}"]
-        assert made["length"] == length
-        assert not made["special"]
-        assert not made["upper"]
-
-
-def test_the_secret_has_each_key_of_a_bootstrap_token(
-    resources: dict[str, dict[str, Any]],
-) -> None:
-    secret = resources["workers-token"]
-    assert secret["type"] == "bootstrap.kubernetes.io/token"
-    assert secret["metadata"] == {
-        "name": "bootstrap-token-abcdef",
-        "namespace": "kube-system",
-        "labels": {
-            "app.kubernetes.io/managed-by": "kubelet-tls-bootstrap",
-            "kubelet-tls-bootstrap/pool": "workers",
-        },
-    }
-    # All of it is a secret, which the mock gets in its wire form.
-    assert secret["stringData"]["value"].keys() == {
-        "auth-extra-groups",
-        "description",
-        "expiration",
-        "token-id",
-        "token-secret",
-        "usage-bootstrap-authentication",
-        "usage-bootstrap-signing",
-    }
-
-
-def test_no_command_line_names_a_secret(resources: dict[str, dict[str, Any]]) -> None:
-    for name, resource in resources.items():
-        for which in ("create", "update", "delete"):
-            text = str(resource.get(which) or "")
-            assert "0123456789abcdef" not in text, name
-            assert "PRIVATE KEY" not in text, name
-
-
-def test_only_a_join_holds_the_token(resources: dict[str, dict[str, Any]]) -> None:
-    holders = {
-        name for name, resource in resources.items() if "0123456789abcdef" in json.dumps(resource)
-    }
-    assert holders == {"n1-join", "n2-join", "workers-token"}
-
-
-def test_each_command_on_a_host_pins_its_key(resources: dict[str, dict[str, Any]]) -> None:
-    remote = [r for r in resources.values() if r["__type"] == "command:remote:Command"]
-    assert len(remote) == 5
-    for command in remote:
-        # All of a connection is a secret, which the mock gets in its wire form.
-        assert command["connection"]["value"]["hostKey"] == HOST_KEY
-        assert command["addPreviousOutputInEnv"] is False
-
-
-def test_of_commands_on_hosts_only_the_files_command_shows_its_output(
-    resources: dict[str, dict[str, Any]],
-) -> None:
-    shown = {
-        name: resource["logging"]
-        for name, resource in resources.items()
-        if resource["__type"] == "command:remote:Command"
-    }
-    files, joins = (
-        {"n1-files": "stdout", "n2-files": "stdout"},
-        {"n1-join": "none", "n2-join": "none"},
+def test_the_gate_needs_no_binding_for_client_certificates() -> None:
+    engine = Engine().run(
+        lambda: BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate")) and None
     )
-    assert shown == {**files, **joins, "cp-flags": "none"}
-
-
-def test_a_join_has_no_delete_that_a_replacement_would_run(
-    resources: dict[str, dict[str, Any]],
-) -> None:
-    assert "delete" not in resources["n2-join"]
-    assert resources["n2-join"]["triggers"] == [3]
-
-
-def test_the_gate_is_told_the_inventory_and_no_secret(
-    resources: dict[str, dict[str, Any]],
-) -> None:
-    orders = json.loads(resources["workers-gate"]["stdin"])
-    assert orders["kubeconfig"] == {"path": "kubeconfig"}
-    assert [node["name"] for node in orders["nodes"]] == ["n1", "n2"]
-    assert orders["tokens"] == [
-        {
-            "id": "abcdef",
-            "secretUid": "u-1",
-            "node": None,
-            "group": "system:bootstrappers:workers",
-        }
-    ]
-    assert orders["afterJoin"] == "revoke"
-    assert orders["approval"] == {"client": "controller-manager", "serving": "gate"}
-    assert [node["kubeletVersion"] for node in orders["nodes"]] == ["1.37", "1.37"]
-    assert orders["denied"] == {"addresses": ["10.0.0.9"], "cidrs": ["10.97.0.0/16"]}
-
-
-def test_the_inventory_in_the_cluster_is_what_the_gate_is_told(
-    resources: dict[str, dict[str, Any]],
-) -> None:
-    written = resources["workers-inventory"]
-    assert written["metadata"] == {
-        "name": "kubelet-tls-bootstrap-workers",
-        "namespace": "kube-system",
-        "labels": {"kubelet-tls-bootstrap/inventory": "workers"},
+    assert engine.outputs_of("rbac") == {
+        "bindings": ["kubelet-bootstrap", "node-client-cert-renewal", "node-server-cert-renewal"]
     }
-    told = json.loads(resources["workers-gate"]["stdin"])
-    found = pool_inventory.merge([written])
-    assert found.faults == ()
-    assert found.nodes == {node["name"]: read_node(node) for node in told["nodes"]}
-    assert found.denied == read_denied(told["denied"])
 
 
-@pytest.fixture(scope="module")
-def gated() -> dict[str, dict[str, Any]]:
-    """The resources where the gate approves clients, each node with a token of its own."""
-    return declare(parse({**RAW, "approval": {"client": "gate"}, "token": {"scope": "node"}}))
+def test_a_token_registers_its_public_half_alone() -> None:
+    args = BootstrapTokenArgs(pool="p", members={"n1": 1}, ttl_minutes=5)
+    engine = Engine().run(lambda: BootstrapToken("p-token", args) and None)
+    assert engine.outputs_of("p-token") == {"tokenId": "abcdef", "secretUid": "u-1"}
+    assert engine.resources["p-token"]["stringData"]["value"]["token-secret"] == SECRET
 
 
-def test_each_node_has_a_token_of_its_own_bound_to_its_name_and_generation(
-    gated: dict[str, dict[str, Any]],
-) -> None:
-    assert "workers-token" not in gated
-    assert gated["n2-token-id"]["keepers"] == {"n2": "3"}
-    assert gated["n2-token-secret"]["keepers"] == {"n2": "3"}
-    data = gated["n2-token"]["stringData"]["value"]
-    assert data["auth-extra-groups"] == (
-        "system:bootstrappers:workers,system:bootstrappers:workers:n2"
-    )
-    assert data["description"] == "joins the node n2 of the pool workers"
-    orders = json.loads(gated["workers-gate"]["stdin"])
-    assert [(token["node"], token["group"]) for token in orders["tokens"]] == [
-        ("n1", "system:bootstrappers:workers:n1"),
-        ("n2", "system:bootstrappers:workers:n2"),
-    ]
-    assert orders["approval"]["client"] == "gate"
+@pytest.mark.parametrize("force", [True, False])
+def test_a_node_joins_after_its_token_and_its_files(force: bool) -> None:
+    def program() -> None:
+        token = BootstrapToken("t", BootstrapTokenArgs(pool="p", members={}, ttl_minutes=5))
+        args = JoinedNodeArgs(
+            cluster=CLUSTER, node=NODE, access=reach("10.0.0.1"), token=token,
+            kubeconfig=KUBECONFIG, force=force,
+        )  # fmt: skip
+        JoinedNode("n1", args)
+
+    engine = Engine().run(program)
+    assert depends_on(engine, "n1-files") == {"t"}
+    assert "n1-files" in depends_on(engine, "n1-join")
+    assert depends_on(engine, "n1-member") == {"n1-join"}
+    (files,) = (r for r in engine.requests.values() if r["name"] == "n1-files")
+    assert files.get("retainOnDelete", False) == force
+    assert engine.resources["n1-member"]["delete"].endswith(" --force") == force
+    assert engine.outputs_of("n1") == {"addresses": ["10.0.0.1"], "kubeletVersion": "1.36"}
 
 
-def test_the_controller_manager_approves_no_client_where_the_gate_does(
-    gated: dict[str, dict[str, Any]],
-) -> None:
-    assert "auto-approve-csrs-for-group" not in gated
-    assert {"kubelet-bootstrap", "node-client-cert-renewal"} < gated.keys()
+@pytest.mark.parametrize("scope", ["pool", "node"])
+def test_a_pool_registers_no_secret(scope: Any) -> None:
+    def program() -> None:
+        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
+        NodePool("p", pool_args(rbac, token=TokenPolicy(scope=scope)))
+
+    engine = Engine().run(program)
+    tokens = "abcdef" if scope == "pool" else {"n1": "abcdef"}
+    assert engine.outputs_of("p") == {"tokenId": tokens, "nodes": []}
+    for secret in (SECRET, KEY):
+        assert secret not in json.dumps(engine.outputs)
 
 
-def test_a_node_overrides_its_pool(resources: dict[str, dict[str, Any]]) -> None:
-    first, second = resources["n1-files"]["stdin"], resources["n2-files"]["stdin"]
-    assert "| maxPods: 50" in first
-    assert "| maxPods: 10" in second
-    assert "|   memory.available: 1Gi" in second
-    assert "--node-labels=a=node" in second
+def test_a_pools_gate_works_beside_the_joins() -> None:
+    def program() -> None:
+        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
+        pool = NodePool("p", pool_args(rbac))
+        assert len(pool.ready) == 2
+        assert pool.user_data is None
+
+    engine = Engine().run(program)
+    assert depends_on(engine, "p-gate") == {"p-token", "p-token-id"}
+    orders = json.loads(engine.resources["p-gate"]["stdin"])
+    (node,) = orders["nodes"]
+    assert node["dnsNames"] == ["n1", "n1.example.org"]
+    assert orders["denied"] == {"addresses": ["10.0.0.9"], "cidrs": ["10.96.0.0/12"]}
+    inventory = json.loads(engine.resources["p-inventory"]["data"]["inventory.json"])
+    assert inventory["nodes"] == [{key: node[key] for key in ("name", "addresses", "dnsNames")}]
 
 
-def test_a_member_only_leaves(resources: dict[str, dict[str, Any]]) -> None:
-    member = resources["n1-member"]
-    assert "create" not in member
-    assert member["delete"].endswith("-m admission leave n1 --kubeconfig kubeconfig")
+def test_user_data_of_a_pool_with_a_token_for_each_node_holds_none() -> None:
+    found: list[str] = []
+
+    def program() -> pulumi.Output[None]:
+        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
+        wanted = UserDataArgs(node=NODE, with_token=True)
+        args = pool_args(rbac, token=TokenPolicy(scope="node"), user_data=wanted)
+        data = NodePool("p", args).user_data
+        assert data is not None
+        return data.apply(found.append)
+
+    Engine().run(program)
+    assert found[0].startswith("#cloud-config\n")
+    assert SECRET not in found[0]
+
+
+def test_an_approver_starts_after_what_it_is_given() -> None:
+    def program() -> None:
+        token = BootstrapToken("t", BootstrapTokenArgs(pool="p", members={}, ttl_minutes=5))
+        ServingApprover("a", ServingApproverArgs(image="i", after=tuple(token.ready)))
+
+    engine = Engine().run(program)
+    assert "t" in depends_on(engine, "a-deployment")
+    assert engine.outputs_of("a") == {
+        "name": "kubelet-serving-approver",
+        "namespace": "kube-system",
+    }
 
 
 def test_a_path_can_not_break_out_of_the_command_by_which_a_node_leaves() -> None:
-    from components.node_pool import leave_arguments  # noqa: PLC0415 - after set_mocks
-
     path = "~/my clusters/$(id);#'a'"
-    credentials = Credentials(
-        kubeconfig_path=path,
-        kubeconfig=None,
-        server="https://10.0.0.9:6443",
-        ca_certificate="",
-        private_key=None,
-        host_keys={},
-    )
-    assert shlex.split(leave_arguments(credentials)) == ["--kubeconfig", path]
+    assert shlex.split(KubeconfigSource(path=path).leave_arguments()) == ["--kubeconfig", path]
 
 
-@pytest.mark.parametrize(
-    "raised",
-    [
-        {"repair": 1},
-        {"pools": {"workers": {"repair": 1}}},
-        {"pools": {"workers": {"nodes": [{"repair": 1}]}}},
-    ],
-    ids=["stack", "pool", "node"],
-)
-def test_a_raised_repair_changes_what_a_node_is_sent(raised: dict[str, Any]) -> None:
-    raw = {
-        "repair": 2,
-        "pools": {
-            "workers": {"repair": 3, "nodes": [{"name": "a", "address": "10.0.0.1", "repair": 4}]}
-        },
-    }
-    before, after = (repair_line(parse(settings)) for settings in (raw, raise_by(raw, raised)))
-    assert (before, after) == ("repair 9", "repair 10")
+def test_a_command_by_which_a_node_leaves_names_the_stack_and_not_its_secret() -> None:
+    found: list[str] = []
 
+    def program() -> None:
+        source = KubeconfigSource(content=pulumi.Output.secret("s3cret"))
+        found.append(source.leave_arguments())
 
-def raise_by(raw: dict[str, Any], raised: dict[str, Any]) -> dict[str, Any]:
-    """The settings with the numbers of the other added to theirs."""
-    merged = dict(raw)
-    for key, value in raised.items():
-        if isinstance(value, dict):
-            merged[key] = raise_by(raw[key], value)
-        elif isinstance(value, list):
-            merged[key] = [raise_by(raw[key][0], value[0])]
-        else:
-            merged[key] += value
-    return merged
-
-
-def repair_line(settings: Settings) -> str:
-    from components.node_pool import to_node  # noqa: PLC0415 - after set_mocks
-
-    pool = settings.pools["workers"]
-    node = to_node(settings, pool, pool.nodes[0])
-    bundle = node_files.bundle(
-        node_files.Cluster(name="c", server="https://x", ca_certificate="-"), node
-    )
-    (line,) = (line for line in bundle.splitlines() if line.startswith("repair "))
-    return line
-
-
-def user_data(cloud_init: object) -> tuple[str, bool]:
-    """What the output of a pool with such machines holds, and whether it is a secret."""
-    pulumi.runtime.set_mocks(Engine(), project="p", stack="s", preview=False)
-    from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs  # noqa: PLC0415
-    from components.node_pool import NodePoolArgs, to_cluster  # noqa: PLC0415
-    from components.node_pool import user_data as made_for  # noqa: PLC0415
-
-    settings = parse(
-        {
-            "token": {"afterJoin": "expire"},
-            "pools": {"workers": {"labels": {"a": "pool"}, "cloudInit": cloud_init}},
-        }
-    )
-    credentials = Credentials(
-        kubeconfig_path="kubeconfig",
-        kubeconfig=None,
-        server="https://10.0.0.9:6443",
-        ca_certificate="-",
-        private_key=None,
-        host_keys={},
-    )
-    found: list[tuple[str, bool]] = []
-
-    @pulumi.runtime.test
-    def program() -> pulumi.Output[None]:
-        rbac = pulumi.ComponentResource("kubelet-tls-bootstrap:index:Rbac", "rbac")
-        token = BootstrapToken("t", BootstrapTokenArgs(pool="workers", members={}, ttl_minutes=60))
-        args = NodePoolArgs(
-            pool=settings.pools["workers"], settings=settings, credentials=credentials, rbac=rbac
-        )
-        cluster = to_cluster(settings.cluster, credentials.server, credentials.ca_certificate)
-        made = made_for(cluster, args, token)
-        assert made is not None
-        secret = pulumi.Output.from_input(made.is_secret())
-        return pulumi.Output.all(pulumi.Output.unsecret(made), secret).apply(
-            lambda told: found.append((told[0], told[1]))
-        )
-
-    program()
-    return found[0]
-
-
-def test_user_data_holds_no_token_and_is_no_secret() -> None:
-    text, secret = user_data(True)
-    assert "--node-labels=a=pool" in text
-    assert "0123456789abcdef" not in text
-    assert not secret
-
-
-def test_user_data_with_a_token_is_a_secret() -> None:
-    text, secret = user_data({"withToken": True})
-    assert "abcdef.0123456789abcdef" in text
-    assert secret
-
-
-def test_a_machine_is_reached_by_its_own_ssh_settings() -> None:
-    bastion = {"address": "10.0.0.8", "user": "jump", "hostKey": HOST_KEY}
-    raw = {
-        **RAW,
-        "ssh": {"user": "admin", "sudo": True, "bastion": bastion},
-        "controlPlane": {**RAW["controlPlane"], "ssh": {"user": "root", "sudo": False}},  # type: ignore[dict-item]
-        "pools": {
-            "workers": {
-                "ssh": {"port": 2222},
-                "nodes": [
-                    {"name": "n1", "address": "10.0.0.1"},
-                    {"name": "n2", "address": "10.0.0.2", "ssh": {"bastion": None, "user": "me"}},
-                ],
-            }
-        },
-    }
-    declared = declare(parse(raw))
-    ways = {
-        name: declared[name]["connection"]["value"] for name in ("n1-files", "n2-join", "cp-flags")
-    }
-    assert (ways["n1-files"]["user"], ways["n1-files"]["port"]) == ("admin", 2222)
-    assert ways["n1-files"]["proxy"]["hostKey"] == HOST_KEY
-    assert ways["n1-files"]["proxy"]["user"] == "jump"
-    assert ways["n2-join"]["user"] == "me"
-    assert "proxy" not in ways["n2-join"]
-    for name in ("n1-files", "n2-join"):
-        assert declared[name]["create"].startswith("sudo -n timeout -k 10 ")
-    assert declared["n1-files"]["delete"].startswith("sudo -n timeout -k 10 ")
-    assert declared["cp-flags"]["create"].startswith("timeout -k 10 ")
-
-
-def test_a_node_of_another_version_and_runtime_gets_its_own_files() -> None:
-    pool = {
-        "kubernetesVersion": "1.35",
-        "nodes": [
-            {"name": "n1", "address": "10.0.0.1", "runtime": "crio"},
-            {"name": "n2", "address": "10.0.0.2", "kubernetesVersion": "1.37"},
-        ],
-    }
-    declared = declare(parse({**RAW, "pools": {"workers": pool}}))
-    assert "kubelet /usr/bin/kubelet 1.35\n" in declared["n1-files"]["stdin"]
-    assert "After=network-online.target crio.service\n" in declared["n1-files"]["stdin"]
-    assert "kubelet /usr/bin/kubelet 1.37\n" in declared["n2-files"]["stdin"]
+    Engine().run(program)
+    assert found == ["--stack-config s"]

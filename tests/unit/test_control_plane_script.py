@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from components.control_plane import API_SERVER, CONTROLLER_MANAGER, control_plane_input
-from components.settings import ControlPlaneSettings
 from node_files import command
 
 # Notes each call, and prints a unit as systemd does: its file's name, then the file.
@@ -19,9 +18,13 @@ echo "$*" >>"$CONTROL_PLANE_ROOT/systemctl.log"
 """
 # Ports 6443 and 10257 are listened on.
 TCP = "0: 00000000:192B 00000000:0000 0A\n1: 00000000:2811 00000000:0000 0A\n"
+PATHS = {
+    "signing_certificate": "/etc/kubernetes/pki/ca.crt",
+    "signing_key": "/etc/kubernetes/pki/ca.key",
+}
 SIGNING = (
-    "--cluster-signing-cert-file=/etc/kubernetes/pki/ca.crt",
-    "--cluster-signing-key-file=/etc/kubernetes/pki/ca.key",
+    f"--cluster-signing-cert-file={PATHS['signing_certificate']}",
+    f"--cluster-signing-key-file={PATHS['signing_key']}",
 )
 CONTROLLERS = "--controllers=*,bootstrapsigner,tokencleaner"
 SERVER_FLAG = "--enable-bootstrap-token-auth=true"
@@ -59,10 +62,9 @@ class Host:
         (self.root / f"proc/{pid}/cmdline").write_text(command_line)
 
     def install(self, *, manage: bool = True, **changes: str) -> subprocess.CompletedProcess[str]:
-        settings = ControlPlaneSettings(manage=manage).model_copy(update=changes)
         return subprocess.run(
             ["sh", "-c", command(60, "install")],
-            input=control_plane_input(settings),
+            input=control_plane_input(manage=manage, **{**PATHS, **changes}),
             cwd=self.root / "home",
             env={
                 **os.environ,

@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from components import credentials
-from components.credentials import Credentials
-from components.problems import Problem
-from components.settings import parse
+from credentials import Credentials
+from settings.model import Settings
+from settings.parsing import parse
+from settings.problem import Problem
+from stack.reading import read_credentials
 from tests.unit.certificates import authority
 
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample"
@@ -56,6 +57,12 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def loaded_from(settings: Settings) -> tuple[Credentials | None, list[Problem]]:
+    problems: list[Problem] = []
+    credentials = read_credentials(settings, problems)
+    return (None if problems else credentials), problems
+
+
 def load(
     files: Path, address: str = "10.0.0.1", *, kubeconfig: str = "kubeconfig", key: str = "key"
 ) -> tuple[Credentials | None, list[Problem]]:
@@ -69,7 +76,7 @@ def load(
             "pools": {"w": {"nodes": [{"name": "a", "address": address}]}},
         }
     )
-    return credentials.load(settings, kubeconfig=None, private_key=None, kubeconfig_text=None)
+    return loaded_from(settings)
 
 
 def test_what_fits_is_loaded(files: Path) -> None:
@@ -96,11 +103,11 @@ def test_a_ca_file_that_holds_the_ca_s_key_is_refused_and_not_told(files: Path) 
     (files / "kubeconfig").write_text(yaml.safe_dump(document))
     loaded, problems = load(files)
     assert loaded is None
-    assert "holds a private key; give its certificate alone" in only(problems)
+    assert "holds a private key; give the certificate alone" in only(problems)
 
 
 def test_a_host_without_a_key_is_refused(files: Path) -> None:
-    assert "hostKey is missing and 10.0.0.3 is not in" in only(load(files, "10.0.0.3")[1])
+    assert "hostKey is missing, and 10.0.0.3 is not in" in only(load(files, "10.0.0.3")[1])
 
 
 def test_an_rsa_host_key_is_refused_with_what_to_do(files: Path) -> None:
@@ -137,7 +144,7 @@ def load_pools(
             "pools": pools,
         }
     )
-    return credentials.load(settings, kubeconfig=None, private_key=None, kubeconfig_text=None)
+    return loaded_from(settings)
 
 
 def test_each_key_file_is_read_once_and_each_host_gets_its_own(
@@ -185,24 +192,24 @@ def test_a_bastion_without_a_key_is_refused_where_it_is_named(files: Path) -> No
     node = {"name": "a", "address": "10.0.0.1"}
     pool = {"ssh": {"bastion": {"address": "10.0.0.8"}}, "nodes": [node]}
     said = only(load_pools(files, {"w": pool})[1])
-    assert said.startswith("pools.w.ssh.bastion.hostKey is missing and 10.0.0.8 is not in")
+    assert said.startswith("pools.w.ssh.bastion.hostKey is missing, and 10.0.0.8 is not in")
 
 
 def test_a_missing_file_is_named(files: Path) -> None:
     said = only(load(files, kubeconfig="nowhere")[1])
-    assert said.endswith("nowhere\" can't be read: No such file or directory")
+    assert said.endswith('nowhere" cannot be read: No such file or directory')
 
 
 def test_a_public_key_in_place_of_a_private_one_is_told_without_its_content(files: Path) -> None:
     said = only(load(files, key="key.pub")[1])
-    assert "is no SSH private key without a passphrase" in said
+    assert "is not an SSH private key without a passphrase" in said
     assert "AAAA" not in said
 
 
 def test_something_else_than_a_kubeconfig_is_told_without_its_content(files: Path) -> None:
     (files / "kubeconfig").write_text("token: s3cret\n")
     said = only(load(files)[1])
-    assert "is no kubeconfig with a current context" in said
+    assert "is not a kubeconfig with a current context" in said
     assert "s3cret" not in said
 
 
@@ -216,7 +223,5 @@ def test_an_expired_ca_is_told(files: Path) -> None:
 
 def test_neither_a_path_nor_a_secret_is_told() -> None:
     settings = parse({})
-    _, problems = credentials.load(
-        settings, kubeconfig=None, private_key=None, kubeconfig_text=None
-    )
-    assert "are both missing; give one of them" in only(problems)
+    _, problems = loaded_from(settings)
+    assert "are both missing; set one of them" in only(problems)

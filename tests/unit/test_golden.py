@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 import node_files
-from components.conflicts import conflicts
-from components.node_pool import to_node
-from components.settings import parse
 from node_files import Cluster, Node
 from node_files.bundle import MARKER
+from settings import checks
+from settings.parsing import parse
+from stack.nodes import to_node
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CLUSTER = Cluster(
@@ -50,7 +50,7 @@ JOINS: dict[str, dict[str, Any]] = {
 def node(said: dict[str, Any]) -> Node:
     pools = {"workers": {"nodes": [{**NAME, **said}]}}
     settings = parse({"cluster": {"serviceCidr": "10.97.0.0/16"}, "pools": pools})
-    assert list(conflicts(settings)) == []
+    assert list(checks.problems(settings)) == []
     pool = settings.pools["workers"]
     return to_node(settings, pool, pool.nodes[0])
 

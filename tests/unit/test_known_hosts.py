@@ -5,7 +5,7 @@ import hmac
 
 import pytest
 
-from components.known_hosts import KnownHosts, names
+from credentials.known_hosts import KnownHosts, names
 
 KEY, OTHER = "ssh-ed25519 AAAAkey", "ssh-ed25519 AAAAother"
 

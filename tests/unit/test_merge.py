@@ -79,7 +79,7 @@ def test_no_null_is_left(document: dict[str, Any], patch: dict[str, Any]) -> Non
 def test_merging_changes_neither(document: dict[str, Any], patch: dict[str, Any]) -> None:
     before = repr((document, patch))
     node_files.merge(document, patch)
-    node_files.combine(document, patch)
+    node_files.merge_patches(document, patch)
     assert repr((document, patch)) == before
 
 
@@ -91,7 +91,7 @@ def test_two_patches_are_one_where_no_map_replaces_a_value(
     if replaces(lower, upper):
         return
     after_another = node_files.merge(node_files.merge(document, lower), upper)
-    assert node_files.merge(document, node_files.combine(lower, upper)) == after_another
+    assert node_files.merge(document, node_files.merge_patches(lower, upper)) == after_another
 
 
 @laws
@@ -106,8 +106,8 @@ def test_documents_without_nulls_merge_in_any_grouping(
 
 
 def test_a_null_of_a_node_takes_away_the_programs_value_through_a_pool() -> None:
-    combined = node_files.combine({"maxPods": 50}, {"cgroupDriver": None})
-    assert node_files.merge({"cgroupDriver": "systemd"}, combined) == {"maxPods": 50}
+    merged = node_files.merge_patches({"maxPods": 50}, {"cgroupDriver": None})
+    assert node_files.merge({"cgroupDriver": "systemd"}, merged) == {"maxPods": 50}
 
 
 nested = st.recursive(

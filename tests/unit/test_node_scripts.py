@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import node_files
-from components import commands
 from node_files import Cluster, File, Node
 from tests.unit.node_machine import Machine, cluster
 
@@ -552,7 +551,7 @@ def test_the_commands_work_behind_sudo_with_their_text_on_stdin(machine: Machine
     (fake / "bin/sudo").chmod(0o755)
     bundle = node_files.bundle(cluster(), machine.node())
     for command in (node_files.INSTALL, node_files.REMOVE):
-        done = machine.run(f"{commands.SUDO}{command}", bundle)
+        done = machine.run(f"{node_files.SUDO}{command}", bundle)
         assert done.returncode == 0, done.stderr
     assert (fake / "sudo.log").read_text() == "timeout\ntimeout\n"
     assert machine.files() == {}

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.layers import Bastion, Ssh
-from components.settings import Host
+from credentials.host_key import HostKeys
 from preview.command_line import main
-from preview.hosts import Access, access, ask
+from preview.open_ssh import OpenSsh, ask, open_ssh
+from settings.layer import Bastion, Ssh
+from settings.model import Host, Machine
 from tests.unit.certificates import authority
 
 ROOT = Path(__file__).parents[2]
 HOST_KEY = "ssh-ed25519 AAAA"
-HOST = Host(name="n1", address="10.0.0.1")
 SECURE = {"secure": "v1:AAAA:BBBB"}
 # Runs the command here, or does as for a host that does not answer.
 FAKE_SSH = """\
@@ -80,7 +80,7 @@ def test_render_says_what_lacks_and_prints_the_rest(
     write_stack(project, server=None, kubeconfigPath=".lab/kubeconfig")
     assert main(["render", "--node", "n1", "--settings", "Pulumi.dev.yaml"]) == 0
     printed = capsys.readouterr()
-    assert 'note: kubeconfigPath ".lab/kubeconfig" can\'t be read' in printed.err
+    assert 'note: kubeconfigPath ".lab/kubeconfig" cannot be read' in printed.err
     assert "maxPods: 60\n" in printed.out
 
 
@@ -98,7 +98,7 @@ def test_wrong_settings_are_told_and_nothing_is_rendered(
     ("arguments", "message"),
     [
         (["render", "--node", "x"], 'the settings have no node "x"; they have n1, n2'),
-        (["diff", "--stack", "none"], '"Pulumi.none.yaml" can\'t be read'),
+        (["diff", "--stack", "none"], 'Pulumi.none.yaml" cannot be read'),
         (["report", "none.json"], "No such file or directory"),
     ],
 )
@@ -133,7 +133,7 @@ def test_diff_ends_with_one_where_files_differ(capsys: pytest.CaptureFixture[str
     printed = capsys.readouterr()
     # This machine is no node.
     assert "n1: /var/lib/kubelet/config.yaml is not there\n" in printed.out
-    assert "1 of 1 nodes differ" in printed.err
+    assert "1 of 1 nodes differs" in printed.err
 
 
 @pytest.mark.usefixtures("project", "fake_ssh")
@@ -154,12 +154,17 @@ def test_diff_compares_nothing_without_the_ca(
     assert "cluster.caPath" in capsys.readouterr().err
 
 
+def machine(name: str = "n1", ssh: Ssh | None = None) -> Machine:
+    return Machine("pools.w.nodes[0]", Host(name=name, address="10.0.0.1"), ssh or Ssh())
+
+
 def words(directory: Path, ssh: Ssh, key: str | None = None) -> str:
-    way = Access(
-        ssh=ssh, host_keys={"n1": HOST_KEY}, directory=directory,
+    way = OpenSsh(
+        host_keys=HostKeys(hosts={"n1": HOST_KEY}, bastions={"10.0.0.8:22": "ssh-ed25519 BBBB"}),
+        directory=directory,
         private_key=Path(key) if key else None,
-    )  # fmt: skip
-    return " ".join(way.command(HOST, "true"))
+    )
+    return " ".join(way.command(machine(ssh=ssh), "true"))
 
 
 def test_a_hosts_key_is_pinned_in_a_private_file(tmp_path: Path) -> None:
@@ -182,9 +187,7 @@ def test_the_agent_is_asked_where_no_key_is_given(tmp_path: Path) -> None:
 
 
 def test_a_bastions_key_is_pinned_too(tmp_path: Path) -> None:
-    bastion = Bastion.model_validate(
-        {"address": "10.0.0.8", "user": "jump", "hostKey": "ssh-ed25519 BBBB"}
-    )
+    bastion = Bastion.model_validate({"address": "10.0.0.8", "user": "jump"})
     line = words(tmp_path, Ssh(bastion=bastion))
     proxy = re.search(r"-o ProxyCommand=(ssh .* jump@10\.0\.0\.8 -W '\[%h\]:%p')", line)
     assert proxy is not None
@@ -200,11 +203,11 @@ def test_no_more_hosts_are_asked_at_a_time_than_allowed(tmp_path: Path) -> None:
 
     async def run() -> None:
         keys = {f"h{i}": HOST_KEY for i in range(6)}
-        async with access(Ssh(), keys, "dev", secret_key=False) as way:
-            hosts = [(Host(name=name, address="10.0.0.1"), "") for name in keys]
+        async with open_ssh(HostKeys(hosts=keys, bastions={})) as way:
+            hosts = [(machine(name), "") for name in keys]
             answers = await ask(way, hosts, command, parallel=2)
         assert [answer.host for answer in answers] == list(keys)
-        assert all(answer.trouble == "" for answer in answers)
+        assert all(answer.problem == "" for answer in answers)
         assert not way.directory.exists()
 
     asyncio.run(run())
@@ -224,7 +227,7 @@ def test_the_secret_key_is_read_by_the_engine_into_a_private_file(
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
     async def run() -> None:
-        async with access(Ssh(), {}, "dev", secret_key=True) as way:
+        async with open_ssh(HostKeys(hosts={}, bastions={}), secret_key_of="dev") as way:
             assert way.private_key is not None
             assert way.private_key.stat().st_mode & 0o777 == 0o600
             assert way.private_key.read_text().startswith("config get sshPrivateKey --stack dev")

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from components.control_plane import control_plane_input
-from components.settings import ControlPlaneSettings
 from preview.markdown import Block, fence, fit, names
 from preview.report import LIMIT, report
 from tests.unit.certificates import authority
@@ -34,10 +33,16 @@ def fifty(**first: object) -> dict[str, dict[str, object]]:
 
 
 def flags_step() -> dict[str, object]:
-    before = ControlPlaneSettings(manage=True)
-    after = before.model_copy(update={"signing_key": "/etc/kubernetes/pki/new.key"})
+    keys = [f"/etc/kubernetes/pki/{name}.key" for name in ("ca", "new")]
     urn = f"{STACK}{PROGRAM}ControlPlane${COMMAND}::cp-1-flags"
-    old, new = ({"stdin": control_plane_input(state)} for state in (before, after))
+    old, new = (
+        {
+            "stdin": control_plane_input(
+                manage=True, signing_certificate="/etc/kubernetes/pki/ca.crt", signing_key=key
+            )
+        }
+        for key in keys
+    )
     return step("update", urn, f"{STACK}{PROGRAM}ControlPlane::control-plane", old, new, "stdin")
 
 

@@ -2,54 +2,25 @@
 
 from typing import Any
 
-import pulumi
 import pytest
 
 from admission import pool_inventory
 from admission.__main__ import DEFAULT_NAMESPACE, DEFAULT_PORT
 from admission.approver.approver import LEASE
-from components.problems import SettingsError
-from components.settings import ApproverSettings, conflicts, parse
+from components import pool_inventory as written_inventory
+from components import serving_approver
+from components.serving_approver import ServingApprover, ServingApproverArgs
+from settings import checks
+from settings.parsing import parse
+from settings.problem import SettingsError
+from tests.unit.engine import Engine
 
-TYPES = {
-    "ConfigMap", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding",
-    "PodDisruptionBudget", "Deployment",
-}  # fmt: skip
-ENABLED = {"enabled": True, "image": "registry.example.org/approver:1"}
-
-
-class Engine(pulumi.runtime.Mocks):
-    """Notes each resource as the API server would get it."""
-
-    def __init__(self) -> None:
-        self.resources: dict[str, dict[str, Any]] = {}
-
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        if not args.typ.startswith("kubelet-tls-bootstrap:index:"):
-            assert args.typ.rpartition(":")[2] in TYPES
-            self.resources[args.name] = args.inputs
-        return f"{args.name}-id", args.inputs
-
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-        raise AssertionError(f"the program calls {args.token}")
+IMAGE = "registry.example.org/approver:1"
 
 
-def declare(**settings: Any) -> dict[str, dict[str, Any]]:
-    engine = Engine()
-    pulumi.runtime.set_mocks(engine, project="p", stack="s", preview=False)
-    from components.serving_approver import (  # noqa: PLC0415 - after set_mocks
-        ServingApprover,
-        ServingApproverArgs,
-    )
-
-    approver = ApproverSettings.model_validate({**ENABLED, **settings})
-
-    @pulumi.runtime.test
-    def program() -> None:
-        ServingApprover("approver", ServingApproverArgs(settings=approver, after=[]))
-
-    program()
-    return engine.resources
+def declare(**changes: Any) -> dict[str, dict[str, Any]]:
+    args = ServingApproverArgs(image=IMAGE, **changes)
+    return Engine().run(lambda: ServingApprover("approver", args) and None).resources
 
 
 def rules(role: dict[str, Any]) -> set[tuple[str, str, str, str]]:
@@ -136,7 +107,7 @@ def test_two_replicas_run_on_two_machines(resources: dict[str, dict[str, Any]]) 
 
 
 def test_another_address_of_the_api_server_is_what_the_pods_are_told() -> None:
-    made = declare(server="https://10.98.0.10:6443", hostNetwork=True, namespace="own")
+    made = declare(server="https://10.98.0.10:6443", host_network=True, namespace="own")
     spec = made["approver-deployment"]["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     environment = {e["name"]: e.get("value") for e in container["env"]}
@@ -148,18 +119,16 @@ def test_another_address_of_the_api_server_is_what_the_pods_are_told() -> None:
 
 
 def test_both_halves_name_things_alike() -> None:
-    from components import serving_approver  # noqa: PLC0415 - after set_mocks
-
     assert serving_approver.NAME == LEASE
-    assert serving_approver.INVENTORY_LABEL == pool_inventory.LABEL
-    assert serving_approver.INVENTORY_KEY == pool_inventory.KEY
+    assert written_inventory.INVENTORY_LABEL == pool_inventory.LABEL
+    assert written_inventory.INVENTORY_KEY == pool_inventory.KEY
     assert serving_approver.PORT == DEFAULT_PORT
 
 
 def test_an_approver_needs_an_image() -> None:
-    (problem,) = conflicts(parse({"approver": {"enabled": True}}))
+    (problem,) = checks.problems(parse({"approver": {"enabled": True}}))
     assert "approver.image" in str(problem)
-    assert list(conflicts(parse({"approver": ENABLED}))) == []
+    assert list(checks.problems(parse({"approver": {"enabled": True, "image": IMAGE}}))) == []
 
 
 def test_a_near_miss_is_told() -> None:

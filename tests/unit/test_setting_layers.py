@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 import yaml
 
-from components.conflicts import advice, conflicts
-from components.node_pool import to_node
-from components.problems import SettingsError
-from components.settings import Settings, parse
 from node_files import PRESETS, Node, problems
 from node_files.versions import SUPPORTED_VERSIONS, fields
+from settings import checks
+from settings.model import Settings
+from settings.parsing import parse
+from settings.problem import SettingsError
+from stack.nodes import to_node
 
 
 def settings(
@@ -23,7 +24,7 @@ def settings(
 
 def rendered(cluster: dict[str, Any], pool: dict[str, Any], node: dict[str, Any]) -> Node:
     whole = settings(cluster, pool, node)
-    assert list(conflicts(whole)) == []
+    assert list(checks.problems(whole)) == []
     found = whole.pools["w"]
     return to_node(whole, found, found.nodes[0])
 
@@ -37,8 +38,10 @@ def rendered(cluster: dict[str, Any], pool: dict[str, Any], node: dict[str, Any]
 )  # fmt: skip
 def test_no_directory_of_the_system_gets_another_mode(name: str, path: str) -> None:
     whole = settings({"paths": {name: path}}, {}, {})
-    (problem,) = conflicts(whole)
-    assert str(problem).startswith(f'paths "{path}" would give a directory of the system another')
+    (problem,) = checks.problems(whole)
+    assert str(problem).startswith(
+        f'paths "{path}" would change the mode and the owner of a directory of the system'
+    )
 
 
 def test_files_may_be_in_the_system_s_directories_of_settings() -> None:
@@ -151,15 +154,15 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = 
     "a flag": ({"flags": {"network-plugin": "cni"}}, {}, {}, "flags.network-plugin was removed"),
     "a watchdog": (
         {"watchdogSeconds": 60}, {"kubernetesVersion": "1.31"}, {},
-        "watchdogSeconds is for kubelets since 1.32, and here one is 1.31",
+        "watchdogSeconds is for kubelets of 1.32 and later, but this one is 1.31; set it to 0",
     ),
     "two files at a path": (
         {}, {"paths": {"ca": "/etc/x"}}, {"paths": {"config": "/etc/x"}},
-        f'{NODE}.paths "/etc/x" is there for 2 files',
+        f'{NODE}.paths "/etc/x" is used for config and ca; give each',
     ),
     "a file and a directory at a path": (
         {}, {"paths": {"ca": "/etc/x"}}, {"paths": {"manifests": "/etc/x"}},
-        f'{NODE}.paths "/etc/x" is there for a file and manifests',
+        f'{NODE}.paths "/etc/x" is used for ca and manifests; give each',
     ),
     "a user without sudo": (
         {}, {"ssh": {"user": "admin"}}, {}, 'pools.w.ssh.user "admin" is not root; set sudo',
@@ -171,7 +174,7 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = 
 def test_a_fault_is_told_once_at_the_layer_that_brings_it(
     cluster: dict[str, Any], pool: dict[str, Any], node: dict[str, Any], message: str
 ) -> None:
-    found = [str(problem) for problem in conflicts(settings(cluster, pool, node))]
+    found = [str(problem) for problem in checks.problems(settings(cluster, pool, node))]
     assert len(found) == 1, found
     assert found[0].startswith(message)
 
@@ -179,26 +182,35 @@ def test_a_fault_is_told_once_at_the_layer_that_brings_it(
 def test_a_fault_of_a_pool_is_told_once_for_all_of_its_nodes() -> None:
     nodes = [{"name": f"n{i}", "address": f"10.0.0.{i}"} for i in range(1, 20)]
     whole = parse({"pools": {"w": {"kubelet": {"maxPod": 1}, "nodes": nodes}}})
-    assert len(list(conflicts(whole))) == 1
+    assert len(list(checks.problems(whole))) == 1
 
 
 def test_what_no_node_uses_is_looked_at_too() -> None:
-    assert len(list(conflicts(parse({"kubelet": {"maxPod": 1}})))) == 1
-    assert len(list(conflicts(parse({"pools": {"w": {"flags": {"nope": "1"}}}})))) == 1
+    assert len(list(checks.problems(parse({"kubelet": {"maxPod": 1}})))) == 1
+    assert len(list(checks.problems(parse({"pools": {"w": {"flags": {"nope": "1"}}}})))) == 1
 
 
 def test_a_protected_field_changes_where_it_is_unsafe() -> None:
     node = rendered({"unsafe": ["readOnlyPort"]}, {"kubelet": READ_ONLY}, {})
     assert node.kubelet == READ_ONLY
-    found = list(
-        conflicts(settings({"unsafe": ["readOnlyPort"]}, {"kubelet": READ_ONLY}, {"unsafe": []}))
-    )
+    whole = settings({"unsafe": ["readOnlyPort"]}, {"kubelet": READ_ONLY}, {"unsafe": []})
+    found = list(checks.problems(whole))
     assert [problem.path for problem in found] == ["pools.w.kubelet.readOnlyPort"]
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "a version as a number": ({"kubernetesVersion": 1.3}, "is not in quotes"),
-    "a version": ({"kubernetesVersion": "1.23"}, "those are 1.24 to 1.37"),
+    "a version as a number": (
+        {"kubernetesVersion": 1.36},
+        f'{NODE}.kubernetesVersion is the number 1.36; quote it: "1.36"',
+    ),
+    "a version whose zero YAML drops": (
+        {"kubernetesVersion": 1.3},
+        'kubernetesVersion is the number 1.3; quote it: "1.30"',
+    ),
+    "a version": (
+        {"kubernetesVersion": "1.23"},
+        "is not a supported version; give a minor version from 1.24 to 1.37",
+    ),
     "a preset": ({"preset": "cic"}, f'{NODE}.preset "cic"'),
     "a runtime": ({"runtime": "docker"}, f'{NODE}.runtime "docker"'),
     "unsafe": ({"unsafe": ["maxPods"]}, f'{NODE}.unsafe[0] "maxPods" is no protected field'),
@@ -209,12 +221,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a key of paths": ({"paths": {"rot": "/a"}}, "did you mean root?"),
     "an ACL that writes": ({"paths": {"kubeconfigAcl": ["u:kube:rw"]}}, "kubeconfigAcl[0]"),
     "a flag's value": ({"flags": {"v": "4 --x"}}, 'flags.v "4 --x" has a character other than'),
-    "a watchdog": ({"watchdogSeconds": 5}, 'watchdogSeconds "5" is not 0'),
+    "a watchdog": ({"watchdogSeconds": 5}, 'watchdogSeconds 5 is not 0 (off)'),
     "a role label": (
         {"labels": {"node-role.kubernetes.io/worker": ""}},
-        "is not a label that a kubelet may give",
+        f"{NODE}.labels: a kubelet may not set node-role.kubernetes.io/worker on its own Node; use",
     ),
-    "a key of ssh": ({"ssh": {"sudoo": True}}, f"{NODE}.ssh.sudoo is no known key; did you mean s"),
+    "a key of ssh": ({"ssh": {"sudoo": True}}, f"{NODE}.ssh.sudoo is not a known key; did you"),
     "a user": ({"ssh": {"user": "a b"}}, f'{NODE}.ssh.user "a b"'),
 }  # fmt: skip
 
@@ -245,7 +257,7 @@ def test_ssh_settings_merge_as_all_others() -> None:
             "hosts": [{"name": "cp", "address": "10.0.0.9", "ssh": {"port": 1}}],
         },
     )
-    found = {host.name: ssh for _, host, ssh in whole.hosts()}
+    found = {machine.host.name: machine.ssh for machine in whole.machines()}
     assert (found["n1"].user, found["n1"].sudo, found["n1"].port) == ("b", True, 2222)
     assert found["n1"].bastion is not None
     assert found["n1"].bastion.destination == "10.0.0.8:222"
@@ -268,14 +280,14 @@ def test_what_has_no_effect_is_told_once_at_its_layer_and_defaults_are_not() -> 
             },
         }
     )
-    assert [str(problem).partition(" (")[0] for problem in advice(settings)] == [
+    assert [warning.partition(" (")[0] for warning in checks.warnings(settings)] == [
         "kubelet.iptablesDropBit has no effect since 1.28",
         "pools.workers.flags.config-dir lets files override what is checked here",
     ]
 
 
-def test_the_labs_own_settings_need_no_advice() -> None:
+def test_the_labs_own_settings_give_no_warning() -> None:
     text = (Path(__file__).parents[2] / "Pulumi.dev.yaml").read_text()
     config = yaml.safe_load(text)["config"]
     raw = {key.partition(":")[2]: value for key, value in config.items()}
-    assert list(advice(parse(raw))) == []
+    assert list(checks.warnings(parse(raw))) == []

@@ -6,9 +6,10 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.conflicts import conflicts
-from components.problems import SettingsError
-from components.settings import Settings, parse, plain
+from settings import checks
+from settings.model import Settings
+from settings.parsing import parse, plain
+from settings.problem import SettingsError
 
 
 def with_node(**changes: Any) -> dict[str, Any]:
@@ -26,14 +27,14 @@ WRONG: dict[str, tuple[Mapping[str, Any], str]] = {
     "name": (with_node(name="Node_1"), f'{NODE}.name "Node_1" is not a name in lower-case'),
     "near miss": (
         with_node(adress="10.0.0.1"),
-        f"{NODE}.adress is no known key; did you mean addr",
+        f"{NODE}.adress is not a known key; did you mean addr",
     ),
-    "no near miss": (with_node(colour="red"), f"{NODE}.colour is no known key; remove it"),
+    "no near miss": (with_node(colour="red"), f"{NODE}.colour is not a known key; remove it"),
     "missing": (
         {"pools": {"workers": {"nodes": [{"name": "n1"}]}}},
         f"{NODE}.address is missing",
     ),
-    "generation": (with_node(generation=0), f'{NODE}.generation "0" input should be greater'),
+    "generation": (with_node(generation=0), f"{NODE}.generation 0 is less than 1; give 1 or more"),
     "taint": (with_node(taints=["a=b"]), f'{NODE}.taints[0] "a=b" is not a taint such as'),
     "zone": (with_node(address="fe80::1%eth0"), "is not an IP address"),
     "label": (with_node(labels={"a": "b c"}), "is not a label's value"),
@@ -41,32 +42,47 @@ WRONG: dict[str, tuple[Mapping[str, Any], str]] = {
     "long label": (with_node(labels={"a": "b" * 64}), "is not a label's value"),
     "label's name": (with_node(labels={"a/b/c": "d"}), "is not a label's name"),
     "label without a name": (with_node(labels={"": "d"}), "is not a label's name"),
-    "pool name": ({"pools": {"a.b": {}}}, "pools.a.b"),
+    "pool name": ({"pools": {"a.b": {}}}, 'pools: "a.b" is not a pool\'s name; use'),
     "server": ({"cluster": {"server": "http://x:6443"}}, "cluster.server"),
     "network": ({"cluster": {"serviceCidr": "10.96.0.1/12"}}, "is not a network such as"),
-    "port": ({"ssh": {"port": 70000}}, 'ssh.port "70000"'),
-    "token time": ({"token": {"ttlMinutes": 1}}, 'token.ttlMinutes "1"'),
-    "token end": ({"token": {"afterJoin": "forget"}}, 'token.afterJoin "forget"'),
-    "token scope": ({"token": {"scope": "rack"}}, 'token.scope "rack"'),
-    "approval": ({"approval": {"client": "nobody"}}, 'approval.client "nobody"'),
+    "port": ({"ssh": {"port": 70000}}, "ssh.port 70000 is not a number from 1 to 65535"),
+    "token time": (
+        {"token": {"ttlMinutes": 1}},
+        "token.ttlMinutes 1 is not a number from 5 to 1440",
+    ),
+    "token end": (
+        {"token": {"afterJoin": "forget"}},
+        'token.afterJoin "forget" is not revoke, expire or keep',
+    ),
+    "token scope": ({"token": {"scope": "rack"}}, 'token.scope "rack" is not pool or node'),
+    "approval": (
+        {"approval": {"client": "nobody"}},
+        'approval.client "nobody" is not controller-manager or gate',
+    ),
     "approval's key": ({"approval": {"cliient": "gate"}}, "did you mean client?"),
-    "check": ({"skipClusterChecks": ["clocks"]}, 'skipClusterChecks[0] "clocks"'),
+    "check": ({"skipClusterChecks": ["clocks"]}, "did you mean clock?"),
     "version": ({"kubernetesVersion": "1.20"}, 'kubernetesVersion "1.20"'),
     "user data": (
         {"pools": {"workers": {"cloudInit": {"withTokens": True}}}},
-        "cloudInit.withTokens is no known key; did you mean withToken?",
+        "cloudInit.withTokens is not a known key; did you mean withToken?",
     ),
-    "repair": ({"repair": -1}, 'repair "-1" input should be greater'),
+    "repair": ({"repair": -1}, "repair -1 is less than 0"),
     "host key file": ({"ssh": {"knownHostPath": "x"}}, "did you mean knownHostsPath?"),
     "runtime": (
         {"pools": {"workers": {"runtimeEndpoint": "/run/x.sock"}}},
         "pools.workers.runtimeEndpoint",
     ),
-    "a map for a list": ({"pools": {"workers": {"nodes": {"n1": "10.0.0.1"}}}}, "nodes is no list"),
-    "nothing for a list": ({"pools": {"workers": {"nodes": None}}}, "nodes is no list"),
-    "a list for a map": ({"pools": [{"name": "workers"}]}, "pools is no map"),
-    "nothing for a pool": ({"pools": {"workers": None}}, "pools.workers is no map"),
-    "a text for a host": ({"controlPlane": {"hosts": ["cp-1"]}}, "hosts[0] is no map"),
+    "a map for a list": (
+        {"pools": {"workers": {"nodes": {"n1": "10.0.0.1"}}}},
+        "nodes is a map; give a list",
+    ),
+    "nothing for a list": ({"pools": {"workers": {"nodes": None}}}, "nodes is empty; give a list"),
+    "a list for a map": ({"pools": [{"name": "workers"}]}, "pools is a list; give a map"),
+    "nothing for a pool": ({"pools": {"workers": None}}, "pools.workers is empty; give a map"),
+    "a text for a host": (
+        {"controlPlane": {"hosts": ["cp-1"]}},
+        "hosts[0] is a single value; give a map",
+    ),
 }
 
 
@@ -88,7 +104,7 @@ def test_a_text_in_the_place_of_another_type_is_told_with_all_other_problems() -
     finally:
         pulumi.runtime.set_all_config({})
     assert {problem.path for problem in error.value.problems} == set(texts)
-    assert 'stallSeconds "2m" input should be a valid integer' in str(error.value)
+    assert 'stallSeconds "2m" is not a whole number' in str(error.value)
     assert "hunter2" not in str(error.value)
 
 
@@ -106,43 +122,43 @@ def nodes(*entries: dict[str, Any], **settings: Any) -> Settings:
 CONFLICTS: dict[str, tuple[Settings, str]] = {
     "a name twice": (
         nodes({"name": "a", "address": "10.0.0.1"}, {"name": "a", "address": "10.0.0.2"}),
-        'nodes[1].name "a" is there twice',
+        'nodes[1].name "a" is already used by pools.workers.nodes[0]',
     ),
     "an address twice": (
         nodes({"name": "a", "address": "10.0.0.1"}, {"name": "b", "address": "10.0.0.1"}),
-        'nodes[1].address "10.0.0.1" is there twice',
+        'nodes[1].address "10.0.0.1" is already used by pools.workers.nodes[0]',
     ),
     "a control-plane host's address": (
         nodes(
             {"name": "a", "address": "10.0.0.1"},
             controlPlane={"hosts": [{"name": "cp", "address": "10.0.0.1"}]},
         ),
-        "is there twice",
+        'pools.workers.nodes[0].address "10.0.0.1" is already used by controlPlane.hosts[0]',
     ),
     "two addresses of a family": (
         nodes({"name": "a", "address": "10.0.0.1", "addresses": ["10.0.0.2"]}),
-        "two addresses of one family",
+        "pools.workers.nodes[0] has 2 IPv4 addresses; a kubelet takes one IPv4 and one IPv6",
     ),
     "an address of a service": (
         nodes({"name": "a", "address": "10.96.0.7"}),
-        "is one of cluster.serviceCidr",
+        'nodes[0].address "10.96.0.7" is in cluster.serviceCidr (10.96.0.0/12)',
     ),
     "a token in user data that is revoked": (
         parse({"pools": {"w": {"cloudInit": {"withToken": True}}}}),
-        "pools.w.cloudInit.withToken can't be with token.afterJoin revoke",
+        "pools.w.cloudInit.withToken is true, but token.afterJoin is revoke",
     ),
     "a token of the pool where the gate approves": (
         nodes(approval={"client": "gate"}),
-        'token.scope is "pool", and approval.client is "gate"; a token of the whole pool does not'
-        " say which machine holds it, so set token.scope to node",
+        'token.scope is "pool", but approval.client is "gate"; a token of the whole pool does not'
+        " show which machine holds it, so set token.scope to node",
     ),
     "a token that outlives the trace of its use": (
         nodes(approval={"client": "gate"}, token={"scope": "node", "ttlMinutes": 61}),
-        'token.ttlMinutes "61" is more than 60',
+        "token.ttlMinutes 61 is more than 60",
     ),
     "approval by hand and by the resident approver": (
         nodes(approval={"serving": "manual"}, approver={"enabled": True, "image": "x"}),
-        'approval.serving is "manual", and approver.enabled is true',
+        'approval.serving is "manual", but approver.enabled is true',
     ),
     "names too long for a token's group": (
         parse(
@@ -151,7 +167,7 @@ CONFLICTS: dict[str, tuple[Settings, str]] = {
                 "pools": {"p" * 63: {"nodes": [{"name": "n" + ".n" * 120, "address": "10.0.0.1"}]}},
             }
         ),
-        "too many for a token's group",
+        "and its pool's name have 304 characters together, and a token's group takes 255",
     ),
     "a protected field": (
         nodes({"name": "a", "address": "10.0.0.1", "kubelet": {"rotateCertificates": False}}),
@@ -185,7 +201,7 @@ CONFLICTS: dict[str, tuple[Settings, str]] = {
 
 @pytest.mark.parametrize(("settings", "message"), CONFLICTS.values(), ids=CONFLICTS)
 def test_values_that_do_not_fit_together_are_told(settings: Settings, message: str) -> None:
-    assert message in "\n".join(map(str, conflicts(settings)))
+    assert message in "\n".join(map(str, checks.problems(settings)))
 
 
 def test_a_problem_of_a_pool_is_told_once() -> None:
@@ -193,13 +209,13 @@ def test_a_problem_of_a_pool_is_told_once() -> None:
     entries = [{"name": f"n{i}", "address": f"10.0.0.{i}"} for i in range(1, 50)]
     for fault in ("maxPod", "cgroupsPerQOS"):
         pool = {"kubelet": {fault: kubelet[fault]}, "nodes": entries}
-        (problem,) = conflicts(parse({"pools": {"workers": pool}}))
+        (problem,) = checks.problems(parse({"pools": {"workers": pool}}))
         assert problem.path == f"pools.workers.kubelet.{fault}"
 
 
 def test_two_families_fit_together() -> None:
     settings = nodes({"name": "a", "address": "10.0.0.1", "addresses": ["fd00::1"]})
-    assert list(conflicts(settings)) == []
+    assert list(checks.problems(settings)) == []
 
 
 def test_the_gate_approves_with_a_token_for_each_node() -> None:
@@ -209,14 +225,15 @@ def test_the_gate_approves_with_a_token_for_each_node() -> None:
         token={"scope": "node"},
         skipClusterChecks=["clock", "token-cleaner"],
     )
-    assert list(conflicts(settings)) == []
+    assert list(checks.problems(settings)) == []
 
 
 def test_addresses_are_compared_in_one_form() -> None:
     settings = nodes(
         {"name": "a", "address": "fd00::1"}, {"name": "b", "address": "fd00:0:0:0:0:0:0:1"}
     )
-    assert len(list(conflicts(settings))) == 2
+    (problem,) = checks.problems(settings)
+    assert str(problem).endswith('"fd00::1" is already used by pools.workers.nodes[0]')
 
 
 @pytest.mark.parametrize(
@@ -227,7 +244,7 @@ def test_user_data_is_asked_for_by_a_word_or_with_options(given: Any, asked: boo
     assert (pool.cloud_init and pool.cloud_init.with_token) == asked
 
 
-def test_a_key_of_the_stack_that_there_is_not_is_refused_and_not_passed_over() -> None:
+def test_an_unknown_key_of_the_stack_is_refused() -> None:
     pulumi.runtime.set_all_config({"p:tokens": "s3cret", "p:repair": "1", "q:tokens": "1"})
     try:
         raw = plain(pulumi.Config("p"))
@@ -236,4 +253,4 @@ def test_a_key_of_the_stack_that_there_is_not_is_refused_and_not_passed_over() -
     with pytest.raises(SettingsError) as error:
         parse(raw)
     (problem,) = error.value.problems
-    assert str(problem) == "tokens is no known key; did you mean token?"
+    assert str(problem) == "tokens is not a known key; did you mean token?"

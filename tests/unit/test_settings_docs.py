@@ -8,22 +8,22 @@ import yaml
 from pydantic import BaseModel
 
 import node_files
-from components import settings
-from components.layers import Bastion, Layer, PathSettings, Ssh
+from settings import model, parsing
+from settings.layer import Bastion, Layer, PathSettings, Ssh
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs/settings.md").read_text()
 MODELS = (
-    *(settings.Settings, settings.ClusterSettings, settings.TokenSettings, settings.Host),
-    *(settings.ControlPlaneSettings, settings.NodeSettings, settings.Pool, settings.CloudInit),
+    *(model.Settings, model.ClusterSettings, model.TokenSettings, model.Host),
+    *(model.ControlPlaneSettings, model.NodeSettings, model.Pool, model.CloudInit),
     *(Layer, Ssh, Bastion, PathSettings),
 )
 SECRETS = {"kubeconfig", "sshPrivateKey"}
 
 
 def keys(*models: type[BaseModel]) -> Iterator[str]:
-    for model in models:
-        yield from (str(field.alias) for field in model.model_fields.values())
+    for each in models:
+        yield from (str(field.alias) for field in each.model_fields.values())
 
 
 @pytest.mark.parametrize("key", sorted({*keys(*MODELS), *SECRETS}))
@@ -33,21 +33,21 @@ def test_a_key_is_described(key: str) -> None:
 
 def test_each_key_of_a_stack_is_declared_with_its_type_and_meaning() -> None:
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
-    assert declared.keys() == set(keys(settings.Settings))
+    assert declared.keys() == set(keys(model.Settings))
     for key, schema in declared.items():
         assert schema.keys() >= {"type", "description", "default"}, key
 
 
 def test_each_key_of_a_stack_is_read() -> None:
-    read = {*settings.TEXTS, *settings.NUMBERS, *settings.OBJECTS, "embedCa"}
-    assert read == set(keys(settings.Settings))
+    read = {*parsing.TEXTS, *parsing.NUMBERS, *parsing.OBJECTS, "embedCa"}
+    assert read == set(keys(model.Settings))
 
 
 def test_the_declared_defaults_are_those_of_the_program() -> None:
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     said = {key: schema["default"] for key, schema in declared.items() if schema["default"]}
-    whole = settings.parse(said)
-    plain = settings.parse({})
+    whole = parsing.parse(said)
+    plain = parsing.parse({})
     assert whole.version == plain.version
     assert whole.stall_seconds == plain.stall_seconds
     assert node_files.RUNTIME_ENDPOINTS[str(whole.runtime)] == node_files.DEFAULT_RUNTIME_ENDPOINT

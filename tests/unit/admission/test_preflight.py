@@ -158,7 +158,7 @@ def test_an_odd_object_of_somebody_stops_no_check_but_its_own(api: Answers) -> N
 def test_the_settings_know_each_check() -> None:
     from typing import get_args  # noqa: PLC0415
 
-    from components.settings import ClusterCheck  # noqa: PLC0415 - tests alone know both
+    from settings.kubelet_formats import ClusterCheck  # noqa: PLC0415 - tests alone know both
 
     assert get_args(ClusterCheck) == tuple(preflight.CHECKS)
 

@@ -1,7 +1,7 @@
-"""What can be said of a cluster's, a pool's and a node's kubelets, and how the layers merge.
+"""The settings of kubelets that a cluster, a pool and a node can have, and how they merge.
 
-preset < cluster < pool < node. A map merges key by key, a list or a single value replaces the one
-below it, and null takes away what the layers below say.
+preset < cluster < pool < node. Maps merge key by key, a list or a single value replaces the one
+below it, and null removes what the layers below set.
 """
 
 from collections.abc import Mapping
@@ -11,21 +11,23 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 import node_files
-from components.values import (
+from settings.formats import (
     AclEntry,
-    CheckName,
     Endpoint,
-    FlagName,
-    FlagValue,
     HostPath,
-    Label,
-    LabelName,
     Port,
-    ProtectedPath,
     SelinuxType,
-    Taint,
     UnitPath,
     UserName,
+)
+from settings.kubelet_formats import (
+    CheckName,
+    FlagName,
+    FlagValue,
+    Label,
+    LabelName,
+    ProtectedPath,
+    Taint,
     Version,
     WatchdogSeconds,
 )
@@ -34,7 +36,7 @@ ROOT = "root"
 
 
 class Model(BaseModel):
-    """Immutable, keys in camelCase, none but the known ones."""
+    """Immutable, with keys in camelCase; an unknown key is an error."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, hide_input_in_errors=True
@@ -61,7 +63,7 @@ class Bastion(Model):
 
 
 class Ssh(Model):
-    """How machines are reached: with the SSH agent, unless a key is given."""
+    """How machines are reached over SSH: with the agent, unless a key is given."""
 
     user: UserName = ROOT
     port: Port = 22
@@ -72,7 +74,7 @@ class Ssh(Model):
 
 
 class PathSettings(Model):
-    """Where things are on a node, and whose the data directory is; null: where the preset says."""
+    """Where things are on a node, and who owns the data directory; null: as in the preset."""
 
     kubelet: HostPath | None = None
     config: HostPath | None = None
@@ -91,7 +93,7 @@ class PathSettings(Model):
 
 
 class Layer(Model):
-    """What can be said at each layer; what is not said at any is the preset's or the program's."""
+    """What each layer can set; what none of them sets comes from the preset or the program."""
 
     preset: Literal["default", "classic", "cis"] | None = None
     kubernetes_version: Version | None = None
@@ -115,43 +117,43 @@ class Layer(Model):
         return self.kubernetes_version or node_files.SUPPORTED_VERSIONS[-1]
 
 
-# One below the other: `Settings` and a pool have other fields too.
+# Without those that only a cluster or a pool has.
 FIELDS = tuple(Layer.model_fields)
 
 
-def merged(*layers: Layer) -> Layer:
-    """Return what the layers say together, the lowest first."""
-    said: dict[str, Any] = {}
+def merge_layers(*layers: Layer) -> Layer:
+    """Return what the layers set together, the lowest first."""
+    merged: dict[str, Any] = {}
     for layer in layers:
         given = layer.model_fields_set
         if "runtime" in given and "runtime_endpoint" not in given:
-            # An endpoint that a lower layer names is that of its own runtime.
-            said.pop("runtime_endpoint", None)
+            # An endpoint in a lower layer belongs to the runtime of that layer.
+            merged.pop("runtime_endpoint", None)
         for name in FIELDS:
             if name in given:
-                said[name] = _merged(said.get(name), getattr(layer, name))
-    return Layer.model_construct(set(said), **said)
+                merged[name] = _merge_values(merged.get(name), getattr(layer, name))
+    return Layer.model_construct(set(merged), **merged)
 
 
-def without_nulls(values: Mapping[str, T | None]) -> dict[str, T]:
-    """Return the values without those that a null took away."""
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def over(lower: M, upper: M) -> M:
-    """Return the lower model with what was said in the upper one."""
+def merge_models(lower: M, upper: M) -> M:
+    """Return the lower model with what the upper one sets."""
     given = upper.model_fields_set
     if not given:
         return lower
-    said = {name: _merged(getattr(lower, name), getattr(upper, name)) for name in given}
-    return lower.model_copy(update=said)
+    merged = {name: _merge_values(getattr(lower, name), getattr(upper, name)) for name in given}
+    return lower.model_copy(update=merged)
 
 
-def _merged(below: Any, value: Any) -> Any:
-    if isinstance(value, Bastion):
-        return value  # as a whole: its host key belongs to its address
-    if isinstance(below, Model) and isinstance(value, Model):
-        return over(below, value)
-    if isinstance(below, Mapping) and isinstance(value, Mapping):
-        return node_files.combine(below, value)
-    return value
+def without_nulls(values: Mapping[str, T | None]) -> dict[str, T]:
+    """Return the values without those that a null has removed."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _merge_values(lower: Any, upper: Any) -> Any:
+    if isinstance(upper, Bastion):
+        return upper  # as a whole: its host key belongs to its address
+    if isinstance(lower, Model) and isinstance(upper, Model):
+        return merge_models(lower, upper)
+    if isinstance(lower, Mapping) and isinstance(upper, Mapping):
+        return node_files.merge_patches(lower, upper)
+    return upper

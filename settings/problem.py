@@ -1,4 +1,4 @@
-"""What is wrong with the settings, told as one error."""
+"""A problem with the settings, and the error that lists all of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,14 @@ import pulumi
 
 @dataclass(frozen=True)
 class Problem:
-    """A fault and the path of the setting that has it. Neither holds a secret."""
+    """What is wrong, and the path of the setting. It ends the run, and quotes no secret."""
 
     path: str
     message: str
+    sentence: bool = False  # the message does not go on after the path, but stands by itself
 
     def __str__(self) -> str:
-        return f"{self.path} {self.message}"
+        return f"{self.path}{':' if self.sentence else ''} {self.message}"
 
 
 class SettingsError(pulumi.RunError):

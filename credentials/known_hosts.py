@@ -13,7 +13,7 @@ DEFAULT_PORT = 22
 
 
 def names(address: str, port: int, *others: str) -> tuple[str, ...]:
-    """Return the names under which a host's key may stand, the exact ones first, as ssh(1) looks.
+    """Return the names under which a host's key may be listed, in the order in which ssh(1) looks.
 
     With another port than 22 that is `[host]:port`, and then the host alone.
     """
@@ -24,7 +24,7 @@ def names(address: str, port: int, *others: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Entry:
-    """A line: which hosts it is for, and their key."""
+    """A line: its hosts, and their key."""
 
     hosts: str
     key: str  # TYPE KEY
@@ -38,8 +38,10 @@ class Entry:
 
 
 class KnownHosts:
-    """The keys of a known_hosts file and those that it revokes; its certificate authorities don't
-    count, because pulumi-command pins a key and knows no certificates."""
+    """The keys in a known_hosts file, and those that it revokes.
+
+    Its certificate authorities are left out: pulumi-command pins a key and knows no certificates.
+    """
 
     def __init__(self, text: str) -> None:
         self._plain: dict[str, list[str]] = {}  # lines that name hosts as they are
@@ -61,7 +63,7 @@ class KnownHosts:
         return list(dict.fromkeys(self._keys(wanted)))
 
     def revoked(self, wanted: Iterable[str], key: str) -> bool:
-        """Return whether the file says that the host's key must not be taken any more."""
+        """Return whether the file revokes the key for the host."""
         listed = [entry for entry in self._revoked if entry.key == key]
         return any(entry.matches(name) for entry in listed for name in wanted)
 

@@ -6,39 +6,41 @@ import pulumi
 
 import node_files
 from components import commands
+from components.access import Access
 from components.bootstrap_token import BootstrapToken
+from components.kubeconfig_source import KubeconfigSource
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodeArgs:
+class JoinedNodeArgs:
     """A machine, and the token it joins with."""
 
     cluster: node_files.Cluster
     """The cluster that it joins."""
     node: node_files.Node
-    """The machine, and how its kubelet shall run."""
-    access: commands.Access
+    """The machine, and how its kubelet runs."""
+    access: Access
     """How it is reached."""
     token: BootstrapToken
-    """The live token of its pool; looked at once, when the machine joins."""
-    leave: str
-    """What `python -m admission` is told to make a node leave: where the kubeconfig is."""
-    force: bool
-    """The machine is dead: leaving waits for no pod and connects to no machine."""
+    """The token of its pool or its own; read once, when the machine joins."""
+    kubeconfig: KubeconfigSource
+    """With what the node is drained and deleted when it leaves."""
+    force: bool = False
+    """The machine is dead: nothing waits for its pods, and nothing connects to it."""
 
 
-class Node(pulumi.ComponentResource):
-    """Three commands: `files` push, `join` starts and waits, `member` does something on leaving.
+class JoinedNode(pulumi.ComponentResource):
+    """Three commands: `files` writes, `join` starts and waits, `member` acts only on leaving.
 
     A node that is removed leaves in the reverse order: `member` drains it and deletes the Node
     while the kubelet still runs, `files` then stops the kubelet and removes what was written.
     """
 
-    member: pulumi.Resource
-    """The resource to depend on for what must go before the node is drained."""
+    ready: list[pulumi.Resource]
+    """The resources to depend on: they exist once the node has joined, and go when it leaves."""
 
     def __init__(
-        self, name: str, args: NodeArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: JoinedNodeArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubelet-tls-bootstrap:index:Node", name, None, opts)
         files = commands.on_host(
@@ -48,15 +50,15 @@ class Node(pulumi.ComponentResource):
             delete=node_files.REMOVE,
             stdin=node_files.bundle(args.cluster, args.node),
             logging=commands.STDOUT,  # a line of JSON: what was changed and repaired
-            # Nothing is brought to a machine before the cluster has answered.
+            # Nothing is written to a machine before the cluster has answered.
             opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[args.token.live], retain_on_delete=args.force
+                parent=self, depends_on=args.token.ready, retain_on_delete=args.force
             ),
         )
         join_input = pulumi.Output.all(args.token.id, args.token.secret).apply(
             lambda token: node_files.join_bundle(args.cluster, args.node, *token)
         )
-        # A change of `triggers` replaces: it runs again with the token of that day. A `delete`
+        # A change of `triggers` replaces: it runs again with the token of that time. A `delete`
         # would then run after it, on the machine that has just joined, so there is none.
         join = commands.on_host(
             f"{name}-join",
@@ -66,9 +68,13 @@ class Node(pulumi.ComponentResource):
             triggers=[args.node.generation],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[files], ignore_changes=["stdin"]),
         )
-        self.member = commands.python_module(
+        leave = f"admission leave {name} {args.kubeconfig.leave_arguments()}"
+        member = commands.python_module(
             f"{name}-member",
-            delete=f"admission leave {name} {args.leave}{' --force' if args.force else ''}",
+            delete=f"{leave} --force" if args.force else leave,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[join]),
         )
-        self.register_outputs({})
+        self.ready = [member]
+        self.register_outputs(
+            {"addresses": list(args.node.addresses), "kubeletVersion": args.node.version}
+        )

@@ -1,0 +1,75 @@
+"""A pool's inventory: which addresses and names its nodes' serving certificates may hold.
+
+The gate gets it on stdin. The resident approver and `./ktb status` read it from a ConfigMap.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes.core.v1 import ConfigMap
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+# As in `admission`, which is not imported here but run.
+INVENTORY_LABEL = "kubelet-tls-bootstrap/inventory"
+INVENTORY_KEY = "inventory.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InventoryNode:
+    """What one node's serving certificate may hold."""
+
+    name: str
+    addresses: tuple[str, ...]
+    dns_names: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return it as `admission` reads it."""
+        return {
+            "name": self.name,
+            "addresses": list(self.addresses),
+            "dnsNames": list(self.dns_names),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denied:
+    """What no node's serving certificate may hold."""
+
+    addresses: tuple[str, ...] = ()
+    """Those of the control plane."""
+    cidrs: tuple[str, ...] = ()
+    """The networks of Services."""
+
+    def document(self) -> dict[str, list[str]]:
+        """Return it as `admission` reads it."""
+        return {"addresses": list(self.addresses), "cidrs": list(self.cidrs)}
+
+
+def pool_inventory(
+    name: str,
+    *,
+    pool: str,
+    namespace: str,
+    nodes: Iterable[InventoryNode],
+    denied: Denied,
+    opts: pulumi.ResourceOptions,
+) -> ConfigMap:
+    """Declare the ConfigMap with the inventory of a pool."""
+    document = {
+        "pool": pool,
+        "nodes": [node.document() for node in nodes],
+        "denied": denied.document(),
+    }
+    return ConfigMap(
+        name,
+        metadata=ObjectMetaArgs(
+            name=f"kubelet-tls-bootstrap-{pool}",
+            namespace=namespace,
+            labels={INVENTORY_LABEL: pool},
+        ),
+        data={INVENTORY_KEY: json.dumps(document, indent=1) + "\n"},
+        opts=opts,
+    )

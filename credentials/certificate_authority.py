@@ -1,0 +1,56 @@
+"""The CA by which the machines verify the API server: certificates only, none of them expired."""
+
+import base64
+from datetime import UTC, datetime
+
+from cryptography import x509
+
+from credentials.kubeconfig import ClusterEntry
+from credentials.text_file import read_text
+from settings.problem import Problem
+
+SETTING = "cluster.caPath"
+
+
+def read_ca(ca_path: str | None, entry: ClusterEntry, problems: list[Problem]) -> str:
+    """Return the CA's PEM, from the settings or else the kubeconfig; "" with a problem added."""
+    pem: str | None
+    if ca_path:
+        pem = read_text(SETTING, ca_path, problems)
+    elif entry.ca_data:
+        try:
+            pem = base64.b64decode(entry.ca_data).decode()
+        except ValueError:
+            pem = ""
+    elif entry.ca_path:
+        pem = read_text(SETTING, str(entry.ca_path), problems)
+    else:
+        problems.append(Problem(SETTING, "is missing, and the kubeconfig names no CA; set it"))
+        return ""
+    if pem is None:
+        return ""
+    return _checked(pem, problems)
+
+
+def _checked(pem: str, problems: list[Problem]) -> str:
+    if "PRIVATE KEY-----" in pem:
+        problems.append(
+            Problem(
+                SETTING, "or the kubeconfig's CA holds a private key; give the certificate alone"
+            )
+        )
+        return ""
+    try:
+        certificates = x509.load_pem_x509_certificates(pem.encode())
+    except ValueError:
+        problems.append(
+            Problem(SETTING, "or the kubeconfig's CA is not a certificate in PEM; give one")
+        )
+        return ""
+    for certificate in certificates:
+        if certificate.not_valid_after_utc < datetime.now(UTC):
+            end = certificate.not_valid_after_utc.date()
+            problems.append(
+                Problem(SETTING, f"or the kubeconfig's CA expired on {end}; give the current one")
+            )
+    return pem

@@ -1,0 +1,121 @@
+"""Which SSH host key is pinned for each machine and bastion.
+
+It is the `hostKey` of the settings, or else the first in the known_hosts file that pulumi-command
+can use.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from credentials.known_hosts import KnownHosts, names
+from credentials.text_file import read_text
+from settings.layer import Bastion, Ssh
+from settings.model import Machine
+from settings.problem import Problem
+
+# pulumi-command offers only `ssh-rsa` for a pinned RSA key, which an OpenSSH server since 8.8
+# refuses: golang.org/x/crypto/ssh.FixedHostKey, and openssh.com/txt/release-8.8.
+TYPES = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostKeys:
+    """The pinned keys, `TYPE KEY`."""
+
+    hosts: Mapping[str, str]  # by the host's name
+    bastions: Mapping[str, str]  # by ADDRESS:PORT
+
+
+def pin_keys(
+    machines: Iterable[Machine], layers: Iterable[tuple[str, Ssh]], problems: list[Problem]
+) -> HostKeys:
+    """Return the key of each machine and of each bastion on the way; one without is a problem.
+
+    Args:
+        machines: with their merged SSH settings.
+        layers: the SSH settings as they are in the settings, with their paths.
+        problems: those found are added to it.
+    """
+    files = _KnownHostsFiles(layers, problems)
+    hosts: dict[str, str] = {}
+    bastions: dict[str, str] = {}
+    for machine in machines:
+        host, ssh = machine.host, machine.ssh
+        known = files.read(ssh)
+        key = _Candidates(host.address, host.host_key, names(host.address, ssh.port, host.name))
+        hosts[host.name] = key.choose(known, f"{machine.path}.hostKey", problems)
+        bastion = ssh.bastion
+        if bastion is not None and bastion.destination not in bastions:
+            key = _Candidates(
+                bastion.address, bastion.host_key, names(bastion.address, bastion.port)
+            )
+            setting = f"{files.path_of(bastion)}.bastion.hostKey"
+            bastions[bastion.destination] = key.choose(known, setting, problems)
+    return HostKeys(hosts=hosts, bastions=bastions)
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """The key that the settings give a host, or the names under which a file may have it."""
+
+    address: str
+    given: str | None
+    names: Sequence[str]
+
+    def choose(self, known: KnownHosts, setting: str, problems: list[Problem]) -> str:
+        """Return the key to pin, or "" with a problem added."""
+        given = [" ".join(self.given.split()[:2])] if self.given else known.keys(self.names)
+        usable = [key for key in given if key.split(" ")[0] in TYPES]
+        for key in usable:
+            if not known.revoked(self.names, key):
+                return key
+        if usable:
+            message = (
+                "is revoked in knownHostsPath; give the machine a new host key, and put that here"
+            )
+        elif given:
+            types = ", ".join(sorted({key.split(" ")[0] for key in given}))
+            message = (
+                f"is of the type {types}; give the machine's ed25519 or ecdsa key:"
+                f" ssh-keyscan -t ed25519 {self.address}"
+            )
+        else:
+            message = (
+                f"is missing, and {self.address} is not in ssh.knownHostsPath; without a key"
+                " anybody could answer in the machine's place, so add it to one of them"
+            )
+        problems.append(Problem(setting, message))
+        return ""
+
+
+class _KnownHostsFiles:
+    """The known_hosts files that the settings name, each read once."""
+
+    def __init__(self, layers: Iterable[tuple[str, Ssh]], problems: list[Problem]) -> None:
+        self._layers = list(layers)
+        self._problems = problems
+        self._files: dict[str, KnownHosts] = {}
+
+    def read(self, ssh: Ssh) -> KnownHosts:
+        path = ssh.known_hosts_path or ""
+        if path not in self._files:
+            at = next((at for at, layer in self._layers if layer.known_hosts_path == path), "ssh")
+            text = read_text(f"{at}.knownHostsPath", path, self._problems) if path else None
+            self._files[path] = KnownHosts(text or "")
+        return self._files[path]
+
+    def path_of(self, bastion: Bastion) -> str:
+        """Return the path of the first SSH settings that name a bastion's address."""
+        return next(
+            (
+                at
+                for at, layer in self._layers
+                if layer.bastion and layer.bastion.address == bastion.address
+            ),
+            "ssh",
+        )

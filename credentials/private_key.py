@@ -1,0 +1,42 @@
+"""The SSH private keys in files; a key with a passphrase belongs in the SSH agent."""
+
+from collections.abc import Iterable
+
+import pulumi
+from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+
+from credentials.text_file import read_text
+from settings.layer import Ssh
+from settings.problem import Problem
+
+
+def read_private_keys(
+    layers: Iterable[tuple[str, Ssh]], problems: list[Problem]
+) -> dict[str, pulumi.Output[str]]:
+    """Return the key in each file that SSH settings name, each read once, by its path."""
+    found: dict[str, pulumi.Output[str] | None] = {}
+    for at, ssh in layers:
+        bastion = ssh.bastion and ssh.bastion.private_key_path
+        for setting, path in ((at, ssh.private_key_path), (f"{at}.bastion", bastion)):
+            if path and path not in found:
+                found[path] = _read(f"{setting}.privateKeyPath", path, problems)
+    return {path: key for path, key in found.items() if key is not None}
+
+
+def _read(setting: str, path: str, problems: list[Problem]) -> pulumi.Output[str] | None:
+    text = read_text(setting, path, problems)
+    if text is None:
+        return None
+    try:
+        load_ssh_private_key(text.encode(), password=None)
+    except (ValueError, TypeError):
+        # Without the error's own words, which might quote the file.
+        problems.append(
+            Problem(
+                setting,
+                f'"{path}" is not an SSH private key without a passphrase; load a key with a'
+                " passphrase into the SSH agent and leave this setting out",
+            )
+        )
+        return None
+    return pulumi.Output.secret(text)

@@ -1,0 +1,154 @@
+"""Whether the kubelets' settings fit the kubelets' versions and one another.
+
+Each layer is checked by itself for the versions of the nodes that it reaches, and then as it is
+merged for a node. A problem is reported once, at the layer that causes it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import node_files
+from settings.layer import Layer, Model, PathSettings, merge_layers, without_nulls
+from settings.model import Settings
+from settings.problem import Problem
+
+FILES = ("config", "kubeconfig", "bootstrap_kubeconfig", "ca", "arguments", "unit")
+# Directories get the mode and the owner that a kubelet needs: 0700, and 0755 for those of files.
+PRIVATE_DIRECTORIES = ("certificates", "manifests", "root")
+SHARED_DIRECTORIES = ("kubeconfig", "bootstrap_kubeconfig", "ca", "arguments")
+NEVER_SHARED = frozenset({"", "/dev/shm", "/home", "/root", "/tmp", "/var/tmp"})  # noqa: S108
+NEVER_PRIVATE = NEVER_SHARED | {
+    *("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/mnt", "/opt", "/proc", "/run", "/sbin"),
+    *("/srv", "/sys", "/usr", "/usr/bin", "/usr/lib", "/usr/local", "/usr/sbin", "/usr/share"),
+    *("/var", "/var/lib", "/var/log", "/var/run", "/etc/default", "/etc/pki", "/etc/ssl"),
+    *("/etc/ssl/certs", "/etc/ssl/private", "/etc/systemd", "/etc/systemd/system"),
+}
+
+
+def problems(settings: Settings) -> Iterator[Problem]:
+    """Yield each problem with its path, each once."""
+    found = (problem for chain in _chains(settings) for problem in _chain_problems(chain))
+    yield from dict.fromkeys(found)
+
+
+def warnings(settings: Settings) -> Iterator[str]:
+    """Yield what has no effect or another one than it seems, with its path, each once."""
+    found = (warning for chain in _chains(settings) for warning in _chain_warnings(chain))
+    yield from dict.fromkeys(found)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The layers of a node, or of a pool without nodes, each with its path; the lowest first."""
+
+    layers: tuple[tuple[str, Layer], ...]
+    merged: Layer
+
+    def path(self, name: str, key: str | None = None) -> str:
+        """Return the path of a setting, or of a key in it, in the highest layer that has it."""
+        for path, layer in reversed(self.layers):
+            if name not in layer.model_fields_set:
+                continue
+            if key is None or key in getattr(layer, name):
+                return _path(path, _key(name))
+        return _path(self.layers[-1][0], _key(name))
+
+
+def _chains(settings: Settings) -> Iterator[Chain]:
+    if not settings.pools:
+        yield Chain((("", settings),), merge_layers(settings))
+    for pool_name, pool in settings.pools.items():
+        below = (("", settings), (f"pools.{pool_name}", pool))
+        shared = merge_layers(settings, pool)
+        if not pool.nodes or pool.cloud_init:
+            yield Chain(below, shared)
+        for index, node in enumerate(pool.nodes):
+            own = (f"pools.{pool_name}.nodes[{index}]", node)
+            yield Chain((*below, own), merge_layers(shared, node))
+
+
+def _chain_warnings(chain: Chain) -> Iterator[str]:
+    version = chain.merged.version
+    for path, layer in chain.layers:
+        for field, why in node_files.warnings(layer.kubelet, version, defaults=False):
+            yield f"{_path(path, f'kubelet.{field}')} {why}"
+        for flag, why in node_files.flag_warnings(without_nulls(layer.flags), version):
+            yield f"{_path(path, f'flags.{flag}')} {why}"
+
+
+def _chain_problems(chain: Chain) -> Iterator[Problem]:
+    merged = chain.merged
+    kubelet = list(_kubelet_problems(chain))
+    yield from kubelet or _merged_problems(chain)
+    for path, layer in chain.layers:
+        for name, problem in node_files.flag_problems(without_nulls(layer.flags), merged.version):
+            yield Problem(_path(path, f"flags.{name}"), problem)
+    since = node_files.WATCHDOG_SINCE
+    if merged.watchdog_seconds and _minor(merged.version) < _minor(since):
+        yield Problem(
+            chain.path("watchdog_seconds"),
+            f"is for kubelets of {since} and later, but this one is {merged.version}; set it to 0",
+        )
+    yield from _path_problems(chain)
+
+
+def _path_problems(chain: Chain) -> Iterator[Problem]:
+    given = chain.merged.paths
+    preset = node_files.PRESETS[chain.merged.preset or "default"].paths
+    paths = {
+        name: str(getattr(given, name) or getattr(preset, name))
+        for name in (*FILES, *PRIVATE_DIRECTORIES)
+    }
+    for path, names in _shared(paths).items():
+        yield Problem(
+            chain.path("paths"),
+            f'"{path}" is used for {" and ".join(names)}; give each a path of its own',
+        )
+    parents = {name: paths[name].rpartition("/")[0] for name in SHARED_DIRECTORIES}
+    system = [name for name, directory in parents.items() if directory in NEVER_SHARED]
+    system += [name for name in PRIVATE_DIRECTORIES if paths[name] in NEVER_PRIVATE]
+    for name in system:
+        yield Problem(
+            chain.path("paths"),
+            f'"{paths[name]}" would change the mode and the owner of a directory of the system;'
+            " give a path in a directory that only the kubelet uses",
+        )
+
+
+def _shared(paths: dict[str, str]) -> dict[str, list[str]]:
+    """Return each path that two files have, or a file and a directory, with what it is used for."""
+    found: dict[str, list[str]] = {}
+    for name, path in paths.items():
+        found.setdefault(path, []).append(_key(name, PathSettings))
+    files = {paths[name] for name in FILES}
+    return {path: names for path, names in found.items() if len(names) > 1 and path in files}
+
+
+def _kubelet_problems(chain: Chain) -> Iterator[Problem]:
+    unsafe = chain.merged.unsafe or ()
+    for path, layer in chain.layers:
+        if layer.kubelet:
+            found = node_files.problems(layer.kubelet, chain.merged.version, unsafe, partial=True)
+            for field, problem in found:
+                yield Problem(_path(path, f"kubelet.{field}"), problem)
+
+
+def _merged_problems(chain: Chain) -> Iterator[Problem]:
+    merged = chain.merged
+    fields = node_files.preset_fields(merged.preset or "default", merged.version)
+    whole = node_files.merge_patches(fields, merged.kubelet)
+    for field, problem in node_files.problems(whole, merged.version, merged.unsafe or ()):
+        name = field.partition(".")[0].partition("[")[0]
+        yield Problem(f"{chain.path('kubelet', name)}.{field}", problem)
+
+
+def _key(name: str, model: type[Model] = Layer) -> str:
+    return str(model.model_fields[name].alias)
+
+
+def _path(parent: str, key: str) -> str:
+    return f"{parent}.{key}" if parent else key
+
+
+def _minor(version: str) -> int:
+    return int(version.partition(".")[2])

@@ -1,0 +1,139 @@
+"""The formats of what is said of a kubelet: versions, labels, taints, flags, names of checks.
+
+A validator's message goes on after the path and the value, as in `formats`, unless its error is a
+SENTENCE or WITHOUT_VALUE.
+"""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator
+from pydantic_core import PydanticCustomError
+
+import node_files
+from settings.formats import DNS_LABEL, matching
+
+SENTENCE = "sentence"  # the type of an error whose message holds the value already
+WITHOUT_VALUE = "without_value"  # ... whose message goes on after the path alone
+
+TAINT = re.compile(
+    r"\A[A-Za-z0-9][A-Za-z0-9_./-]*(=[A-Za-z0-9_.-]*)?:(NoSchedule|PreferNoSchedule|NoExecute)\Z"
+)
+# apimachinery's util/validation: IsValidLabelValue, and IsQualifiedName for the name of a label.
+LABEL_PART = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+LABEL = re.compile(rf"\A({LABEL_PART})?\Z")
+LABEL_NAME = re.compile(rf"\A({DNS_LABEL}(\.{DNS_LABEL})*/)?{LABEL_PART}\Z")
+LABEL_RULE = "use up to 63 letters, digits, -, _ and ., the first and the last a letter or a digit"
+FLAG_VALUE = re.compile(r"\A[A-Za-z0-9_./:=,@+\[\]-]*\Z")
+# Labels in Kubernetes' own namespaces that a kubelet may set on its Node; with any other one it
+# does not start (ValidateKubeletFlags in cmd/kubelet/app/options, IsKubeletLabel in
+# staging/src/k8s.io/kubelet/pkg/apis/well_known_labels.go).
+KUBELET_LABELS = frozenset(
+    {
+        "kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch",
+        "topology.kubernetes.io/zone", "topology.kubernetes.io/region",
+        "failure-domain.beta.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/region",
+        "beta.kubernetes.io/instance-type", "beta.kubernetes.io/os", "beta.kubernetes.io/arch",
+    }
+)  # fmt: skip
+KUBELET_NAMESPACES = re.compile(r"\A([a-z0-9.-]+\.)?(kubelet|node)\.kubernetes\.io\Z")
+OTHERS_NAMESPACES = re.compile(r"\A([a-z0-9.-]+\.)?(kubernetes|k8s)\.io\Z")
+
+
+def _taint(value: str) -> str:
+    if not TAINT.match(value):
+        raise ValueError(
+            "is not a taint such as key=value:NoSchedule; its effect is NoSchedule,"
+            " PreferNoSchedule or NoExecute"
+        )
+    return value
+
+
+def _label(value: str) -> str:
+    if not LABEL.match(value):
+        raise ValueError(f"is not a label's value; {LABEL_RULE}")
+    return value
+
+
+def _label_name(value: str) -> str:
+    if not LABEL_NAME.match(value):
+        raise ValueError(f"is not a label's name; {LABEL_RULE}, after a DNS name and a / if any")
+    namespace = value.rpartition("/")[0]
+    own = value in KUBELET_LABELS or KUBELET_NAMESPACES.match(namespace)
+    if OTHERS_NAMESPACES.match(namespace) and not own:
+        raise PydanticCustomError(
+            SENTENCE,
+            "a kubelet may not set {name} on its own Node; use a prefix of your own or"
+            " node.kubernetes.io/",
+            {"name": value},
+        )
+    return value
+
+
+def _version(value: object) -> object:
+    known = node_files.SUPPORTED_VERSIONS
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        # YAML reads 1.30 as the number 1.3.
+        meant = str(value) if str(value) in known or f"{value}0" not in known else f"{value}0"
+        raise PydanticCustomError(
+            WITHOUT_VALUE,
+            'is the number {number}; quote it: "{meant}"',
+            {"number": str(value), "meant": meant},
+        )
+    if isinstance(value, str) and value not in known:
+        if f"{value}0" in known:
+            raise ValueError(
+                f'is not a supported version; if you mean {value}0, quote it: "{value}0"'
+            )
+        raise ValueError(
+            f"is not a supported version; give a minor version from {known[0]} to {known[-1]}"
+        )
+    return value
+
+
+def _flag_value(value: object) -> object:
+    """Return what YAML reads as a number or a boolean as the text that a flag takes."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value) if isinstance(value, int | float) else value
+    if isinstance(text, str) and not FLAG_VALUE.match(text):
+        raise ValueError(
+            "has a character other than letters, digits and _ . / : = , @ + - [ ]; remove it"
+        )
+    return text
+
+
+def _watchdog(value: int) -> int:
+    if value != 0 and not 30 <= value <= 3600:
+        raise ValueError("is not 0 (off) or a number of seconds from 30 to 3600")
+    return value
+
+
+def _check_name(value: str) -> str:
+    if value not in node_files.CHECKS:
+        raise ValueError(
+            f"is not a check that can be skipped; those are {', '.join(node_files.CHECKS)}"
+        )
+    return value
+
+
+def _protected_path(value: str) -> str:
+    for _, problem in node_files.problems({}, node_files.SUPPORTED_VERSIONS[-1], (value,)):
+        raise ValueError(problem)
+    return value
+
+
+Taint = Annotated[str, AfterValidator(_taint)]
+Label = Annotated[str, AfterValidator(_label)]
+LabelName = Annotated[str, AfterValidator(_label_name)]
+Version = Annotated[str, BeforeValidator(_version)]
+FlagName = Annotated[str, matching(r".+", "is not a flag's name; give it without dashes")]
+FlagValue = Annotated[str, BeforeValidator(_flag_value)]
+WatchdogSeconds = Annotated[int, AfterValidator(_watchdog)]
+CheckName = Annotated[str, AfterValidator(_check_name)]
+ProtectedPath = Annotated[str, AfterValidator(_protected_path)]
+# The checks of admission/preflight.py.
+ClusterCheck = Literal[
+    "version", "rights", "clock", "token", "client-approval", "signer", "token-cleaner",
+    "left-over-tokens", "kubelet-verification",
+]  # fmt: skip

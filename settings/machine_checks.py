@@ -1,0 +1,71 @@
+"""Whether the machines of the settings are apart from one another, and may be logged in to."""
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterator
+
+from settings.layer import ROOT
+from settings.model import NodeSettings, Settings
+from settings.problem import Problem
+
+
+def problems(settings: Settings) -> Iterator[Problem]:
+    """Yield names and addresses that two machines share, or that no machine can have."""
+    service_network = ipaddress.ip_network(settings.cluster.service_cidr)
+    names: dict[str, str] = {}  # to the path of the machine that has it
+    addresses: dict[str, str] = {}
+    for machine in settings.machines():
+        path, host = machine.path, machine.host
+        first = names.setdefault(host.name, path)
+        if first != path:
+            yield Problem(f"{path}.name", f'"{host.name}" is already used by {first}')
+        if not isinstance(host, NodeSettings):
+            # Several ports of one address may lead to several control-plane machines.
+            addresses.setdefault(host.address, path)
+            continue
+        for at, address in _addresses(path, host):
+            first = addresses.setdefault(address, path)
+            if first != path:
+                yield Problem(at, f'"{address}" is already used by {first}')
+            if ipaddress.ip_address(address) in service_network:
+                yield Problem(
+                    at,
+                    f'"{address}" is in cluster.serviceCidr ({service_network}), whose addresses'
+                    " are for Services; give an address of the machine",
+                )
+        families = Counter(ipaddress.ip_address(address).version for address in host.all_addresses)
+        for family, count in families.items():
+            if count > 1:
+                yield Problem(
+                    path,
+                    f"has {count} IPv{family} addresses; a kubelet takes one IPv4 and one IPv6"
+                    " address, so leave the others out",
+                )
+
+
+def _addresses(path: str, node: NodeSettings) -> Iterator[tuple[str, str]]:
+    yield f"{path}.address", node.address
+    for index, address in enumerate(node.addresses):
+        yield f"{path}.addresses[{index}]", address
+
+
+def ssh_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield each setting of a user who is not root and may not become it."""
+    layers = dict(settings.ssh_layers())
+    told: set[str] = set()
+    for machine in settings.machines():
+        if machine.ssh.user == ROOT or machine.ssh.sudo:
+            continue
+        group = machine.path.partition(".nodes")[0].partition(".hosts")[0]
+        where = next(
+            path
+            for path in (f"{machine.path}.ssh", f"{group}.ssh", "ssh")
+            if path in layers and "user" in layers[path].model_fields_set
+        )
+        if where not in told:
+            told.add(where)
+            yield Problem(
+                f"{where}.user",
+                f'"{machine.ssh.user}" is not root; set sudo to true beside it, and let the user'
+                " run all commands by sudo without a password",
+            )

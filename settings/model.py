@@ -1,0 +1,164 @@
+"""The settings of a stack as models. What the keys mean is in `Pulumi.yaml` and docs/settings.md.
+
+`parsing` makes them of a stack's configuration, `checks` says whether they fit together.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
+
+from settings.formats import (
+    Address,
+    HostPath,
+    IpAddress,
+    Name,
+    Namespace,
+    Network,
+    PoolName,
+    Repair,
+    Server,
+    at_least,
+    between,
+)
+from settings.kubelet_formats import ClusterCheck
+from settings.layer import Layer, Model, Ssh, merge_models
+
+
+class ClusterSettings(Model):
+    """The cluster that machines join; its server and CA come from the kubeconfig by default."""
+
+    name: Name = "kubernetes"
+    server: Server | None = None
+    ca_path: str | None = None
+    service_cidr: Network = "10.96.0.0/12"
+    dns_addresses: tuple[IpAddress, ...] = ()
+    dns_domain: Name = "cluster.local"
+
+
+class ApprovalSettings(Model):
+    """Who approves the first client certificates, and who the serving certificates."""
+
+    client: Literal["controller-manager", "gate"] = "controller-manager"
+    serving: Literal["gate", "manual"] = "gate"
+
+
+class TokenSettings(Model):
+    """Who gets a bootstrap token, how long it lives, and what happens to it after the join."""
+
+    scope: Literal["pool", "node"] = "pool"
+    ttl_minutes: Annotated[int, between(5, 1440)] = 60
+    after_join: Literal["revoke", "expire", "keep"] = "revoke"
+
+
+class Host(Model):
+    """A machine that is reached over SSH."""
+
+    name: Name
+    address: Address
+    host_key: str | None = None
+    ssh: Ssh = Ssh()
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A host of the settings: its path there, itself, and how it is reached, layers merged."""
+
+    path: str
+    host: Host
+    ssh: Ssh
+
+
+class ControlPlaneSettings(Model):
+    """The control plane's machines, and whether their flags may be changed."""
+
+    manage: bool = False
+    hosts: tuple[Host, ...] = ()
+    signing_certificate: HostPath = "/etc/kubernetes/pki/ca.crt"
+    signing_key: HostPath = "/etc/kubernetes/pki/ca.key"
+    ssh: Ssh = Ssh()
+
+
+class ApproverSettings(Model):
+    """The resident approver of renewals, and how its pods reach the API server."""
+
+    enabled: bool = False
+    image: str | None = None
+    replicas: Annotated[int, between(1, 9)] = 2
+    namespace: Namespace = "kube-system"
+    host_network: bool = False
+    server: Server | None = None
+
+
+class NodeSettings(Layer, Host):
+    """A machine that joins as a node."""
+
+    addresses: tuple[IpAddress, ...] = ()
+    dns_names: tuple[Name, ...] = ()
+    generation: Annotated[int, at_least(1)] = 1
+    repair: Repair = 0
+    force: bool = False
+
+    @property
+    def all_addresses(self) -> tuple[str, ...]:
+        """The primary address, then the others, each once."""
+        return tuple(dict.fromkeys((self.address, *self.addresses)))
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """The DNS names that the serving certificate may hold."""
+        return tuple(dict.fromkeys((self.name, *self.dns_names)))
+
+
+class CloudInit(Model):
+    """User data for machines that an autoscaler or PXE creates; `true` takes the defaults."""
+
+    with_token: bool = False
+
+
+def _cloud_init(value: object) -> object:
+    return {True: {}, False: None}[value] if isinstance(value, bool) else value
+
+
+class Pool(Layer):
+    """Nodes that are set up alike."""
+
+    repair: Repair = 0
+    cloud_init: Annotated[CloudInit | None, BeforeValidator(_cloud_init)] = None
+    nodes: tuple[NodeSettings, ...] = ()
+
+
+class Settings(Layer):
+    """All settings of a stack, without its secrets and the content of files."""
+
+    cluster: ClusterSettings = ClusterSettings()
+    token: TokenSettings = TokenSettings()
+    approval: ApprovalSettings = ApprovalSettings()
+    skip_cluster_checks: tuple[ClusterCheck, ...] = ()
+    control_plane: ControlPlaneSettings = ControlPlaneSettings()
+    approver: ApproverSettings = ApproverSettings()
+    pools: Mapping[PoolName, Pool] = {}
+    stall_seconds: Annotated[int, between(5, 3600)] = 120
+    repair: Repair = 0
+    kubeconfig_path: str | None = None
+
+    def machines(self) -> Iterator[Machine]:
+        """Yield each machine of the control plane and of the pools."""
+        ssh = merge_models(self.ssh, self.control_plane.ssh)
+        for index, host in enumerate(self.control_plane.hosts):
+            yield Machine(f"controlPlane.hosts[{index}]", host, merge_models(ssh, host.ssh))
+        for name, pool in self.pools.items():
+            ssh = merge_models(self.ssh, pool.ssh)
+            for index, node in enumerate(pool.nodes):
+                yield Machine(f"pools.{name}.nodes[{index}]", node, merge_models(ssh, node.ssh))
+
+    def ssh_layers(self) -> Iterator[tuple[str, Ssh]]:
+        """Yield each path at which SSH settings are, and those settings as they are there."""
+        yield "ssh", self.ssh
+        yield "controlPlane.ssh", self.control_plane.ssh
+        for name, pool in self.pools.items():
+            yield f"pools.{name}.ssh", pool.ssh
+        for machine in self.machines():
+            if machine.host.ssh.model_fields_set:
+                yield f"{machine.path}.ssh", machine.host.ssh

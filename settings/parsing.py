@@ -1,0 +1,107 @@
+"""Reads a stack's configuration: the one module that reads `pulumi.Config`.
+
+Values of the wrong type are kept as they are, so that all problems come in one error.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+from pulumi.runtime import config as runtime_config
+from pydantic import ValidationError
+
+from settings.model import Settings
+from settings.problem import SettingsError
+from settings.validation_errors import to_problem
+
+# The keys that are no secrets, by the form of their values.
+TEXTS = ("kubeconfigPath", "kubernetesVersion", "preset", "runtime", "runtimeEndpoint", "unit")
+NUMBERS = ("stallSeconds", "repair", "watchdogSeconds")
+OBJECTS = (
+    *("cluster", "ssh", "token", "controlPlane", "pools", "kubelet", "unsafe", "flags", "labels"),
+    *("taints", "paths", "skipChecks", "skipClusterChecks", "approval", "approver"),
+)
+KUBECONFIG, PRIVATE_KEY = "kubeconfig", "sshPrivateKey"
+SECRETS = (KUBECONFIG, PRIVATE_KEY)
+KEYS = frozenset({*TEXTS, *NUMBERS, "embedCa", *OBJECTS, *SECRETS})
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A secret key of the stack: its text to read from, and the same for resources to hold."""
+
+    text: str = field(repr=False)
+    output: pulumi.Output[str] = field(repr=False)
+
+
+def read_settings(config: pulumi.Config) -> Settings:
+    """Return the stack's settings.
+
+    Raises:
+        SettingsError: a key or a value is wrong; the message lists each one.
+    """
+    return parse(plain(config))
+
+
+def read_secret(config: pulumi.Config, key: str) -> Secret | None:
+    """Return a secret key of the stack, or None if it is not set."""
+    text = config.get(key)
+    return Secret(text, pulumi.Output.secret(text)) if text else None
+
+
+def read_texts(project: str, texts: Mapping[str, str]) -> Settings:
+    """Return the settings in keys and texts, as the engine would hand them to the program.
+
+    Raises:
+        SettingsError: as `read_settings`.
+    """
+    pulumi.runtime.set_all_config({f"{project}:{key}": text for key, text in texts.items()})
+    return read_settings(pulumi.Config(project))
+
+
+def plain(config: pulumi.Config) -> dict[str, Any]:
+    """Return the keys that are no secrets, as `parse` takes them.
+
+    Unknown keys are among them, without their values, for `parse` to refuse.
+    """
+    prefix = f"{config.name}:"
+    # pulumi.Config lists no keys; it reads them from here itself.
+    given = {*runtime_config.CONFIG.get(), *runtime_config.get_config_env()}
+    named = {name.removeprefix(prefix) for name in given if name.startswith(prefix)}
+    raw: dict[str, Any] = dict.fromkeys(sorted(named - KEYS))
+    for key in TEXTS:
+        if value := config.get(key):
+            raw[key] = value
+    for key in NUMBERS:
+        if config.get(key):
+            raw[key] = _of_type(config, key, config.get_int)
+    if config.get("embedCa"):
+        raw["embedCa"] = _of_type(config, "embedCa", config.get_bool)
+    for key in OBJECTS:
+        value = _of_type(config, key, config.get_object)
+        if value:
+            raw[key] = value
+    return raw
+
+
+def _of_type(config: pulumi.Config, key: str, read: Callable[[str], Any]) -> Any:
+    """Return a key's value, or its text if that has another type, for `parse` to refuse."""
+    try:
+        return read(key)
+    except pulumi.ConfigTypeError:
+        return config.get(key)
+
+
+def parse(raw: Mapping[str, Any]) -> Settings:
+    """Return the settings that the plain keys hold.
+
+    Raises:
+        SettingsError: a key or a value is wrong; the message lists each one.
+    """
+    try:
+        return Settings.model_validate(raw)
+    except ValidationError as error:
+        # One error for each member of a union would say the same thing twice.
+        found = dict.fromkeys(to_problem(raw, each) for each in error.errors())
+        raise SettingsError(list(found)) from None

@@ -1,0 +1,120 @@
+"""The arguments of the components, made of a stack's settings and credentials."""
+
+from collections.abc import Iterable
+
+import pulumi
+
+from components.access import Access, SshServer
+from components.bootstrap_rbac import BootstrapRbacArgs
+from components.control_plane import ControlPlaneArgs
+from components.kubeconfig_source import KubeconfigSource
+from components.node_pool import Approval, NodePoolArgs, PoolNode, TokenPolicy
+from components.pool_inventory import Denied
+from components.serving_approver import ServingApproverArgs
+from components.user_data import UserDataArgs
+from credentials import Credentials
+from settings.layer import Ssh, merge_models
+from settings.model import Host, NodeSettings, Pool, Settings
+from stack.nodes import to_cluster, to_node
+from stack.reading import Stack
+
+
+def control_plane(stack: Stack) -> ControlPlaneArgs:
+    """Return what the control plane's machines need."""
+    settings = stack.settings.control_plane
+    ssh = merge_models(stack.settings.ssh, settings.ssh)
+    return ControlPlaneArgs(
+        hosts={
+            host.name: access(merge_models(ssh, host.ssh), stack.credentials, host)
+            for host in settings.hosts
+        },
+        manage=settings.manage,
+        signing_certificate=settings.signing_certificate,
+        signing_key=settings.signing_key,
+    )
+
+
+def bootstrap_rbac(stack: Stack) -> BootstrapRbacArgs:
+    """Return what the roles and bindings depend on."""
+    return BootstrapRbacArgs(client_approval=stack.settings.approval.client)
+
+
+def node_pool(stack: Stack, pool: Pool, rbac: pulumi.Resource) -> NodePoolArgs:
+    """Return what a pool needs."""
+    settings, credentials = stack.settings, stack.credentials
+    ssh = merge_models(settings.ssh, pool.ssh)
+    nodes = tuple(
+        PoolNode(
+            node=to_node(settings, pool, node),
+            access=access(merge_models(ssh, node.ssh), credentials, node),
+            dns_names=node.all_names,
+            force=node.force,
+        )
+        for node in pool.nodes
+    )
+    return NodePoolArgs(
+        cluster=to_cluster(settings.cluster, credentials.server, credentials.ca_certificate),
+        nodes=nodes,
+        kubeconfig=KubeconfigSource(
+            path=credentials.kubeconfig_path, content=credentials.kubeconfig
+        ),
+        rbac=rbac,
+        token=TokenPolicy(
+            scope=settings.token.scope,
+            ttl_minutes=settings.token.ttl_minutes,
+            after_join=settings.token.after_join,
+        ),
+        approval=Approval(client=settings.approval.client, serving=settings.approval.serving),
+        denied=Denied(
+            addresses=tuple(host.address for host in settings.control_plane.hosts),
+            cidrs=(settings.cluster.service_cidr,),
+        ),
+        inventory_namespace=settings.approver.namespace,
+        skip_cluster_checks=settings.skip_cluster_checks,
+        stall_seconds=settings.stall_seconds,
+        user_data=_user_data(settings, pool),
+    )
+
+
+def serving_approver(stack: Stack, after: Iterable[pulumi.Resource]) -> ServingApproverArgs | None:
+    """Return what the resident approver needs, or None where it is off."""
+    settings = stack.settings.approver
+    if not settings.enabled or settings.image is None:
+        return None
+    return ServingApproverArgs(
+        image=settings.image,
+        replicas=settings.replicas,
+        namespace=settings.namespace,
+        host_network=settings.host_network,
+        server=settings.server,
+        after=tuple(after),
+    )
+
+
+def access(ssh: Ssh, credentials: Credentials, host: Host) -> Access:
+    """Return how a host is reached by its merged SSH settings, with its key pinned."""
+    bastion = None
+    if ssh.bastion is not None:
+        bastion = SshServer(
+            address=ssh.bastion.address,
+            host_key=credentials.bastion_keys[ssh.bastion.destination],
+            port=ssh.bastion.port,
+            user=ssh.bastion.user,
+            private_key=credentials.key(ssh.bastion.private_key_path or ssh.private_key_path),
+        )
+    server = SshServer(
+        address=host.address,
+        host_key=credentials.host_keys[host.name],
+        port=ssh.port,
+        user=ssh.user,
+        private_key=credentials.key(ssh.private_key_path),
+    )
+    return Access(server=server, bastion=bastion, sudo=ssh.sudo)
+
+
+def _user_data(settings: Settings, pool: Pool) -> UserDataArgs | None:
+    if pool.cloud_init is None:
+        return None
+    # The machine's own name and address take the place of these at its first boot.
+    some = NodeSettings(name="some", address="127.0.0.1")
+    return UserDataArgs(node=to_node(settings, pool, some), with_token=pool.cloud_init.with_token)

@@ -1,0 +1,139 @@
+"""A stack's settings, read from its file without the engine. No secret is decrypted.
+
+What can't be known this way (a kubeconfig that is a secret key, or whose file is missing) is named
+in `unknown`, and a placeholder stands for it.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import node_files
+from credentials.certificate_authority import read_ca
+from credentials.kubeconfig import ClusterEntry, read_cluster, server
+from settings import checks, parsing
+from settings.model import Machine, Settings
+from settings.problem import Problem, SettingsError
+from stack.nodes import to_cluster, to_node
+
+PROJECT_FILE = "Pulumi.yaml"
+UNKNOWN_SERVER = "https://NOT-KNOWN-HERE"
+UNKNOWN_CA = "NOT KNOWN HERE\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackNode:
+    """A node of the settings: its pool, its machine, and what is rendered for it."""
+
+    pool: str
+    machine: Machine
+    node: node_files.Node
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackFile:
+    """The settings of a stack, and what they say of its cluster."""
+
+    name: str
+    settings: Settings
+    cluster: node_files.Cluster
+    secret_keys: frozenset[str]
+    unknown: tuple[Problem, ...]
+
+    @property
+    def knows_ca(self) -> bool:
+        return self.cluster.ca_certificate != UNKNOWN_CA
+
+    def nodes(self, names: list[str]) -> list[StackNode]:
+        """Return the nodes with these names, or all of them for no names.
+
+        Raises:
+            ValueError: the settings have no such node.
+        """
+        machines = {machine.host.name: machine for machine in self.settings.machines()}
+        found = [
+            StackNode(
+                pool=name, machine=machines[node.name], node=to_node(self.settings, pool, node)
+            )
+            for name, pool in self.settings.pools.items()
+            for node in pool.nodes
+        ]
+        known = {entry.node.name for entry in found}
+        for name in names:
+            if name not in known:
+                raise ValueError(
+                    f'the settings have no node "{name}"; they have {", ".join(sorted(known))}'
+                )
+        return [entry for entry in found if not names or entry.node.name in names]
+
+
+def read(path: Path) -> StackFile:
+    """Return the stack in a settings file.
+
+    Raises:
+        SettingsError: a setting is wrong; the message lists each one.
+        ValueError: the file can't be read, or is not a settings file.
+    """
+    project = str(_mapping(path.parent / PROJECT_FILE).get("name", ""))
+    config = _mapping(path).get("config") or {}
+    texts, secret_keys = _split(project, config)
+    settings = parsing.read_texts(project, texts)
+    if problems := list(checks.problems(settings)):
+        raise SettingsError(problems)
+    url, ca, unknown = _cluster(settings, secret_keys)
+    return StackFile(
+        name=path.name.removeprefix("Pulumi.").removesuffix(".yaml"),
+        settings=settings,
+        cluster=to_cluster(settings.cluster, url or UNKNOWN_SERVER, ca or UNKNOWN_CA),
+        secret_keys=secret_keys,
+        unknown=tuple(unknown),
+    )
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ValueError(
+            f'"{path}" cannot be read: {error.strerror}; name the stack (--stack) or its file'
+            " (--settings)"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise ValueError(f'"{path}" is not YAML; correct it') from None
+    if not isinstance(document, dict):
+        raise ValueError(f'"{path}" is not a settings file of Pulumi; it needs config:')
+    return document
+
+
+def _split(project: str, config: dict[str, Any]) -> tuple[dict[str, str], frozenset[str]]:
+    """Return the project's plain keys as the engine passes them on, and its secret keys."""
+    texts: dict[str, str] = {}
+    secret_keys: set[str] = set()
+    for name, value in config.items():
+        namespace, _, key = str(name).partition(":")
+        if namespace != project:
+            continue
+        if isinstance(value, dict) and set(value) == {"secure"}:
+            secret_keys.add(key)
+        else:
+            texts[key] = value if isinstance(value, str) else json.dumps(value)
+    return texts, frozenset(secret_keys)
+
+
+def _cluster(settings: Settings, secret_keys: frozenset[str]) -> tuple[str, str, list[Problem]]:
+    """Return the API server's URL and the CA as far as they are known, and why one is not."""
+    given, ca_path = settings.cluster.server, settings.cluster.ca_path
+    unknown: list[Problem] = []
+    if parsing.KUBECONFIG in secret_keys:
+        unknown.append(Problem("kubeconfig", "is a secret key, which is not decrypted here"))
+    else:
+        entry = read_cluster(settings.kubeconfig_path, None, unknown)
+        if entry is not None:
+            url, ca = server(given, entry, unknown), read_ca(ca_path, entry, unknown)
+            if not unknown:
+                return url, ca, []
+    url, ca = given or "", read_ca(ca_path, ClusterEntry(), unknown)
+    return url, ca, [] if url and ca else list(dict.fromkeys(unknown))

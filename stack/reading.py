@@ -1,0 +1,81 @@
+"""Reads a whole stack before the first resource: every problem in one error."""
+
+from dataclasses import dataclass
+
+import pulumi
+
+from credentials import Credentials
+from credentials.certificate_authority import read_ca
+from credentials.host_key import pin_keys
+from credentials.kubeconfig import read_cluster, server
+from credentials.private_key import read_private_keys
+from settings import checks, parsing
+from settings.model import Settings
+from settings.parsing import Secret
+from settings.problem import Problem, SettingsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """The settings of a stack, and what the files and secrets that they name hold."""
+
+    settings: Settings
+    credentials: Credentials
+
+
+def read(config: pulumi.Config) -> Stack:
+    """Return the stack, and log a warning for each setting that has no effect.
+
+    Raises:
+        SettingsError: something is missing or wrong; the message lists all of it.
+    """
+    settings = parsing.read_settings(config)
+    problems = list(checks.problems(settings))
+    credentials = read_credentials(
+        settings,
+        problems,
+        kubeconfig=parsing.read_secret(config, parsing.KUBECONFIG),
+        private_key=parsing.read_secret(config, parsing.PRIVATE_KEY),
+    )
+    if problems:
+        raise SettingsError(problems)
+    for warning in checks.warnings(settings):
+        pulumi.log.warn(warning)
+    return Stack(settings=settings, credentials=credentials)
+
+
+def read_credentials(
+    settings: Settings,
+    problems: list[Problem],
+    *,
+    kubeconfig: Secret | None = None,
+    private_key: Secret | None = None,
+) -> Credentials:
+    """Return what the settings name and the secret keys hold; what is wrong adds to `problems`."""
+    url = ca = ""
+    entry = read_cluster(
+        settings.kubeconfig_path, kubeconfig.text if kubeconfig else None, problems
+    )
+    if entry is not None:
+        url = server(settings.cluster.server, entry, problems)
+        ca = read_ca(settings.cluster.ca_path, entry, problems)
+    if settings.ssh.private_key_path and private_key is not None:
+        problems.append(
+            Problem(
+                "ssh.privateKeyPath",
+                "and the secret key sshPrivateKey are both set; set one of them",
+            )
+        )
+    layers = list(settings.ssh_layers())
+    key_files = read_private_keys(layers, problems)
+    host_keys = pin_keys(settings.machines(), layers, problems)
+    return Credentials(
+        kubeconfig_path=settings.kubeconfig_path,
+        kubeconfig=kubeconfig.output if kubeconfig else None,
+        server=url,
+        ca_certificate=ca,
+        private_key=private_key.output if private_key else None,
+        host_keys=host_keys.hosts,
+        bastion_keys=host_keys.bastions,
+        key_files=key_files,
+    )

@@ -1,0 +1,72 @@
+"""A mock of Pulumi's engine that keeps what a program registers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pulumi
+from google.protobuf.json_format import MessageToDict
+from pulumi.runtime import mocks
+
+COMPONENT = "kubelet-tls-bootstrap:index:"
+# What providers add to the inputs of a resource, by the types that the program may use.
+PROVIDED: dict[str, dict[str, Any]] = {
+    "command:local:Command": {"stdout": '{"nodes": []}', "stderr": ""},
+    "command:remote:Command": {"stdout": "", "stderr": ""},
+    "random:index/randomString:RandomString": {"result": "abcdef"},
+    "random:index/randomPassword:RandomPassword": {"result": "0123456789abcdef"},
+    "kubernetes:core/v1:Secret": {"metadata": {"name": "n", "uid": "u-1"}},
+    "pulumi:providers:kubernetes": {},
+    "kubernetes:apps/v1:Deployment": {},
+    "kubernetes:core/v1:ConfigMap": {},
+    "kubernetes:core/v1:ServiceAccount": {},
+    "kubernetes:policy/v1:PodDisruptionBudget": {},
+    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": {},
+    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": {},
+    "kubernetes:rbac.authorization.k8s.io/v1:Role": {},
+    "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": {},
+}
+
+
+class Engine(mocks.Mocks):
+    """Keeps the inputs of each resource; a type that the program must not use is an error."""
+
+    def __init__(self) -> None:
+        self.resources: dict[str, dict[str, Any]] = {}  # by name, without components
+        self.requests: dict[str, dict[str, Any]] = {}  # by URN, components too
+        self.outputs: dict[str, dict[str, Any]] = {}  # of components, by URN
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        if args.typ.startswith(COMPONENT):
+            return "", args.inputs
+        assert args.name not in self.resources
+        self.resources[args.name] = {"__type": args.typ, **args.inputs}
+        return f"{args.name}-id", {**args.inputs, **PROVIDED[args.typ]}
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        raise AssertionError(f"the program calls {args.token}")
+
+    def run(self, program: Callable[[], Any]) -> "Engine":
+        """Run a program to its end, all of its outputs known."""
+        mocks.set_mocks(self, project="p", stack="s", preview=False, monitor=_Monitor(self))
+        pulumi.runtime.test(program)()
+        return self
+
+    def outputs_of(self, name: str) -> dict[str, Any]:
+        """Return what the component with this name registered."""
+        (found,) = (v for urn, v in self.outputs.items() if urn.endswith(f"::{name}"))
+        return found
+
+
+class _Monitor(mocks.MockMonitor):
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.engine = engine
+
+    def RegisterResource(self, request: Any) -> Any:
+        urn = self.make_urn(request.parent, request.type, request.name)
+        self.engine.requests[urn] = MessageToDict(request, preserving_proto_field_name=True)
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
+
+    def RegisterResourceOutputs(self, request: Any) -> Any:
+        self.engine.outputs[request.urn] = MessageToDict(request).get("outputs", {})
+        return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]

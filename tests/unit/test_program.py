@@ -1,0 +1,463 @@
+"""The resources that the program declares for a stack's settings, seen by a mock of the engine."""
+
+import json
+import os
+import runpy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+
+import node_files
+from admission import pool_inventory
+from admission.inventory import read_denied, read_node
+from components.bootstrap_rbac import BootstrapRbac
+from components.control_plane import ControlPlane
+from components.node_pool import NodePool
+from credentials import Credentials
+from settings.model import Settings
+from settings.parsing import parse
+from stack import arguments
+from stack.nodes import to_node
+from stack.reading import Stack
+from tests.unit.certificates import authority
+from tests.unit.engine import Engine
+
+ROOT = Path(__file__).parents[2]
+
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n"
+HOST_KEY = "ssh-ed25519 AAAA"
+RAW = {
+    "kubeconfigPath": "kubeconfig",
+    "cluster": {"serviceCidr": "10.97.0.0/16"},
+    "controlPlane": {"manage": True, "hosts": [{"name": "cp", "address": "10.0.0.9"}]},
+    "pools": {
+        "workers": {
+            "kubelet": {"maxPods": 50, "evictionHard": {"memory.available": "1Gi"}},
+            "labels": {"a": "pool"},
+            "nodes": [
+                {"name": "n1", "address": "10.0.0.1"},
+                {
+                    "name": "n2",
+                    "address": "10.0.0.2",
+                    "generation": 3,
+                    "kubelet": {"maxPods": 10},
+                    "labels": {"a": "node"},
+                },
+            ],
+        }
+    },
+}
+
+
+def declare(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Every resource of a program with these settings, by its name."""
+    credentials = Credentials(
+        kubeconfig_path="kubeconfig",
+        kubeconfig=None,
+        server="https://10.0.0.9:6443",
+        ca_certificate="-----BEGIN CERTIFICATE-----\n",
+        private_key=None,
+        host_keys=dict.fromkeys(("n1", "n2", "cp"), HOST_KEY),
+        bastion_keys={"10.0.0.8:22": HOST_KEY},
+    )
+
+    def program() -> None:
+        private_key = pulumi.Output.secret(KEY)
+        stack = Stack(settings=settings, credentials=replace(credentials, private_key=private_key))
+        ControlPlane("control-plane", arguments.control_plane(stack))
+        rbac = BootstrapRbac("rbac", arguments.bootstrap_rbac(stack))
+        for name, pool in settings.pools.items():
+            NodePool(name, arguments.node_pool(stack, pool, rbac))
+
+    return Engine().run(program).resources
+
+
+@pytest.fixture(scope="module")
+def resources() -> dict[str, dict[str, Any]]:
+    return declare(parse(RAW))
+
+
+def test_a_node_is_three_resources(resources: dict[str, dict[str, Any]]) -> None:
+    assert {name for name in resources if name.startswith("n1")} == {
+        "n1-files",
+        "n1-join",
+        "n1-member",
+    }
+
+
+def test_the_rest_does_not_grow_with_the_nodes(resources: dict[str, dict[str, Any]]) -> None:
+    assert {name for name in resources if not name.startswith(("n1", "n2"))} == {
+        "cp-flags",
+        "kubelet-bootstrap",
+        "auto-approve-csrs-for-group",
+        "node-client-cert-renewal",
+        "node-server-cert-renewal",
+        "approve-node-server-renewal-csr",
+        "workers-inventory",
+        "workers-token-id",
+        "workers-token-secret",
+        "workers-token",
+        "workers-gate",
+    }
+
+
+def test_the_tokens_keepers_are_the_nodes_and_their_generations(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    for half in ("id", "secret"):
+        assert resources[f"workers-token-{half}"]["keepers"] == {"n1": "1", "n2": "3"}
+
+
+def test_the_token_has_the_documented_form(resources: dict[str, dict[str, Any]]) -> None:
+    for half, length in (("id", 6), ("secret", 16)):
+        made = resources[f"workers-token-{half}"]
+        assert made["length"] == length
+        assert not made["special"]
+        assert not made["upper"]
+
+
+def test_the_secret_has_each_key_of_a_bootstrap_token(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    secret = resources["workers-token"]
+    assert secret["type"] == "bootstrap.kubernetes.io/token"
+    assert secret["metadata"] == {
+        "name": "bootstrap-token-abcdef",
+        "namespace": "kube-system",
+        "labels": {
+            "app.kubernetes.io/managed-by": "kubelet-tls-bootstrap",
+            "kubelet-tls-bootstrap/pool": "workers",
+        },
+    }
+    # All of it is a secret, which the mock gets in its wire form.
+    assert secret["stringData"]["value"].keys() == {
+        "auth-extra-groups",
+        "description",
+        "expiration",
+        "token-id",
+        "token-secret",
+        "usage-bootstrap-authentication",
+        "usage-bootstrap-signing",
+    }
+
+
+def test_no_command_line_names_a_secret(resources: dict[str, dict[str, Any]]) -> None:
+    for name, resource in resources.items():
+        for which in ("create", "update", "delete"):
+            text = str(resource.get(which) or "")
+            assert "0123456789abcdef" not in text, name
+            assert "PRIVATE KEY" not in text, name
+
+
+def test_only_a_join_holds_the_token(resources: dict[str, dict[str, Any]]) -> None:
+    holders = {
+        name for name, resource in resources.items() if "0123456789abcdef" in json.dumps(resource)
+    }
+    assert holders == {"n1-join", "n2-join", "workers-token"}
+
+
+def test_each_command_on_a_host_pins_its_key(resources: dict[str, dict[str, Any]]) -> None:
+    remote = [r for r in resources.values() if r["__type"] == "command:remote:Command"]
+    assert len(remote) == 5
+    for command in remote:
+        # All of a connection is a secret, which the mock gets in its wire form.
+        assert command["connection"]["value"]["hostKey"] == HOST_KEY
+        assert command["addPreviousOutputInEnv"] is False
+
+
+def test_of_commands_on_hosts_only_the_files_command_shows_its_output(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    shown = {
+        name: resource["logging"]
+        for name, resource in resources.items()
+        if resource["__type"] == "command:remote:Command"
+    }
+    files, joins = (
+        {"n1-files": "stdout", "n2-files": "stdout"},
+        {"n1-join": "none", "n2-join": "none"},
+    )
+    assert shown == {**files, **joins, "cp-flags": "none"}
+
+
+def test_a_join_has_no_delete_that_a_replacement_would_run(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    assert "delete" not in resources["n2-join"]
+    assert resources["n2-join"]["triggers"] == [3]
+
+
+def test_the_gate_is_told_the_inventory_and_no_secret(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    orders = json.loads(resources["workers-gate"]["stdin"])
+    assert orders["kubeconfig"] == {"path": "kubeconfig"}
+    assert [node["name"] for node in orders["nodes"]] == ["n1", "n2"]
+    assert orders["tokens"] == [
+        {
+            "id": "abcdef",
+            "secretUid": "u-1",
+            "node": None,
+            "group": "system:bootstrappers:workers",
+        }
+    ]
+    assert orders["afterJoin"] == "revoke"
+    assert orders["approval"] == {"client": "controller-manager", "serving": "gate"}
+    assert [node["kubeletVersion"] for node in orders["nodes"]] == ["1.37", "1.37"]
+    assert orders["denied"] == {"addresses": ["10.0.0.9"], "cidrs": ["10.97.0.0/16"]}
+
+
+def test_the_inventory_in_the_cluster_is_what_the_gate_is_told(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    written = resources["workers-inventory"]
+    assert written["metadata"] == {
+        "name": "kubelet-tls-bootstrap-workers",
+        "namespace": "kube-system",
+        "labels": {"kubelet-tls-bootstrap/inventory": "workers"},
+    }
+    told = json.loads(resources["workers-gate"]["stdin"])
+    found = pool_inventory.merge([written])
+    assert found.faults == ()
+    assert found.nodes == {node["name"]: read_node(node) for node in told["nodes"]}
+    assert found.denied == read_denied(told["denied"])
+
+
+@pytest.fixture(scope="module")
+def gated() -> dict[str, dict[str, Any]]:
+    """The resources where the gate approves clients, each node with a token of its own."""
+    return declare(parse({**RAW, "approval": {"client": "gate"}, "token": {"scope": "node"}}))
+
+
+def test_each_node_has_a_token_of_its_own_bound_to_its_name_and_generation(
+    gated: dict[str, dict[str, Any]],
+) -> None:
+    assert "workers-token" not in gated
+    assert gated["n2-token-id"]["keepers"] == {"n2": "3"}
+    assert gated["n2-token-secret"]["keepers"] == {"n2": "3"}
+    data = gated["n2-token"]["stringData"]["value"]
+    assert data["auth-extra-groups"] == (
+        "system:bootstrappers:workers,system:bootstrappers:workers:n2"
+    )
+    assert data["description"] == "joins the node n2 of the pool workers"
+    orders = json.loads(gated["workers-gate"]["stdin"])
+    assert [(token["node"], token["group"]) for token in orders["tokens"]] == [
+        ("n1", "system:bootstrappers:workers:n1"),
+        ("n2", "system:bootstrappers:workers:n2"),
+    ]
+    assert orders["approval"]["client"] == "gate"
+
+
+def test_the_controller_manager_approves_no_client_where_the_gate_does(
+    gated: dict[str, dict[str, Any]],
+) -> None:
+    assert "auto-approve-csrs-for-group" not in gated
+    assert {"kubelet-bootstrap", "node-client-cert-renewal"} < gated.keys()
+
+
+def test_a_node_overrides_its_pool(resources: dict[str, dict[str, Any]]) -> None:
+    first, second = resources["n1-files"]["stdin"], resources["n2-files"]["stdin"]
+    assert "| maxPods: 50" in first
+    assert "| maxPods: 10" in second
+    assert "|   memory.available: 1Gi" in second
+    assert "--node-labels=a=node" in second
+
+
+def test_a_member_only_leaves(resources: dict[str, dict[str, Any]]) -> None:
+    member = resources["n1-member"]
+    assert "create" not in member
+    assert member["delete"].endswith("-m admission leave n1 --kubeconfig kubeconfig")
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        {"repair": 1},
+        {"pools": {"workers": {"repair": 1}}},
+        {"pools": {"workers": {"nodes": [{"repair": 1}]}}},
+    ],
+    ids=["stack", "pool", "node"],
+)
+def test_a_raised_repair_changes_what_a_node_is_sent(raised: dict[str, Any]) -> None:
+    raw = {
+        "repair": 2,
+        "pools": {
+            "workers": {"repair": 3, "nodes": [{"name": "a", "address": "10.0.0.1", "repair": 4}]}
+        },
+    }
+    before, after = (repair_line(parse(settings)) for settings in (raw, raise_by(raw, raised)))
+    assert (before, after) == ("repair 9", "repair 10")
+
+
+def raise_by(raw: dict[str, Any], raised: dict[str, Any]) -> dict[str, Any]:
+    """The settings with the numbers of the other added to theirs."""
+    merged = dict(raw)
+    for key, value in raised.items():
+        if isinstance(value, dict):
+            merged[key] = raise_by(raw[key], value)
+        elif isinstance(value, list):
+            merged[key] = [raise_by(raw[key][0], value[0])]
+        else:
+            merged[key] += value
+    return merged
+
+
+def repair_line(settings: Settings) -> str:
+    pool = settings.pools["workers"]
+    node = to_node(settings, pool, pool.nodes[0])
+    bundle = node_files.bundle(
+        node_files.Cluster(name="c", server="https://x", ca_certificate="-"), node
+    )
+    (line,) = (line for line in bundle.splitlines() if line.startswith("repair "))
+    return line
+
+
+def user_data(cloud_init: object) -> tuple[str, bool]:
+    """The output of a pool with such machines, and whether it is a secret."""
+    settings = parse(
+        {
+            "token": {"afterJoin": "expire"},
+            "pools": {"workers": {"labels": {"a": "pool"}, "cloudInit": cloud_init}},
+        }
+    )
+    credentials = Credentials(
+        kubeconfig_path="kubeconfig",
+        kubeconfig=None,
+        server="https://10.0.0.9:6443",
+        ca_certificate="-",
+        private_key=None,
+        host_keys={},
+    )
+    found: list[tuple[str, bool]] = []
+
+    def program() -> pulumi.Output[None]:
+        stack = Stack(settings=settings, credentials=credentials)
+        rbac = BootstrapRbac("rbac", arguments.bootstrap_rbac(stack))
+        pool = NodePool("workers", arguments.node_pool(stack, settings.pools["workers"], rbac))
+        assert pool.user_data is not None
+        secret = pulumi.Output.from_input(pool.user_data.is_secret())
+        return pulumi.Output.all(pulumi.Output.unsecret(pool.user_data), secret).apply(
+            lambda told: found.append((told[0], told[1]))
+        )
+
+    Engine().run(program)
+    return found[0]
+
+
+def test_user_data_holds_no_token_and_is_no_secret() -> None:
+    text, secret = user_data(True)
+    assert "--node-labels=a=pool" in text
+    assert "0123456789abcdef" not in text
+    assert not secret
+
+
+def test_user_data_with_a_token_is_a_secret() -> None:
+    text, secret = user_data({"withToken": True})
+    assert "abcdef.0123456789abcdef" in text
+    assert secret
+
+
+def test_a_machine_is_reached_by_its_own_ssh_settings() -> None:
+    bastion = {"address": "10.0.0.8", "user": "jump", "hostKey": HOST_KEY}
+    raw = {
+        **RAW,
+        "ssh": {"user": "admin", "sudo": True, "bastion": bastion},
+        "controlPlane": {**RAW["controlPlane"], "ssh": {"user": "root", "sudo": False}},  # type: ignore[dict-item]
+        "pools": {
+            "workers": {
+                "ssh": {"port": 2222},
+                "nodes": [
+                    {"name": "n1", "address": "10.0.0.1"},
+                    {"name": "n2", "address": "10.0.0.2", "ssh": {"bastion": None, "user": "me"}},
+                ],
+            }
+        },
+    }
+    declared = declare(parse(raw))
+    ways = {
+        name: declared[name]["connection"]["value"] for name in ("n1-files", "n2-join", "cp-flags")
+    }
+    assert (ways["n1-files"]["user"], ways["n1-files"]["port"]) == ("admin", 2222)
+    assert ways["n1-files"]["proxy"]["hostKey"] == HOST_KEY
+    assert ways["n1-files"]["proxy"]["user"] == "jump"
+    assert ways["n2-join"]["user"] == "me"
+    assert "proxy" not in ways["n2-join"]
+    for name in ("n1-files", "n2-join"):
+        assert declared[name]["create"].startswith("sudo -n timeout -k 10 ")
+    assert declared["n1-files"]["delete"].startswith("sudo -n timeout -k 10 ")
+    assert declared["cp-flags"]["create"].startswith("timeout -k 10 ")
+
+
+def test_a_node_of_another_version_and_runtime_gets_its_own_files() -> None:
+    pool = {
+        "kubernetesVersion": "1.35",
+        "nodes": [
+            {"name": "n1", "address": "10.0.0.1", "runtime": "crio"},
+            {"name": "n2", "address": "10.0.0.2", "kubernetesVersion": "1.37"},
+        ],
+    }
+    declared = declare(parse({**RAW, "pools": {"workers": pool}}))
+    assert "kubelet /usr/bin/kubelet 1.35\n" in declared["n1-files"]["stdin"]
+    assert "After=network-online.target crio.service\n" in declared["n1-files"]["stdin"]
+    assert "kubelet /usr/bin/kubelet 1.37\n" in declared["n2-files"]["stdin"]
+
+
+def write_stack(directory: Path) -> dict[str, Any]:
+    """Settings with a node, a control-plane host and an approver, and the files they name."""
+    kubeconfig = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k"}}],
+        "clusters": [{"name": "k", "cluster": {"server": "https://10.0.0.9:6443"}}],
+    }
+    (directory / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
+    (directory / "ca.crt").write_bytes(authority(days=9))
+    return {
+        "kubeconfigPath": str(directory / "kubeconfig"),
+        "cluster": {"caPath": str(directory / "ca.crt")},
+        "controlPlane": {"hosts": [{"name": "cp", "address": "10.0.0.9", "hostKey": HOST_KEY}]},
+        "approver": {"enabled": True, "image": "registry.example.org/approver:1"},
+        "pools": {
+            "workers": {"nodes": [{"name": "n1", "address": "10.0.0.1", "hostKey": HOST_KEY}]}
+        },
+    }
+
+
+def described(engine: Engine) -> str:
+    """Each resource in a line: type, name, parent, what it depends on, how it is treated."""
+    lines = []
+    for request in engine.requests.values():
+        after = {urn.rpartition("::")[2] for urn in request.get("dependencies", ())}
+        treated = {
+            option: request[option]
+            for option in ("ignoreChanges", "retainOnDelete", "deleteBeforeReplace")
+            if request.get(option)
+        }
+        inputs = ",".join(sorted(request.get("object", {})))
+        lines.append(
+            f"{request['type']} {request['name']}"
+            f" parent={request.get('parent', '').rpartition('::')[2]}"
+            f" inputs={inputs} after={','.join(sorted(after))}"
+            f"{f' {json.dumps(treated, sort_keys=True)}' if treated else ''}\n"
+        )
+    return "".join(sorted(lines))
+
+
+def test_types_names_parents_and_order_of_all_resources_are_as_the_golden_file_says(
+    tmp_path: Path,
+) -> None:
+    raw = write_stack(tmp_path)
+    texts = {f"p:{key}": v if isinstance(v, str) else json.dumps(v) for key, v in raw.items()}
+    pulumi.runtime.set_all_config(texts)
+    try:
+        engine = Engine().run(lambda: runpy.run_path(str(ROOT / "__main__.py")) and None)
+    finally:
+        pulumi.runtime.set_all_config({})
+    golden = ROOT / "tests/golden/resources.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(described(engine))
+    # A changed type, name or parent replaces what a stack has already: give it an alias.
+    assert described(engine) == golden.read_text()
