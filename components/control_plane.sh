@@ -1,11 +1,11 @@
 # Compares the flags of a control-plane host's programs with what TLS bootstrapping needs, and with
-# `manage` brings what is missing by a systemd drop-in. Actions: install, remove; settings on stdin.
+# `manage` adds what is missing in a systemd drop-in. Actions: install, remove; settings on stdin.
 set -eu
 umask 022
 LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL PATH
 drop_in=50-kubelet-tls-bootstrap.conf
-# For tests, everything below another root.
+# Tests put everything below another root.
 root=${CONTROL_PLANE_ROOT:-}
 
 fail() {
@@ -13,12 +13,12 @@ fail() {
     exit 1
 }
 
-pid_of() { # PROGRAM, an empty line if it does not run
+pid_of() { # PROGRAM; prints nothing if it does not run
     for comm in "$root"/proc/[0-9]*/comm; do
-        # The kernel keeps the first 15 characters of a name.
+        # The kernel keeps only the first 15 characters of a name.
         [ "$(cat "$comm" 2>/dev/null)" = "$(printf '%.15s' "$1")" ] || continue
         comm=${comm%/comm}
-        # They are also those of Calico's kube-controllers.
+        # Calico's kube-controllers has the same 15.
         path=$(tr '\0' '\n' 2>/dev/null <"$comm/cmdline" | head -n 1) || path=''
         [ "${path##*/}" = "$1" ] || continue
         echo "${comm##*/}"
@@ -26,7 +26,7 @@ pid_of() { # PROGRAM, an empty line if it does not run
     done
 }
 
-# Which of the wanted flags a running program lacks, one a line.
+# Prints the wanted flags that a running program lacks, one per line.
 missing_flags() { # PROGRAM PID, wanted flags on stdin
     running=$(tr '\0' '\n' <"$root/proc/$2/cmdline")
     while read -r flag; do
@@ -36,29 +36,29 @@ missing_flags() { # PROGRAM PID, wanted flags on stdin
         --controllers=*)
             given=$(printf '%s\n' "$running" | sed -n 's/^--controllers=//p' | tr '\n' ,)
             complete=yes
-            # Without the * between them, which the shell would take for the files here.
+            # Without the *, which the shell would expand to the files here.
             for controller in $(printf '%s' "${value#"*,"}" | tr , ' '); do
                 case ,$given, in
-                *",-$controller,"*) fail "$1 runs with --controllers=$given; take -$controller out, it deletes expired tokens or signs cluster-info" ;;
+                *",-$controller,"*) fail "$1 runs with --controllers=$given; remove -$controller, which deletes expired tokens or signs cluster-info" ;;
                 *",$controller,"*) ;;
                 *) complete='' ;;
                 esac
             done
             [ -z "$complete" ] || continue
-            # Lists that are given add up, so a * would turn on what somebody has left out.
+            # Repeated lists add up, so a * would turn on controllers that somebody left out.
             case ,$given, in
             ,, | *',*,'*) echo "$flag" ;;
             *) echo "--controllers=${value#"*,"}" ;;
             esac
             ;;
         *=true) [ "$given" = =true ] || [ "$given" = = ] || echo "$flag" ;;
-        # A file that is given already is the user's choice, whichever it is, unless we gave it.
+        # A file that is set already is the user's choice, unless it comes from our drop-in.
         *) [ "$given" = "=$value" ] || { [ -n "$given" ] && ! brought "$1" "$name"; } || echo "$flag" ;;
         esac
     done
 }
 
-# The unit's own command, from its files, without our drop-in, on one line.
+# Prints the unit's own command, without our drop-in, on one line.
 command_of() { # PROGRAM
     systemctl cat "$1.service" | awk -v ours="$drop_in" '
         /^# \// { skip = index($0, ours) > 0 }
@@ -70,10 +70,10 @@ command_of() { # PROGRAM
         END { sub(/^ExecStart=/, "", line); gsub(/[ \t]+/, " ", line); print line }'
 }
 
-write_drop_in() { # PROGRAM, missing flags on stdin; prints yes if the file is new or has changed
+write_drop_in() { # PROGRAM, missing flags on stdin
     target=$root/etc/systemd/system/$1.service.d/$drop_in
     own=$(command_of "$1")
-    [ -n "$own" ] || fail "$1 runs, but $1.service has no ExecStart; add the flags by hand and set controlPlane.manage to false"
+    [ -n "$own" ] || fail "$1 runs, but not from a $1.service with an ExecStart; add the flags by hand and set controlPlane.manage to false"
     mkdir -p "${target%/*}"
     {
         echo '# Written by kubelet-tls-bootstrap: what TLS bootstrapping needs of this program.'
@@ -87,15 +87,15 @@ write_drop_in() { # PROGRAM, missing flags on stdin; prints yes if the file is n
     mv -f "$target.new" "$target"
 }
 
-brought() { # PROGRAM NAME: is the flag of our drop-in, and not of the unit's own command?
+brought() { # PROGRAM NAME: does the flag come from our drop-in, not from the unit's own command?
     [ -e "$root/etc/systemd/system/$1.service.d/$drop_in" ] &&
         ! command_of "$1" </dev/null | tr ' ' '\n' | grep -q -e "^$2="
 }
 
-# Each wanted flag of a program that its own command lacks: what is in our drop-in stays wanted.
+# Adds each wanted flag that a program's own command lacks; flags in our drop-in stay wanted.
 install_program() { # PROGRAM
     pid=$(pid_of "$1")
-    [ -n "$pid" ] || fail "$1 does not run on this machine; start it, or correct controlPlane.hosts"
+    [ -n "$pid" ] || fail "$1 is not running on this machine; start it, or correct controlPlane.hosts"
     printf '%s\n' "$wanted" | sed -n "s/^$1 //p" | missing_flags "$1" "$pid" >"$work/missing"
     [ -s "$work/missing" ] || return 0
     if [ "$manage" != true ]; then
@@ -104,7 +104,7 @@ install_program() { # PROGRAM
         lacking=yes
         return 0
     fi
-    # All of what ours brought before and what is missing now.
+    # What our drop-in already adds, and what is missing now.
     ours=$root/etc/systemd/system/$1.service.d/$drop_in
     if [ -e "$ours" ]; then
         own=$(command_of "$1")
@@ -122,24 +122,24 @@ read_settings() {
         manage) manage=$value ;;
         flag) wanted="$wanted$value
 " ;;
-        file) [ -r "$root$value" ] || [ "$manage" != true ] || fail "$value can't be read; it must hold the cluster's CA, give its path in controlPlane.signingCertificate and signingKey" ;;
+        file) [ -r "$root$value" ] || [ "$manage" != true ] || fail "can't read $value, which must hold the cluster's CA or its key; correct controlPlane.signingCertificate or signingKey" ;;
         end) return 0 ;;
-        *) fail "stdin has a line that this script does not know; it begins with: $word" ;;
+        *) fail "stdin has an unknown line; it begins with: $word" ;;
         esac
     done
-    fail 'stdin ended early; nothing was changed, run again'
+    fail 'stdin is incomplete, nothing was changed; run again'
 }
 
 wait_until_running() { # PROGRAM
     tries=0
     until systemctl is-active --quiet "$1.service" && curl_ready "$1"; do
         tries=$((tries + 1))
-        [ "$tries" -lt 240 ] || fail "$1 does not come up after the change of its flags; see journalctl --unit $1, and remove /etc/systemd/system/$1.service.d/$drop_in to go back"
+        [ "$tries" -lt 240 ] || fail "$1 did not come up with its new flags; see journalctl --unit $1. To undo the change, remove /etc/systemd/system/$1.service.d/$drop_in"
         sleep 0.25
     done
 }
 
-# A port that is listened on is enough of an answer; there may be no curl on this machine.
+# Checks only that the port is open, because curl may not be installed.
 curl_ready() { # PROGRAM
     case $1 in
     kube-apiserver) port=$(tr '\0' '\n' <"$root/proc/$(pid_of "$1")/cmdline" | sed -n 's/^--secure-port=//p') && port=${port:-6443} ;;

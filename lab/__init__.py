@@ -1,5 +1,5 @@
-"""A real Kubernetes cluster on one Linux machine, for trying and testing the program.
+"""A real Kubernetes cluster on one Linux machine, to try and to test the program.
 
-`python -m lab` is its command line, `lab.cluster.Lab` its Python side. Nothing outside of tests
-imports this package.
+`python -m lab` is its command line, `lab.cluster.Lab` its Python interface. Only tests import this
+package.
 """

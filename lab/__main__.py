@@ -1,10 +1,10 @@
 """The lab's command line.
 
-up          build or find the programs, make the image, start the control plane and the nodes
-down        stop everything; disks and stack stay, and the next `up` goes on from them
+up          find or build the programs, make the image, start the control plane and the nodes
+down        stop everything; disks and stack stay, and the next `up` continues with them
 toolchain   only build the programs (pulumi, kubectl and what the machines run)
-status      what runs; exit status 0 only if all that should run does
-env         shell lines: eval "$(python -m lab env)" makes pulumi and kubectl mean the lab
+status      show what runs; the exit status is 0 only if everything runs that should
+env         print shell lines: eval "$(python -m lab env)" makes pulumi and kubectl use the lab
 kubectl     kubectl on the lab's cluster
 ssh         a shell, or a command, on a machine
 logs        a machine's journal, or one unit's; its console if it does not answer
@@ -33,21 +33,21 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="start what is missing")
     up.add_argument(
-        "--nodes", type=int, help=f"at least so many nodes (default {DEFAULT_NODES} for a new lab)"
+        "--nodes", type=int, help=f"at least this many nodes (default {DEFAULT_NODES} at first)"
     )
     up.add_argument(
         "--kubelet",
         action="append",
         default=[],
         metavar="NODE=VERSION",
-        help=f"this node too, with a kubelet of this version ({', '.join(kubelets.VERSIONS)})",
+        help=f"also this node, with a kubelet of this version ({', '.join(kubelets.VERSIONS)})",
     )
     up.add_argument(
-        "--approver", action="store_true", help="also load the resident approver's image on them"
+        "--approver", action="store_true", help="also load the approver's image on the nodes"
     )
     down = commands.add_parser("down", help="stop everything that the lab started")
     down.add_argument("--disks", action="store_true", help="also remove machines and stack")
-    down.add_argument("--purge", action="store_true", help="and the cache")
+    down.add_argument("--purge", action="store_true", help="also remove the cache")
     programs = commands.add_parser("toolchain", help="build the programs that are missing")
     programs.add_argument("--all", action="store_true", help="also the older kubelets")
     commands.add_parser("status", help="show what runs")
@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _become(command: Sequence[str], variables: Mapping[str, str] | None = None) -> NoReturn:
     environ = {**os.environ, **(variables or {})}
-    os.execvpe(command[0], list(command), environ)  # noqa: S606 # it is to take our place
+    os.execvpe(command[0], list(command), environ)  # noqa: S606 # it replaces this process
 
 
 def _logs(lab: Lab, name: str, unit: str | None) -> None:
@@ -112,7 +112,7 @@ def main() -> int:
     parser = _parser()
     args, rest = parser.parse_known_args()
     if rest:
-        # argparse gives no option to a command that takes the rest of the line.
+        # argparse does not pass options on to a command that takes the rest of the line.
         if args.command not in ("kubectl", "ssh"):
             parser.error(f"unrecognized arguments: {' '.join(rest)}")
         args.args = sys.argv[sys.argv.index(args.command) + 1 :]
@@ -125,7 +125,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on", file=sys.stderr)
+        print("interrupted; run the same command again to continue", file=sys.stderr)
         return 130
 
 

@@ -1,7 +1,7 @@
-"""The image of the resident approver, with the content of the Containerfile, without a registry.
+"""The resident approver's image, with the content of the Containerfile, made without a registry.
 
-Python and its libraries are those of the machines' own Debian; what `admission` needs comes from
-PyPI, once. The format is that of `docker save`, as for the other image of the lab.
+Python and its libraries come from the machines' Debian, and what `admission` needs comes from PyPI,
+once. The format is that of `docker save`, as for the lab's other image.
 """
 
 import io
@@ -20,7 +20,7 @@ PYTHON = "3.11"  # of the base image's Debian
 SOURCES = CHECKOUT / "admission"
 REQUIREMENTS = SOURCES / "requirements.txt"
 DIRECTORIES = (f"usr/lib/python{PYTHON}", "usr/share/zoneinfo/UTC", "etc/ssl/openssl.cnf")
-# Debian's packages of which Python and the wheels need the libraries.
+# Debian's packages with the libraries that Python and the wheels need.
 LIBRARIES = (
     *("libc6", "libgcc-s1", "libssl3", "libexpat1", "zlib1g", "libffi8", "libbz2-1.0"),
     *("liblzma5", "libuuid1", "libcrypt1"),
@@ -53,7 +53,7 @@ def _sources() -> list[Path]:
 
 
 def ensure(cache: Path, log: Path) -> Path:
-    """Return the image's tar; makes it where it is missing."""
+    """Return the path of the image's tar; makes it if it is missing."""
 
     def install(directory: Path) -> None:
         with step("approver's image: packages"):
@@ -76,13 +76,13 @@ def ensure(cache: Path, log: Path) -> Path:
 
     image = _image(cache).ensure(pack, thorough=False)
     for other in cache.glob("approver-image-*"):
-        if other != image:  # of an `admission` that has changed since; it is soon made again
+        if other != image:  # made from an older `admission`
             mounts.remove_tree(other)
     return image / "image.tar"
 
 
 def _layer(debian: Path, packages: Path) -> bytes:
-    """Return the one layer: Debian's Python, the packages, `admission`."""
+    """Return the only layer: Debian's Python, the packages, and `admission`."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for name in ("lib", "lib64"):
@@ -111,7 +111,7 @@ def _library_files(debian: Path) -> list[str]:
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Leave out what differs from one making to the next."""
+    """Remove what would differ from one build to the next."""
     if member.isdir() and member.name.endswith("/test"):
         return None
     member.mtime, member.uid, member.gid, member.uname, member.gname = 0, 0, 0, "", ""

@@ -1,8 +1,8 @@
-"""What every machine's disk is an overlay on: Debian 12 as it comes, and the lab's settings.
+"""The base of every machine's disk, which is an overlay: Debian 12, and the lab's settings.
 
-Two cache entries, each named after the hash of its recipe: `debian`, which takes a minute to
-make and changes with the package list only, and `settings` over it, which takes a second and
-holds the files of `machines/base/` and what `machines/finish_base.sh` does.
+It has two cache entries, each named after the hash of its recipe. `debian` takes a minute to make
+and changes only with the package list. `settings`, over it, takes a second and holds the files of
+`machines/base/` and what `machines/finish_base.sh` does.
 """
 
 import os
@@ -35,12 +35,12 @@ PACKAGES = (
     "busybox-static",
     "ca-certificates",
     "kmod",
-    "python3",  # for what a join is measured against: Ansible needs it on the machine
+    "python3",  # for the benchmark's comparison: Ansible needs it on the machine
 )
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
 FILES = CHECKOUT / "lab/machines/base"
 FINISH = CHECKOUT / "lab/machines/finish_base.sh"
-# Enough to tell that a person or a full disk took something away.
+# Files whose absence shows that a person or a full disk damaged the entry.
 WITNESSES = (
     "root/usr/lib/systemd/systemd",
     "root/usr/bin/containerd",
@@ -51,7 +51,7 @@ SETTINGS_WITNESSES = (
     "root/etc/containerd/config.toml",
     "root/var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db",
 )
-# A tool that is killed leaves no mount and no process behind: they end with its namespaces.
+# In namespaces of its own, a tool that is killed leaves no mount and no process behind.
 IN_NAMESPACES = (
     "unshare",
     *("--mount", "--propagation", "private", "--mount-proc"),
@@ -67,17 +67,17 @@ exec chroot . sh -c "$0"
 
 
 def mirror(environ: Mapping[str, str] = os.environ) -> str:
-    """Return where Debian's packages come from: `LAB_DEBIAN_MIRROR`, else Debian's own name."""
+    """Return the mirror of Debian's packages: `LAB_DEBIAN_MIRROR`, or else Debian's own."""
     return environ.get("LAB_DEBIAN_MIRROR") or DEFAULT_MIRROR
 
 
 def debian(cache: Path) -> Entry:
-    """Return the cache entry of Debian with the packages that machines need."""
+    """Return the cache entry for Debian with the packages that machines need."""
     return Entry(cache, "debian", content_hash([SUITE, *PACKAGES]), WITNESSES)
 
 
 def settings(cache: Path) -> Entry:
-    """Return the cache entry of what the lab puts over Debian."""
+    """Return the cache entry for what the lab puts over Debian."""
     recipe: list[str | bytes] = [debian(cache).key, FINISH.read_bytes()]
     recipe += [container_image.NAME, *container_image.APPLETS]
     for path in _files():
@@ -90,12 +90,12 @@ def _files() -> list[Path]:
 
 
 def present(cache: Path) -> bool:
-    """Tell whether the image is there, without reading all of it."""
+    """Return whether the image exists, without reading all of it."""
     return debian(cache).present() and settings(cache).present()
 
 
 def ensure(cache: Path, log: Path, *, thorough: bool) -> tuple[Path, Path]:
-    """Return the image's layers, uppermost first; makes what is missing or damaged."""
+    """Return the image's layers, top one first; makes what is missing or damaged."""
 
     def make_debian(directory: Path) -> None:
         log_file = log / "debootstrap.log"

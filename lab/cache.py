@@ -1,7 +1,7 @@
 """Cache entries: directories named after the hash of what they are made from.
 
-An entry is made beside its place and renamed into it, so it is whole or not there. A record of
-every program's size and checksum tells a damaged entry, which is then made again.
+An entry is made under another name and then renamed, so it is complete or does not exist. A record
+of every file's size and checksum shows whether an entry is damaged; it is then made again.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ RECORD = "checksums.json"
 
 
 def content_hash(parts: Iterable[str | bytes]) -> str:
-    """Return a short hash of the parts and of where one ends and the next begins."""
+    """Return a short hash of the parts and of the borders between them."""
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -31,7 +31,7 @@ def content_hash(parts: Iterable[str | bytes]) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of the cache: `name`, the hash of its recipe, and the files it must hold."""
+    """One entry of the cache: its name, the hash of its recipe, and the files that it must have."""
 
     cache: Path
     name: str
@@ -43,7 +43,7 @@ class Entry:
         return self.cache / f"{self.name}-{self.key}"
 
     def present(self) -> bool:
-        """Tell whether the entry is there with files of the right sizes (quick)."""
+        """Return whether the entry exists with files of the right sizes (fast)."""
         record = self._record()
         return record is not None and all(
             (self.path / file).is_file() and (self.path / file).stat().st_size == size
@@ -51,14 +51,14 @@ class Entry:
         )
 
     def intact(self) -> bool:
-        """Tell whether the entry's files still have their checksums (reads them all)."""
+        """Return whether the entry's files still have their checksums (reads them all)."""
         record = self._record()
         return self.present() and all(
             checksum(self.path / file) == sha256 for file, (_, sha256) in (record or {}).items()
         )
 
     def ensure(self, make: Callable[[Path], None], *, thorough: bool) -> Path:
-        """Return the entry's path; `make(directory)` fills it where it is missing or damaged."""
+        """Return the entry's path; `make(directory)` fills it if it is missing or damaged."""
         whole = self.intact if thorough else self.present
         if whole():
             return self.path
@@ -66,7 +66,7 @@ class Entry:
             if whole():
                 return self.path
             if self.path.exists():
-                say(f"  the cached {self.name} in {self.path} is damaged: making it again")
+                say(f"  the cached {self.name} in {self.path} is damaged; making it again")
             # Resolved, because mounts are listed by their real paths.
             partial = self.path.resolve().with_name(f"{self.path.name}.partial")
             mounts.remove_tree(partial)
@@ -90,7 +90,7 @@ class Entry:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Let one process at a time make this entry; another waits and then finds it made."""
+        """Let only one process make this entry; the others wait and then find it."""
         self.cache.mkdir(parents=True, exist_ok=True)
         with (self.cache / f"{self.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -104,7 +104,7 @@ def checksum(path: Path) -> str:
 
 
 def copy_program(source: Path, target: Path) -> None:
-    """Give `target` the same program, without a second copy on disk where that is possible."""
+    """Make `target` the same program, without a second copy on disk if possible."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         target.hardlink_to(source)

@@ -1,7 +1,7 @@
-"""The container image of every machine: a static busybox, made without any registry.
+"""The container image of every machine: a static busybox, made without a registry.
 
-It is what tests run as pods and what containerd keeps as the sandbox of each pod. The format
-is that of `docker save`, which `ctr images import` reads.
+Tests run it in pods, and containerd uses it as each pod's sandbox. The format is that of
+`docker save`, which `ctr images import` reads.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import json
 import tarfile
 
 NAME = "docker.io/lab/busybox:1"
-# The tools that the tests and people in `kubectl exec` use, not all that busybox has.
+# Only those of busybox's tools that the tests and people in `kubectl exec` use.
 APPLETS = [
     "cat",
     "date",
@@ -49,7 +49,7 @@ def archive(busybox: bytes) -> bytes:
         {"bin/busybox": busybox, "etc/passwd": b"root:x:0:0:root:/:/bin/sh\n"},
         {f"bin/{applet}": "busybox" for applet in APPLETS},
     )
-    # Sleeps, so that it also serves as the sandbox; a pod may name another command.
+    # It sleeps, so that it also works as the sandbox; a pod may set another command.
     return pack(NAME, layer, {"Cmd": ["/bin/sleep", "2147483647"], "Env": ["PATH=/bin"]})
 
 

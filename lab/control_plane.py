@@ -1,7 +1,7 @@
-"""What makes a machine the control plane: certificates, kubeconfigs and systemd units.
+"""What turns a machine into the control plane: certificates, kubeconfigs and systemd units.
 
-The API server and the controller manager start without what TLS bootstrapping needs of them
-where that is off by default: bringing it is the job of the program under test.
+The API server and the controller manager start without the flags for TLS bootstrapping that are
+off by default: adding them is the job of the program under test.
 """
 
 import datetime
@@ -39,7 +39,7 @@ ETCD = {
     "cert-file": f"{PKI}/etcd/server.crt",
     "key-file": f"{PKI}/etcd/server.key",
     "client-cert-auth": "true",
-    # A killed machine loses nothing of the host's page cache, and a lab's host may not crash.
+    # The host's page cache survives a killed machine, and a lab need not survive a host's crash.
     "unsafe-no-fsync": "true",
     "log-level": "warn",
 }
@@ -56,7 +56,7 @@ API_SERVER = {
     "etcd-cafile": f"{PKI}/etcd/ca.crt",
     "etcd-certfile": f"{PKI}/apiserver-etcd-client.crt",
     "etcd-keyfile": f"{PKI}/apiserver-etcd-client.key",
-    # Without an authority the API server verifies no kubelet at all.
+    # Without a CA the API server would not verify kubelets at all.
     "kubelet-certificate-authority": f"{PKI}/ca.crt",
     "kubelet-client-certificate": f"{PKI}/apiserver-kubelet-client.crt",
     "kubelet-client-key": f"{PKI}/apiserver-kubelet-client.key",
@@ -142,7 +142,7 @@ def units() -> dict[str, str]:
 
 
 def credentials(now: datetime.datetime) -> dict[str, str]:
-    """Return a new cluster's certificates, keys and kubeconfigs by path below /etc/kubernetes."""
+    """Return a new cluster's certificates, keys and kubeconfigs, by path below /etc/kubernetes."""
     cluster, etcd = Authority("kubernetes", now), Authority("etcd", now)
     sa_key, sa_public = service_account_keys()
     pairs = {
@@ -173,7 +173,7 @@ def _pair_files(path: str, pair: KeyPair) -> dict[str, str]:
 
 
 def disk(credentials: Mapping[str, str]) -> dict[str, File | Link]:
-    """Return the files of the control-plane machine, the units enabled."""
+    """Return the files of the control-plane machine, with its units enabled."""
     files: dict[str, File | Link] = {
         f"etc/kubernetes/{path}": File(content, 0o644 if path.endswith((".crt", ".pub")) else 0o600)
         for path, content in credentials.items()

@@ -1,7 +1,7 @@
-"""A Go that is new enough for the toolchain's modules.
+"""A Go release that is new enough for the toolchain's modules.
 
-Debian's is older, but it can fetch the release that we need: Go publishes its toolchains as Go
-modules (https://go.dev/doc/toolchain), checked against the checksum database as any module.
+Debian's Go is older, but it can download the release that we need: Go publishes its toolchains as
+modules (https://go.dev/doc/toolchain), checked against the checksum database like any module.
 """
 
 import json
@@ -21,7 +21,7 @@ MODULE = f"golang.org/toolchain@v0.0.1-go{RELEASE}.linux-amd64"
 
 
 def version_of(text: str) -> tuple[int, int]:
-    """Return major and minor from what `go version` prints; (0, 0) if that is no release."""
+    """Return major and minor from the output of `go version`; (0, 0) if it is not a release."""
     match = re.search(r"\bgo(\d+)\.(\d+)", text)
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
@@ -29,7 +29,7 @@ def version_of(text: str) -> tuple[int, int]:
 def environment() -> dict[str, str]:
     """Return the environment for `go`: reproducible, and independent of the user's settings.
 
-    Without cgo the programs are static, so they run on any machine that shares the cache.
+    Without cgo the programs are static, so they run on every machine that uses the cache.
     """
     environ = {
         **os.environ,
@@ -45,15 +45,15 @@ def environment() -> dict[str, str]:
 
 
 def ensure_go(cache: Path) -> Path:
-    """Return the path of a fitting `go`; fetches the release into the cache if there is none.
+    """Return the path of a suitable `go`; downloads the release into the cache if there is none.
 
     Raises:
-        LabError: there is no Go at all to fetch one with.
+        LabError: there is no Go at all to download one with.
     """
     found = shutil.which("go")
     if found is None:
         raise LabError(
-            "no go is installed, and the toolchain is built from Go modules",
+            "go is not installed, and the lab builds its programs from Go modules",
             "run: apt-get install --yes --no-install-recommends golang-go (any version will do)",
         )
     said = subprocess.run(
@@ -77,7 +77,7 @@ def ensure_go(cache: Path) -> Path:
 def _download(go: str) -> Path:
     done = subprocess.run(
         [go, "mod", "download", "-json", MODULE],
-        # Outside of any module, and without a flag that an old Go does not know.
+        # Outside any module, and without a flag that an old Go does not know.
         cwd="/",
         env={**environment(), "GOFLAGS": ""},
         capture_output=True,
@@ -89,6 +89,6 @@ def _download(go: str) -> Path:
     except (ValueError, KeyError) as error:
         said = f"{done.stdout} {done.stderr}".strip()[-400:]
         raise LabError(
-            f"go mod download {MODULE} did not work: {said}",
+            f"go mod download {MODULE} failed: {said}",
             f"check the network and GOPROXY, or install Go {NEEDED[0]}.{NEEDED[1]} or later",
         ) from error

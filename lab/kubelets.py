@@ -1,4 +1,4 @@
-"""Which kubelet a node has: the toolchain's own, or an older one, which is built when asked for."""
+"""Which kubelet a node has: the toolchain's, or an older one, which is built on request."""
 
 import re
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ def asked_for(options: Iterable[str]) -> dict[int, str]:
     """Return minor versions by the node's number, from options such as `node-3=1.35`.
 
     Raises:
-        LabError: an option has another form, or names a version that the lab can't build.
+        LabError: an option is malformed, or names a version that the lab can't build.
     """
     versions: dict[int, str] = {}
     for option in options:
@@ -24,7 +24,7 @@ def asked_for(options: Iterable[str]) -> dict[int, str]:
         if not match or int(match[1]) > network.MOST_NODES:
             raise LabError(
                 f"--kubelet {option!r} does not start with node-1= to node-{network.MOST_NODES}=",
-                f"give a node and a version, such as node-3={VERSIONS[-1]}",
+                f"give a node and a version, for example node-3={VERSIONS[-1]}",
             )
         if match[2] not in VERSIONS:
             raise LabError(
@@ -36,18 +36,18 @@ def asked_for(options: Iterable[str]) -> dict[int, str]:
 
 
 def check(node: Machine, version: str) -> None:
-    """Raise LabError if the node is there with a kubelet of another version."""
+    """Raise LabError if the node exists with a kubelet of another version."""
     found = (node.kubelet() or DEFAULT) if node.exists() else version
     if found != version:
         raise LabError(
-            f"{node.name} is there with kubelet {found}, and {version} is asked for; a machine "
-            "keeps the programs that it was made with",
-            "choose another node, or make the machines anew: python -m lab down --disks",
+            f"{node.name} already exists with kubelet {found}, not {version}; a machine keeps the"
+            " programs that it was made with",
+            "choose another node, or remove the machines first: python -m lab down --disks",
         )
 
 
 def find(cache: Path, version: str) -> tuple[Path, ...] | None:
-    """Return the file trees with a node's programs of that version, or None until it is built."""
+    """Return the file trees with a node's programs of that version, or None if not built yet."""
     if version in toolchain.KUBELETS:
         entry = toolchain.KUBELETS[version].entry(cache)
         return (entry.path / "node",) if entry.present() else None

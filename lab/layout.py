@@ -1,7 +1,7 @@
-"""Where the lab keeps its things: the paths, and nothing of what is in them.
+"""Where the lab keeps its files: only the paths, not their content.
 
-Two directories: the lab's own (`LAB_DIR`, `.lab` beside this package), which belongs to one
-checkout, and the cache (`LAB_CACHE`), which all labs of a machine share.
+There are two directories: the lab's own (`LAB_DIR`, or `.lab` in the checkout), which belongs to
+one checkout, and the cache (`LAB_CACHE`), which all labs of a machine share.
 """
 
 import os
@@ -17,7 +17,7 @@ DEFAULT_CACHE = "/var/cache/kubelet-tls-bootstrap"
 
 @dataclass(frozen=True)
 class Layout:
-    """The lab's directory, the cache, and the name of everything in them."""
+    """The lab's directory, the cache, and the paths of everything in them."""
 
     directory: Path
     cache: Path
@@ -26,18 +26,18 @@ class Layout:
     def find(
         cls, directory: Path | None = None, environ: Mapping[str, str] = os.environ
     ) -> "Layout":
-        """Return the layout for `directory`, else `LAB_DIR`, else `.lab` in the checkout.
+        """Return the layout for `directory`, or else `LAB_DIR`, or else `.lab` in the checkout.
 
         Raises:
-            LabError: a path has a character that has a meaning in overlay mount options.
+            LabError: a path has a character with a special meaning in overlay mount options.
         """
         chosen = directory or Path(environ.get("LAB_DIR") or CHECKOUT / ".lab")
         cache = Path(environ.get("LAB_CACHE") or DEFAULT_CACHE)
         for name, path in (("LAB_DIR", chosen), ("LAB_CACHE", cache)):
             if set(str(path.absolute())) & set(":,\\ \n\t\"'"):
                 raise LabError(
-                    f"{name} {str(path)!r} holds a colon, comma, quote, backslash or white space, "
-                    "which overlay mounts give a meaning of their own",
+                    f"{name} {str(path)!r} has a colon, comma, quote, backslash or white space, "
+                    "which overlay mounts can't take",
                     f"choose another path with {name}=",
                 )
         return cls(chosen.absolute(), cache.absolute())
@@ -80,7 +80,7 @@ class Layout:
 
     @property
     def everything(self) -> tuple[Path, ...]:
-        """All that the lab puts in its directory: what `down --disks` may remove."""
+        """Everything that the lab writes in its directory: what `down --disks` may remove."""
         return (
             self.machines,
             self.pki,

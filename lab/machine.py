@@ -1,6 +1,6 @@
-"""One machine of the lab: a disk that is an overlay, and the systemd-nspawn that runs it.
+"""One machine of the lab: a disk, which is an overlay, and the systemd-nspawn that runs it.
 
-Its processes are found by the cgroups that it alone has, so none of another is ever stopped.
+Each machine has cgroups of its own, by which it finds its processes, so it never stops others.
 """
 
 import contextlib
@@ -55,7 +55,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine by name; its disk and its process may or may not be there."""
+    """A machine by name; its disk and its process may or may not exist."""
 
     name: str
     address: str
@@ -70,7 +70,7 @@ class Machine:
         return self.layout.log / f"{self.name}.console"
 
     def exists(self) -> bool:
-        """Tell whether the machine has a disk."""
+        """Return whether the machine has a disk."""
         return (self.directory / "machine.json").is_file()
 
     def create(
@@ -79,9 +79,9 @@ class Machine:
         """Make the machine's disk.
 
         Args:
-            layers: the directories below it, uppermost first.
-            files: what is on it, by path.
-            kubelet: the minor version of the kubelet in `layers`, to be remembered.
+            layers: the directories below it, top one first.
+            files: the files on it, by path.
+            kubelet: the minor version of the kubelet in `layers`, which the machine records.
         """
         partial = self.directory.with_name(f"{self.name}.partial")
         mounts.remove_tree(partial)
@@ -119,11 +119,11 @@ class Machine:
         partial.rename(self.directory)
 
     def layers(self) -> list[Path]:
-        """Return the directories below the machine's disk, uppermost first."""
+        """Return the directories below the machine's disk, top one first."""
         return [Path(layer) for layer in self._record()["layers"]]
 
     def kubelet(self) -> str:
-        """Return the minor version of the machine's kubelet; empty where none was remembered."""
+        """Return the minor version of the machine's kubelet; empty if none was recorded."""
         return str(self._record().get("kubelet", ""))
 
     def _record(self) -> dict[str, Any]:
@@ -150,7 +150,7 @@ class Machine:
         return [hierarchy / own / self.name for hierarchy in cgroup_hierarchies()]
 
     def processes(self) -> set[int]:
-        """Return the ids of all processes of the machine, as this host numbers them."""
+        """Return the host's process ids of all processes of the machine."""
         lists = (list_ for cgroup in self.cgroups() for list_ in cgroup.rglob("cgroup.procs"))
         pids: set[int] = set()
         for list_ in lists:
@@ -159,16 +159,16 @@ class Machine:
         return pids
 
     def start(self) -> None:
-        """Boot the machine; `wait` tells when it is up.
+        """Boot the machine; `wait` returns when it is up.
 
         Raises:
-            LabError: what is below its disk is gone, or its supervisor does not start.
+            LabError: a directory below its disk is gone, or its supervisor does not start.
         """
         for layer in self.layers():
             if not layer.is_dir():
                 raise LabError(
-                    f"{self.name} lies on {layer}, which is gone from the cache",
-                    "make the machines anew: python -m lab down --disks && python -m lab up",
+                    f"{self.name} needs {layer}, which is no longer in the cache",
+                    "make the machines again: python -m lab down --disks && python -m lab up",
                 )
         self.stop()
         (self.directory / "process.json").unlink(missing_ok=True)
@@ -187,19 +187,19 @@ class Machine:
             raise self._silent("its supervisor did not start")
 
     def wait(self) -> None:
-        """Wait until the machine greets on its SSH port.
+        """Wait until the machine's SSH server answers.
 
         Raises:
-            LabError: it ended, or did not within the limit.
+            LabError: the machine ended, or did not answer within the limit.
         """
 
         def settled() -> bool:
             return self.supervisor() is None or ssh.answers(self.address)
 
         if not until(settled, BOOT_LIMIT_S):
-            raise self._silent(f"no SSH server greets on {self.address}:22 in {BOOT_LIMIT_S:.0f} s")
+            raise self._silent(f"no SSH server on {self.address}:22 after {BOOT_LIMIT_S:.0f} s")
         if self.supervisor() is None:
-            raise self._silent("it ended while it booted")
+            raise self._silent("it stopped while it booted")
 
     def _silent(self, why: str) -> LabError:
         said = last_lines(self.console, 3)
@@ -209,17 +209,17 @@ class Machine:
         )
 
     def stop(self) -> None:
-        """Power the machine off, by force after a limit; fine if it does not run."""
+        """Power the machine off, after a limit by force; does nothing if it is off."""
         supervisor = self.supervisor()
         if supervisor:
-            # systemd-nspawn passes this on as "halt": services stop in order.
+            # systemd-nspawn makes this an orderly shutdown: the services stop first.
             supervisor.send(signal.SIGTERM)
             until(lambda: not supervisor.alive(), POWER_OFF_LIMIT_S)
         if not until(self._kill, KILL_LIMIT_S):
             left = sorted(self.processes())
             raise LabError(
-                f"processes {left} of machine {self.name} do not end",
-                "see what they wait for (cat /proc/<pid>/stack) and run the command again",
+                f"the processes {left} of machine {self.name} do not end",
+                "see what they are waiting for (cat /proc/<pid>/stack) and run the command again",
             )
         for cgroup in self.cgroups():
             _remove_cgroup(cgroup)
@@ -227,7 +227,7 @@ class Machine:
                 cgroup.parent.rmdir()
 
     def _kill(self) -> bool:
-        """Kill what still runs in the machine; True once nothing does."""
+        """Kill what still runs in the machine; return whether nothing does."""
         pids = self.processes()
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
@@ -236,7 +236,7 @@ class Machine:
 
 
 def _write(upper: Path, path: str, file: File | Link, layers: Sequence[Path]) -> None:
-    """Put a file on a disk; directories get the modes that they have below it."""
+    """Write a file to a disk; directories get the modes that they have in the layers."""
     target = upper
     parts = Path(path).parts
     for depth, part in enumerate(parts[:-1], 1):
@@ -254,7 +254,7 @@ def _write(upper: Path, path: str, file: File | Link, layers: Sequence[Path]) ->
 
 
 def cgroup_hierarchies(mountinfo: str | None = None) -> list[Path]:
-    """Return where systemd's cgroups are: version 2, and version 1's named hierarchy."""
+    """Return the mount points of systemd's cgroups: version 2, and version 1's own hierarchy."""
     text = mounts.MOUNTINFO.read_text() if mountinfo is None else mountinfo
     found = []
     for line in text.splitlines():
@@ -275,7 +275,7 @@ def _remove_cgroup(cgroup: Path) -> None:
 
 
 def until(condition: Callable[[], bool], limit_s: float, pause_s: float = 0.05) -> bool:
-    """Wait until `condition()` holds; False if it does not within the limit."""
+    """Wait until `condition()` is true; return False if it is not within the limit."""
     end = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > end:

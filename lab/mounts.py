@@ -1,7 +1,7 @@
-"""Mounts of this host, read only, and removal that never crosses one.
+"""The mounts of this host, and a removal that never crosses one.
 
-The lab makes its mounts in namespaces that end with the process that needs them, so none of
-them shows here. What does show below a directory that is to go is somebody else's.
+The lab mounts only in namespaces that end with the process that needs them, so its mounts don't
+show here. A mount below a directory that is to be removed is somebody else's.
 """
 
 import re
@@ -26,7 +26,7 @@ def below(path: Path, mountinfo: str | None = None) -> tuple[Path, ...]:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a file or directory with all that is in it; fine if there is none.
+    """Remove a file or a directory with its content, if it exists.
 
     Raises:
         LabError: something is mounted in it.

@@ -1,7 +1,7 @@
-"""The lab's network: one bridge, its addresses, and a route that keeps its traffic at home.
+"""The lab's network: a bridge, its addresses, and a route that keeps its traffic on this machine.
 
-The bridge carries the lab's directory as its alias, which is how a lab knows its own bridge
-from another lab's and from anybody else's.
+The bridge's alias holds the lab's directory. By it a lab tells its own bridge from another lab's
+and from anybody else's.
 """
 
 import ipaddress
@@ -18,7 +18,7 @@ SUBNET = ipaddress.IPv4Network("10.98.0.0/24")
 HOST_ADDRESS = "10.98.0.1"
 CONTROL_PLANE_ADDRESS = "10.98.0.10"
 MOST_NODES = 200
-# Marks our route among others; numbers from 64 up mean nothing to the kernel or to iproute2.
+# Marks our route; the kernel and iproute2 give numbers from 64 up no meaning.
 ROUTE_PROTOCOL = "98"
 ROUTE_METRIC = "4278198272"
 ALIAS = "kubelet-tls-bootstrap lab in "
@@ -30,11 +30,12 @@ def node_address(number: int) -> str:
 
 
 def ip(*args: str, check: bool = True) -> str:
-    """Run `ip` and return its stdout; raises LabError with its words if it fails."""
+    """Run `ip` and return its stdout; raise LabError with its message if it fails."""
     done = subprocess.run(["ip", *args], capture_output=True, text=True, check=False)
     if check and done.returncode:
         raise LabError(
-            f"ip {' '.join(args)}: {done.stderr.strip()}", "see whether the kernel has the feature"
+            f"ip {' '.join(args)}: {done.stderr.strip()}",
+            "check that the kernel has this feature",
         )
     return done.stdout
 
@@ -44,7 +45,7 @@ def _json(*args: str) -> list[dict[str, Any]]:
 
 
 def owner(links: list[dict[str, Any]]) -> str | None:
-    """Return whose the bridge is: a lab's directory, "" for somebody else's, None if unused."""
+    """Return the bridge's owner: a lab's directory, "" for somebody else, None if unused."""
     for link in links:
         if link.get("ifname") == BRIDGE:
             alias = str(link.get("ifalias", ""))
@@ -55,7 +56,7 @@ def owner(links: list[dict[str, Any]]) -> str | None:
 def conflict(
     directory: Path, links: list[dict[str, Any]], routes: list[dict[str, Any]]
 ) -> LabError | None:
-    """Return what stands in the way of our bridge, or None.
+    """Return what prevents our bridge, or None.
 
     Args:
         directory: the lab's own.
@@ -65,7 +66,7 @@ def conflict(
     holder = owner(links)
     if holder == "":
         return LabError(
-            f"a network interface named {BRIDGE} is there and is not the lab's",
+            f"a network interface named {BRIDGE} exists and is not the lab's",
             f"remove or rename it (ip link show {BRIDGE})",
         )
     if holder is not None and holder != str(directory):
@@ -80,7 +81,7 @@ def conflict(
                 return LabError(
                     f"interface {link['ifname']} has the address {found}, which is in the "
                     f"lab's network {SUBNET}",
-                    f"take it away while the lab runs (ip address show dev {link['ifname']})",
+                    f"remove it while the lab runs (ip address show dev {link['ifname']})",
                 )
     for route in routes:
         if route.get("dev") == BRIDGE or str(route.get("protocol")) == ROUTE_PROTOCOL:
@@ -89,7 +90,7 @@ def conflict(
             return LabError(
                 f"this machine has a route to {route['dst']} by {route.get('dev', 'a rule')}, "
                 f"which is in the lab's network {SUBNET}",
-                f"take it away while the lab runs (ip route show {route['dst']})",
+                f"remove it while the lab runs (ip route show {route['dst']})",
             )
     return None
 
@@ -114,14 +115,14 @@ def check(directory: Path) -> None:
 
 
 def start(directory: Path) -> None:
-    """Make the route, the bridge and its address; what is there already stays."""
+    """Make the route, the bridge and its address, unless they exist already."""
     check(directory)
     routes = _json("-4", "route", "show", "proto", ROUTE_PROTOCOL, str(SUBNET))
     if not routes:
-        # First in, last out: nothing meant for a machine of the lab leaves by the default route.
+        # First in, last out: traffic to a machine of the lab never takes the default route.
         ip("route", "add", *_route())
     if owner(_json("link", "show")) is None:
-        # Under another name until it has its alias: a bridge named ours always says whose it is.
+        # Under another name until it has its alias, so that every bridge of our name has an owner.
         ip("link", "delete", UNNAMED, check=False)
         ip("link", "add", UNNAMED, "type", "bridge")
         ip("link", "set", UNNAMED, "alias", f"{ALIAS}{directory}")
@@ -135,12 +136,12 @@ def _route() -> list[str]:
 
 
 def up(directory: Path) -> bool:
-    """Tell whether this lab's bridge is there."""
+    """Return whether this lab's bridge exists."""
     return owner(_json("link", "show")) == str(directory)
 
 
 def stop(directory: Path) -> None:
-    """Remove this lab's bridge and route; another lab's stay, and so do those of others."""
+    """Remove this lab's bridge and route; leave those of other labs and of anybody else."""
     holder = owner(_json("link", "show"))
     if holder is not None and holder != str(directory):
         return

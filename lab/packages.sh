@@ -1,11 +1,11 @@
 #!/bin/sh
-# Installs the Debian packages that the lab and the checks need; those that are there are left alone.
+# Installs the Debian packages that the lab and the checks need, if they are not installed yet.
 set -eu
 
 packages='acl busybox-static ca-certificates curl debootstrap git iproute2
 openssh-client openssl procps python3-venv shellcheck systemd-container'
-# Any Go from 1.21 on fetches the release that the lab's modules name; Debian's older one is
-# enough to fetch that release as a module.
+# Go 1.21 or later downloads the release that the lab's modules need by itself. Debian's Go is
+# older, but it can download that release as a module.
 command -v go >/dev/null || packages="$packages golang-go"
 
 missing=''
@@ -16,11 +16,11 @@ done
 [ -n "$missing" ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
-    echo "error: this is no Debian; install what these packages hold, then run again:$missing" >&2
+    echo "error: this is not Debian; install what these packages hold and run again:$missing" >&2
     exit 1
 fi
 if [ "$(id -u)" -ne 0 ]; then
-    echo "error: packages are missing; as root: apt-get update && apt-get install --yes$missing" >&2
+    echo "error: packages are missing; run as root: apt-get update && apt-get install --yes$missing" >&2
     exit 1
 fi
 echo "installing$missing"

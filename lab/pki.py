@@ -1,6 +1,6 @@
-"""The cluster's certificates and keys, made once per lab with its disks.
+"""The cluster's certificates and keys, made once for each lab, with its disks.
 
-Two authorities: the cluster's, and etcd's own, so that no node's certificate opens etcd.
+There are two CAs, the cluster's and etcd's, so that no node's certificate opens etcd.
 """
 
 import base64
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFETIME = datetime.timedelta(days=3650)
-# Machines of a lab share a clock, but an authority made a second ago must not be "from the future".
+# A lab's machines share a clock, but a CA made a second ago must not be "from the future".
 BACKDATE = datetime.timedelta(minutes=5)
 
 
@@ -79,7 +79,7 @@ class Authority:
     def sign(
         self, common_name: str, organization: str | None = None, names: Sequence[str] = ()
     ) -> KeyPair:
-        """Return a new key with a certificate: for clients, and for servers if it has names."""
+        """Return a new key and certificate: for clients, and with names also for servers."""
         key = ec.generate_private_key(ec.SECP256R1())
         uses = [ExtendedKeyUsageOID.CLIENT_AUTH]
         if names:
@@ -142,7 +142,7 @@ def service_account_keys() -> tuple[str, str]:
 
 
 def kubeconfig(server: str, authority: str, user: str, credentials: KeyPair) -> str:
-    """Return a kubeconfig with everything in it. (JSON, which every YAML parser reads.)"""
+    """Return a kubeconfig with the certificates embedded, as JSON, which YAML parsers read."""
 
     def data(pem: str) -> str:
         return base64.b64encode(pem.encode()).decode()

@@ -1,7 +1,7 @@
-"""Processes: run one to its end with a log, and know one again later.
+"""Processes: run one to its end with a log, and recognize one later.
 
-A process id alone says nothing after its process has ended, because the kernel gives it to
-another. With the start time and the boot it is unique.
+A process id alone means nothing once its process has ended, because the kernel may reuse it.
+Together with the start time and the boot it is unique.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from lab.errors import LabError
 
 @dataclass(frozen=True)
 class Process:
-    """One process of this boot: it never means another that got the same id."""
+    """One process, never another one that got the same id later."""
 
     pid: int
     start_ticks: int
@@ -31,18 +31,18 @@ class Process:
         return None if ticks is None else cls(pid, ticks, boot_id())
 
     def alive(self) -> bool:
-        """Tell whether this very process still runs (a zombie does not)."""
+        """Return whether this process still runs (a zombie does not)."""
         return self.boot == boot_id() and _start_ticks(self.pid) == self.start_ticks
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal, if the process is still the one that was meant."""
+        """Send a signal, if the process still runs."""
         if self.alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
 
 def boot_id() -> str:
-    """Return the kernel's name for this boot."""
+    """Return the kernel's id of this boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
@@ -51,7 +51,7 @@ def _start_ticks(pid: int) -> int | None:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The name may hold spaces and parentheses: count from the last one. proc(5), fields 3 and 22.
+    # The name may have spaces and parentheses: count from the last one. proc(5), fields 3 and 22.
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else int(fields[19])
 
@@ -68,12 +68,12 @@ def run_logged(
     cwd: Path | None = None,
     stdin: str = "",
 ) -> None:
-    """Run a long command with its output in `log`.
+    """Run a long command, with its output in `log`.
 
-    The command gets a session of its own, so that `stop_all` ends it with its children.
+    The command gets its own session, so that `stop_all` also ends its children.
 
     Raises:
-        LabError: it ended with anything but 0; the last lines of its log are in the message.
+        LabError: its exit status was not 0; the message has the last lines of its log.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -94,13 +94,13 @@ def run_logged(
             _running.discard(process)
     if process.returncode:
         raise LabError(
-            f"{Path(command[0]).name} ended with {process.returncode}: {last_lines(log, 5)}",
-            f"the whole log is in {log}; then run `python -m lab up` again",
+            f"{Path(command[0]).name} exited with {process.returncode}: {last_lines(log, 5)}",
+            f"read {log}, then run `python -m lab up` again",
         )
 
 
 def stop_all() -> None:
-    """End every command that `run_logged` has under way, with its children."""
+    """End every command that `run_logged` is running, with its children."""
     with _running_lock:
         for process in tuple(_running):
             with contextlib.suppress(ProcessLookupError):

@@ -1,7 +1,7 @@
-"""What a person sees while the lab works: a line per step, a sign of life from long ones.
+"""What a person sees while the lab works: a line per step, and more from long steps.
 
-Steps run side by side, so every line names its step. Nothing is drawn over: the output
-reads the same in a terminal and in a log.
+Steps run in parallel, so every line names its step. Lines are never overwritten: the output reads
+the same in a terminal and in a log.
 """
 
 import sys
@@ -17,18 +17,18 @@ _one_line_at_a_time = threading.Lock()
 
 
 def say(text: str) -> None:
-    """Print a line to stderr, whole, whichever thread says it."""
+    """Print a whole line to stderr, from any thread."""
     with _one_line_at_a_time:
         print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def step(title: str, detail: Callable[[], str] = lambda: "") -> Iterator[None]:
-    """Show that `title` is under way once it takes noticeable time, and how long it took.
+    """Show the step `title` while it runs, if that takes noticeable time, and how long it took.
 
     Args:
-        title: what is being done, a few words.
-        detail: called for each sign of life, returns what the step is doing right now.
+        title: what the step does, in a few words.
+        detail: returns what the step is doing right now; called for each line of progress.
     """
     begin = time.monotonic()
     done = threading.Event()

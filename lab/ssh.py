@@ -1,4 +1,4 @@
-"""How the lab reaches its machines: root, by one key, host keys pinned before the first boot."""
+"""How the lab reaches its machines: as root, with one key; host keys are known before they boot."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 
 def key_pair(comment: str) -> tuple[bytes, str]:
-    """Return a new ed25519 key: the private file of OpenSSH, and `type key comment`."""
+    """Return a new ed25519 key: OpenSSH's private file, and `type key comment`."""
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(
         serialization.Encoding.PEM,
@@ -23,7 +23,7 @@ def key_pair(comment: str) -> tuple[bytes, str]:
 
 
 def command(address: str, key: Path, known_hosts: Path) -> list[str]:
-    """Return the start of an `ssh` command line; nothing of the user's own settings counts."""
+    """Return the start of an `ssh` command line that ignores the user's own settings."""
     options = {
         "UserKnownHostsFile": known_hosts,
         "GlobalKnownHostsFile": "/dev/null",
@@ -39,7 +39,7 @@ def command(address: str, key: Path, known_hosts: Path) -> list[str]:
 
 
 def answers(address: str, timeout_s: float = 1.0) -> bool:
-    """Tell whether an SSH server greets on port 22."""
+    """Return whether an SSH server answers on port 22."""
     try:
         with socket.create_connection((address, 22), timeout=timeout_s) as connection:
             connection.settimeout(timeout_s)
@@ -49,7 +49,7 @@ def answers(address: str, timeout_s: float = 1.0) -> bool:
 
 
 def write_private(path: Path, content: bytes | str) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
+    """Write a file that only its owner can read, completely or not at all."""
     data = content.encode() if isinstance(content, str) else content
     partial = path.with_name(f"{path.name}.partial")
     partial.unlink(missing_ok=True)

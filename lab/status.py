@@ -10,7 +10,7 @@ from lab.machine import Machine
 
 @dataclass(frozen=True)
 class Line:
-    """One machine, as found."""
+    """The state of one machine."""
 
     name: str
     address: str
@@ -21,7 +21,7 @@ class Line:
 
     @property
     def well(self) -> bool:
-        """Tell whether the machine does all that it should; one that has not joined is well."""
+        """Return whether the machine works as it should; one that has not joined does."""
         joined = self.node != "-"
         return (
             self.pid is not None
@@ -31,7 +31,7 @@ class Line:
 
 
 def node_conditions(document: str) -> dict[str, str]:
-    """Return `Ready` or the reason why not, by node, from `kubectl get nodes --output=json`."""
+    """Return `Ready` or why not, by node, from the output of `kubectl get nodes --output=json`."""
     found = {}
     for node in json.loads(document)["items"]:
         conditions = {c["type"]: c for c in node["status"].get("conditions", [])}

@@ -1,6 +1,6 @@
-"""Everything that a machine gets: rendered files, and the scripts that write, start and remove.
+"""Everything that a machine gets: the rendered files, and the scripts that run on it.
 
-Plain values in, text out: no Pulumi, no network, no clock. `bundle` is what travels to a node.
+Plain values in, text out: no Pulumi, no network, no clock. `bundle` returns what a node is sent.
 """
 
 from node_files.bundle import (

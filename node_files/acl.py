@@ -1,7 +1,7 @@
-"""What ACL entries, as setfacl(1) takes them, make of a file: what stat and getfacl then show.
+"""How ACL entries, written as for setfacl(1), change what stat and getfacl show of a file.
 
-Source: acl(5), "The mask entry and file permission bits": where users or groups are named, the
-group's bits that stat shows are the mask, which setfacl makes of all that they may do.
+Source: acl(5), "The mask entry and file permission bits": if an ACL names users or groups, the
+group bits that stat shows are the mask, and setfacl sets the mask to all of their permissions.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ def shown_entries(acl: Iterable[str]) -> tuple[str, ...]:
 
 
 def shown_mode(mode: str, acl: Iterable[str]) -> int:
-    """Return the permission bits that stat shows of a file with this mode and these entries."""
+    """Return the permission bits that stat shows for a file with this mode and these entries."""
     bits = int(mode, 8)
     mask = bits >> 3 & 7
     for _, _, more in _named(acl):

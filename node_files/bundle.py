@@ -1,11 +1,11 @@
-"""What travels to a node: the text on stdin of its commands, and the commands.
+"""What is sent to a node: its commands, and the text on their stdin.
 
-A command is a short constant that reads a script from stdin up to a marker and runs it with the
-rest of stdin. So an error of pulumi-command, which prints the whole command, stays readable, and
-no argument is ever visible in the node's process list.
+A command is a short constant. It reads a script from stdin up to a marker and runs it with the
+rest of stdin as input. So the errors of pulumi-command, which print the whole command, stay
+readable, and the node's process list shows none of the values.
 
-The text after the marker is a bundle: a word and its value a line, and the lines of a file behind
-`| `, which no content can break out of. People read it in a preview.
+The text after the marker is a bundle: one word and its value on each line, and each line of a file
+after `| `, so that no content can pass for anything else. People read it in a preview.
 """
 
 import re
@@ -25,8 +25,8 @@ SUDO = "sudo -n "
 PLAIN_PATH = re.compile(r"\A(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+\Z")
 PLAIN_WORD = re.compile(r"\A[A-Za-z0-9_.:@-]+\Z")
 
-# What `files` finds out before it changes a machine, in preflight.sh, and may be told to leave out:
-# all but its checks `owner`, `acl` and `paths`, without which the files can't be written.
+# The checks in preflight.sh that the settings may skip. It also has `owner`, `acl` and `paths`,
+# which can't be skipped: if they fail, the files can't be written.
 CHECKS = (
     *("systemd", "kubelet", "version", "runtime", "server", "skew", "clock", "cgroup", "swap"),
     *("resolver", "port", "disk", "root", "address", "machine", "selinux", "unit", "files"),
@@ -42,19 +42,19 @@ _RUNNER = (
 
 
 def command(limit_s: int, action: str) -> str:
-    """Return the command that runs an action of the script on stdin, ended after `limit_s`.
+    """Return the command that runs an action of the script on stdin for at most `limit_s` seconds.
 
-    It is one program and its arguments, so that SUDO can go before it.
+    It is one program with its arguments, so SUDO can go before it.
     """
     words = ("timeout", "-k", "10", str(limit_s), "sh", "-c", _RUNNER, "node_files", action)
     return shlex.join(words)
 
 
 def script(package: str, *names: str) -> str:
-    """Return a package's script, of one file or more, and the marker.
+    """Return a package's script, joined from one or more files, and the marker.
 
-    Without comments and indentation: the state of each node holds it twice. So a script has no
-    text in quotes or a here-document whose lines begin with a space or `#`.
+    Comments and indentation are left out, because each node's state holds the script twice. So a
+    script must not have quoted text or a here-document with lines that begin with a space or `#`.
     """
     texts = (resources.files(package).joinpath(name).read_text() for name in names)
     lines = "".join(texts).splitlines()
@@ -71,7 +71,7 @@ def files(cluster: Cluster, node: Node) -> tuple[File, ...]:
     """Return every file of the node that holds no secret.
 
     Raises:
-        ValueError: an override or an argument that must not be; the message names it.
+        ValueError: an override or an argument is not allowed; the message names it.
     """
     paths = node.paths
     configuration = to_yaml(kubelet_configuration(cluster, node))
@@ -84,7 +84,7 @@ def files(cluster: Cluster, node: Node) -> tuple[File, ...]:
 
 
 def unit_path(node: Node) -> str:
-    """Return where systemd finds what we say of the kubelet's service."""
+    """Return the path of the unit or the drop-in that we write for kubelet.service."""
     path = node.paths.unit
     return f"{path}.d/{DROP_IN}" if node.unit_drop_in else path
 
@@ -116,7 +116,7 @@ def bundle(cluster: Cluster, node: Node) -> str:
     """Return what stdin holds for INSTALL and REMOVE. It holds no secret.
 
     Raises:
-        ValueError: as `files`, or a path has a character that is not plain.
+        ValueError: as in `files`, or a path has a character that is not allowed.
     """
     paths = node.paths
     lines = [
@@ -164,10 +164,10 @@ def join_bundle(cluster: Cluster, node: Node, token_id: str, token_secret: str) 
 
 
 def _checks(cluster: Cluster, node: Node) -> Iterator[str]:
-    """Yield what the checks on the machine read, and which of them are not made, and why not.
+    """Yield what the checks on the machine need, and which of them to leave out.
 
-    A check is skipped because the settings say so, or the node does without it: what it looks for
-    is nothing that this kubelet minds.
+    `skip` means that the settings say so, `without` that the check does not matter to this
+    kubelet, because its configuration allows what the check would refuse.
     """
     fields = kubelet_configuration(cluster, node)
     resolver = str(fields.get("resolvConf", "/etc/resolv.conf"))
@@ -179,7 +179,7 @@ def _checks(cluster: Cluster, node: Node) -> Iterator[str]:
         yield "without swap"
     for name in node.skip_checks:
         if name not in CHECKS:
-            raise ValueError(f"{name!r} is no check that can be skipped: {', '.join(CHECKS)}")
+            raise ValueError(f"{name!r} is not a check that can be skipped: {', '.join(CHECKS)}")
         yield f"skip {name}"
 
 
@@ -190,14 +190,14 @@ def _extras(acl: tuple[str, ...], selinux_type: str = "") -> Iterator[str]:
 
 
 def _quoted(content: str) -> Iterator[str]:
-    # Not splitlines: that splits at characters which are no line's end to the shell.
+    # Not splitlines: it also splits at characters that don't end a line for the shell.
     yield from (f"| {line}" if line else "|" for line in content.removesuffix("\n").split("\n"))
 
 
 def _plain(path: str) -> str:
     if not PLAIN_PATH.match(path) or ".." in path:
         raise ValueError(
-            f"the path {path!r} is not absolute or has a character other than letters, digits"
+            f"the path {path!r} is not absolute, or has characters other than letters, digits"
             " and _ . @ + -; give another path"
         )
     return path
@@ -206,8 +206,8 @@ def _plain(path: str) -> str:
 def _word(text: str) -> str:
     if not PLAIN_WORD.match(text):
         raise ValueError(
-            f"{text!r} is no name of a user, group or SELinux type, and no ACL entry such as"
-            " u:kube:r; it has only letters, digits and _ . : @ -"
+            f"{text!r} is not the name of a user, a group or an SELinux type, nor an ACL entry such"
+            " as u:kube:r; use only letters, digits and _ . : @ -"
         )
     return text
 

@@ -1,4 +1,4 @@
-"""Reads back what `bundle` has written, for a report of changes."""
+"""Reads what `bundle` has written, for a report of changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ class BundledFile:
 
 @dataclass(frozen=True, kw_only=True)
 class BundleText:
-    """The parts of what stands on stdin."""
+    """The parts of a bundle."""
 
     script: str
-    words: tuple[str, ...]  # every line that is of no file, in order
+    words: tuple[str, ...]  # every line that belongs to no file, in order
     files: Mapping[str, BundledFile]  # by path
 
 
@@ -33,11 +33,11 @@ def read_bundle(stdin: str) -> BundleText:
     """Return the parts of what `bundle` returned.
 
     Raises:
-        ValueError: the text is no bundle.
+        ValueError: the text is not a bundle.
     """
     script, marker, data = stdin.partition(f"\n{MARKER}\n")
     if not marker:
-        raise ValueError("stdin is no bundle: it has no marker")
+        raise ValueError("stdin is not a bundle: it has no marker")
     words: list[str] = []
     heads: dict[str, tuple[str, str, str, str]] = {}
     contents: dict[str, list[str]] = {}
@@ -46,7 +46,7 @@ def read_bundle(stdin: str) -> BundleText:
     for line in data.split("\n"):
         if line == "|" or line.startswith("| "):
             if lines is None:
-                raise ValueError("stdin is no bundle: a line of content is of no file")
+                raise ValueError("stdin is not a bundle: a line of content belongs to no file")
             lines.append(line[2:])
         elif line.startswith("file "):
             _, mode, owner, group, effect, path = line.split(" ", 5)

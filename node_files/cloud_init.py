@@ -1,9 +1,9 @@
-"""cloud-init user data: the same files for machines that create themselves.
+"""cloud-init user data: the same files for machines that join by themselves.
 
-Such a machine names itself, so what is per machine is a placeholder that a small script fills in at
-the first boot. The bootstrap token is a file beside the bootstrap kubeconfig; who makes the machine
-puts it there, unless it is asked for in the user data.
-Form: https://cloudinit.readthedocs.io/en/latest/reference/modules.html (write_files, runcmd)
+The settings don't know the names of such machines, so a small script fills in each machine's name
+and address at its first boot. The bootstrap token is a file beside the bootstrap kubeconfig.
+Whoever creates the machine writes it, unless the user data has to hold it.
+Format: https://cloudinit.readthedocs.io/en/latest/reference/modules.html (write_files, runcmd)
 """
 
 import shlex
@@ -20,16 +20,16 @@ from node_files.kubeconfig import token_file_kubeconfig
 from node_files.model import Cluster, Directory, File, Node
 
 NODE_NAME, NODE_IP = "@NODE_NAME@", "@NODE_IP@"
-LIMIT_S = 1800  # for the token to come, and then for the certificate
+LIMIT_S = 1800  # to wait for the token, and then for the certificate
 
 
 def user_data(cluster: Cluster, node: Node, token: str | None = None) -> str:
-    """Return the user data of a node whose name and addresses are not known yet.
+    """Return the user data for a node whose name and addresses are not known yet.
 
-    It is a secret if a token is given, and holds none otherwise.
+    It is a secret if a token is given. Otherwise it holds no secret.
 
     Raises:
-        ValueError: as `files`.
+        ValueError: as in `files`.
     """
     node = replace(node, name=NODE_NAME, addresses=(NODE_IP,))
     paths = node.paths
@@ -56,7 +56,7 @@ def user_data(cluster: Cluster, node: Node, token: str | None = None) -> str:
 
 
 def _preparations(node: Node, written: list[File]) -> Iterator[str]:
-    """The commands for what write_files can't do: directories, ACLs and SELinux types."""
+    """Yield the commands for what write_files can't do: directories, ACLs and SELinux types."""
     listed = directories(node)
     for d in listed:
         yield f"install -d -m {d.mode} -o {d.owner} -g {d.group} {d.path}"
@@ -71,7 +71,7 @@ def _preparations(node: Node, written: list[File]) -> Iterator[str]:
 
 
 def _orders(cluster: Cluster, node: Node, token_path: str) -> Iterator[str]:
-    """The arguments of cloud_init.sh; none is a secret."""
+    """Yield the arguments of cloud_init.sh; none of them is a secret."""
     paths = node.paths
     yield urlsplit(cluster.server).hostname or ""
     yield from (paths.arguments, token_path, f"{paths.certificates}/kubelet-client-current.pem")
@@ -88,7 +88,7 @@ def _entry(file: File) -> dict[str, Any]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes texts of more than a line as they are, behind `|`."""
+    """Writes text of more than one line as it is, as a `|` block."""
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:

@@ -1,32 +1,32 @@
 #!/bin/sh
-# Starts the kubelet of a machine that creates itself, and waits until it has its certificate.
+# Starts the kubelet of a machine that joins by itself, and waits for its certificate.
 # cloud-init runs it once, after it has written the files. Safe to run again.
 set -eu
 umask 077
 LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL PATH
 server=$1 arguments=$2 token=$3 client=$4 limit_s=$5 kubeconfig=$6
-acl=${7:-} # entries with commas between them, for the kubeconfig that the kubelet makes
+acl=${7:-} # entries, separated by commas, for the kubeconfig that the kubelet writes
 
 fail() {
     printf 'error: %s\n' "$*" >&2
     exit 1
 }
 
-# The name that the kubelet itself would take: k8s.io/component-helpers, GetHostname.
+# The name that the kubelet itself would use: k8s.io/component-helpers, GetHostname.
 node_name() {
     found=$(uname -n | tr '[:upper:]' '[:lower:]')
     case $found in
     '' | localhost | localhost.* | [!a-z0-9]* | *[!a-z0-9.-]* | *[!a-z0-9])
-        fail "the host name \"$found\" is no name of a node; have cloud-init set another one" ;;
+        fail "the host name \"$found\" is not a valid name of a Node; have cloud-init set another" ;;
     esac
     printf '%s\n' "$found"
 }
 
-# The address from which the API server is reached.
+# The address from which this machine reaches the API server.
 node_address() {
     there=$(getent ahosts "$server" | awk 'NR == 1 { print $1 }')
-    [ "$there" ] || fail "the name $server is unknown on this machine; correct its DNS"
+    [ "$there" ] || fail "this machine can't resolve $server; correct its DNS"
     found=$(ip -o route get "$there" | sed -n 's/.* src \([^ ]*\).*/\1/p')
     [ "$found" ] || fail "there is no route to $server"
     printf '%s\n' "$found"
@@ -41,7 +41,7 @@ write_arguments() {
     mv -f "$arguments.new" "$arguments"
 }
 
-wait_for() { # FILE, WHAT IT MEANS THAT IT IS NOT THERE
+wait_for() { # FILE MESSAGE, which says what it means if the file does not appear
     end=$(($(date +%s) + limit_s))
     until [ -s "$1" ]; do
         [ "$(date +%s)" -lt "$end" ] || fail "$2"
@@ -52,7 +52,7 @@ wait_for() { # FILE, WHAT IT MEANS THAT IT IS NOT THERE
 write_arguments
 systemctl daemon-reload
 if [ ! -s "$client" ]; then
-    wait_for "$token" "no bootstrap token came to $token within $limit_s s; put one there and run this again: sh $0 $*"
+    wait_for "$token" "no bootstrap token appeared in $token within $limit_s s; put one there and run this again: sh $0 $*"
 fi
 systemctl enable kubelet.service
 systemctl restart kubelet.service

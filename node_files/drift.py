@@ -1,7 +1,7 @@
-"""What differs between a node's rendered files and what is on its host, told for people.
+"""How the files on a host differ from those that the settings render, as text for people.
 
-`look_bundle` is sent with LOOK; what comes back is read by `read_facts`. Kubeconfigs and keys are
-never asked for.
+LOOK runs with `look_bundle` on stdin, and `read_facts` reads its answer. Kubeconfigs and keys are
+never read.
 """
 
 import base64
@@ -16,38 +16,38 @@ from node_files.model import Cluster, Directory, File, Node
 
 LOOK = command(60, "look")  # with look_bundle() on stdin
 
-CUT = "the host's answer is cut or none of ours; run again"
+CUT = "the host's answer is incomplete or not from our script; run again"
 STRANGE = {
-    "none": "is not there",
+    "none": "does not exist",
     "link": "is a symbolic link",
-    "other": "is of another kind",
-    "long": "is longer than 1 MiB",
+    "other": "is of another type",
+    "long": "is larger than 1 MiB",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What stands at a path: a file or a directory with its mode and owner, or something else."""
+    """What is at a path: a file or a directory with its mode and owner, or something else."""
 
     kind: str  # file, dir, or a key of STRANGE
     meta: tuple[str, str, str] = ("", "", "")  # mode, owner, group
-    acl: tuple[str, ...] = ()  # of named users and groups
-    selinux_type: str = ""  # nothing on a host without SELinux
+    acl: tuple[str, ...] = ()  # the entries of named users and groups
+    selinux_type: str = ""  # empty on a host without SELinux
     content: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a host said: what is at each path, and which files our list there names."""
+    """A host's answer: what is at each path, and which files our manifest there lists."""
 
     found: Mapping[str, Found]
     ours: tuple[str, ...]
 
     def at(self, path: str) -> Found:
-        """Return what is at a path that was asked for.
+        """Return what is at one of the paths in `look_bundle`.
 
         Raises:
-            ValueError: the host said nothing of it.
+            ValueError: the host's answer does not have it.
         """
         if path not in self.found:
             raise ValueError(CUT)
@@ -69,7 +69,7 @@ def read_facts(text: str) -> Facts:
     """Return what LOOK printed.
 
     Raises:
-        ValueError: it is cut, or not what LOOK prints.
+        ValueError: it is incomplete, or not what LOOK prints.
     """
     found: dict[str, Found] = {}
     ours: list[str] = []
@@ -93,7 +93,7 @@ def read_facts(text: str) -> Facts:
 
 
 def _with(found: Found, word: str, value: str) -> Found:
-    """What was found, and one thing more that is told of it."""
+    """Return what was found, with the next line of the host's answer added."""
     if word == "acl":
         return replace(found, acl=tuple(sorted((*found.acl, value))))
     if word == "selinux":
@@ -106,17 +106,17 @@ def _with(found: Found, word: str, value: str) -> Found:
 
 
 def differences(cluster: Cluster, node: Node, facts: Facts) -> str:
-    """Return what is not as the settings say, as a unified diff with notes; nothing if all is.
+    """Return what differs from the settings, as a unified diff with notes; empty if nothing does.
 
     Raises:
-        ValueError: the host did not answer all that it was asked.
+        ValueError: the host's answer lacks a path.
     """
     wanted = files(cluster, node)
     told = [line for entry in directories(node) for line in _of_directory(node, entry, facts)]
     for file in wanted:
         told += _of_file(node, file, facts)
     for path in sorted(set(facts.ours) - {file.path for file in wanted}):
-        told.append(f"{node.name}: {path} is not in the settings, the next apply removes it")
+        told.append(f"{node.name}: {path} is not in the settings; the next pulumi up removes it")
     return "".join(f"{line}\n" for line in told)
 
 
@@ -162,14 +162,14 @@ def _of_meta(node: Node, wanted: File | Directory, found: Found) -> Iterator[str
 
 
 def _range(start: int, end: int) -> str:
-    """Lines of the host's file, counted from one; where lines lack, the one before them."""
+    """Return line numbers of the host's file, from one; before missing lines, the last one."""
     if end <= start:
         return str(max(start, 1))
     return str(end) if end == start + 1 else f"{start + 1}-{end}"
 
 
 def _lines(text: str) -> list[str]:
-    """The lines of a file; a last one without its line feed says so, as diff(1) does."""
+    """Return the lines of a file; a last one without a line feed is marked, as by diff(1)."""
     lines = text.split("\n")
     last = lines.pop()
-    return [*lines, f"{last}\\ no newline at the end of the file"] if last else lines
+    return [*lines, f"{last}\\ No newline at end of file"] if last else lines

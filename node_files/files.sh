@@ -1,7 +1,7 @@
-# Brings a node's files, or takes them away: `install` and `remove`, with a bundle on stdin.
-# Check everything first, change second; safe to run again after it was killed at any point.
-# preflight.sh follows it, and holds the checks.
-# shellcheck disable=SC2034,SC2154 # what one of the two sets, the other reads
+# Writes a node's files, or removes them: `install` and `remove`, with a bundle on stdin.
+# It checks everything before it changes anything, and is safe to run again after it was killed at
+# any point. preflight.sh is appended to it and holds the checks.
+# shellcheck disable=SC2034,SC2154 # each of the two reads variables that the other sets
 set -eu
 umask 077
 LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
@@ -13,18 +13,18 @@ fail() {
     exit 1
 }
 
-lock() { # DIRECTORY of our own state, which the bundle's first line names
-    read -r word state || fail 'no bundle on stdin'
-    [ "$word" = state ] || fail 'stdin is no bundle: its first line is not "state DIRECTORY"'
+lock() { # ACTION; locks our state's directory, which the bundle's first line names
+    read -r word state || fail 'stdin has no bundle'
+    [ "$word" = state ] || fail 'stdin is not a bundle: its first line is not "state DIRECTORY"'
     manifest=$state/manifest stage=$state/stage new=''
     [ "$1" = install ] || [ -e "$state" ] || return 0
     mkdir -p "$state"
     exec 9>"$state/lock"
-    flock -w 60 9 || fail "another run has held $state/lock for a minute; wait until it ends"
+    flock -w 60 9 || fail "another run has held $state/lock for a minute; wait for it to end and run again"
 }
 
-# A bundle is staged whole, so that a full disk or a cut connection changes nothing. `plan` has a
-# line for each directory and file: the name of its staged copy, and what the bundle says of it.
+# Stages the whole bundle first, so that a full disk or a lost connection changes nothing. `plan`
+# has a line for each directory and file: the name of its staged copy and its line of the bundle.
 stage_bundle() {
     rm -rf "$stage"
     mkdir "$stage"
@@ -34,7 +34,7 @@ stage_bundle() {
     while IFS= read -r line; do
         value=${line#* }
         case $line in
-        '| '*) printf '%s\n' "$value" >&3 || fail "can't write below $state, nothing was changed; free some space" ;;
+        '| '*) printf '%s\n' "$value" >&3 || fail "can't write in $state, nothing was changed; free some space" ;;
         '|') echo >&3 ;;
         'file '* | 'dir '*)
             count=$((count + 1)) item=$count
@@ -58,32 +58,32 @@ stage_bundle() {
         'without '*) without="$without $value" ;;
         'node '* | 'generation '* | 'repair '* | 'certificates '*) ;;
         end) word=end ;;
-        *) fail "the bundle has a line that this script does not know: $line" ;;
+        *) fail "the bundle has an unknown line: $line" ;;
         esac
     done
-    [ "$word" = end ] || fail 'the bundle ended early; nothing was changed, run again'
+    [ "$word" = end ] || fail 'the bundle is incomplete, nothing was changed; run again'
 }
 
 ours() { [ -e "$manifest" ] && grep -qxF "$1 $2" "$manifest"; }
 
-replace() { # SOURCE TARGET, in one file system: the old file or the new one, never half of it
+replace() { # SOURCE TARGET, in one file system; the target is the old or the new file, never half
     sync "$1"
     mv -f "$1" "$2"
     sync "${2%/*}"
 }
 
-acl() { getfacl -cs "$1" 2>/dev/null || :; } # nothing if the mode says it all
+acl() { getfacl -cs "$1" 2>/dev/null || :; } # empty if there is only the mode
 selinux() { [ -e "$sys/fs/selinux/enforce" ]; }
 labelled() { [ -e "$stage/$number.type" ] && selinux; }
 
-dress() { # PATH: the planned owner, mode, ACL and SELinux type
+dress() { # PATH: sets the planned owner, mode, ACL and SELinux type
     chown "$owner:$group" "$1"
     chmod "$mode" "$1"
     if [ -e "$stage/$number.acl" ]; then setfacl -M "$stage/$number.acl" "$1"; fi
     if labelled; then chcon -t "$(cat "$stage/$number.type")" "$1"; fi
 }
 
-undress() { if [ "$(acl "$1")" ]; then setfacl -b "$1"; fi; } # what it inherited, or got
+undress() { if [ "$(acl "$1")" ]; then setfacl -b "$1"; fi; } # removes an inherited or added ACL
 
 looks() { # PATH
     stat -c '0%a %U %G' "$1"
@@ -92,7 +92,7 @@ looks() { # PATH
 
 label() { stat -c %C "$1" | cut -d: -f3; }
 
-digest() { # PATH LOOKS: sets `hash`, of its looks and content
+digest() { # PATH LOOKS: sets `hash` to the hash of its looks and content
     hash=$({ printf '%s\n' "$2" && { [ -d "$1" ] || cat "$1"; }; } | sha256sum)
     hash=${hash%% *}
 }
@@ -105,15 +105,15 @@ as_planned() {
         { ! labelled || [ "$(label "$path")" = "$(label "$stage/$number")" ]; }
 }
 
-drifted() { # the path is not as we left it; what a run that was cut has left is nobody's doing
+drifted() { # somebody changed the path after we wrote it; an interrupted run does not count
     if ! ours "$kind" "$path" || ours run unfinished; then return 1; fi
     [ -e "$path" ] || return 0
     digest "$path" "$(looks "$path")"
     grep -q "^wrote [0-9a-f]* $path\$" "$manifest" && ! ours "wrote $hash" "$path"
 }
 
-# Makes two lists. `wanted`, for the manifest: the planned things that are ours, which are those
-# that we made, that are not there yet, or that we may replace. `todo`: what is not as planned.
+# Writes two lists. `wanted`, for the manifest, has the planned paths that are ours: those that we
+# wrote, that do not exist yet, or that we may replace. `todo` has those that are not as planned.
 compare() {
     : >"$stage/wanted"
     : >"$stage/todo"
@@ -147,7 +147,7 @@ write_todo() {
             undress "$path"
             dress "$path"
         else
-            # A run that is cut after the rename must still restart: the need outlives it in a file.
+            # The restart is noted in a file, so that a run killed after the rename does not lose it.
             [ "$effect" = none ] || : >"$state/restart"
             new=$path.kubelet-tls-bootstrap
             cp "$stage/$number" "$new"
@@ -174,20 +174,21 @@ remove_unwanted() {
 }
 
 write_all() {
-    # Directories stay listed, so that the removal of the node finds them.
+    # Directories stay in the manifest, so that removing the node finds them.
     sed -n '/^dir /p' "$manifest" | sort -u - "$stage/wanted" >"$stage/kept"
     if [ ! -s "$stage/todo" ] && cmp -s "$stage/kept" "$manifest"; then return; fi
-    # The list of what is ours is complete before the first change, and pruned after the last one.
+    # The manifest is complete before the first change, and pruned after the last one.
     echo run unfinished | sort -u - "$stage/wanted" "$manifest" >"$stage/all"
     replace "$stage/all" "$manifest"
-    # What a run that was killed had written beside.
+    # New copies that a killed run has left behind.
     sed -n 's/^file \(.*\)/\1.kubelet-tls-bootstrap/p' "$manifest" | xargs rm -f
     write_todo
     remove_unwanted
     replace "$stage/kept" "$manifest"
 }
 
-# The policy's own types, where none is planned. Always, since a run may be cut after a rename.
+# Restores the policy's types where none is planned. In every run, since one may be killed right
+# after a rename.
 relabel() {
     if ! selinux || ! command -v restorecon >/dev/null; then return 0; fi
     while read -r number kind mode owner group effect path; do
@@ -226,7 +227,7 @@ install() {
         "$changed" "$repaired" "$removed" "$state_of_kubelet" "$skipped" "$notes"
 }
 
-remove_data() { # DIRECTORY, unless somebody else made it or something is mounted below it
+remove_data() { # DIRECTORY, unless somebody else created it or something is mounted below it
     ours dir "$1" || return 0
     if awk -v below="$1/" 'index($5, below) == 1 { found = 1 } END { exit !found }' \
         "$proc/self/mountinfo"; then
@@ -237,7 +238,7 @@ remove_data() { # DIRECTORY, unless somebody else made it or something is mounte
     fi
 }
 
-# What the kubelet made: its kubeconfig, its certificates, its data if the directory is ours.
+# Removes what the kubelet wrote: kubeconfig, certificates, and its data if the directory is ours.
 remove_made() {
     while read -r word path; do
         case $word in
@@ -249,7 +250,7 @@ remove_made() {
 }
 
 remove_written() {
-    # A kubelet that does not run by our unit or drop-in is not ours to stop.
+    # A kubelet that does not run from our unit or drop-in is not ours to stop.
     if grep -q '^file .*\.service\(\.d/.*\)\{0,1\}$' "$manifest"; then
         timeout 120 systemctl disable --now kubelet.service || true
     fi
@@ -264,19 +265,19 @@ remove() {
     lock remove
     removed='' kept=''
     made=$(grep -E '^((made|certificates|data) .*|end)$') || :
-    [ "$(printf '%s\n' "$made" | tail -n 1)" = end ] || fail 'the bundle ended early; nothing was removed, run again'
+    [ "$(printf '%s\n' "$made" | tail -n 1)" = end ] || fail 'the bundle is incomplete, nothing was removed; run again'
     if [ -e "$manifest" ]; then
         remove_written
         printf '%s\n' "$made" >"$state/made"
         remove_made <"$state/made"
         systemctl daemon-reload
         systemctl reset-failed kubelet.service 2>/dev/null || true
-        # Only what is empty goes: what somebody else put there stays, and a mount is never emptied.
+        # Removes only empty directories: other people's files stay, and no mount is emptied.
         sed -n 's/^dir //p' "$manifest" | sort -r | while read -r path; do
             rmdir "$path" 2>/dev/null || true
         done
     fi
-    # The lock is the last to go: a run that is cut before finds the rest again.
+    # The lock goes last, so that the run after a killed one finds the rest.
     rm -rf "$stage" "$state/files" "$state/made" "$state/restart" "$manifest" "$state/lock"
     rmdir "$state" 2>/dev/null || true
     printf '{"removed":[%s],"kept":[%s]}\n' "$removed" "$kept"

@@ -1,11 +1,11 @@
-# Starts a node's kubelet with a bootstrap token and waits until it has its two certificates.
-# stdin: words that say where things are, then the bootstrap kubeconfig. Safe to run again.
+# Starts a node's kubelet with a bootstrap token and waits for its two certificates.
+# stdin: settings, then the bootstrap kubeconfig. Safe to run again.
 set -eu
 umask 077
 LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL PATH
 limit_s=180       # for both certificates
-patience_s=15     # for an error that may pass: an API server that restarts, a clock that settles
+patience_s=15     # for errors that may pass: the API server restarts, the clock is being set
 
 fail() {
     printf 'error: %s\n' "$*" >&2
@@ -23,24 +23,24 @@ read_settings() {
         server) server=$value ;;
         acl) acl=$acl${acl:+,}$value ;;
         bootstrap) bootstrap=$value && break ;;
-        *) fail "stdin has a line that this script does not know; it begins with: $word" ;;
+        *) fail "stdin has an unknown line; it begins with: $word" ;;
         esac
     done
     client=$certificates/kubelet-client-current.pem
     serving=$certificates/kubelet-server-current.pem
 }
 
-# Holds this machine a live certificate of this node, from this cluster?
+# Does this machine have a valid certificate of this node, from this cluster?
 has_joined() {
     [ -s "$kubeconfig" ] && [ -s "$client" ] || return 1
     sed 's/^ *//' "$kubeconfig" | grep -qxF "server: $server" ||
-        fail "$kubeconfig names another API server; this machine belongs to another cluster, or the server has changed: move $kubeconfig away and run again"
+        fail "$kubeconfig names another API server than $server; this machine belongs to another cluster, or the server has changed: move $kubeconfig away and run again"
     command -v openssl >/dev/null || return 0
     openssl x509 -in "$client" -noout -subject -nameopt RFC2253 | grep -qF "CN=system:node:$name," ||
-        fail "$client is the certificate of another node; move $kubeconfig and $client away and run again"
+        fail "$client belongs to another node; move $kubeconfig and $client away and run again"
     openssl x509 -in "$client" -noout -checkend 0 >/dev/null || return 1
     openssl verify -CAfile "$ca" "$client" >/dev/null 2>&1 ||
-        fail "$client was signed by another cluster's CA than $ca; move $kubeconfig and $client away and run again"
+        fail "$client was not signed by the CA in $ca but by another cluster's; move $kubeconfig and $client away and run again"
 }
 
 write_bootstrap_kubeconfig() {
@@ -53,22 +53,22 @@ write_bootstrap_kubeconfig() {
         end) complete=yes ;;
         esac
     done 3>"$new"
-    [ "$complete" ] || fail 'stdin ended early; run again'
+    [ "$complete" ] || fail 'stdin is incomplete; run again'
     sync "$new"
     mv -f "$new" "$bootstrap"
 }
 
 journal() { journalctl --unit kubelet.service --since "@$1" --output cat --no-pager 2>&1; }
 
-# Not what it says of itself: its configuration is full of words such as Unauthorized.
+# Only errors: the kubelet also logs its configuration, which has words such as Unauthorized.
 errors() { journal "$1" | grep -E '^([EWF][0-9]{4} |[Ee]rror|panic:|kubelet\.service)' || true; }
 
 redacted() {
     sed -E 's/[a-z0-9]{6}\.[a-z0-9]{16}/<token>/g; s/(Bearer )[^ "]+/\1<token>/g' | cut -c1-300
 }
 
-# Of lines that differ only in their time and their pod the last one, and how many there were: what
-# is said of each pod again and again would hide the cause.
+# Prints the last of the lines that differ only in time and pod, and how many there were: errors
+# that repeat for each pod would hide the cause.
 squeezed() {
     awk '{
         line[NR] = $0
@@ -84,17 +84,17 @@ squeezed() {
     }'
 }
 
-# Prints what is wrong according to the journal, nothing if nothing is known to be wrong.
+# Prints the fault that the journal shows, or nothing if it shows no known one.
 fault() { # SINCE
     lines=$(errors "$1" | tail -n 100)
     case $lines in
-    *'unknown flag'* | *'failed to parse kubelet flag'*) echo 'the kubelet refuses a flag; see the lines below' ;;
-    *'failed to load kubelet config file'* | *'failed to load Kubelet config file'*) echo 'the kubelet refuses its configuration; see the lines below' ;;
-    *'certificate signed by unknown authority'* | *'failed to verify certificate'*) echo "$server shows a certificate that $ca did not sign; correct the CA or the server in the settings" ;;
-    *Unauthorized*) echo 'the API server does not accept the token (401): it has expired, was revoked, or --enable-bootstrap-token-auth is missing; run pulumi up --refresh for a new one' ;;
-    *'is forbidden'*certificatesigningrequests* | *certificatesigningrequests*'is forbidden'*) echo 'the token may not ask for a certificate (403): the ClusterRoleBinding kubelet-bootstrap is missing' ;;
-    *'no such host'*) echo "the name in $server is unknown on this machine; correct its DNS or the server in the settings" ;;
-    *'connection refused'* | *'i/o timeout'* | *'no route to host'*) echo "$server does not answer this machine; look at the network between them" ;;
+    *'unknown flag'* | *'failed to parse kubelet flag'*) echo 'the kubelet rejects a flag; see the lines below' ;;
+    *'failed to load kubelet config file'* | *'failed to load Kubelet config file'*) echo 'the kubelet rejects its configuration; see the lines below' ;;
+    *'certificate signed by unknown authority'* | *'failed to verify certificate'*) echo "$server presents a certificate that the CA in $ca did not sign; correct the CA or the server in the settings" ;;
+    *Unauthorized*) echo 'the API server does not accept the token (401): it has expired or was revoked, or --enable-bootstrap-token-auth is not set; run pulumi up --refresh for a new one' ;;
+    *'is forbidden'*certificatesigningrequests* | *certificatesigningrequests*'is forbidden'*) echo 'the token may not request a certificate (403): the ClusterRoleBinding kubelet-bootstrap is missing; run pulumi up --refresh to create it' ;;
+    *'no such host'*) echo "this machine can't resolve the name in $server; correct its DNS or the server in the settings" ;;
+    *'connection refused'* | *'i/o timeout'* | *'no route to host'*) echo "$server does not answer this machine; check the network between them" ;;
     esac
 }
 
@@ -103,15 +103,15 @@ restarts() { systemctl show --property NRestarts --value kubelet.service; }
 give_up() { # REASON
     {
         printf 'error: %s has not joined: %s\n' "$name" "$1"
-        echo 'the last errors of its kubelet:'
+        echo "its kubelet's last errors:"
         errors "$started" | redacted | squeezed | tail -n 12 | sed 's/^/  /'
     } >&2
-    # Without a client certificate the kubelet would ask with a dead token for ever.
+    # Without a client certificate the kubelet would keep asking with a dead token for ever.
     [ -s "$client" ] || systemctl disable --now kubelet.service 2>/dev/null || true
     exit 1
 }
 
-wait_for() { # FILE, WHAT IT MEANS THAT IT IS NOT THERE
+wait_for() { # FILE MESSAGE, which says what it means if the file does not appear
     suspect='' since=0 ticks=0
     until [ -s "$1" ]; do
         sleep 0.1
@@ -122,13 +122,13 @@ wait_for() { # FILE, WHAT IT MEANS THAT IT IS NOT THERE
             found=$(fault $((now - limit_s / 3)))
             give_up "${found:-$2}"
         }
-        [ "$(restarts)" -lt 3 ] || give_up "the kubelet stops again and again. $(fault "$started")"
+        [ "$(restarts)" -lt 3 ] || give_up "the kubelet keeps stopping. $(fault "$started")"
         [ $((ticks % 30)) -eq 0 ] || continue
         found=$(fault "$started")
         if [ -z "$found" ] || [ "$found" != "$suspect" ]; then
             suspect=$found since=$now
         elif [ $((now - since)) -ge "$patience_s" ]; then
-            # One that is not told any more has passed: what is waited for is an approval then.
+            # A fault that the kubelet no longer reports has passed; it now waits for approval.
             [ "$(fault $((since + patience_s / 2)))" != "$found" ] || give_up "$found"
         fi
     done
@@ -141,22 +141,22 @@ join() {
     started=$(date +%s)
     if has_joined; then
         timeout 60 systemctl enable --now kubelet.service 2>/dev/null ||
-            give_up 'systemd can not start the kubelet'
+            give_up 'systemd cannot start the kubelet'
     else
-        # One that has expired would pass for the one that is waited for.
+        # An expired certificate would pass for the new one.
         [ ! -s "$kubeconfig" ] || rm -f "$client"
         write_bootstrap_kubeconfig
         systemctl daemon-reload
-        systemctl enable kubelet.service 2>/dev/null || fail 'systemd can not enable the kubelet'
+        systemctl enable kubelet.service 2>/dev/null || fail 'systemd cannot enable the kubelet'
         systemctl reset-failed kubelet.service 2>/dev/null || true
-        # Restart, not start: one that runs with an older token would never read this one.
-        timeout 60 systemctl restart kubelet.service || give_up 'systemd can not start the kubelet'
-        missing='its client certificate did not come: see kubectl get csr, whether its request is there, approved and issued'
-        # Made of the bootstrap kubeconfig, which is not needed any more then.
+        # Restart, not start: a kubelet that runs with an older token would never read this one.
+        timeout 60 systemctl restart kubelet.service || give_up 'systemd cannot start the kubelet'
+        missing='it got no client certificate: check with kubectl get csr whether its request exists, is approved and is issued'
+        # The kubelet writes it from the bootstrap kubeconfig, which it does not need after that.
         wait_for "$kubeconfig" "$missing"
         wait_for "$client" "$missing"
     fi
-    wait_for "$serving" 'its serving certificate did not come: the gate refused its request, or does not run; see kubectl get csr'
+    wait_for "$serving" 'it got no serving certificate: the gate refused its request or is not running; see kubectl get csr'
     [ ! "$acl" ] || setfacl -m "$acl" "$kubeconfig"
     echo '{"joined":true}'
 }

@@ -1,4 +1,4 @@
-"""The kubeconfig with which a kubelet asks for its first certificate."""
+"""The kubeconfig with which a kubelet requests its first certificate."""
 
 import base64
 
@@ -12,15 +12,15 @@ CONTEXT = "default"
 def bootstrap_kubeconfig(cluster: Cluster, node: Node, token_id: str, token_secret: str) -> File:
     """Return the bootstrap kubeconfig; it holds the token, so its content is a secret.
 
-    The CA is named by its path, and so it is in the kubeconfig that the kubelet makes of this one:
-    a new CA file is enough for both. Embedded, it stays what it was when the machine joined. The
-    API server is verified against it from the first byte.
+    It names the CA by its path, and the kubelet copies that into its own kubeconfig. So a new CA
+    file is enough for both. An embedded CA stays what it was when the machine joined. The kubelet
+    verifies the API server against the CA from the first connection on.
     """
     return _kubeconfig(cluster, node, {"token": f"{token_id}.{token_secret}"})
 
 
 def token_file_kubeconfig(cluster: Cluster, node: Node, token_path: str) -> File:
-    """Return the bootstrap kubeconfig that names a file with the token, and holds no secret."""
+    """Return the bootstrap kubeconfig that names a file with the token; it holds no secret."""
     return _kubeconfig(cluster, node, {"tokenFile": token_path})
 
 

@@ -1,4 +1,4 @@
-"""The KubeletConfiguration of a node: our defaults, and the user's overrides merged over them.
+"""The KubeletConfiguration of a node: our defaults with the user's overrides merged over them.
 
 Field names and meanings: https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
 """
@@ -17,12 +17,13 @@ KIND = "KubeletConfiguration"
 
 
 def kubelet_configuration(cluster: Cluster, node: Node) -> dict[str, Any]:
-    """Return the whole configuration of the node's kubelet, overrides merged in.
+    """Return the whole configuration of the node's kubelet, with the overrides.
 
-    What equals the default of the node's version is left out, but for what `versions.KEPT` says.
+    Values that equal the version's default are left out, except for those in `KEPT`
+    (versions/defaults.py).
 
     Raises:
-        ValueError: overrides that must not be; the message names each one and says why.
+        ValueError: overrides are not allowed; the message names each one and says why.
     """
     found = list(versions.problems(node.kubelet, node.version, node.unsafe))
     if found:
@@ -32,10 +33,10 @@ def kubelet_configuration(cluster: Cluster, node: Node) -> dict[str, Any]:
 
 
 def defaults(cluster: Cluster, node: Node) -> dict[str, Any]:
-    """Return what is configured where the user says nothing, in fields that the version knows.
+    """Return the configuration without overrides, in fields that the version knows.
 
-    A kubelet takes the signals that evictionHard does not name for 0. So an evictionHard of the
-    user's lies over the version's own, and null takes a signal out of it, unless the user sets
+    A kubelet treats a signal that evictionHard does not list as 0. So the user's evictionHard is
+    merged over the version's own, and null removes a signal, unless the user sets
     mergeDefaultEvictionSettings.
     """
     known = versions.fields(node.version)
@@ -85,11 +86,11 @@ def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any
 
 
 def merge_patches(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one override that does what two do one after the other; nulls stay in it.
+    """Return one override that does what two do, one after the other; it keeps their nulls.
 
-    `merge(merge(x, lower), upper) == merge(x, merge_patches(lower, upper))`, but for a map over a
-    null or a plain value of the lower one: RFC 7396 can't say "this map and nothing else", so there
-    the map merges into that of x.
+    `merge(merge(x, lower), upper) == merge(x, merge_patches(lower, upper))`, except where `upper`
+    has a map and `lower` a null or a plain value: RFC 7396 can't express "this map and nothing
+    else", so the map then merges into that of x.
     """
     merged = dict(lower)
     for key, value in upper.items():
@@ -102,9 +103,9 @@ def merge_patches(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[st
 
 
 def to_yaml(document: Mapping[str, Any]) -> str:
-    """Return the document as block YAML with sorted keys, so that a diff shows changes alone.
+    """Return the document as block YAML with sorted keys, so that a diff shows only changes.
 
-    In ASCII: of some characters beyond it, YAML's readers differ on whether they end a line.
+    It is ASCII, because YAML parsers disagree on which other characters end a line.
     """
     return yaml.dump(
         dict(document), Dumper=_Dumper, sort_keys=True, allow_unicode=False, width=1_000_000
@@ -112,7 +113,7 @@ def to_yaml(document: Mapping[str, Any]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what Kubernetes' reader takes for something else than text, and Python's does not."""
+    """Quotes text that Kubernetes' YAML parser, unlike Python's, reads as another type."""
 
 
 # sigs.k8s.io/yaml goyaml.v2 resolve.go: y and n are booleans, 1e9 is a number, 0o7 may be one.

@@ -1,9 +1,9 @@
-# Tells what is on a machine now, and changes nothing: `look`, with words and paths on stdin.
-# Only the files that stdin names are read. They hold no secret.
+# Prints what is on a machine and changes nothing: `look`, with words and paths on stdin.
+# It reads only the files that stdin names. They hold no secret.
 set -eu
 LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL PATH
-limit=1048576 # bytes; no file of ours comes near
+limit=1048576 # bytes; our files are far smaller
 
 fail() {
     printf 'error: %s\n' "$*" >&2
@@ -40,10 +40,10 @@ look() {
             fi
             ;;
         end) complete=yes && break ;;
-        *) fail "stdin has a line that this script does not know: $word" ;;
+        *) fail "stdin has an unknown line: $word" ;;
         esac
     done
-    [ "$complete" ] || fail 'stdin ended early; run again'
+    [ "$complete" ] || fail 'stdin is incomplete; run again'
     echo end
 }
 

@@ -1,4 +1,4 @@
-"""What the renderers take and return: a cluster, a node, its paths, and the files of a node."""
+"""What the renderers take and return: a cluster, a node, its paths, and its files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,10 +15,10 @@ DEFAULT_RUNTIME_ENDPOINT = RUNTIME_ENDPOINTS["containerd"]
 
 
 class Effect(StrEnum):
-    """What a change of a file asks for on the node."""
+    """What the node must do when a file changes."""
 
     NONE = "none"
-    RESTART = "restart"  # the kubelet reads it at its start
+    RESTART = "restart"  # the kubelet reads it when it starts
     UNIT = "unit"  # systemd reads it too: daemon-reload, then restart
 
 
@@ -36,11 +36,11 @@ class Paths:
     unit: str = "/etc/systemd/system/kubelet.service"
     root: str = "/var/lib/kubelet"
     manifests: str = "/etc/kubernetes/manifests"
-    state: str = "/var/lib/kubelet-tls-bootstrap"  # our list of what we wrote
+    state: str = "/var/lib/kubelet-tls-bootstrap"  # our manifest of what we wrote
     user: str = "root"
     group: str = "root"  # owner of the data directory
     root_selinux_type: str = ""  # of the data directory
-    kubeconfig_acl: tuple[str, ...] = ()  # entries as setfacl(1) takes them, such as u:kube:r
+    kubeconfig_acl: tuple[str, ...] = ()  # entries as for setfacl(1), such as u:kube:r
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +56,13 @@ class Cluster:
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """One machine, and how its kubelet shall run."""
+    """One machine, and how its kubelet is to run."""
 
     name: str
     addresses: tuple[str, ...]  # node IPs, the primary one first; at most one of each family
     version: str = "1.37"  # the kubelet's minor version
-    generation: int = 1  # raised to have the machine written and joined anew
-    repair: int = 0  # raised to have drifted files written again
+    generation: int = 1  # raised to write and join the machine again
+    repair: int = 0  # raised to restore drifted files
     kubelet: Mapping[str, Any] = field(default_factory=dict)  # over our KubeletConfiguration
     unsafe: frozenset[str] = frozenset()  # paths of protected fields that `kubelet` may change
     flags: Mapping[str, str] = field(default_factory=dict)  # more flags, by name without dashes
@@ -71,16 +71,16 @@ class Node:
     runtime_endpoint: str = DEFAULT_RUNTIME_ENDPOINT
     paths: Paths = Paths()
     skip_checks: tuple[str, ...] = ()
-    unit_drop_in: bool = False  # the kubelet's package has its own unit: only a drop-in is written
+    unit_drop_in: bool = False  # only a drop-in is written; the kubelet's package has the unit
     runtime: str = "containerd"  # or crio, cri-dockerd
-    embed_ca: bool = False  # the CA inside of the kubeconfig instead of by its path
+    embed_ca: bool = False  # the kubeconfig holds the CA instead of its path
     work_in_root: bool = False  # the data directory is the kubelet's working directory
-    watchdog_s: int = 0  # systemd restarts a kubelet that is silent for so long; 0: it does not
+    watchdog_s: int = 0  # systemd restarts a kubelet that is silent for this long; 0: never
 
 
 @dataclass(frozen=True, kw_only=True)
 class Directory:
-    """A directory that must exist with this mode and owner; what is in it is not ours."""
+    """A directory that must exist with this mode and owner; its content is not ours."""
 
     path: str
     mode: str  # octal, four digits
@@ -99,5 +99,5 @@ class File:
     effect: Effect = Effect.RESTART
     owner: str = "root"
     group: str = "root"
-    acl: tuple[str, ...] = ()  # entries as setfacl(1) takes them, such as u:kube:r
+    acl: tuple[str, ...] = ()  # entries as for setfacl(1), such as u:kube:r
     selinux_type: str = ""

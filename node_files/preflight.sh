@@ -1,7 +1,8 @@
-# What must hold on a machine before anything is written: a check a function, by its name. Every
-# failure is told at once, with what was found and what to do; a check that can't be made leaves a
-# note. files.sh comes before it and sets what it reads; the last line runs the action.
-# shellcheck disable=SC2034,SC2154 # set there, and words of a line that a loop does not use
+# What must be true on a machine before anything is written: one function for each check, by its
+# name. All failures are reported together, each with what was found and what to do. A check that
+# can't be made leaves a note. files.sh comes first and sets the variables; the last line runs the
+# action.
+# shellcheck disable=SC2034,SC2154 # set in files.sh; some words of a line are read but not used
 checks='systemd kubelet version runtime server skew clock cgroup swap resolver port disk root
 address machine owner acl selinux unit paths files'
 enough_kib=16384         # for files
@@ -28,31 +29,31 @@ preflight() {
     [ -s "$stage/problems" ] || return 0
     fail "this machine is not ready, nothing was changed
 $(cat "$stage/problems")
-(a check can be skipped by its name: skipChecks)"
+(to skip a check, list its name in skipChecks)"
 }
 
 check_systemd() {
-    [ -d "$run/systemd/system" ] || refuse 'systemd does not run this machine; it must be its init'
+    [ -d "$run/systemd/system" ] || refuse 'this machine does not run systemd; use one with systemd as its init'
 }
 
 check_kubelet() {
     if [ ! -x "$kubelet" ]; then
-        refuse "$kubelet is not there; install the kubelet"
+        refuse "$kubelet does not exist or is not executable; install the kubelet, or correct paths.kubelet"
     elif [ ! "$found" ]; then
-        refuse "$kubelet --version fails; install it anew"
+        refuse "$kubelet --version fails; reinstall the kubelet"
     fi
 }
 
 check_version() {
     case $found in
     '' | "Kubernetes v$version" | "Kubernetes v$version."*) ;;
-    *) refuse "$kubelet is \"$found\", the settings say $version; change kubernetesVersion or the kubelet" ;;
+    *) refuse "$kubelet is \"$found\", but the settings say $version; correct kubernetesVersion, or install another kubelet" ;;
     esac
 }
 
 check_runtime() {
     if [ ! -S "$endpoint" ]; then
-        refuse "no socket $endpoint; start the container runtime, or change runtimeEndpoint"
+        refuse "there is no socket $endpoint; start the container runtime, or correct runtimeEndpoint"
     elif ! awk -v path="${endpoint#/var}" '
         { sub("^/var/", "/", $8) } $4 == "00010000" && $8 == path { found = 1 }
         END { exit !found }' "$proc/net/unix"; then
@@ -60,7 +61,7 @@ check_runtime() {
     fi
 }
 
-ask() { # [CA]: prints the API server's answer. Without a CA whoever answers: we send nothing.
+ask() { # CA: prints the API server's answer; with an empty CA anybody's, since we send nothing
     if command -v curl >/dev/null; then
         if [ "$1" ]; then set -- --cacert "$1"; else set -- --insecure; fi
         curl -s -i --noproxy '*' --max-time 3 "$@" "$server/version"
@@ -73,12 +74,12 @@ ask() { # [CA]: prints the API server's answer. Without a CA whoever answers: we
 }
 
 check_server() {
-    # Not its exit status: openssl ends with 1 where a server only hangs up.
+    # The exit status says nothing: openssl ends with 1 when a server just hangs up.
     answer=$(ask "$ca") || :
     [ -z "$answer" ] || return 0
     answer=$(ask '') || :
     if [ "$answer" ]; then
-        refuse "$server shows a certificate that the CA did not sign, or this machine's clock is wrong; correct the CA or the server in the settings"
+        refuse "$server presents a certificate that the CA did not sign, or this machine's clock is wrong; correct the CA or the server in the settings, or the clock"
     else
         note "no answer from $server"
     fi
@@ -94,13 +95,13 @@ check_skew() {
     oldest=$((minor - 3))
     [ "${version#*.}" -ge 25 ] || oldest=$((minor - 2))
     if [ "${version#*.}" -gt "$minor" ] || [ "${version#*.}" -lt "$oldest" ]; then
-        refuse "the API server is 1.$minor, which takes kubelets from 1.$oldest to 1.$minor, and this one is $version; upgrade one of them"
+        refuse "the API server is 1.$minor and supports kubelets 1.$oldest to 1.$minor, but this one is $version; upgrade one of them"
     fi
 }
 
 check_clock() {
     date=$(printf '%s\n' "${answer:-}" | tr -d '\r' | sed -n 's/^[Dd]ate: //p')
-    # As GNU's date reads it, or busybox's.
+    # GNU date first, then busybox's.
     { [ "$date" ] && there=$(date -d "$date" +%s 2>/dev/null ||
         date -u -D '%a, %d %b %Y %T' -d "$date" +%s 2>/dev/null); } || {
         note 'no time from the API server'
@@ -108,31 +109,31 @@ check_clock() {
     }
     off=$(($(date +%s) - there))
     [ "${off#-}" -le "$most_off_s" ] ||
-        refuse "this clock is $off s ahead of the API server's (- is behind); set up time synchronisation"
+        refuse "this machine's clock is $off s ahead of the API server's (negative: behind); set up time synchronization"
 }
 
 check_cgroup() {
     [ -e "$sys/fs/cgroup/cgroup.controllers" ] ||
-        refuse 'cgroup v1, which kubelets from 1.35 on refuse; boot with cgroup v2, or set kubelet.failCgroupV1: false'
+        refuse 'this machine uses cgroup v1, with which the kubelet does not start; boot with cgroup v2, or set kubelet.failCgroupV1: false'
 }
 
 check_swap() {
     [ ! -e "$proc/swaps" ] || [ -z "$(sed 1d "$proc/swaps")" ] ||
-        refuse 'swap is on, with which the kubelet does not start; swapoff --all and clear /etc/fstab of it, or set kubelet.failSwapOn: false'
+        refuse 'swap is on, with which the kubelet does not start; run swapoff --all and remove swap from /etc/fstab, or set kubelet.failSwapOn: false'
 }
 
 check_resolver() {
     if [ ! -r "$resolver" ]; then
-        refuse "no $resolver for pods; set kubelet.resolvConf to the file that names this machine's resolvers"
+        refuse "$resolver, which pods get, can't be read; set kubelet.resolvConf to the file that lists this machine's DNS servers"
     elif grep -Eq '^[[:blank:]]*nameserver[[:blank:]]+(127\.|::1)' "$resolver"; then
-        refuse "$resolver names this machine, which pods can't ask and CoreDNS would ask in a loop; set kubelet.resolvConf, such as to /run/systemd/resolve/resolv.conf"
+        refuse "$resolver lists this machine itself, which pods can't reach and CoreDNS would query in a loop; set kubelet.resolvConf, for example to /run/systemd/resolve/resolv.conf"
     fi
 }
 
-check_port() { # 280A is 10250, state 0A listens
+check_port() { # 280A is 10250, state 0A is LISTEN
     systemctl is-active --quiet kubelet.service ||
         ! grep -Eqs '^ *[0-9]+: [0-9A-F]+:280A [0-9A-F:]+ 0A' "$proc/net/tcp" "$proc/net/tcp6" ||
-        refuse 'port 10250 is taken, and not by kubelet.service; ss -ltnp says by what: stop it'
+        refuse 'port 10250 is in use, and not by kubelet.service; find the process with ss -ltnp and stop it'
 }
 
 room() { # PATH KIB
@@ -141,11 +142,11 @@ room() { # PATH KIB
     free=$(df -Pk "$at/" 2>/dev/null | awk 'NR == 2 { print $4 }')
     case $free in
     '' | *[!0-9]*)
-        note "no free space told of $at"
+        note "df does not report the free space of $at"
         return
         ;;
     esac
-    [ "$free" -ge "$2" ] || refuse "$at has $free KiB free, $1 needs $2; free some"
+    [ "$free" -ge "$2" ] || refuse "$at has $free KiB free, but $1 needs $2 KiB; free some space"
 }
 
 check_disk() {
@@ -154,7 +155,7 @@ check_disk() {
 }
 
 check_root() {
-    [ ! -L "$root" ] || refuse "$root is a symbolic link, and volumes would not unmount; mount there instead, or change paths.root"
+    [ ! -L "$root" ] || refuse "$root is a symbolic link, so volumes would not unmount; mount a file system there instead, or change paths.root"
 }
 
 check_address() {
@@ -165,7 +166,7 @@ check_address() {
     for address in $addresses; do
         case $list in
         *" $address/"*) ;;
-        *) refuse "$address is on none of this machine's interfaces; correct the node's addresses" ;;
+        *) refuse "$address is on no interface of this machine; correct the node's address or addresses" ;;
         esac
     done
 }
@@ -173,13 +174,13 @@ check_address() {
 check_machine() {
     id=$(cat "$machine_id" 2>/dev/null) || id=''
     [ "${#id}" -eq 32 ] ||
-        refuse "$machine_id holds no id; run systemd-machine-id-setup, and restart the machine"
+        refuse "$machine_id has no machine ID; run systemd-machine-id-setup, and reboot the machine"
 }
 
 check_owner() {
     cut -d' ' -f4,5 "$stage/plan" | sort -u | while read -r owner group; do
         chown "$owner:$group" "$stage/problems" 2>/dev/null ||
-            refuse "no user $owner or no group $group here; make it (useradd --system $owner)"
+            refuse "there is no user $owner or no group $group; create it, for example with useradd --system $owner"
     done
 }
 
@@ -187,9 +188,9 @@ check_acl() {
     for entries in "$stage"/*.acl; do
         [ -e "$entries" ] || continue
         if ! command -v setfacl >/dev/null; then
-            refuse 'no setfacl here; install the package acl'
+            refuse 'setfacl is missing; install the package acl'
         elif ! setfacl -M "$entries" "$stage/problems" 2>/dev/null; then
-            refuse "setfacl does not take $(tr '\n' ' ' <"$entries")here: no such user, or a file system without ACLs"
+            refuse "setfacl rejects $(tr '\n' ' ' <"$entries")because there is no such user, or the file system has no ACLs; create the user, or change paths.kubeconfigAcl"
         fi
     done
 }
@@ -198,35 +199,35 @@ check_selinux() {
     for type in "$stage"/*.type; do
         [ -e "$type" ] || continue
         if ! selinux; then
-            note 'off here, so no types are set'
+            note 'SELinux is off, so no types are set'
             return
         fi
         chcon -t "$(cat "$type")" "$stage/problems" 2>/dev/null ||
-            refuse "the policy here has no type $(cat "$type"); install the policy that has it"
+            refuse "this machine's policy has no type $(cat "$type"); install a policy that defines it"
     done
 }
 
-# Ours in /etc hides a package's unit, and a drop-in of the package would change what ours runs.
+# Our unit in /etc hides a package's, and a drop-in of the package would change what ours runs.
 check_unit() {
     unit=$(sed -n 's/.* unit //p' "$stage/plan")
     there=$(systemctl show --property FragmentPath --value kubelet.service) || there=''
     case $unit in
     *.service) ;;
     *)
-        # Ours goes when only a drop-in is wanted, and what it hides comes to light.
+        # If only a drop-in is wanted, our unit is removed, and the one that it hides counts.
         if [ "$there" ] && ours file "$there"; then
             there=''
             for units in $package_units; do [ ! -e "$units/kubelet.service" ] || there=$units; done
         fi
-        [ "$there" ] || refuse "no kubelet.service here for $unit; install the kubelet's package, or set unit to own"
+        [ "$there" ] || refuse "there is no kubelet.service for $unit; install the kubelet's package, or set unit to own"
         return
         ;;
     esac
     [ -z "$there" ] || [ "$there" = "$unit" ] || ours file "$there" ||
-        refuse "$there is there, and $unit would hide it; set unit to drop-in, or remove it"
+        refuse "$there exists, and $unit would hide it; set unit to drop-in, or remove $there"
     for there in $(systemctl show --property DropInPaths --value kubelet.service); do
         ours file "$there" || ! grep -qs '^ExecStart=' "$there" ||
-            refuse "$there changes what $unit runs; set unit to drop-in, or remove it"
+            refuse "$there changes what $unit runs; set unit to drop-in, or remove $there"
     done
 }
 
@@ -235,9 +236,9 @@ check_paths() {
         if [ -L "$path" ] && [ "$path" != "$root" ]; then
             refuse "$path is a symbolic link; remove it, or set another path"
         elif [ "$kind" = dir ]; then
-            [ ! -e "$path" ] || [ -d "$path" ] || refuse "$path is no directory; move it away"
+            [ ! -e "$path" ] || [ -d "$path" ] || refuse "$path is not a directory; move it away"
         else
-            [ ! -e "$path" ] || [ -f "$path" ] || refuse "$path is no regular file; move it away"
+            [ ! -e "$path" ] || [ -f "$path" ] || refuse "$path is not a regular file; move it away"
         fi
     done <"$stage/plan"
 }
@@ -245,7 +246,7 @@ check_paths() {
 check_files() {
     while read -r number kind mode owner group effect path; do
         [ ! -f "$path" ] || ours file "$path" || cmp -s "$stage/$number" "$path" ||
-            refuse "$path was not written by this program; move it away, set another path, or skip this check to have it replaced"
+            refuse "$path was not written by this program; move it away, set another path, or skip this check to replace it"
     done <"$stage/plan"
 }
 

@@ -1,7 +1,7 @@
-"""Presets: what a node gets below the settings of its cluster, its pool and itself.
+"""Presets: the lowest layer of a node's settings, below its cluster's, its pool's and its own.
 
-The modes and owners of files are the same in all of them (CIS 4.1.1, 4.1.2 and 4.1.5 to 4.1.10):
-0600 and root:root, and 0644 for the CA. `bundle` and the kubelet see to that.
+The modes and owners of files are the same in all presets (CIS 4.1.1, 4.1.2 and 4.1.5 to 4.1.10):
+0600 and root:root, and 0644 for the CA. `bundle` and the kubelet set them.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from node_files.versions.remarks import without_effect
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """Fields and flags of the kubelet, and where things are."""
+    """Fields and flags of the kubelet, and its paths."""
 
     kubelet: Mapping[str, Any] = field(default_factory=dict)
     flags: Mapping[str, str] = field(default_factory=dict)
@@ -23,8 +23,8 @@ class Preset:
     work_in_root: bool = False  # the data directory is the kubelet's working directory
 
 
-# The layout of machines that were set up by hand: docs/seed.md. Of its fields only those stand here
-# that are neither a default nor the program's, and that a kubelet still reads.
+# The layout of machines that were set up by hand: docs/seed.md. Listed are only the fields that a
+# kubelet still reads, and whose values are neither defaults nor set by the program.
 CLASSIC = Preset(
     kubelet={
         "enableContentionProfiling": True,
@@ -48,21 +48,21 @@ CLASSIC = Preset(
     work_in_root=True,
 )
 
-# CIS Kubernetes Benchmark, section 4, as kube-bench tests it (cfg/cis-1.12/node.yaml). In `default`
-# already: 4.2.1 to 4.2.4, 4.2.10 (rotateCertificates), 4.2.14 (seccompDefault, where its gate is
-# on), and 4.2.9 and 4.2.11 by serverTLSBootstrap.
+# CIS Kubernetes Benchmark, section 4, as kube-bench tests it (cfg/cis-1.12/node.yaml). `default`
+# already has 4.2.1 to 4.2.4, 4.2.10 (rotateCertificates), 4.2.14 (seccompDefault, where its gate is
+# on), and, by serverTLSBootstrap, 4.2.9 and 4.2.11.
 # Not followed: 4.2.7 (no --hostname-override), because a machine whose host name is not the node's
-# name would ask for another node's certificate. Not here: 4.2.15 of cis-1.11 (IPAddressDeny=any),
-# which needs a list of networks, and protectKernelDefaults (up to cis-1.24), which keeps a kubelet
-# from starting on a machine whose sysctls nobody has set.
+# name would request another node's certificate. Left out: 4.2.15 of cis-1.11 (IPAddressDeny=any),
+# which needs a list of networks, and protectKernelDefaults (up to cis-1.24), with which a kubelet
+# does not start on a machine whose sysctls nobody has set.
 CIS = Preset(
     kubelet={
         "streamingConnectionIdleTimeout": "5m",  # 4.2.5
         "makeIPTablesUtilChains": True,  # 4.2.6
-        # 4.2.8: the default since 1.27, ten times the one before. Never 0, which is no limit.
+        # 4.2.8: the default since 1.27, ten times the earlier one. Never 0, which means no limit.
         "eventRecordQPS": 50,
         "eventBurst": 100,
-        # 4.2.12: the names that kube-bench accepts; it knows ChaCha20 without _SHA256 only.
+        # 4.2.12: the names that kube-bench accepts; it knows ChaCha20 only without _SHA256.
         "tlsCipherSuites": [
             "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
             "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
@@ -79,7 +79,7 @@ PRESETS: Mapping[str, Preset] = {"default": Preset(), "classic": CLASSIC, "cis":
 
 
 def preset_fields(name: str, version: str) -> dict[str, Any]:
-    """Return the preset's fields that the version has and that do something in it."""
+    """Return the preset's fields that exist in the version and have an effect there."""
     return {
         path: value
         for path, value in PRESETS[name].kubelet.items()

@@ -1,14 +1,14 @@
-"""The kubelet's unit and the file of arguments that it reads."""
+"""The kubelet's unit, and the file of arguments that the unit reads."""
 
 import re
 
 from node_files import versions
 from node_files.model import Node
 
-# What needs no quoting for systemd's EnvironmentFile, nor for the splitting of $KUBELET_ARGS.
+# Characters that need no quoting in systemd's EnvironmentFile or when it splits $KUBELET_ARGS.
 PLAIN_ARGUMENT = re.compile(r"\A[A-Za-z0-9_./:=,@+\[\]-]+\Z")
 
-# Wants and After, not Requires: a restart of the runtime must not stop the kubelet.
+# Wants and After, not Requires: restarting the runtime must not stop the kubelet.
 UNIT = """\
 [Unit]
 Description=kubelet: the Kubernetes node agent
@@ -22,7 +22,7 @@ StartLimitIntervalSec=0
 [Install]
 WantedBy=multi-user.target
 """
-# An empty value takes away what a package's unit and its other drop-ins say.
+# An empty value clears what the package's unit and its other drop-ins set.
 DROP_IN = """\
 [Unit]
 Wants=network-online.target {runtime}
@@ -36,11 +36,12 @@ ExecStart=
 RUNTIME_UNITS = {
     "containerd": "containerd.service",
     "crio": "crio.service",
-    "cri-dockerd": "cri-docker.service",  # which wants docker.service itself
+    "cri-dockerd": "cri-docker.service",  # which itself wants docker.service
 }
-# Kubelets since 1.32 tell systemd that they live (pkg/kubelet/watchdog); all tell when they have
-# started (READY=1 in cmd/kubelet/app/server.go), which with rotateCertificates waits for no
-# certificate. Until then a watchdog would stop a kubelet that starts slowly, hence Type=notify.
+# Kubelets ping systemd's watchdog since 1.32 (pkg/kubelet/watchdog). All of them tell systemd when
+# they have started (READY=1 in cmd/kubelet/app/server.go); with rotateCertificates that does not
+# wait for a certificate. Before READY the watchdog would stop a kubelet that starts slowly, hence
+# Type=notify.
 WATCHDOG_SINCE = "1.32"
 
 
@@ -48,7 +49,7 @@ def arguments(node: Node) -> tuple[str, ...]:
     """Return the kubelet's command-line arguments: only what its configuration can't hold.
 
     Raises:
-        ValueError: a flag is none that the version takes beside the program's own, or an argument
+        ValueError: the version does not take a flag, the program sets it itself, or an argument
             has a character that would need quoting on its way to the kubelet.
     """
     for name, problem in versions.flag_problems(node.flags, node.version):
@@ -72,21 +73,21 @@ def arguments(node: Node) -> tuple[str, ...]:
     for argument in listed:
         if not PLAIN_ARGUMENT.match(argument):
             raise ValueError(
-                f"the kubelet argument {argument!r} has a character other than letters, digits"
-                " and _ . / : = , @ + - [ ]; give a value without it"
+                f"the kubelet argument {argument!r} has characters other than letters, digits"
+                " and _ . / : = , @ + - [ ]; give a value without them"
             )
     return tuple(listed)
 
 
 def arguments_file(node: Node) -> str:
-    """Return the EnvironmentFile that sets KUBELET_ARGS, an argument a line."""
+    """Return the EnvironmentFile that sets KUBELET_ARGS, one argument per line."""
     return "".join(
         ('KUBELET_ARGS="\\\n', *(f"{argument} \\\n" for argument in arguments(node)), '"\n')
     )
 
 
 def unit(node: Node) -> str:
-    """Return the text of kubelet.service, or of the drop-in for the one of the node's package."""
+    """Return the text of kubelet.service, or of our drop-in for the unit of the package."""
     template = DROP_IN if node.unit_drop_in else UNIT
     return template.format(runtime=RUNTIME_UNITS[node.runtime], service=_service(node))
 

@@ -1,9 +1,9 @@
 #!/bin/sh
 # boot.sh NAME LAYERS BRIDGE CGROUP...: becomes the supervisor of one machine.
-# The working directory is the machine's: upper, work and root are in it.
+# The working directory is the machine's, with upper, work and root.
 #
-# Everything that could outlive the machine is tied to it: the overlay is mounted in a mount
-# namespace that ends with this process, and all its processes are in cgroups of its own.
+# Nothing outlives the machine: the overlay is mounted in a mount namespace that ends with this
+# process, and all of its processes are in cgroups of its own.
 set -eu
 name=$1 layers=$2 bridge=$3
 shift 3
@@ -14,7 +14,7 @@ done
 
 read -r stat </proc/$$/stat
 read -r boot </proc/sys/kernel/random/boot_id
-# shellcheck disable=SC2086 # the words after the process's name are fields 3 and on
+# shellcheck disable=SC2086 # the words after the process's name are the fields from 3 on
 set -- ${stat##*) }
 printf '{"pid": %d, "start_ticks": %d, "boot": "%s"}\n' $$ "${20}" "$boot" >process.partial
 mv process.partial process.json

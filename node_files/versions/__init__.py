@@ -1,7 +1,7 @@
-"""What kubelets of each version take, and whether settings are fit for them.
+"""What kubelets of each version accept, and whether settings are right for them.
 
-The facts are a table that a script makes of Kubernetes' published Go types (`generate`) and the
-short lists in `rules`, `protection` and `extra_flags`, which name their sources.
+The facts are in a table that `generate` makes from Kubernetes' published Go types, and in the short
+lists of `rules`, `protection` and `extra_flags`, which name their sources.
 """
 
 from node_files.versions.defaults import without_defaults

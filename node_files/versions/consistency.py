@@ -1,6 +1,6 @@
-"""Whether a whole configuration fits together: fields that contradict or need one another.
+"""Whether a whole configuration is consistent: fields that contradict or need one another.
 
-Source: as in `rules`. It looks at the overrides with the version's defaults below them.
+Source: as in `rules`. It checks the overrides merged over the version's defaults.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +12,7 @@ Problem = tuple[str, str]
 
 
 class Configuration:
-    """Overrides over a version's defaults, read by path."""
+    """Overrides merged over a version's defaults, read by path."""
 
     def __init__(self, overrides: Mapping[str, Any], version: str) -> None:
         self.overrides = overrides
@@ -32,12 +32,12 @@ class Configuration:
         return given if given is not None or field is None else field.default
 
     def seconds(self, path: str) -> float:
-        """Return a duration, which must be one, in seconds."""
+        """Return a duration in seconds; the value at the path must be one."""
         return (values.duration_ns(self[path] or "0s") or 0) / rules.SECOND
 
 
 def inconsistencies(overrides: Mapping[str, Any], version: str) -> Iterator[Problem]:
-    """Yield the path and the fault of what does not fit; the values are right each by itself."""
+    """Yield the path and the fault of what does not fit; each value must be right by itself."""
     configuration = Configuration(overrides, version)
     yield from _missing_gates(configuration)
     for rule in _RULES:
@@ -63,18 +63,18 @@ def _missing_gates(c: Configuration) -> Iterator[Problem]:
 
 
 def _gates_of_ours(c: Configuration) -> Iterator[Problem]:
-    # What the program sets by itself must not lose its gate.
+    # The fields that the program sets must not lose their gates.
     for path in ("serverTLSBootstrap", "seccompDefault"):
         gate = rules.GATED[path]
         if (c.given("featureGates") or {}).get(gate) is False and c.given(path) is None:
-            yield f"featureGates[{gate}]", f"is off, and {path}, which the program sets, needs it"
+            yield f"featureGates[{gate}]", f"is off, but {path}, which the program sets, needs it"
 
 
 def _image_collection(c: Configuration) -> Iterator[Problem]:
     low, high = "imageGCLowThresholdPercent", "imageGCHighThresholdPercent"
     if c[low] >= c[high]:
         path = low if c.given(low) is not None else high
-        yield path, f"leaves {low} {c[low]} not below {high} {c[high]}; give both"
+        yield path, f"makes {low} {c[low]}, which is not below {high} {c[high]}; set both"
     if c.seconds("imageMaximumGCAge") and c.seconds("imageMaximumGCAge") <= (
         c.seconds("imageMinimumGCAge") or 120
     ):
@@ -83,20 +83,23 @@ def _image_collection(c: Configuration) -> Iterator[Problem]:
 
 def _image_pulls(c: Configuration) -> Iterator[Problem]:
     if c.given("serializeImagePulls") is True and (c["maxParallelImagePulls"] or 1) > 1:
-        yield "maxParallelImagePulls", "is above 1 while serializeImagePulls is true; leave one out"
+        yield (
+            "maxParallelImagePulls",
+            "is greater than 1 although serializeImagePulls is true; leave one of the two out",
+        )
 
 
 def _shutdown(c: Configuration) -> Iterator[Problem]:
     total, critical = "shutdownGracePeriod", "shutdownGracePeriodCriticalPods"
     if c.seconds(critical) > c.seconds(total):
-        yield critical, f"is longer than {total}, of which it is a part"
+        yield critical, f"is longer than {total}, which includes it"
     if c["shutdownGracePeriodByPodPriority"] and (c.seconds(total) or c.seconds(critical)):
-        yield "shutdownGracePeriodByPodPriority", f"stands beside {total}; give one of the two"
+        yield "shutdownGracePeriodByPodPriority", f"excludes {total}; set only one of the two"
 
 
 def _reservations(c: Configuration) -> Iterator[Problem]:
     enforced = c["enforceNodeAllocatable"] or []
-    # Until 1.30, even `none` counted as something to enforce.
+    # Up to 1.30, even `none` counted as something to enforce.
     old = table.number(c.version) < table.number("1.31")
     kept = [entry for entry in enforced if old or entry != "none"]
     if c["cgroupsPerQOS"] is False and kept:
@@ -106,18 +109,18 @@ def _reservations(c: Configuration) -> Iterator[Problem]:
         )
     for entry in sorted(set(enforced)):
         if enforced.count(entry) > 1:
-            yield "enforceNodeAllocatable", f"has {entry} twice"
+            yield "enforceNodeAllocatable", f"lists {entry} twice"
         owner, _, _ = entry.partition("-reserved")
         cgroup = f"{owner}ReservedCgroup"
         if owner in ("system", "kube") and not c[cgroup]:
-            yield "enforceNodeAllocatable", f"has {entry}, which needs {cgroup}"
+            yield "enforceNodeAllocatable", f"lists {entry}, which needs {cgroup}"
     for owner in ("system", "kube"):
         if {f"{owner}-reserved", f"{owner}-reserved-compressible"} <= set(enforced):
-            yield "enforceNodeAllocatable", f"has both forms of {owner}-reserved; give one"
+            yield "enforceNodeAllocatable", f"lists both forms of {owner}-reserved; list only one"
         if c["reservedSystemCPUs"] and c[f"{owner}ReservedCgroup"]:
-            yield "reservedSystemCPUs", f"can't stand beside {owner}ReservedCgroup"
+            yield "reservedSystemCPUs", f"can't be combined with {owner}ReservedCgroup"
     if kept and "none" in enforced:
-        yield "enforceNodeAllocatable", "has none and more; give one of the two"
+        yield "enforceNodeAllocatable", "lists none beside other entries; list either"
 
 
 def _cgroups(c: Configuration) -> Iterator[Problem]:
@@ -133,7 +136,10 @@ def _logs(c: Configuration) -> Iterator[Problem]:
 def _logging(c: Configuration) -> Iterator[Problem]:
     # k8s.io/component-base logs/api/v1/options.go
     if c["logging.vmodule"] and c["logging.format"] != "text":
-        yield "logging.vmodule", f"is for the text format; logging.format is {c['logging.format']}"
+        yield (
+            "logging.vmodule",
+            f"works only with the text format, but logging.format is {c['logging.format']}",
+        )
     gates = c.given("featureGates") or {}
     if gates.get("LoggingAlphaOptions") or gates.get("AllAlpha"):
         return
@@ -149,7 +155,7 @@ def _soft_eviction(c: Configuration) -> Iterator[Problem]:
     grace = c["evictionSoftGracePeriod"] or {}
     for signal, threshold in (c["evictionSoft"] or {}).items():
         if threshold is not None and grace.get(signal) is None:
-            yield f"evictionSoft[{signal}]", "needs a time in evictionSoftGracePeriod"
+            yield f"evictionSoft[{signal}]", "needs a grace period in evictionSoftGracePeriod"
 
 
 def _image_credentials(c: Configuration) -> Iterator[Problem]:
@@ -176,7 +182,7 @@ _RULES: tuple[Callable[[Configuration], Iterator[Problem]], ...] = (
 
 
 def same(value: Any, default: Any, kind: str) -> bool:
-    """Return whether a value of a type means the same as the default."""
+    """Return whether a value of this type means the same as the default."""
     if "duration" in kind and isinstance(value, str) and isinstance(default, str):
         return values.duration_ns(value) == values.duration_ns(default)
     if kind.endswith("quantity") and default is not None and not isinstance(value, dict):

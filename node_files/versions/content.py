@@ -1,4 +1,4 @@
-"""Whether a value of the right type is one that the kubelet takes: by the rules in `rules`."""
+"""Whether the kubelet accepts a value of the right type, by the lists in `rules`."""
 
 import ipaddress
 import re
@@ -8,10 +8,10 @@ from typing import Any
 from node_files.versions import rules, table, values
 from node_files.versions.nearest import hint
 
-Fault = tuple[str, str]  # what follows the path, and the message
+Fault = tuple[str, str]  # what to append to the path, and the message
 
 _LIMITS = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1), "uint32": (0, 2**32 - 1)}
-_LISTED = 8  # of the values of a large enumeration, in a message
+_LISTED = 8  # how many values of a large enumeration a message lists
 _CPUS = re.compile(r"\A[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*\Z")
 _ID_BLOCK = 65536  # pkg/kubelet/apis/config/validation/validation_linux.go
 
@@ -23,20 +23,20 @@ def integer_fault(path: str, kind: str, value: int) -> str | None:
     most = high if most is None else most
     if least <= value <= most:
         return None
-    return f"{value} is out of range; it takes {least} to {most}"
+    return f"{value} is out of range; give {least} to {most}"
 
 
 def duration_fault(path: str, text: str) -> str | None:
     """Return what is wrong with a duration, or None."""
     given = values.duration_ns(text)
     if given is None:
-        return f'"{text}" is no duration; write one such as 30s, 1m30s or 2h'
+        return f'"{text}" is not a duration; write one such as 30s, 1m30s or 2h'
     least, most = rules.DURATIONS.get(path, (0, None))
     if given < least or (most is not None and given > most):
         upper = "" if most is None else f" and at most {most / 10**9:g}s"
-        return f'"{text}" is out of range; it takes at least {least / 10**9:g}s{upper}'
+        return f'"{text}" is out of range; give at least {least / 10**9:g}s{upper}'
     if path in rules.ZERO_OR_A_SECOND and 0 < given < rules.SECOND:
-        return f'"{text}" is out of range; it takes 0s or at least 1s'
+        return f'"{text}" is out of range; give 0s or at least 1s'
     return None
 
 
@@ -52,7 +52,7 @@ def string_fault(path: str, text: str, constants: tuple[str, ...], version: str)
 
 
 def map_faults(path: str, value: Mapping[str, Any], version: str) -> Iterator[Fault]:
-    """Yield what is wrong with the names and values of a map whose values are of the right type."""
+    """Yield what is wrong with the names and values of a map; the values have the right type."""
     check = _MAPS.get(path)
     for name, text in value.items():
         fault = check(name, text, version) if check and text is not None else None
@@ -72,10 +72,10 @@ def _choice_fault(path: str, text: str, allowed: tuple[str, ...], version: str) 
         return None
     if text in allowed:
         since, until = spans[(path, text)]
-        return f'"{text}" is not in {version}; it is there from {since} to {until}'
+        return f'"{text}" does not exist in {version}; it exists from {since} to {until}'
     listed = ", ".join(there[:_LISTED])
     more = f" and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
-    return f'"{text}" is none of its values{hint(text, there) or f"; those are {listed}{more}"}'
+    return f'"{text}" is not one of its values{hint(text, there) or f"; those are {listed}{more}"}'
 
 
 def _address(text: str) -> str | None:
@@ -89,23 +89,23 @@ def _address(text: str) -> str | None:
 def _size(text: str) -> str | None:
     size = values.quantity(text)
     if size is None or size <= 0:
-        return f'"{text}" is no size; write one such as 10Mi'
+        return f'"{text}" is not a size; write one such as 10Mi'
     return None
 
 
 def _cpus(text: str) -> str | None:
-    return None if _CPUS.match(text) else f'"{text}" is no list of CPUs such as 0-3,8'
+    return None if _CPUS.match(text) else f'"{text}" is not a list of CPUs such as 0-3,8'
 
 
 def _file_pattern(text: str) -> str | None:
-    return f'"{text}" has a = or a comma' if "=" in text or "," in text else None
+    return f'"{text}" must not contain "=" or a comma' if "=" in text or "," in text else None
 
 
 def _clean_path(text: str) -> str | None:
     clean = text.startswith("/") and "//" not in text and not text.endswith("/")
     if clean and text.isascii() and not {".", ".."} & set(text.split("/")):
         return None
-    return f'"{text}" is no absolute path in its shortest form'
+    return f'"{text}" is not an absolute path in its shortest form'
 
 
 _STRINGS: Mapping[str, Callable[[str], str | None]] = {
@@ -122,9 +122,9 @@ _STRINGS: Mapping[str, Callable[[str], str | None]] = {
 def _signal(name: str, version: str) -> str | None:
     since = rules.EVICTION_SIGNALS.get(name)
     if since is None:
-        return f"is no eviction signal{hint(name, rules.EVICTION_SIGNALS)}"
+        return f"is not an eviction signal{hint(name, rules.EVICTION_SIGNALS)}"
     if table.number(version) < table.number(since):
-        return f"is no eviction signal of {version}; it came with {since}"
+        return f"is not an eviction signal in {version}; it was added in {since}"
     return None
 
 
@@ -149,26 +149,26 @@ def _grace(name: str, text: str, version: str) -> str | None:
 def _reserved(name: str, text: str, _version: str) -> str | None:
     if name not in rules.RESERVABLE:
         near = hint(name, rules.RESERVABLE) or f"; those are {', '.join(rules.RESERVABLE)}"
-        return f"is nothing that can be reserved{near}"
+        return f"can't be reserved{near}"
     given = values.quantity(text)
     if given is None or given < 0:
-        return f'"{text}" is no quantity such as 500m or 1Gi'
+        return f'"{text}" is not a quantity such as 500m or 1Gi'
     return None
 
 
 def _memory(name: str, amount: Any, _version: str) -> str | None:
     # validateReservedMemoryConfiguration in validation_reserved_memory.go
     if name != "memory" and not name.startswith("hugepages-"):
-        return "is no memory; those are memory and hugepages-<size>"
+        return "is not a kind of memory; those are memory and hugepages-<size>"
     given = values.quantity(str(amount))
-    return None if given is not None and given > 0 else f"{amount} is no positive quantity"
+    return None if given is not None and given > 0 else f"{amount} is not a positive quantity"
 
 
 def _gate(name: str, value: bool, version: str) -> str | None:
     gate = table.gates(version).get(name)
     if gate and gate.locked and gate.default != value:
         state = "on" if gate.default else "off"
-        return f"is {state} for good in {version}; a kubelet that is told otherwise does not start"
+        return f"is locked to {state} in {version}; with another value the kubelet does not start"
     return None
 
 
@@ -187,5 +187,5 @@ _MAPS: Mapping[str, Callable[[str, Any, str], str | None]] = {
 def block_fault(path: str, value: int) -> str | None:
     """Return what is wrong with a number that must fill whole blocks of IDs, or None."""
     if path == "userNamespaces.idsPerPod" and (value < _ID_BLOCK or value % _ID_BLOCK):
-        return f"{value} is no multiple of {_ID_BLOCK}"
+        return f"{value} is not a multiple of {_ID_BLOCK}"
     return None

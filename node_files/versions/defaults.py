@@ -1,4 +1,4 @@
-"""What need not be written down, because the kubelet of a version does it anyway."""
+"""Which values need not be written, because they are a version's defaults."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,8 +10,8 @@ SOURCE = "k8s.io/kubernetes pkg/kubelet/apis/config/v1beta1/defaults.go"
 
 MERGE_EVICTION = "mergeDefaultEvictionSettings"
 
-# Written though they are defaults: CIS Kubernetes Benchmark 4.2.1 to 4.2.4 look for the first
-# four in the file, and people for the runtime's socket.
+# Written although they are defaults: CIS Kubernetes Benchmark 4.2.1 to 4.2.4 look for the first
+# four in the file, and people look for the runtime's socket.
 KEPT = frozenset(
     {
         "authentication.anonymous.enabled",
@@ -31,8 +31,8 @@ def without_defaults(configuration: Mapping[str, Any], version: str) -> dict[str
 def left_out(configuration: Mapping[str, Any], version: str) -> Iterator[str]:
     """Yield the paths of the values that need not be written: they equal the defaults.
 
-    Some defaults depend on whether another field is set, so setting those means something even to
-    the default's value (SetDefaults_KubeletConfiguration).
+    Some defaults depend on whether another field is set. Such a field has an effect even if it is
+    set to its default (SetDefaults_KubeletConfiguration).
     """
     equal = {path for path, value in leaves(configuration) if is_default(path, value, version)}
     update, report = "nodeStatusUpdateFrequency", "nodeStatusReportFrequency"
@@ -46,7 +46,7 @@ def left_out(configuration: Mapping[str, Any], version: str) -> Iterator[str]:
 
 
 def is_default(path: str, value: Any, version: str) -> bool:
-    """Return whether a value is what the version has where nothing is set."""
+    """Return whether a value is the version's default."""
     field = table.fields(version).get(path)
     return (
         field is not None and field.default is not None and same(value, field.default, field.type)
@@ -54,7 +54,7 @@ def is_default(path: str, value: Any, version: str) -> bool:
 
 
 def leaves(configuration: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the path and the value of each field that is no structure, so also maps and lists."""
+    """Yield the path and the value of each field that is not a structure; maps and lists count."""
     for name, value in configuration.items():
         path = f"{prefix}{name}"
         if path in _STRUCTURES and isinstance(value, Mapping):

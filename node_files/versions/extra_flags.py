@@ -1,7 +1,7 @@
-"""Command-line flags of the kubelet that a user adds to those that the program sets.
+"""The kubelet's command-line flags that a user adds to those that the program sets.
 
-Which flags a version has, and which field each one sets, is in the table. Listed here is what the
-table can't know: flags that were gone before 1.24, those of the logging library, and advice.
+The table has the flags of each version and the field that each one sets. Listed here is what the
+table can't know: flags removed in 1.24, those of the logging library, and advice.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from node_files.versions import table
 from node_files.versions.nearest import hint
 from node_files.versions.shape import Problem
 
-# Set by the program, and the setting to say it with, if there is one.
+# Flags that the program sets, and the setting to use instead, if there is one.
 OWN: Mapping[str, str] = {
     "bootstrap-kubeconfig": "",
     "cert-dir": "",
@@ -24,8 +24,8 @@ OWN: Mapping[str, str] = {
     "root-dir": "",
 }
 
-# Gone in 1.24 with dockershim: kubernetes/kubernetes#106907, CHANGELOG-1.24. The others of that
-# year: cmd/kubelet/app/options of 1.23 and 1.24 compared.
+# Removed in 1.24 with dockershim: kubernetes/kubernetes#106907, CHANGELOG-1.24. The others removed
+# in 1.24 come from comparing cmd/kubelet/app/options of 1.23 and 1.24.
 _DOCKERSHIM = "; set up networking in the container runtime (CNI)"
 _RUNTIME = "; it was for dockershim"
 GONE_IN_1_24: Mapping[str, str] = {
@@ -33,7 +33,7 @@ GONE_IN_1_24: Mapping[str, str] = {
     "cni-cache-dir": _DOCKERSHIM,
     "cni-conf-dir": _DOCKERSHIM,
     "docker-endpoint": _RUNTIME,
-    "dynamic-config-dir": "; the configuration comes from a file only",
+    "dynamic-config-dir": "; the configuration comes only from a file",
     "experimental-check-node-capabilities-before-mount": "; it did nothing",
     "experimental-dockershim-root-directory": _RUNTIME,
     "image-pull-progress-deadline": _RUNTIME,
@@ -43,15 +43,15 @@ GONE_IN_1_24: Mapping[str, str] = {
     "really-crash-for-testing": "; it was for tests",
 }
 
-# Gone in 1.26: kubernetes/kubernetes#112120, KEP-2845. Logs go to stderr, and so to the journal.
+# Removed in 1.26: kubernetes/kubernetes#112120, KEP-2845. Logs go to stderr, so to the journal.
 KLOG = (
     "add-dir-header", "alsologtostderr", "log-backtrace-at", "log-dir", "log-file",
     "log-file-max-size", "logtostderr", "one-output", "skip-headers", "skip-log-headers",
     "stderrthreshold",
 )  # fmt: skip
 
-# Flags that are no deprecated twin of a field: k8s.io/component-base logs/api/v1/options.go, and
-# notDeprecated in cmd/kubelet/app/options/options.go.
+# Flags that are not the deprecated form of a field: k8s.io/component-base logs/api/v1/options.go,
+# and notDeprecated in cmd/kubelet/app/options/options.go.
 LOGGING = ("log-flush-frequency", "v", "vmodule")
 NOT_DEPRECATED = ("fail-cgroupv1", "provider-id")
 LOGGING_FIELDS: Mapping[str, str] = {
@@ -63,7 +63,7 @@ LOGGING_FIELDS: Mapping[str, str] = {
 }
 
 _ADVICE: Mapping[str, str] = {
-    "container-runtime": "; there is but one kind of runtime since",
+    "container-runtime": "; since then there is only one kind of runtime",
     "pod-infra-container-image": "; set the sandbox image in the container runtime",
     "master-service-namespace": "; it did nothing",
 }
@@ -72,7 +72,7 @@ _CADVISOR_LAST = "1.36"  # CHANGELOG-1.37: cAdvisor's flags were never meant to 
 
 
 def flag_problems(given: Mapping[str, str], version: str) -> Iterator[Problem]:
-    """Yield the name and the fault of each flag that a kubelet of the version must not be given.
+    """Yield the name and the fault of each flag that must not be set for this version.
 
     Raises:
         ValueError: the version is not a supported one.
@@ -83,7 +83,7 @@ def flag_problems(given: Mapping[str, str], version: str) -> Iterator[Problem]:
 
 
 def flag_warnings(given: Mapping[str, str], version: str) -> Iterator[Problem]:
-    """Yield the name of each flag that the version still takes but does not want, and why."""
+    """Yield the name of each flag that the version still takes but advises against, and why."""
     for name in given:
         flag = table.flags(version).get(name)
         if flag and name == "config-dir":
@@ -93,14 +93,18 @@ def flag_warnings(given: Mapping[str, str], version: str) -> Iterator[Problem]:
             yield name, f"lets files override what is checked here{wish}"
         if flag and flag.deprecated and not _fault(name, version):
             last = (table.span("flags", name) or ("", ""))[1]
-            end = "" if last == table.SUPPORTED_VERSIONS[-1] else f"; {last} is the last to take it"
+            end = (
+                ""
+                if last == table.SUPPORTED_VERSIONS[-1]
+                else f"; {last} is the last version that has it"
+            )
             yield name, f"is deprecated{end}{_ADVICE.get(name, '')}"
 
 
 def _fault(name: str, version: str) -> str | None:
     flag = table.flags(version).get(name)
     if name.startswith("-"):
-        return f"is written without dashes: {name.lstrip('-')}"
+        return f"must be written without dashes: {name.lstrip('-')}"
     if name in OWN:
         return f"is set by the program{OWN[name]}"
     if name in LOGGING or (flag and name in NOT_DEPRECATED):
@@ -109,7 +113,7 @@ def _fault(name: str, version: str) -> str | None:
     if field:
         if field in table.fields(version):
             return f"is deprecated in favour of a field; set {field} in kubelet"
-        return f"is in no configuration of {version}" if not flag else None
+        return f"does not exist in {version}, nor does its field" if not flag else None
     if flag:
         return None
     return _absent(name, version)
@@ -117,18 +121,18 @@ def _fault(name: str, version: str) -> str | None:
 
 def _absent(name: str, version: str) -> str | None:
     if name in GONE_IN_1_24:
-        return f"was removed in 1.24, and a kubelet with it does not start{GONE_IN_1_24[name]}"
+        return f"was removed in 1.24, so the kubelet does not start with it{GONE_IN_1_24[name]}"
     if name in KLOG:
         if table.number(version) < table.number("1.26"):
             return None
-        return "was removed in 1.26, and a kubelet with it does not start; logs go to the journal"
+        return "was removed in 1.26, so the kubelet does not start with it; logs go to the journal"
     span = table.span("flags", name)
     if span is None:
         known = [*table.flags(version), *LOGGING]
-        return f"is no flag of the kubelet in {version}{hint(name, known)}"
+        return f"is not a flag of the kubelet in {version}{hint(name, known)}"
     since, last = span
     if table.number(version) < table.number(since):
-        return f"is no flag of the kubelet in {version}; it came with {since}"
+        return f"is not a flag of the kubelet in {version}; it was added in {since}"
     removed = f"1.{table.number(last) + 1}"
-    advice = _ADVICE.get(name, "; cAdvisor's flags are gone" if last == _CADVISOR_LAST else "")
-    return f"was removed in {removed}, and a kubelet with it does not start{advice}"
+    advice = _ADVICE.get(name, "; so were cAdvisor's others" if last == _CADVISOR_LAST else "")
+    return f"was removed in {removed}, so the kubelet does not start with it{advice}"

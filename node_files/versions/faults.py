@@ -17,14 +17,14 @@ def problems(
     *,
     partial: bool = False,
 ) -> Iterator[Problem]:
-    """Yield the path and the fault of each override that must not be.
+    """Yield the path and the fault of each override that is not allowed.
 
     Args:
-        overrides: what a user sets, of one layer or merged; a null takes a default of ours away.
+        overrides: what a user sets, in one layer or merged; a null removes one of our defaults.
         version: the kubelet's minor version.
-        unsafe: paths of protected fields that the user allows to be changed.
-        partial: whether other layers are still to be merged over or under; then nothing is said of
-            what does not fit together, nor of feature gates that may be set elsewhere.
+        unsafe: paths of protected fields that the user allows to change.
+        partial: whether other layers are still to be merged over or under this one. Then fields
+            that contradict one another or need a feature gate are not checked.
 
     Raises:
         ValueError: the version is not a supported one.
@@ -37,7 +37,7 @@ def problems(
 def _problems(
     text: str, version: str, unsafe: frozenset[str], partial: bool
 ) -> tuple[Problem, ...]:
-    """The problems of overrides as JSON; the nodes of a pool mostly have the same ones."""
+    """Return the problems; cached, because most nodes of a pool have the same overrides."""
     overrides = json.loads(text)
     found = [(path, fault) for path in sorted(unsafe) if (fault := unsafe_problem(path))]
     found += Shape(version, unsafe).problems(overrides)

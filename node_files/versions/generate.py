@@ -1,11 +1,11 @@
 """Makes kubelet.json from published Go modules: `python -m node_files.versions.generate`.
 
-Types: k8s.io/kubelet/config/v1beta1/types.go and what it names of k8s.io/api and
+Types: k8s.io/kubelet/config/v1beta1/types.go and the types that it uses from k8s.io/api and
 k8s.io/component-base. Defaults: SetDefaults_KubeletConfiguration in k8s.io/kubernetes
 pkg/kubelet/apis/config/v1beta1/defaults.go. Flags: cmd/kubelet/app/options. Gates: pkg/features.
-The first release of each minor version stands for it: a patch release changes none of these.
+It reads the first release of each minor version, since patch releases change none of these.
 
-It needs `go` (any since 1.18) and the module proxy, and writes nothing but the table.
+It needs `go` (1.18 or later) and the module proxy, and writes only the table.
 """
 
 import json
@@ -36,7 +36,8 @@ def generate() -> str:
     """Return the table as text.
 
     Raises:
-        GenerateError: there is no Go, the modules can't be had, or their source is not understood.
+        GenerateError: Go is not installed, a module can't be downloaded, or the extractor does not
+            understand its source.
     """
     wanted = {
         f"1.{minor}": [f"{path}@{major}.{minor}.0" for path, major in MODULES.items()]
@@ -52,7 +53,7 @@ def generate() -> str:
 
 
 def table_text(read: Mapping[str, Any]) -> str:
-    """Return the table of what was read of each version: an entry a line, with its changes."""
+    """Return the table made from each version: one line per entry, with its changes."""
     versions = list(read)
     parts = [f'"versions": {json.dumps(versions)}']
     for part in ("fields", "flags", "gates"):
@@ -67,7 +68,7 @@ def _line(name: str, by_version: Mapping[str, Mapping[str, Any]]) -> str:
     versions = list(by_version)
     there = [version for version in versions if name in by_version[version]]
     if there != versions[versions.index(there[0]) : versions.index(there[-1]) + 1]:
-        raise GenerateError(f"{name} went and came back, which the table can't say")
+        raise GenerateError(f"{name} was removed and came back, which the table can't express")
     entry: dict[str, Any] = {}
     if there[0] != versions[0]:
         entry["since"] = there[0]
@@ -100,7 +101,7 @@ def _download(modules: Sequence[str]) -> dict[str, str]:
 
 def _go(arguments: Sequence[str], directory: Path, stdin: str = "") -> str:
     if shutil.which("go") is None:
-        raise GenerateError("no go is installed; any since 1.18 will do")
+        raise GenerateError("go is not installed; install Go 1.18 or later")
     environ = {**os.environ, "GOFLAGS": "", "GOWORK": "off", "GO111MODULE": "on"}
     done = subprocess.run(
         ["go", *arguments],
@@ -113,7 +114,7 @@ def _go(arguments: Sequence[str], directory: Path, stdin: str = "") -> str:
     )
     if done.returncode:
         said = f"{done.stderr} {done.stdout}".strip()[-600:]
-        raise GenerateError(f"go {' '.join(arguments[:2])} did not work: {said}")
+        raise GenerateError(f"go {' '.join(arguments[:2])} failed: {said}")
     return done.stdout
 
 

@@ -1,4 +1,4 @@
-"""Fields that a join rests on: what may change only if the user says so, and what never may."""
+"""Fields that a join relies on: which may change if the user allows it, and which never may."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,35 +7,35 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Protection:
-    """Why a field is kept, and the values that change nothing: those are always allowed."""
+    """Why a field is protected, and the values that change nothing and so are always allowed."""
 
     reason: str
     harmless: tuple[Any, ...] = ()
 
 
-# Another value breaks a join or lets somebody in, but somebody may have a reason for it:
-# listing the path in `unsafe` allows it.
+# Another value breaks a join or opens the kubelet to others. Whoever has a reason for it can allow
+# it by listing the path in `unsafe`.
 PROTECTED: Mapping[str, Protection] = {
     "address": Protection(
-        "the join is proven on the node's address",
+        "the gate proves the join on the node's address",
         ("0.0.0.0", "::"),  # noqa: S104 - all interfaces
     ),
     "authentication.anonymous.enabled": Protection(
-        "anybody who reaches the node could run commands in its pods", (False,)
+        "anybody who can reach the node could run commands in its pods", (False,)
     ),
     "authentication.webhook.enabled": Protection(
-        "the kubelet would refuse the tokens of service accounts, such as those of metrics", (True,)
+        "the kubelet would refuse service account tokens, such as those of metrics", (True,)
     ),
     "authentication.x509.clientCAFile": Protection(
-        "the kubelet would refuse the API server, or obey others"
+        "the kubelet would refuse the API server, or accept others"
     ),
     "authorization.mode": Protection(
-        "the kubelet would obey requests that the API server does not allow", ("Webhook",)
+        "the kubelet would accept requests that the API server does not authorize", ("Webhook",)
     ),
     "enableDebuggingHandlers": Protection("kubectl logs and exec would fail on the node", (True,)),
     "readOnlyPort": Protection("it serves the node's pods without authentication", (0,)),
     "rotateCertificates": Protection(
-        "without it the node drops out when its first certificate ends", (True,)
+        "without it the node drops out when its first certificate expires", (True,)
     ),
     "serverTLSBootstrap": Protection(
         "the kubelet would serve a certificate that nobody can verify", (True,)
@@ -44,24 +44,24 @@ PROTECTED: Mapping[str, Protection] = {
     "tlsPrivateKeyFile": Protection("the serving certificate comes from the cluster", ("",)),
 }
 
-# With another value there is no join, or it would be said in two places.
+# With another value the node can't join, or two settings would say the same thing.
 FIXED: Mapping[str, Protection] = {
     "apiVersion": Protection("the program writes it", ("kubelet.config.k8s.io/v1beta1",)),
     "containerRuntimeEndpoint": Protection("it is the setting runtimeEndpoint"),
-    "enableServer": Protection("the join is proven by what the kubelet serves", (True,)),
+    "enableServer": Protection("the gate proves the join on the kubelet's server", (True,)),
     "kind": Protection("the program writes it", ("KubeletConfiguration",)),
-    "port": Protection("the join is proven on port 10250", (10250,)),
+    "port": Protection("the gate proves the join on port 10250", (10250,)),
     "registerNode": Protection("a node that does not register itself never joins", (True,)),
     "registerWithTaints": Protection("it is the setting taints"),
     "runOnce": Protection("the kubelet would exit instead of serving", (False,)),
-    "staticPodPath": Protection("it is one of the paths that the program makes and removes"),
+    "staticPodPath": Protection("it is the setting paths.manifests"),
 }
 
 
 def refusal(path: str, value: Any, unsafe: frozenset[str]) -> str | None:
-    """Return why the value must not be at a path, or None if it may.
+    """Return why a path must not have this value, or None if it may.
 
-    A null takes away all that is below its path, so it is refused for what is protected there.
+    A null removes everything below its path, so it is refused if anything there is protected.
     """
     for name, protection in FIXED.items():
         if _touches(path, value, name) and not _same(value, protection.harmless):
@@ -77,9 +77,9 @@ def refusal(path: str, value: Any, unsafe: frozenset[str]) -> str | None:
 def unsafe_problem(path: str) -> str | None:
     """Return why a path of `unsafe` makes no sense, or None if it does."""
     if path in FIXED:
-        return f"can't be made unsafe: {FIXED[path].reason}"
+        return f"can't be listed in unsafe: {FIXED[path].reason}"
     if path not in PROTECTED:
-        return f"is no protected field; those are {', '.join(PROTECTED)}"
+        return f"is not a protected field; those are {', '.join(PROTECTED)}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""What is accepted but does not do what it says: no effect, the default, read as something else."""
+"""Overrides that are accepted but not what they seem: without effect, a default, read otherwise."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,8 +16,8 @@ def warnings(
 ) -> Iterator[Problem]:
     """Yield the path of each override that is not what it seems, and why, with the source.
 
-    Overrides for which `problems` says something are passed over, and without `defaults` those
-    that equal the version's default: one layer may need such a value over that of a lower one.
+    Overrides that `problems` reports are left out. Without `defaults`, so are those that equal the
+    version's default, because a layer may need one to override a lower layer.
     """
     known = table.fields(version)
     unneeded = set(left_out(overrides, version))
@@ -37,7 +37,7 @@ def warnings(
             shown = value if value != "" else '""'
             yield (
                 path,
-                (f"{shown} is read as not set, and the default {field.default} is used ({SOURCE})"),
+                (f"{shown} counts as not set, so the default {field.default} is used ({SOURCE})"),
             )
         for name, meant, since, until, meaning in rules.SURPRISES:
             there = table.number(since) <= table.number(version) <= table.number(until)
@@ -48,7 +48,7 @@ def warnings(
 
 
 def without_effect(path: str, version: str) -> str | None:
-    """Return since when and by which source a field does nothing, or None if it does something."""
+    """Return since when a field has no effect, with the source, or None if it has one."""
     field = table.fields(version).get(path)
     if field and field.no_effect:
         return f"has no effect since {table.no_effect_since(path)} ({_TYPES})"
@@ -66,7 +66,7 @@ def _reads_as_unset(value: Any, field: table.Field) -> bool:
 
 
 def _older_default(path: str, value: Any, version: str) -> str | None:
-    """Say so where a value is what an older version had by default: it may be a copy of it."""
+    """Return a remark if a value was the default of an older version: it may be a copy of that."""
     older = [v for v in table.SUPPORTED_VERSIONS if table.number(v) < table.number(version)]
     matching = [v for v in older if is_default(path, value, v)]
     plain = isinstance(value, str | int | float) and not isinstance(value, bool)
@@ -82,7 +82,7 @@ def _completed(overrides: Mapping[str, Any], version: str) -> Iterator[Problem]:
         return
     for signal, threshold in table.fields(version)["evictionHard"].default.items():
         if signal not in given:
-            yield f"evictionHard[{signal}]", f"keeps its default {threshold}; null turns it off"
+            yield f"evictionHard[{signal}]", f"keeps its default {threshold}; null disables it"
 
 
 def _unknown_gates(given: Any, version: str) -> Iterator[Problem]:
@@ -92,9 +92,9 @@ def _unknown_gates(given: Any, version: str) -> Iterator[Problem]:
             continue
         span = table.span("gates", name)
         if span is None:
-            fact = f"is no gate of k8s.io/kubernetes {version}{hint(name, known)}"
+            fact = f"is not a gate of k8s.io/kubernetes {version}{hint(name, known)}"
         elif table.number(version) < table.number(span[0]):
-            fact = f"came with {span[0]}"
+            fact = f"was added in {span[0]}"
         else:
-            fact = f"is gone after {span[1]}"
-        yield f"featureGates[{name}]", f"{fact}; a kubelet that does not know a gate does not start"
+            fact = f"was removed after {span[1]}"
+        yield f"featureGates[{name}]", f"{fact}; a kubelet does not start with an unknown gate"

@@ -1,6 +1,6 @@
-"""What the kubelet asks of values beyond their types: ranges, enumerations and feature gates.
+"""What the kubelet requires of values beyond their types: ranges, enumerations, feature gates.
 
-The source, where no other is named: ValidateKubeletConfiguration in k8s.io/kubernetes
+The source, unless another is named: ValidateKubeletConfiguration in k8s.io/kubernetes
 pkg/kubelet/apis/config/validation/validation.go, read in 1.24 to 1.37.
 """
 
@@ -27,7 +27,7 @@ INTEGERS: Mapping[str, tuple[int, int | None]] = {
     "logging.vmodule[].verbosity": (0, 2**31 - 1),
     "maxOpenFiles": (0, None),
     "maxParallelImagePulls": (1, None),
-    "maxPods": (1, None),  # 0 is read as not set, and 110 is used
+    "maxPods": (1, None),  # 0 counts as not set, so 110 is used
     "nodeLeaseDurationSeconds": (1, None),
     "nodeStatusMaxImages": (-1, None),
     "oomScoreAdj": (-1000, 1000),
@@ -50,7 +50,7 @@ DURATIONS: Mapping[str, tuple[int, int | None]] = {
 }
 ZERO_OR_A_SECOND = ("shutdownGracePeriod", "shutdownGracePeriodCriticalPods")
 
-# Enumerations whose Go type is a plain string; an empty one is not set.
+# Enumerations whose Go type is a plain string; an empty string means not set.
 ENUMERATIONS: Mapping[str, tuple[str, ...]] = {
     "cgroupDriver": ("cgroupfs", "systemd"),  # pkg/kubelet/cm/container_manager_linux.go
     "cpuManagerPolicy": ("none", "static"),  # pkg/kubelet/cm/cpumanager/cpu_manager.go
@@ -84,7 +84,7 @@ ENUMERATIONS: Mapping[str, tuple[str, ...]] = {
     "topologyManagerScope": ("container", "pod"),
 }  # fmt: skip
 
-# Values of enumerations that are not in every version: the first and the last one.
+# Values of enumerations that do not exist in every version, with the first and the last one.
 ENUMERATION_SPANS: Mapping[tuple[str, str], tuple[str, str]] = {
     ("enforceNodeAllocatable[]", "system-reserved-compressible"): ("1.32", "1.37"),
     ("enforceNodeAllocatable[]", "kube-reserved-compressible"): ("1.32", "1.37"),
@@ -106,7 +106,7 @@ EVICTION_SIGNALS: Mapping[str, str] = {
 }
 RESERVABLE = ("cpu", "memory", "ephemeral-storage", "pid")  # cmd/kubelet/app/server.go
 
-# The kubelet's gates that k8s.io/kubernetes does not declare: component-base
+# Gates of the kubelet that k8s.io/kubernetes does not declare: component-base
 # logs/api/v1/kube_features.go and featuregate/feature_gate.go.
 OTHER_GATES = (
     "AllAlpha",
@@ -116,7 +116,7 @@ OTHER_GATES = (
     "LoggingBetaOptions",
 )
 
-# A value other than the default needs the gate.
+# Fields for which a value other than the default needs a gate.
 GATED: Mapping[str, str] = {
     "cpuCFSQuotaPeriod": "CustomCPUCFSQuotaPeriod",
     "crashLoopBackOff.maxContainerRestartPeriod": "KubeletCrashLoopBackOffMax",
@@ -136,21 +136,21 @@ GATED: Mapping[str, str] = {
     "tracing": "KubeletTracing",
 }
 
-# No code reads the field: it is only validated (git grep HairpinMode pkg/kubelet cmd/kubelet).
-# Or nothing reads it on a node of a cluster (the API's description of podCIDR).
+# Fields that no code reads beyond validation (git grep HairpinMode pkg/kubelet cmd/kubelet), or
+# that nothing reads on a node of a cluster (the API's description of podCIDR).
 WITHOUT_EFFECT: Mapping[str, str] = {
     "hairpinMode": "no kubelet since 1.24 reads it",
-    "podCIDR": "it counts for a kubelet without a cluster only",
+    "podCIDR": "only a kubelet without a cluster reads it",
 }
 
-# What a value means that one would not guess: path, value, first and last version, meaning.
+# Values with an unexpected meaning: path, value, first and last version, meaning.
 SURPRISES: tuple[tuple[str, Any, str, str, str], ...] = (
     (
         "eventRecordQPS", 0, "1.24", "1.36",
-        "means the client library's own limit before 1.37, not none (cmd/kubelet/app/server.go)",
+        "means the client library's limit before 1.37, not no limit (cmd/kubelet/app/server.go)",
     ),
     (
         "cgroupDriver", None, "1.31", "1.37",
-        "gives way to what the runtime says, where it says it (KubeletCgroupDriverFromCRI)",
+        "applies only if the runtime does not report its own (KubeletCgroupDriverFromCRI)",
     ),
 )  # fmt: skip

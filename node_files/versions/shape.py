@@ -1,4 +1,4 @@
-"""Whether overrides have the fields and the types of a version: every one of them is looked at."""
+"""Whether overrides have fields that exist in a version, with values of their types."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from node_files.versions.protection import refusal
 
 Problem = tuple[str, str]
 
-_NOUNS = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
+_NOUNS = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 _HIDDEN = "staticPodURLHeader"  # it may hold a password
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The check of overrides against one version; `unsafe` are protected paths that may change."""
+    """Checks overrides against one version; protected fields in `unsafe` may change."""
 
     version: str
     unsafe: frozenset[str]
 
     def problems(self, overrides: Mapping[str, Any]) -> Iterator[Problem]:
-        """Yield the path and the fault of each override that must not be."""
+        """Yield the path and the fault of each override that is not allowed."""
         yield from self._members(overrides, "", "")
 
     def _members(self, value: Mapping[str, Any], shown: str, path: str) -> Iterator[Problem]:
@@ -48,7 +48,7 @@ class Shape:
             if isinstance(value, Mapping):
                 yield from self._members(value, f"{shown}.", f"{path}.")
             else:
-                yield shown, f"{_said(value)}; it takes a map of fields"
+                yield shown, f"{_said(value)}; give a map of fields"
         elif kind.startswith("map[string]"):
             yield from self._map(value, kind.removeprefix("map[string]"), shown, path)
         elif fault := self._scalar_fault(value, kind, path, constants):
@@ -58,14 +58,14 @@ class Shape:
         self, value: Any, kind: str, shown: str, path: str, constants: tuple[str, ...]
     ) -> Iterator[Problem]:
         if not isinstance(value, list | tuple):
-            yield shown, f"{_said(value)}; it takes a list"
+            yield shown, f"{_said(value)}; give a list"
             return
         for index, element in enumerate(value):
             yield from self._typed(element, kind, f"{shown}[{index}]", f"{path}[]", constants)
 
     def _map(self, value: Any, kind: str, shown: str, path: str) -> Iterator[Problem]:
         if not isinstance(value, Mapping):
-            yield shown, f"{_said(value)}; it takes a map"
+            yield shown, f"{_said(value)}; give a map"
             return
         wrong = set()
         for name, element in value.items():
@@ -73,7 +73,7 @@ class Shape:
                 continue
             for below, fault in self._typed(element, kind, f"{shown}[{name}]", f"{path}[]"):
                 wrong.add(name)
-                # What is said of a value ends with what it is.
+                # A fault of a value names its type after "is", so this drops the value itself.
                 yield below, fault.rpartition(" is ")[2] if path == _HIDDEN else fault
         right = {name: element for name, element in value.items() if name not in wrong}
         for name, fault in content.map_faults(path, right, self.version):
@@ -89,15 +89,15 @@ class Shape:
         wanted = {"bool": bool, "float64": float}.get(kind, int if "int" in kind else str)
         exact = type(value) is wanted or (wanted is float and type(value) is int)
         if not exact:
-            return f"{_said(value)}; it takes {_NOUNS[wanted]}{_advice(value, wanted)}"
+            return f"{_said(value)}; give {_NOUNS[wanted]}{_advice(value, wanted)}"
         if wanted is int:
             return content.integer_fault(path, kind, value) or content.block_fault(path, value)
         if kind == "duration":
             return content.duration_fault(path, value)
         if kind == "quantity" and values.quantity(value) is None:
-            return f'"{value}" is no quantity such as 1Gi'
+            return f'"{value}" is not a quantity such as 1Gi'
         if path == "memoryThrottlingFactor" and not 0 < value <= 1:
-            return f"{value} is out of range; it takes more than 0 and at most 1"
+            return f"{value} is out of range; give more than 0 and at most 1"
         return (
             content.string_fault(path, value, constants, self.version) if kind == "string" else None
         )
@@ -105,20 +105,20 @@ class Shape:
     def _unknown(self, path: str) -> str:
         span = table.span("fields", path)
         if span and table.number(self.version) < table.number(span[0]):
-            return f"does not exist in {self.version}; it came with {span[0]}"
+            return f"does not exist in {self.version}; it was added in {span[0]}"
         if span:
-            return f"does not exist in {self.version}; {span[1]} was the last version that had it"
+            return f"does not exist in {self.version}; the last version that had it is {span[1]}"
         known = table.fields(self.version)
         parent, _, name = path.rpartition(".")
         flag = table.flags(self.version).get(name.removeprefix("--"))
         if flag and flag.field:
-            return f"is the name of a flag; the field is {flag.field}"
+            return f"is a flag, not a field; the field is {flag.field}"
         siblings = {other.rpartition(".")[2]: other for other in known if _parent(other) == parent}
         near = nearest(name, siblings)
         elsewhere = [other for other in known if other.rpartition(".")[2] == name]
         meant = siblings[near] if near else next(iter(elsewhere), "")
         question = f"; did you mean {meant}?" if meant else ""
-        return f"is no field of KubeletConfiguration in {self.version}{question}"
+        return f"is not a field of KubeletConfiguration in {self.version}{question}"
 
 
 def _parent(path: str) -> str:

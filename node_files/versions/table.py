@@ -1,7 +1,7 @@
-"""What a kubelet of each version takes, as kubelet.json has it; `generate` makes that file.
+"""What a kubelet of each version accepts, read from kubelet.json, which `generate` makes.
 
-An entry says `since` and `until` where it is not in all versions, and {"from": {version: value}}
-for what changed on the way.
+An entry has `since` and `until` if not all versions have it, and {"from": {version: value}} for
+what changed between versions.
 """
 
 import json
@@ -20,7 +20,7 @@ SUPPORTED_VERSIONS: tuple[str, ...] = tuple(_TABLE["versions"])
 class Field:
     """A field of KubeletConfiguration in one version."""
 
-    type: str  # as Go names it; with a star, not to set it differs from setting it to zero
+    type: str  # Go's name; with a star, unset differs from zero
     values: tuple[str, ...] = ()  # the constants of its type, if it is an enumeration
     default: Any = None
     no_effect: bool = False
@@ -53,7 +53,7 @@ def fields(version: str) -> Mapping[str, Field]:
 
 @cache
 def flags(version: str) -> Mapping[str, Flag]:
-    """Return the flags of a version by name, without those of the kubelet's logging library."""
+    """Return the flags of a version by name, without those of the logging library."""
     return {name: Flag(**entry) for name, entry in _entries("flags", version).items()}
 
 
@@ -64,7 +64,7 @@ def gates(version: str) -> Mapping[str, Gate]:
 
 
 def gate_is_on(name: str, version: str) -> bool:
-    """Return whether a gate is on where nobody sets it; one that is gone has become the rule."""
+    """Return whether a gate is on by default; a removed gate counts as on."""
     gate = gates(version).get(name)
     if gate is None:
         existed = span("gates", name)
@@ -81,7 +81,7 @@ def span(part: str, name: str) -> tuple[str, str] | None:
 
 
 def no_effect_since(path: str) -> str:
-    """Return the version since which the API documents a field as without effect."""
+    """Return the version since which the API's documentation says that a field has no effect."""
     changes: dict[str, Any] = _TABLE["fields"][path]["no_effect"]["from"]
     return list(changes)[-1]
 
@@ -93,7 +93,7 @@ def number(version: str) -> int:
 
 def _entries(part: str, version: str) -> dict[str, dict[str, Any]]:
     if version not in SUPPORTED_VERSIONS:
-        raise ValueError(f"the version {version!r} is none of {', '.join(SUPPORTED_VERSIONS)}")
+        raise ValueError(f"the version {version!r} is not one of {', '.join(SUPPORTED_VERSIONS)}")
     found: dict[str, dict[str, Any]] = {}
     for name, entry in _TABLE[part].items():
         since, until = span(part, name) or ("", "")

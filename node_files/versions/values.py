@@ -1,4 +1,4 @@
-"""Durations and quantities as the kubelet reads them.
+"""Durations and quantities, read as the kubelet reads them.
 
 Sources: https://pkg.go.dev/time#ParseDuration and the grammar at
 https://pkg.go.dev/k8s.io/apimachinery/pkg/api/resource#Quantity.
@@ -28,7 +28,7 @@ _LARGEST = 2**63 - 1
 
 
 def duration_ns(text: str) -> int | None:
-    """Return a duration such as 1m30s in nanoseconds, or None if it is none."""
+    """Return a duration such as 1m30s in nanoseconds, or None if the text is not one."""
     match = _DURATION.match(text)
     if not match:
         return None
@@ -38,7 +38,7 @@ def duration_ns(text: str) -> int | None:
 
 
 def quantity(text: str) -> Fraction | None:
-    """Return a quantity such as 100Mi or 0.5 as a number, or None if it is none."""
+    """Return a quantity such as 100Mi or 0.5 as a number, or None if the text is not one."""
     match = _QUANTITY.match(text)
     if not match:
         return None
@@ -52,5 +52,5 @@ def quantity(text: str) -> Fraction | None:
 
 
 def percentage(text: str) -> Fraction | None:
-    """Return a percentage such as 10% as a number, or None if it is none."""
+    """Return a percentage such as 10% as a number, or None if the text is not one."""
     return Fraction(text[:-1]) if _PERCENTAGE.match(text) else None

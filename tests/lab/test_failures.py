@@ -193,11 +193,11 @@ def test_a_kubelet_that_crashes_and_a_wrong_ca_are_each_named(
         " left-over-tokens" in said
     )
     assert "not checked: no request was signed lately" in said
-    assert "node-1 has not joined: the kubelet stops again and again" in said
+    assert "node-1 has not joined: the kubelet keeps stopping" in said
     assert "unrecognized feature gate: NoSuchGate" in said  # in the last lines of its journal
     assert (
-        "node-2 has not joined: https://10.98.0.10:6443 shows a certificate that"
-        " /etc/kubernetes/pki/ca.crt did not sign" in said
+        "node-2 has not joined: https://10.98.0.10:6443 presents a certificate that"
+        " the CA in /etc/kubernetes/pki/ca.crt did not sign" in said
     )
     for node in ("node-1", "node-2"):
         assert (

@@ -141,11 +141,11 @@ def test_the_api_server_is_asked_for_its_version_and_time(project: Project) -> N
     command = (".venv/bin/python", "-m", "lab", "ssh", "node-2", node_files.INSTALL)
     off = text.replace("most_off_s=30", "most_off_s=-1")
     done = project.run(*command, stdin=off, check=False)
-    assert "\nclock: this clock is " in done.stderr
+    assert "\nclock: this machine's clock is " in done.stderr
     other_ca = text.replace("\n| MII", "\n| MIJ", 1)
     done = project.run(*command, stdin=other_ca, check=False)
-    assert "\nserver: https://10.98.0.10:6443 shows a certificate" in done.stderr
+    assert "\nserver: https://10.98.0.10:6443 presents a certificate" in done.stderr
     new = text.replace("\nkubelet /usr/bin/kubelet 1.37\n", "\nkubelet /usr/bin/kubelet 1.38\n")
     done = project.run(*command, stdin=new, check=False)
     assert "\nversion: " in done.stderr
-    assert "\nskew: the API server is 1.37, which takes kubelets from 1.34 to 1.37" in done.stderr
+    assert "\nskew: the API server is 1.37 and supports kubelets 1.34 to 1.37" in done.stderr

@@ -112,7 +112,7 @@ def test_a_full_disk_leaves_the_old_files(project: Project) -> None:
     )
     try:
         refused = project.run(*command, stdin=other, check=False)
-        assert "\ndisk: /etc/kubernetes/pki has 0 KiB free, " in refused.stderr
+        assert "\ndisk: /etc/kubernetes/pki has 0 KiB free, but " in refused.stderr
         assert project.ssh(NODE, look) == before
         assert "maxPods" not in project.ssh(NODE, f"cat {CONFIG}")
 
@@ -149,7 +149,7 @@ def test_a_full_disk_below_our_own_list_changes_nothing(project: Project) -> Non
     try:
         failed = project.run(*command, stdin=other, check=False)
         assert failed.returncode != 0
-        assert "can't write below /var/lib/kubelet-tls-bootstrap" in failed.stderr
+        assert "can't write in /var/lib/kubelet-tls-bootstrap" in failed.stderr
         assert project.ssh(NODE, look) == before
     finally:
         project.ssh(NODE, f"umount {state}; rm -rf /run/saved")

@@ -124,7 +124,7 @@ def rendered(project: Project, node: str) -> dict[str, Any]:
 def test_a_machine_keeps_the_kubelet_that_it_was_made_with(project: Project) -> None:
     done = project.lab("up", "--kubelet", f"node-1={OLDER}", check=False)
     assert done.returncode == 1
-    assert f"node-1 is there with kubelet {NEWER}, and {OLDER} is asked for" in done.stderr
+    assert f"node-1 already exists with kubelet {NEWER}, not {OLDER}" in done.stderr
 
 
 def test_settings_of_another_version_than_the_kubelets_are_refused_before_anything_is_written(

@@ -50,7 +50,7 @@ def test_the_extras_of_a_file_are_its_own(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("stdin", ["", "[secret]", "x\n#data\n| a\nend\n"])
 def test_what_is_no_bundle_is_refused(stdin: str) -> None:
-    with pytest.raises(ValueError, match="stdin is no bundle"):
+    with pytest.raises(ValueError, match="stdin is not a bundle"):
         read_bundle(stdin)
 
 

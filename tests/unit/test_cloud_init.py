@@ -127,7 +127,7 @@ def test_the_machine_names_itself_and_starts_its_kubelet(machine: Machine) -> No
 def test_a_machine_without_a_token_says_where_to_put_one(machine: Machine) -> None:
     done = start(machine)
     assert done.returncode == 1
-    assert f"no bootstrap token came to {machine.path('etc/bootstrap-token')}" in done.stderr
+    assert f"no bootstrap token appeared in {machine.path('etc/bootstrap-token')}" in done.stderr
     assert "restart kubelet.service" not in machine.calls()
 
 
@@ -144,7 +144,7 @@ def test_a_host_name_that_is_no_nodes_name_is_refused(machine: Machine, name: st
     machine.path("fake/bin/uname").write_text(f"#!/bin/sh\necho '{name}'\n")
     done = start(machine)
     assert done.returncode == 1
-    assert f'the host name "{name}" is no name of a node' in done.stderr
+    assert f'the host name "{name}" is not a valid name of a Node' in done.stderr
     assert not machine.path("etc/kubelet.env").exists()
 
 

@@ -76,7 +76,7 @@ def test_lines_that_were_added_and_removed_are_named(machine: Machine) -> None:
 def test_a_missing_last_line_feed_is_told(machine: Machine) -> None:
     path = machine.path("lib/kubelet/config.yaml")
     path.write_text(path.read_text().removesuffix("\n"))
-    assert any("\\ no newline at the end of the file" in line for line in told(machine))
+    assert any("\\ No newline at end of file" in line for line in told(machine))
 
 
 def test_modes_are_told_of_files_and_directories(machine: Machine) -> None:
@@ -143,7 +143,7 @@ def test_what_stands_in_a_files_place_is_told_and_not_read(machine: Machine) -> 
     env.symlink_to("/etc/passwd")
     ca.unlink()
     assert told(machine) == [
-        f"node-1: {ca} is not there",
+        f"node-1: {ca} does not exist",
         f"node-1: {env} is a symbolic link",
     ]
 
@@ -151,7 +151,7 @@ def test_what_stands_in_a_files_place_is_told_and_not_read(machine: Machine) -> 
 def test_a_file_of_a_strange_size_is_told_and_not_sent(machine: Machine) -> None:
     path = machine.path("etc/kubelet.env")
     path.write_bytes(b"x" * 1_048_577)
-    assert told(machine) == [f"node-1: {path} is longer than 1 MiB"]
+    assert told(machine) == [f"node-1: {path} is larger than 1 MiB"]
 
 
 def test_bytes_that_are_no_text_are_shown_escaped(machine: Machine) -> None:
@@ -163,7 +163,7 @@ def test_a_file_of_ours_that_the_settings_no_longer_have_is_told(machine: Machin
     manifest = machine.path("lib/state/manifest")
     manifest.write_text(manifest.read_text() + "file /etc/old.conf\n")
     assert told(machine) == [
-        "node-1: /etc/old.conf is not in the settings, the next apply removes it"
+        "node-1: /etc/old.conf is not in the settings; the next pulumi up removes it"
     ]
 
 
@@ -188,7 +188,7 @@ def test_no_kubeconfig_and_no_key_is_asked_for() -> None:
     ],
 )
 def test_an_answer_that_is_cut_or_strange_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is cut or none of ours"):
+    with pytest.raises(ValueError, match="is incomplete or not from our script"):
         read_facts(text)
 
 
@@ -196,5 +196,5 @@ def test_an_answer_that_leaves_something_out_is_refused(machine: Machine) -> Non
     facts = look(machine)
     for path in facts.found:
         less = {name: found for name, found in facts.found.items() if name != path}
-        with pytest.raises(ValueError, match="the host's answer is cut"):
+        with pytest.raises(ValueError, match="the host's answer is incomplete"):
             differences(cluster(), machine.node(), replace(facts, found=less))

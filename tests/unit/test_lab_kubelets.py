@@ -57,7 +57,7 @@ def test_a_machine_that_is_not_there_is_fine(tmp_path: Path) -> None:
 def test_a_machine_with_another_kubelet_is_refused(tmp_path: Path, record: dict[str, str]) -> None:
     with pytest.raises(LabError) as refused:
         kubelets.check(machine(tmp_path, **record), OLDER)
-    assert f"node-3 is there with kubelet {kubelets.DEFAULT}" in str(refused.value)
+    assert f"node-3 already exists with kubelet {kubelets.DEFAULT}" in str(refused.value)
 
 
 def test_a_kubelet_that_is_not_built_is_not_found(tmp_path: Path) -> None:

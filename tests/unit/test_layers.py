@@ -28,7 +28,6 @@ PACKAGES = (*ROOMS, "lab", "tests")
 LONGEST_MODULE = 250  # lines
 # Being split.
 TOO_LONG = {
-    "admission.cluster", "admission.gate", "admission.judge",
     "lab.cluster", "lab.machine", "lab.plugins.kubernetes_apply",
     "lab.plugins.kubernetes_lifecycle", "lab.plugins.kubernetes_objects",
     "lab.plugins.random_provider",

@@ -107,13 +107,13 @@ def test_a_certificate_that_the_ca_did_not_sign_is_told(machine: Machine, cluste
     other = dataclasses.replace(cluster, ca_certificate=authority(days=5).decode())
     said = install(machine, other)
     assert "\nserver: https://127.0.0.1:" in said
-    assert "shows a certificate that the CA did not sign" in said
+    assert "presents a certificate that the CA did not sign" in said
     assert "\nclock: " not in said
 
 
 def test_a_clock_that_is_off_is_told(machine: Machine, cluster: Cluster) -> None:
     said = install(machine, cluster, "most_off_s=30", "most_off_s=-1")
-    assert "\nclock: this clock is " in said
+    assert "\nclock: this machine's clock is " in said
     assert "\nserver: " not in said
 
 
@@ -121,4 +121,4 @@ def test_a_kubelet_that_is_newer_than_the_server_is_told(
     machine: Machine, cluster: Cluster
 ) -> None:
     said = install(machine, cluster, "/kubelet 1.37\n", "/kubelet 1.38\n")
-    assert "\nskew: the API server is 1.37, which takes kubelets from 1.34 to 1.37" in said
+    assert "\nskew: the API server is 1.37 and supports kubelets 1.34 to 1.37" in said

@@ -101,7 +101,7 @@ def test_an_argument_is_plain_or_refused(value: str) -> None:
     try:
         listed = arguments(node)
     except ValueError as error:
-        assert "give a value without it" in str(error)
+        assert "give a value without them" in str(error)
     else:
         assert not set(" \t\n\"'\\$%;|&<>`") & set("".join(listed))
 
@@ -148,7 +148,7 @@ WORDS = ["u:kube:r x", "", "u:a\nend", "$(id)", "a'b"]
 @pytest.mark.parametrize("word", WORDS)
 def test_a_word_that_is_not_plain_is_refused(word: str) -> None:
     for paths in (Paths(kubeconfig_acl=(word,)), Paths(user=word), Paths(group=word)):
-        with pytest.raises(ValueError, match="it has only letters, digits"):
+        with pytest.raises(ValueError, match="use only letters, digits"):
             node_files.bundle(CLUSTER, Node(name="n", addresses=("10.0.0.1",), paths=paths))
 
 
@@ -171,7 +171,7 @@ def test_of_a_packages_unit_only_a_drop_in_is_written() -> None:
 def test_overrides_that_must_not_be_are_all_named() -> None:
     overrides = {"rotateCertificates": False, "maxPod": 1}
     node = Node(name="n", addresses=("10.0.0.1",), kubelet=overrides)
-    with pytest.raises(ValueError, match=r"maxPod is no field.*\nrotateCertificates can't"):
+    with pytest.raises(ValueError, match=r"maxPod is not a field.*\nrotateCertificates can't"):
         node_files.files(CLUSTER, node)
 
 

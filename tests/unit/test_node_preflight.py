@@ -72,24 +72,24 @@ NO_LISTENER = "0000: 00000003 00000000 00000000 0001 03 7 /run/containerd/contai
 # check -> what is wrong, what the settings say, and words of what is told.
 Fault = tuple[str, Callable[[Machine], None], dict[str, Any], str]
 FAULTS: list[Fault] = [
-    ("systemd", lambda m: shutil.rmtree(m.path("fake/run")), {}, "it must be its init"),
-    ("kubelet", gone("bin/kubelet"), {}, "is not there; install the kubelet"),
+    ("systemd", lambda m: shutil.rmtree(m.path("fake/run")), {}, "does not run systemd; use one"),
+    ("kubelet", gone("bin/kubelet"), {}, "is not executable; install the kubelet"),
     ("kubelet", write("bin/kubelet", "#!/bin/sh\nexit 1\n"), {}, "--version fails"),
-    ("version", lambda m: None, {"version": "1.36"}, 'is "Kubernetes v1.37.2", the settings say'),
+    ("version", lambda m: None, {"version": "1.36"}, 'is "Kubernetes v1.37.2", but the settings'),
     ("runtime", gone("socket"), {}, "start the container runtime"),
     ("runtime", write("proc/net/unix", NO_LISTENER), {}, "nothing listens on"),
-    ("server", write("wrong-ca", ""), {}, "shows a certificate that the CA did not sign"),
-    ("skew", write("minor", "36"), {}, "takes kubelets from 1.33 to 1.36, and this one is 1.37"),
-    ("skew", write("minor", "41+"), {}, "takes kubelets from 1.38 to 1.41"),
-    ("clock", write("time", A_DAY_AHEAD), {}, "set up time synchronisation"),
-    ("clock", write("time", "31 seconds ago"), {}, "this clock is 3"),
+    ("server", write("wrong-ca", ""), {}, "presents a certificate that the CA did not sign"),
+    ("skew", write("minor", "36"), {}, "supports kubelets 1.33 to 1.36, but this one is 1.37"),
+    ("skew", write("minor", "41+"), {}, "supports kubelets 1.38 to 1.41"),
+    ("clock", write("time", A_DAY_AHEAD), {}, "set up time synchronization"),
+    ("clock", write("time", "31 seconds ago"), {}, "this machine's clock is 3"),
     ("cgroup", gone("sys/fs/cgroup/cgroup.controllers"), {}, "failCgroupV1"),
     ("swap", write("proc/swaps", SWAP), {}, "failSwapOn"),
     ("resolver", write("resolv.conf", "nameserver 127.0.0.53\n"), {}, "resolvConf"),
     ("resolver", gone("resolv.conf"), {}, "resolvConf"),
-    ("port", write("proc/net/tcp6", LISTENS), {}, "port 10250 is taken"),
+    ("port", write("proc/net/tcp6", LISTENS), {}, "port 10250 is in use"),
     ("root", link_root, {}, "is a symbolic link"),
-    ("address", lambda m: None, {"addresses": ("10.9.9.9",)}, "10.9.9.9 is on none of"),
+    ("address", lambda m: None, {"addresses": ("10.9.9.9",)}, "10.9.9.9 is on no interface"),
     ("machine", write("machine-id", "uninitialized\n"), {}, "systemd-machine-id-setup"),
     ("machine", gone("machine-id"), {}, "systemd-machine-id-setup"),
     ("unit", package_unit, {}, "would hide it; set unit to drop-in"),
@@ -97,7 +97,7 @@ FAULTS: list[Fault] = [
     ("unit", lambda m: None, {"unit_drop_in": True}, "install the kubelet's package"),
     ("unit", own_unit, {"unit_drop_in": True}, "install the kubelet's package"),
     ("files", foreign_unit, {}, "was not written by this program; move it away"),
-    ("paths", directory_as_file, {}, "is no regular file; move it away"),
+    ("paths", directory_as_file, {}, "is not a regular file; move it away"),
     ("owner", lambda m: None, {"paths": {"user": "nobody-here"}}, "useradd --system nobody-here"),
     ("acl", lambda m: None, {"paths": {"kubeconfig_acl": ("u:nobody-here:r",)}}, "no such user"),
 ]  # fmt: skip
@@ -162,7 +162,7 @@ def test_the_checks_of_the_script_are_those_that_settings_may_name() -> None:
 
 
 def test_a_name_that_is_no_check_is_refused(machine: Machine) -> None:
-    with pytest.raises(ValueError, match="'sawp' is no check that can be skipped: systemd,"):
+    with pytest.raises(ValueError, match="'sawp' is not a check that can be skipped: systemd,"):
         node_files.bundle(cluster(), machine.node(skip_checks=("sawp",)))
 
 
@@ -183,8 +183,8 @@ def test_a_full_disk_is_told(machine: Machine) -> None:
     enough = "enough_kib=16384"
     assert enough in bundle
     done = machine.run(node_files.INSTALL, bundle.replace(enough, "enough_kib=999999999999"))
-    assert "KiB free, " in done.stderr
-    assert "needs 999999999999; free some" in done.stderr
+    assert "KiB free, but " in done.stderr
+    assert "needs 999999999999 KiB; free some" in done.stderr
 
 
 def test_what_the_kubelet_does_not_mind_is_not_checked(machine: Machine) -> None:
@@ -227,7 +227,7 @@ def test_types_are_noted_where_selinux_is_off(
     label_root(monkeypatch)
     done = machine.install()
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["notes"] == ["selinux: off here, so no types are set"]
+    assert json.loads(done.stdout)["notes"] == ["selinux: SELinux is off, so no types are set"]
 
 
 CHCON = '#!/bin/sh\n[ "$2" != no_such_t ] || exit 1\necho "$2 $3" >>"$FAKE/chcon.log"\n'
@@ -247,7 +247,7 @@ def test_types_are_set_where_selinux_is_on(
     log = machine.path("fake/chcon.log").read_text()
     assert f"container_file_t {machine.root}/lib/kubelet\n" in log
     label_root(monkeypatch, "no_such_t")
-    assert "selinux: the policy here has no type no_such_t" in machine.install().stderr
+    assert "selinux: this machine's policy has no type no_such_t" in machine.install().stderr
 
 
 def label_root(monkeypatch: pytest.MonkeyPatch, selinux_type: str = "container_file_t") -> None:
@@ -276,4 +276,6 @@ def test_free_space_that_nobody_tells_is_noted(machine: Machine) -> None:
     done = machine.install()
     assert done.returncode == 0, done.stderr
     notes = json.loads(done.stdout)["notes"]
-    assert [note for note in notes if note.startswith("disk: no free space told of ")]
+    assert [
+        note for note in notes if note.startswith("disk: df does not report the free space of ")
+    ]

@@ -132,7 +132,7 @@ def test_diff_ends_with_one_where_files_differ(capsys: pytest.CaptureFixture[str
     assert main(["diff", "--node", "n1"]) == 1
     printed = capsys.readouterr()
     # This machine is no node.
-    assert "n1: /var/lib/kubelet/config.yaml is not there\n" in printed.out
+    assert "n1: /var/lib/kubelet/config.yaml does not exist\n" in printed.out
     assert "1 of 1 nodes differs" in printed.err
 
 
@@ -143,7 +143,7 @@ def test_diff_ends_with_two_where_a_host_does_not_answer(
     assert main(["diff"]) == 2
     printed = capsys.readouterr()
     assert "n2: ssh: connect to host 10.0.0.2 port 22: No route to host\n" in printed.err
-    assert "n1: /var/lib/kubelet/config.yaml is not there\n" in printed.out
+    assert "n1: /var/lib/kubelet/config.yaml does not exist\n" in printed.out
 
 
 def test_diff_compares_nothing_without_the_ca(

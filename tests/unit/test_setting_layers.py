@@ -139,12 +139,12 @@ def test_paths_go_over_the_presets() -> None:
 NODE = "pools.w.nodes[0]"
 READ_ONLY = {"readOnlyPort": 10255}
 FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
-    "at the cluster": ({"kubelet": {"maxPod": 1}}, {}, {}, "kubelet.maxPod is no field"),
+    "at the cluster": ({"kubelet": {"maxPod": 1}}, {}, {}, "kubelet.maxPod is not a field"),
     "at the pool": ({}, {"kubelet": {"maxPods": "1"}}, {}, "pools.w.kubelet.maxPods"),
     "at the node": ({}, {}, {"kubelet": READ_ONLY}, f"{NODE}.kubelet.readOnlyPort can't be"),
     "by the node's version": (
         {"kubelet": {"failCgroupV1": False}}, {}, {"kubernetesVersion": "1.30"},
-        "kubelet.failCgroupV1 does not exist in 1.30; it came with 1.31",
+        "kubelet.failCgroupV1 does not exist in 1.30; it was added in 1.31",
     ),
     "by layers together": (
         {"kubelet": {"imageGCHighThresholdPercent": 60}}, {},
@@ -213,7 +213,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a preset": ({"preset": "cic"}, f'{NODE}.preset "cic"'),
     "a runtime": ({"runtime": "docker"}, f'{NODE}.runtime "docker"'),
-    "unsafe": ({"unsafe": ["maxPods"]}, f'{NODE}.unsafe[0] "maxPods" is no protected field'),
+    "unsafe": ({"unsafe": ["maxPods"]}, f'{NODE}.unsafe[0] "maxPods" is not a protected field'),
     "a check": ({"skipChecks": ["files", "nope"]}, f'{NODE}.skipChecks[1] "nope" is not a check'),
     "a path": ({"paths": {"root": "data"}}, f'{NODE}.paths.root "data" is not an absolute path'),
     "a path upwards": ({"paths": {"ca": "/a..b"}}, "is not an absolute path"),

@@ -175,7 +175,8 @@ CONFLICTS: dict[str, tuple[Settings, str]] = {
     ),
     "a field's near miss": (
         nodes({"name": "a", "address": "10.0.0.1", "kubelet": {"maxPod": 1}}),
-        "nodes[0].kubelet.maxPod is no field of KubeletConfiguration in 1.37; did you mean maxPods",
+        "nodes[0].kubelet.maxPod is not a field of KubeletConfiguration in 1.37;"
+        " did you mean maxPods",
     ),
     "a pool's and a node's fields": (
         parse(
@@ -194,7 +195,8 @@ CONFLICTS: dict[str, tuple[Settings, str]] = {
                 }
             }
         ),
-        "nodes[0].kubelet.imageGCLowThresholdPercent leaves imageGCLowThresholdPercent 95 not",
+        "nodes[0].kubelet.imageGCLowThresholdPercent makes imageGCLowThresholdPercent 95,"
+        " which is not",
     ),
 }
 

@@ -24,101 +24,107 @@ LATEST = versions.SUPPORTED_VERSIONS[-1]
 WRONG: dict[str, tuple[Mapping[str, Any], str, str, str]] = {
     "a typing error": (
         {"rotateCertificate": True}, LATEST, "rotateCertificate",
-        "is no field of KubeletConfiguration in 1.37; did you mean rotateCertificates?",
+        "is not a field of KubeletConfiguration in 1.37; did you mean rotateCertificates?",
     ),
-    "the wrong case": ({"maxpods": 1}, LATEST, "maxpods", "is no field of KubeletConfiguration in "
-                       "1.37; did you mean maxPods?"),
+    "the wrong case": ({"maxpods": 1}, LATEST, "maxpods", "is not a field of KubeletConfiguration "
+                       "in 1.37; did you mean maxPods?"),
     "a field of another place": (
         {"cacheTTL": "1m"}, LATEST, "cacheTTL",
-        "is no field of KubeletConfiguration in 1.37; did you mean authentication.webhook.cacheTTL",
+        "is not a field of KubeletConfiguration in 1.37;"
+        " did you mean authentication.webhook.cacheTTL",
     ),
     "a flag's name": ({"event-qps": 1}, LATEST, "event-qps",
-                      "is the name of a flag; the field is eventRecordQPS"),
+                      "is a flag, not a field; the field is eventRecordQPS"),
     "no field at all": ({"colour": 1}, LATEST, "colour",
-                        "is no field of KubeletConfiguration in 1.37"),
+                        "is not a field of KubeletConfiguration in 1.37"),
     "a nested typing error": (
         {"authentication": {"webhook": {"cacheTtl": "1m"}}}, LATEST,
         "authentication.webhook.cacheTtl",
-        "is no field of KubeletConfiguration in 1.37; did you mean authentication.webhook.cacheTTL",
+        "is not a field of KubeletConfiguration in 1.37;"
+        " did you mean authentication.webhook.cacheTTL",
     ),
     "a field to come": ({"failCgroupV1": False}, "1.30", "failCgroupV1",
-                        "does not exist in 1.30; it came with 1.31"),
+                        "does not exist in 1.30; it was added in 1.31"),
     "text for a number": ({"maxPods": "110"}, LATEST, "maxPods",
-                          '"110" is a string; it takes an integer, without quotes'),
-    "a fraction": ({"maxPods": 1.5}, LATEST, "maxPods", "1.5 is a number; it takes an integer"),
+                          '"110" is a string; give a whole number, without quotes'),
+    "a fraction": ({"maxPods": 1.5}, LATEST, "maxPods", "1.5 is a number; give a whole number"),
     "a boolean for a number": ({"maxPods": True}, LATEST, "maxPods", "true is a boolean"),
     "a number for a boolean": ({"failSwapOn": 0}, LATEST, "failSwapOn",
-                               "0 is a number; it takes true or false"),
+                               "0 is a number; give true or false"),
     "a number for a duration": ({"syncFrequency": 60}, LATEST, "syncFrequency",
-                                "60 is a number; it takes a string, in quotes"),
+                                "60 is a number; give a string, in quotes"),
     "a number in a map": ({"evictionHard": {"pid.available": 1000}}, LATEST,
-                          "evictionHard[pid.available]", "1000 is a number; it takes a string"),
-    "a map for a list": ({"clusterDNS": {}}, LATEST, "clusterDNS", "is a map; it takes a list"),
+                          "evictionHard[pid.available]", "1000 is a number; give a string"),
+    "a map for a list": ({"clusterDNS": {}}, LATEST, "clusterDNS", "is a map; give a list"),
     "text for a list": ({"clusterDNS": "10.0.0.1"}, LATEST, "clusterDNS", '"10.0.0.1" is a string'),
-    "text for a structure": ({"logging": "json"}, LATEST, "logging", '"json" is a string; it takes '
+    "text for a structure": ({"logging": "json"}, LATEST, "logging", '"json" is a string; give '
                              "a map of fields"),
     "null in a list": ({"clusterDNS": [None]}, LATEST, "clusterDNS[0]", "is null"),
     "in a list of structures": (
         {"shutdownGracePeriodByPodPriority": [{"priority": 1, "seconds": 2}]}, LATEST,
-        "shutdownGracePeriodByPodPriority[0].seconds", "is no field",
+        "shutdownGracePeriodByPodPriority[0].seconds", "is not a field",
     ),
     "no duration": ({"syncFrequency": "1 minute"}, LATEST, "syncFrequency",
-                    '"1 minute" is no duration; write one such as 30s'),
+                    '"1 minute" is not a duration; write one such as 30s'),
     "a negative duration": ({"syncFrequency": "-1s"}, LATEST, "syncFrequency", '"-1s" is out of'),
     "a short duration": ({"containerLogMonitorInterval": "1s"}, LATEST,
-                         "containerLogMonitorInterval", '"1s" is out of range; it takes at least'),
+                         "containerLogMonitorInterval", '"1s" is out of range; give at least'),
     "a short shutdown": ({"shutdownGracePeriod": "10ms"}, LATEST, "shutdownGracePeriod",
-                         '"10ms" is out of range; it takes 0s or at least 1s'),
+                         '"10ms" is out of range; give 0s or at least 1s'),
     "too large": ({"imageGCHighThresholdPercent": 101}, LATEST, "imageGCHighThresholdPercent",
-                  "101 is out of range; it takes 0 to 100"),
+                  "101 is out of range; give 0 to 100"),
     "too small": ({"oomScoreAdj": -1001}, LATEST, "oomScoreAdj", "-1001 is out of range"),
     "beyond 32 bits": ({"eventBurst": 2**31}, LATEST, "eventBurst", "2147483648 is out of range"),
-    "no pods": ({"maxPods": 0}, LATEST, "maxPods", "0 is out of range; it takes 1 to"),
+    "no pods": ({"maxPods": 0}, LATEST, "maxPods", "0 is out of range; give 1 to"),
     "a constant of Go": ({"configMapAndSecretChangeDetectionStrategy": "watch"}, LATEST,
                          "configMapAndSecretChangeDetectionStrategy",
-                         '"watch" is none of its values; did you mean Watch?'),
+                         '"watch" is not one of its values; did you mean Watch?'),
     "an enumeration": ({"topologyManagerPolicy": "strict"}, LATEST, "topologyManagerPolicy",
-                       '"strict" is none of its values'),
+                       '"strict" is not one of its values'),
     "a value to come": (
         {"enforceNodeAllocatable": ["kube-reserved-compressible"]}, "1.31",
         "enforceNodeAllocatable[0]",
-        '"kube-reserved-compressible" is not in 1.31; it is there from 1.32',
+        '"kube-reserved-compressible" does not exist in 1.31; it exists from 1.32',
     ),
     "a value of the past": ({"memorySwap": {"swapBehavior": "UnlimitedSwap"}}, LATEST,
-                            "memorySwap.swapBehavior", '"UnlimitedSwap" is not in 1.37'),
+                            "memorySwap.swapBehavior", '"UnlimitedSwap" does not exist in 1.37'),
     "a cipher": ({"tlsCipherSuites": ["TLS_AES_128_GCM"]}, LATEST, "tlsCipherSuites[0]",
-                 '"TLS_AES_128_GCM" is none of its values; did you mean TLS_AES_128_GCM_SHA256?'),
+                 '"TLS_AES_128_GCM" is not one of its values;'
+                 " did you mean TLS_AES_128_GCM_SHA256?"),
     "an eviction signal": ({"evictionHard": {"memory.free": "1Gi"}}, LATEST,
-                           "evictionHard[memory.free]", "is no eviction signal"),
+                           "evictionHard[memory.free]", "is not an eviction signal"),
     "a signal to come": ({"evictionSoft": {"containerfs.available": "5%"}}, "1.28",
-                         "evictionSoft[containerfs.available]", "is no eviction signal of 1.28"),
+                         "evictionSoft[containerfs.available]",
+                         "is not an eviction signal in 1.28"),
     "a threshold": ({"evictionHard": {"memory.available": "1 GB"}}, LATEST,
                     "evictionHard[memory.available]", '"1 GB" is neither a positive quantity'),
     "a share": ({"evictionHard": {"nodefs.available": "101%"}}, LATEST,
                 "evictionHard[nodefs.available]", '"101%" is more than 100%'),
     "a reservation": ({"kubeReserved": {"memory": "lots"}}, LATEST, "kubeReserved[memory]",
-                      '"lots" is no quantity'),
+                      '"lots" is not a quantity'),
     "a resource": ({"systemReserved": {"gpu": "1"}}, LATEST, "systemReserved[gpu]",
-                   "is nothing that can be reserved"),
+                   "can't be reserved"),
     "a locked gate": ({"featureGates": {"NodeSwap": False}}, LATEST, "featureGates[NodeSwap]",
-                      "is on for good in 1.37"),
+                      "is locked to on in 1.37"),
     "a module's verbosity as JSON": (
         {"logging": {"format": "json", "vmodule": [{"filePattern": "a", "verbosity": 4}]}}, LATEST,
-        "logging.vmodule", "is for the text format; logging.format is json",
+        "logging.vmodule", "works only with the text format, but logging.format is json",
     ),
     "a file pattern": ({"logging": {"vmodule": [{"filePattern": "a=4"}]}}, LATEST,
-                       "logging.vmodule[0].filePattern", '"a=4" has a = or a comma'),
+                       "logging.vmodule[0].filePattern", '"a=4" must not contain "=" or a comma'),
     "verbosity": ({"logging": {"verbosity": 2**31}}, LATEST, "logging.verbosity", "2147483648 is"),
     "split logs": ({"logging": {"format": "json", "options": {"json": {"splitStream": True}}}},
                    LATEST, "logging.options.json", "needs the feature gate LoggingAlphaOptions"),
     "no memory": ({"reservedMemory": [{"numaNode": 0, "limits": {"memory": 0}}]}, LATEST,
-                  "reservedMemory[0].limits[memory]", "0 is no positive quantity"),
+                  "reservedMemory[0].limits[memory]", "0 is not a positive quantity"),
     "a DNS name": ({"clusterDNS": ["dns"]}, LATEST, "clusterDNS[0]", '"dns" is not an IP address'),
     "a log path": ({"podLogsDir": "/var/log/../pods"}, LATEST, "podLogsDir", '"/var/log'),
-    "CPUs": ({"reservedSystemCPUs": "0..3"}, LATEST, "reservedSystemCPUs", '"0..3" is no list of'),
-    "no size": ({"containerLogMaxSize": "10MB"}, LATEST, "containerLogMaxSize", '"10MB" is no'),
+    "CPUs": ({"reservedSystemCPUs": "0..3"}, LATEST, "reservedSystemCPUs",
+             '"0..3" is not a list of'),
+    "no size": ({"containerLogMaxSize": "10MB"}, LATEST, "containerLogMaxSize",
+                '"10MB" is not a size'),
     "odd blocks": ({"userNamespaces": {"idsPerPod": 1000}}, LATEST, "userNamespaces.idsPerPod",
-                   "1000 is no multiple of 65536"),
+                   "1000 is not a multiple of 65536"),
     "a gate before its time": ({"cpuCFSQuotaPeriod": "50ms"}, "1.35", "cpuCFSQuotaPeriod",
                                "needs the feature gate CustomCPUCFSQuotaPeriod, which is off by "
                                "default in 1.35"),
@@ -128,13 +134,13 @@ WRONG: dict[str, tuple[Mapping[str, Any], str, str, str]] = {
     ),
     "a gate of ours": (
         {"featureGates": {"RotateKubeletServerCertificate": False}}, LATEST,
-        "featureGates[RotateKubeletServerCertificate]", "is off, and serverTLSBootstrap, which",
+        "featureGates[RotateKubeletServerCertificate]", "is off, but serverTLSBootstrap, which",
     ),
     "crossed limits": ({"imageGCHighThresholdPercent": 70}, LATEST, "imageGCHighThresholdPercent",
-                       "leaves imageGCLowThresholdPercent 80 not below"),
+                       "makes imageGCLowThresholdPercent 80, which is not below"),
     "ages": ({"imageMaximumGCAge": "1m"}, LATEST, "imageMaximumGCAge", "must be greater than"),
     "pulls": ({"serializeImagePulls": True, "maxParallelImagePulls": 2}, LATEST,
-              "maxParallelImagePulls", "is above 1 while"),
+              "maxParallelImagePulls", "is greater than 1 although"),
     "a part above the whole": (
         {"shutdownGracePeriod": "10s", "shutdownGracePeriodCriticalPods": "20s"}, LATEST,
         "shutdownGracePeriodCriticalPods", "is longer than shutdownGracePeriod",
@@ -142,10 +148,10 @@ WRONG: dict[str, tuple[Mapping[str, Any], str, str, str]] = {
     "nothing to enforce with": ({"cgroupsPerQOS": False}, LATEST, "cgroupsPerQOS",
                                 "is false, so nothing can be enforced"),
     "a cgroup missing": ({"enforceNodeAllocatable": ["pods", "kube-reserved"]}, LATEST,
-                         "enforceNodeAllocatable", "has kube-reserved, which needs "
+                         "enforceNodeAllocatable", "lists kube-reserved, which needs "
                          "kubeReservedCgroup"),
     "a grace period missing": ({"evictionSoft": {"memory.available": "1Gi"}}, LATEST,
-                               "evictionSoft[memory.available]", "needs a time in"),
+                               "evictionSoft[memory.available]", "needs a grace period in"),
     "a root missing": ({"systemCgroups": "/system"}, LATEST, "systemCgroups", "needs cgroupRoot"),
     "a null above what is protected": ({"authentication": None}, LATEST, "authentication",
                                        "can't be overridden"),
@@ -256,11 +262,13 @@ def test_some_fields_never_change(path: str) -> None:
 def test_what_is_not_protected_is_not_unsafe() -> None:
     ((path, problem),) = versions.problems({}, LATEST, ["maxPods"])
     assert path == "maxPods"
-    assert problem.startswith("is no protected field; those are address, authentication.anonymous")
+    assert problem.startswith(
+        "is not a protected field; those are address, authentication.anonymous"
+    )
 
 
 def test_an_unknown_version_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"the version '1.23' is none of 1.24, "):
+    with pytest.raises(ValueError, match=r"the version '1.23' is not one of 1.24, "):
         list(versions.problems({"maxPods": 1}, "1.23"))
 
 
@@ -269,16 +277,16 @@ WARNINGS: dict[str, tuple[Mapping[str, Any], str, str, str]] = {
     "of no effect to anybody": ({"hairpinMode": "none"}, "1.24", "hairpinMode", "has no effect"),
     "the default": ({"syncFrequency": "60s"}, "1.24", "syncFrequency", "equals the default of"),
     "zero for unset": ({"maxOpenFiles": 0}, LATEST, "maxOpenFiles",
-                       "0 is read as not set, and the default 1000000 is used"),
+                       "0 counts as not set, so the default 1000000 is used"),
     "no time for unset": ({"syncFrequency": "0m"}, LATEST, "syncFrequency",
-                          "0m is read as not set, and the default 1m0s is used"),
+                          "0m counts as not set, so the default 1m0s is used"),
     "no limit": ({"eventRecordQPS": 0}, "1.36", "eventRecordQPS", "0 means the client library's"),
     "an unknown gate": ({"featureGates": {"NodeSwpa": True}}, LATEST, "featureGates[NodeSwpa]",
-                        "is no gate of k8s.io/kubernetes 1.37; did you mean NodeSwap?"),
+                        "is not a gate of k8s.io/kubernetes 1.37; did you mean NodeSwap?"),
     "a gate to come": ({"featureGates": {"DefaultPodSysctls": True}}, "1.36",
-                       "featureGates[DefaultPodSysctls]", "came with 1.37"),
+                       "featureGates[DefaultPodSysctls]", "was added in 1.37"),
     "a gate that is gone": ({"featureGates": {"CSIMigration": True}}, "1.27",
-                            "featureGates[CSIMigration]", "is gone after 1.26"),
+                            "featureGates[CSIMigration]", "was removed after 1.26"),
 }  # fmt: skip
 
 
@@ -440,8 +448,8 @@ def test_any_overrides_are_judged_without_an_error(overrides: dict[str, Any]) ->
 @pytest.mark.parametrize(
     ("value", "fault"),
     [
-        ("this is s3cret", "a string; it takes a list"),
-        (["x", None], "is null; it takes a string"),
+        ("this is s3cret", "a string; give a list"),
+        (["x", None], "is null; give a string"),
     ],
 )
 def test_a_header_that_may_hold_a_password_is_not_quoted(value: object, fault: str) -> None:

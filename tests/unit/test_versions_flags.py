@@ -17,7 +17,7 @@ FLAGS = [
     ("housekeeping-interval", LATEST, ""),
     ("runtime-cgroups", "1.34", ""),
     ("runtime-cgroups", "1.35", ""),
-    ("--v", LATEST, "is written without dashes: v"),
+    ("--v", LATEST, "must be written without dashes: v"),
     ("root-dir", LATEST, "is set by the program"),
     ("node-labels", LATEST, "is set by the program; use labels"),
     ("container-runtime-endpoint", "1.24", "is set by the program; use runtimeEndpoint"),
@@ -25,23 +25,23 @@ FLAGS = [
     ("event-qps", "1.24", "is deprecated in favour of a field; set eventRecordQPS in kubelet"),
     ("feature-gates", LATEST, "is deprecated in favour of a field; set featureGates in kubelet"),
     ("logging-format", LATEST, "is deprecated in favour of a field; set logging.format in kubelet"),
-    ("cni-bin-dir", "1.24", "was removed in 1.24, and a kubelet with it does not start; set up"),
+    ("cni-bin-dir", "1.24", "was removed in 1.24, so the kubelet does not start with it; set up"),
     ("dynamic-config-dir", "1.24", "was removed in 1.24"),
     ("logtostderr", "1.25", ""),
-    ("log-dir", "1.26", "was removed in 1.26, and a kubelet with it does not start; logs go to"),
+    ("log-dir", "1.26", "was removed in 1.26, so the kubelet does not start with it; logs go to"),
     ("container-runtime", "1.26", ""),
     ("container-runtime", "1.27", "was removed in 1.27"),
-    ("config-dir", "1.27", "is no flag of the kubelet in 1.27; it came with 1.28"),
+    ("config-dir", "1.27", "is not a flag of the kubelet in 1.27; it was added in 1.28"),
     ("config-dir", "1.28", ""),
-    ("fail-cgroupv1", "1.30", "is no flag of the kubelet in 1.30; it came with 1.31"),
+    ("fail-cgroupv1", "1.30", "is not a flag of the kubelet in 1.30; it was added in 1.31"),
     ("fail-cgroupv1", "1.31", ""),
     ("register-schedulable", "1.33", ""),
     ("register-schedulable", "1.34", "was removed in 1.34"),
     ("pod-infra-container-image", "1.34", ""),
-    ("pod-infra-container-image", "1.35", "was removed in 1.35, and a kubelet with it does not st"),
+    ("pod-infra-container-image", "1.35", "was removed in 1.35, so the kubelet does not start"),
     ("containerd", "1.36", ""),
     ("global-housekeeping-interval", "1.37", "was removed in 1.37"),
-    ("cloud-provder", LATEST, "is no flag of the kubelet in 1.37; did you mean cloud-provider?"),
+    ("cloud-provder", LATEST, "is not a flag of the kubelet in 1.37; did you mean cloud-provider?"),
 ]
 
 
@@ -55,8 +55,8 @@ def test_a_flag_is_taken_or_refused_with_what_to_do(name: str, version: str, rea
 def test_a_flag_at_its_end_is_told() -> None:
     said = dict(versions.flag_warnings({"pod-infra-container-image": "x", "v": "2"}, "1.34"))
     assert said == {
-        "pod-infra-container-image": "is deprecated; 1.34 is the last to take it; set the sandbox"
-        " image in the container runtime"
+        "pod-infra-container-image": "is deprecated; 1.34 is the last version that has it;"
+        " set the sandbox image in the container runtime"
     }
 
 
@@ -81,5 +81,5 @@ def test_a_wrong_flag_of_a_node_is_an_error() -> None:
 
 def test_a_flags_value_that_needs_quoting_is_an_error() -> None:
     node = Node(name="n", addresses=("10.0.0.1",), flags={"cloud-provider": "a b"})
-    with pytest.raises(ValueError, match="give a value without it"):
+    with pytest.raises(ValueError, match="give a value without them"):
         arguments(node)

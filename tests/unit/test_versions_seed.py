@@ -24,7 +24,7 @@ FIELDS: dict[str, tuple[Any, str]] = {
     "kind": ("KubeletConfiguration", STAYS),
     "apiVersion": ("kubelet.config.k8s.io/v1beta1", STAYS),
     "address": ("0.0.0.0", DEFAULT),  # noqa: S104 - a setting, nothing listens
-    "cgroupDriver": ("systemd", "gives way to what the runtime says"),
+    "cgroupDriver": ("systemd", "applies only if the runtime does not report its own"),
     "cgroupsPerQOS": (True, DEFAULT),
     "authentication.anonymous.enabled": (False, STAYS),
     "authentication.webhook.enabled": (True, STAYS),
