@@ -60,6 +60,7 @@ def script(package: str, *names: str) -> str:
     return "\n".join([*kept, MARKER, ""])
 
 
+FILES_SCRIPTS = ("files.sh", "membership.sh", "removal.sh", "preflight.sh")
 INSTALL = command(180, "install")  # with bundle() on stdin
 REMOVE = command(240, "remove")  # with the same
 JOIN = command(300, "join")  # with join_bundle() on stdin
@@ -132,6 +133,7 @@ def bundle(cluster: Cluster, node: Node) -> str:
         *_extras(paths.kubeconfig_acl),
         f"made {_plain(paths.bootstrap_kubeconfig)}",
         f"certificates {_plain(paths.certificates)}",
+        *(["embed-ca"] if node.embed_ca else []),
         f"data {_plain(paths.root)}",
     ]
     for d in directories(node):
@@ -141,7 +143,7 @@ def bundle(cluster: Cluster, node: Node) -> str:
         owner = f"{_word(file.owner)} {_word(file.group)}"
         lines += [f"file {file.mode} {owner} {file.effect} {_plain(file.path)}"]
         lines += [*_extras(file.acl, file.selinux_type), *_quoted(file.content)]
-    return script("node_files", "files.sh", "preflight.sh") + "\n".join([*lines, "end", ""])
+    return script("node_files", *FILES_SCRIPTS) + "\n".join([*lines, "end", ""])
 
 
 def join_bundle(cluster: Cluster, node: Node, token_id: str, token_secret: str) -> str:

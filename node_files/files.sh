@@ -1,6 +1,6 @@
 # Brings a node's files, or takes them away: `install` and `remove`, with a bundle on stdin.
 # Check everything first, change second; safe to run again after it was killed at any point.
-# preflight.sh follows it, and holds the checks.
+# membership.sh, removal.sh and preflight.sh follow it; the last line of the last one runs the action.
 # shellcheck disable=SC2034,SC2154 # what one of the two sets, the other reads
 set -eu
 umask 077
@@ -16,8 +16,12 @@ fail() {
 lock() { # DIRECTORY of our own state, which the bundle's first line names
     read -r word state || fail 'no bundle on stdin'
     [ "$word" = state ] || fail 'stdin is no bundle: its first line is not "state DIRECTORY"'
-    manifest=$state/manifest stage=$state/stage new=''
+    manifest=$state/manifest stage=$state/stage new='' missing=''
     [ "$1" = install ] || [ -e "$state" ] || return 0
+    for program in awk cp cut find flock grep sed sha256sum sort stat sync systemctl tail xargs; do
+        command -v "$program" >/dev/null || missing="$missing${missing:+, }$program"
+    done
+    [ -z "$missing" ] || fail "this machine lacks $missing; install them (flock is in util-linux, xargs in findutils), then run again"
     mkdir -p "$state"
     exec 9>"$state/lock"
     flock -w 60 9 || fail "another run has held $state/lock for a minute; wait until it ends"
@@ -30,7 +34,7 @@ stage_bundle() {
     mkdir "$stage"
     : >"$stage/plan"
     : >"$stage/problems"
-    count=0 item=made word='' skip='' without='' ca='' kubeconfig=''
+    count=0 item=made word='' skip='' without='' ca='' kubeconfig='' bootstrap='' embed_ca=''
     while IFS= read -r line; do
         value=${line#* }
         case $line in
@@ -47,16 +51,21 @@ stage_bundle() {
             ;;
         'acl '*) printf '%s\n' "$value" >>"$stage/$item.acl" ;;
         'selinux '*) printf '%s\n' "$value" >"$stage/$item.type" ;;
-        'made '*) kubeconfig=${kubeconfig:-$value} ;;
+        'made '*)
+            if [ "$kubeconfig" ]; then bootstrap=$value; else kubeconfig=$value; fi
+            ;;
         'kubelet '*) kubelet=${value% *} version=${value#* } ;;
         'runtime '*) endpoint=${value#unix://} ;;
         'server '*) server=${value% *} ca_path=${value#* } ;;
         'addresses '*) addresses=$value ;;
         'resolver '*) resolver=$value ;;
         'data '*) root=$value ;;
+        'node '*) node=$value ;;
+        'certificates '*) certificates=$value ;;
+        embed-ca) embed_ca=yes ;;
         'skip '*) skip="$skip $value" ;;
         'without '*) without="$without $value" ;;
-        'node '* | 'generation '* | 'repair '* | 'certificates '*) ;;
+        'generation '* | 'repair '*) ;;
         end) word=end ;;
         *) fail "the bundle has a line that this script does not know: $line" ;;
         esac
@@ -97,8 +106,11 @@ digest() { # PATH LOOKS: sets `hash`, of its looks and content
     hash=${hash%% *}
 }
 
+same_file() { # A B, by their hashes: not every machine has cmp
+    [ -f "$1" ] && [ -f "$2" ] && [ "$(sha256sum <"$1")" = "$(sha256sum <"$2")" ]
+}
 
-same_content() { [ "$kind" = dir ] || cmp -s "$stage/$number" "$path"; }
+same_content() { [ "$kind" = dir ] || same_file "$stage/$number" "$path"; }
 
 as_planned() {
     same_content && [ "$(looks "$path")" = "$planned" ] &&
@@ -115,7 +127,8 @@ drifted() { # the path is not as we left it; what a run that was cut has left is
 # Makes two lists. `wanted`, for the manifest: the planned things that are ours, which are those
 # that we made, that are not there yet, or that we may replace. `todo`: what is not as planned.
 compare() {
-    : >"$stage/wanted"
+    printf '%s\n' "node $node" "kubeconfig $kubeconfig" "bootstrap $bootstrap" \
+        "certificates $certificates" >"$stage/wanted"
     : >"$stage/todo"
     while read -r number kind mode owner group effect path; do
         dress "$stage/$number"
@@ -176,14 +189,28 @@ remove_unwanted() {
 write_all() {
     # Directories stay listed, so that the removal of the node finds them.
     sed -n '/^dir /p' "$manifest" | sort -u - "$stage/wanted" >"$stage/kept"
-    if [ ! -s "$stage/todo" ] && cmp -s "$stage/kept" "$manifest"; then return; fi
+    if [ ! -s "$stage/todo" ] && same_file "$stage/kept" "$manifest" && kubeconfig_is_as_planned; then
+        return
+    fi
     # The list of what is ours is complete before the first change, and pruned after the last one.
-    echo run unfinished | sort -u - "$stage/wanted" "$manifest" >"$stage/all"
+    {
+        echo run unfinished
+        cat "$stage/before"
+    } | sort -u - "$stage/wanted" "$manifest" >"$stage/all"
     replace "$stage/all" "$manifest"
+    unfinished=yes
     # What a run that was killed had written beside.
     sed -n 's/^file \(.*\)/\1.kubelet-tls-bootstrap/p' "$manifest" | xargs rm -f
+    carry_over_certificates
     write_todo
     remove_unwanted
+    kubeconfig_is_as_planned || write_kubeconfig
+}
+
+# After the restart: the kubelet reads its files where they are now.
+prune_all() {
+    [ "$unfinished" ] || return 0
+    grep -vxF -f "$stage/wanted" "$stage/before" | remove_made
     replace "$stage/kept" "$manifest"
 }
 
@@ -195,21 +222,15 @@ relabel() {
     done <"$stage/plan"
 }
 
-share_kubeconfig() {
-    if [ ! -e "$stage/made.acl" ] || [ ! -e "$kubeconfig" ]; then return 0; fi
-    before=$(acl "$kubeconfig")
-    setfacl -M "$stage/made.acl" "$kubeconfig"
-    [ "$before" = "$(acl "$kubeconfig")" ] || changed="$changed${changed:+,}\"$kubeconfig\""
-}
-
 install() {
     lock install
     trap 'rm -rf "$stage" ${new:+"$new"}' EXIT
     stage_bundle
+    made_before >"$stage/before"
     preflight
     [ -e "$manifest" ] || : >"$manifest"
     compare
-    changed='' repaired='' removed='' state_of_kubelet=stopped
+    changed='' repaired='' removed='' unfinished='' state_of_kubelet=stopped
     write_all
     relabel
     share_kubeconfig
@@ -222,62 +243,7 @@ install() {
         fi
         rm -f "$state/restart"
     fi
+    prune_all
     printf '{"changed":[%s],"repaired":[%s],"removed":[%s],"kubelet":"%s","skipped":[%s],"notes":[%s]}\n' \
         "$changed" "$repaired" "$removed" "$state_of_kubelet" "$skipped" "$notes"
-}
-
-remove_data() { # DIRECTORY, unless somebody else made it or something is mounted below it
-    ours dir "$1" || return 0
-    if awk -v below="$1/" 'index($5, below) == 1 { found = 1 } END { exit !found }' \
-        "$proc/self/mountinfo"; then
-        kept="$kept${kept:+,}\"$1\""
-    elif [ -d "$1" ] && [ ! -L "$1" ]; then
-        find "$1" -xdev ! -type d -exec rm -f {} +
-        find "$1" -xdev -mindepth 1 -depth -type d -exec rmdir {} +
-    fi
-}
-
-# What the kubelet made: its kubeconfig, its certificates, its data if the directory is ours.
-remove_made() {
-    while read -r word path; do
-        case $word in
-        made) rm -f "$path" "$path.kubelet-tls-bootstrap" ;;
-        certificates) rm -f "$path"/kubelet-client-*.pem "$path"/kubelet-server-*.pem ;;
-        data) remove_data "$path" ;;
-        esac
-    done
-}
-
-remove_written() {
-    # A kubelet that does not run by our unit or drop-in is not ours to stop.
-    if grep -q '^file .*\.service\(\.d/.*\)\{0,1\}$' "$manifest"; then
-        timeout 120 systemctl disable --now kubelet.service || true
-    fi
-    sed -n 's/^file //p' "$manifest" >"$state/files"
-    while read -r path; do
-        rm -f "$path" "$path.kubelet-tls-bootstrap"
-        removed="$removed${removed:+,}\"$path\""
-    done <"$state/files"
-}
-
-remove() {
-    lock remove
-    removed='' kept=''
-    made=$(grep -E '^((made|certificates|data) .*|end)$') || :
-    [ "$(printf '%s\n' "$made" | tail -n 1)" = end ] || fail 'the bundle ended early; nothing was removed, run again'
-    if [ -e "$manifest" ]; then
-        remove_written
-        printf '%s\n' "$made" >"$state/made"
-        remove_made <"$state/made"
-        systemctl daemon-reload
-        systemctl reset-failed kubelet.service 2>/dev/null || true
-        # Only what is empty goes: what somebody else put there stays, and a mount is never emptied.
-        sed -n 's/^dir //p' "$manifest" | sort -r | while read -r path; do
-            rmdir "$path" 2>/dev/null || true
-        done
-    fi
-    # The lock is the last to go: a run that is cut before finds the rest again.
-    rm -rf "$stage" "$state/files" "$state/made" "$state/restart" "$manifest" "$state/lock"
-    rmdir "$state" 2>/dev/null || true
-    printf '{"removed":[%s],"kept":[%s]}\n' "$removed" "$kept"
 }

@@ -1,8 +1,8 @@
 # What must hold on a machine before anything is written: a check a function, by its name. Every
 # failure is told at once, with what was found and what to do; a check that can't be made leaves a
-# note. files.sh comes before it and sets what it reads; the last line runs the action.
+# note. The checks `node` and `certificate` are in membership.sh. files.sh comes before it and sets what it reads; the last line runs the action.
 # shellcheck disable=SC2034,SC2154 # set there, and words of a line that a loop does not use
-checks='systemd kubelet version runtime server skew clock cgroup swap resolver port disk root
+checks='node certificate systemd kubelet version runtime server skew clock cgroup swap resolver port disk root
 address machine owner acl selinux unit paths files'
 enough_kib=16384         # for files
 enough_data_kib=1048576  # for the kubelet's data
@@ -148,8 +148,9 @@ room() { # PATH KIB
     [ "$free" -ge "$2" ] || refuse "$at has $free KiB free, $1 needs $2; free some"
 }
 
+# Pods need space where a node is new; a change must reach one that has run out of it.
 check_disk() {
-    room "$root" "$enough_data_kib"
+    if [ -s "$manifest" ]; then room "$root" "$enough_kib"; else room "$root" "$enough_data_kib"; fi
     room "${ca_path%/*}" "$enough_kib"
 }
 
@@ -244,7 +245,7 @@ check_paths() {
 
 check_files() {
     while read -r number kind mode owner group effect path; do
-        [ ! -f "$path" ] || ours file "$path" || cmp -s "$stage/$number" "$path" ||
+        [ ! -f "$path" ] || ours file "$path" || same_file "$stage/$number" "$path" ||
             refuse "$path was not written by this program; move it away, set another path, or skip this check to have it replaced"
     done <"$stage/plan"
 }
