@@ -52,7 +52,7 @@ class ControlPlane(pulumi.ComponentResource):
                 commands.access(over(ssh, host.ssh), args.credentials, host),
                 create=command(LIMIT_S, "install"),
                 delete=command(LIMIT_S, "remove") if args.settings.manage else None,
-                stdin=control_plane_input(args.settings),
+                stdin=control_plane_input(args.settings, host.name),
                 opts=pulumi.ResourceOptions(
                     parent=self, depends_on=[self.last] if self.last else None
                 ),
@@ -60,8 +60,8 @@ class ControlPlane(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def control_plane_input(settings: ControlPlaneSettings) -> str:
-    """Return what stdin holds: the script, and the flags that the programs shall run with."""
+def control_plane_input(settings: ControlPlaneSettings, host: str) -> str:
+    """Return what stdin holds: the script, and the flags with which a host's programs must run."""
     flags = (
         (API_SERVER, "--enable-bootstrap-token-auth=true"),
         (CONTROLLER_MANAGER, f"--cluster-signing-cert-file={settings.signing_certificate}"),
@@ -69,6 +69,7 @@ def control_plane_input(settings: ControlPlaneSettings) -> str:
         (CONTROLLER_MANAGER, "--controllers=*,bootstrapsigner,tokencleaner"),
     )
     lines = [
+        f"host {host}",
         f"manage {str(settings.manage).lower()}",
         f"file {settings.signing_certificate}",
         f"file {settings.signing_key}",

@@ -58,25 +58,37 @@ missing_flags() { # PROGRAM PID, wanted flags on stdin
     done
 }
 
-# The unit's own command, from its files, without our drop-in, on one line.
+# The unit's own command, from its files, without our drop-in, on one line. As systemd.syntax(7) has
+# it: a line that ends with a backslash goes on after any comments. Words may be in quotes, so the
+# space within them stays.
 command_of() { # PROGRAM
     systemctl cat "$1.service" | awk -v ours="$drop_in" '
-        /^# \// { skip = index($0, ours) > 0 }
+        /^# \// { skip = index($0, ours) > 0; continued = 0 }
         skip { next }
-        continued { line = line " " $0 }
+        continued && /^[ \t]*[#;]/ { next }
+        continued { sub(/^[ \t]+/, ""); line = line " " $0 }
         !continued && /^ExecStart=/ { line = $0 }
         { continued = (continued || /^ExecStart=/) && /\\$/ }
-        continued { sub(/\\$/, "", line) }
-        END { sub(/^ExecStart=/, "", line); gsub(/[ \t]+/, " ", line); print line }'
+        continued { sub(/[ \t]*\\$/, "", line) }
+        END { sub(/^ExecStart=[ \t]*/, "", line); print line }'
 }
 
-write_drop_in() { # PROGRAM, missing flags on stdin; prints yes if the file is new or has changed
+flags_of() { # PROGRAM: its own command's words, without quotes, one a line
+    command_of "$1" </dev/null | tr -s '[:blank:]' '\n' | tr -d "\"'"
+}
+
+owner_of() { # DROP-IN: the host that it was written for; nothing if no host is named
+    [ ! -e "$1" ] || sed -n 's/^# Host: //p' "$1"
+}
+
+write_drop_in() { # PROGRAM, missing flags on stdin
     target=$root/etc/systemd/system/$1.service.d/$drop_in
     own=$(command_of "$1")
     [ -n "$own" ] || fail "$1 runs, but $1.service has no ExecStart; add the flags by hand and set controlPlane.manage to false"
     mkdir -p "${target%/*}"
     {
         echo '# Written by kubelet-tls-bootstrap: what TLS bootstrapping needs of this program.'
+        echo "# Host: $host"
         echo '[Service]'
         echo 'ExecStart='
         printf 'ExecStart=%s' "$own"
@@ -89,7 +101,17 @@ write_drop_in() { # PROGRAM, missing flags on stdin; prints yes if the file is n
 
 brought() { # PROGRAM NAME: is the flag of our drop-in, and not of the unit's own command?
     [ -e "$root/etc/systemd/system/$1.service.d/$drop_in" ] &&
-        ! command_of "$1" </dev/null | tr ' ' '\n' | grep -q -e "^$2="
+        ! flags_of "$1" | grep -q -e "^$2="
+}
+
+# A host under a new name: what its former name brought is its own from now on.
+claim() { # PROGRAM
+    target=$root/etc/systemd/system/$1.service.d/$drop_in
+    if [ ! -e "$target" ] || [ "$(owner_of "$target")" = "$host" ]; then return 0; fi
+    awk -v line="# Host: $host" '!/^# Host: / { print } NR == 1 { print line }' "$target" >"$target.new"
+    sync "$target.new"
+    mv -f "$target.new" "$target"
+    systemctl daemon-reload
 }
 
 # Each wanted flag of a program that its own command lacks: what is in our drop-in stays wanted.
@@ -97,6 +119,7 @@ install_program() { # PROGRAM
     pid=$(pid_of "$1")
     [ -n "$pid" ] || fail "$1 does not run on this machine; start it, or correct controlPlane.hosts"
     printf '%s\n' "$wanted" | sed -n "s/^$1 //p" | missing_flags "$1" "$pid" >"$work/missing"
+    if [ "$manage" = true ]; then claim "$1"; fi
     [ -s "$work/missing" ] || return 0
     if [ "$manage" != true ]; then
         tr '\n' ' ' <"$work/missing" | sed "s/^/error: $1 lacks: /; s/ \$//" >&2
@@ -116,10 +139,11 @@ install_program() { # PROGRAM
 }
 
 read_settings() {
-    manage=false wanted=''
+    manage=false wanted='' host=''
     while read -r word value; do
         case $word in
         manage) manage=$value ;;
+        host) host=$value ;;
         flag) wanted="$wanted$value
 " ;;
         file) [ -r "$root$value" ] || [ "$manage" != true ] || fail "$value can't be read; it must hold the cluster's CA, give its path in controlPlane.signingCertificate and signingKey" ;;
@@ -132,15 +156,15 @@ read_settings() {
 
 wait_until_running() { # PROGRAM
     tries=0
-    until systemctl is-active --quiet "$1.service" && curl_ready "$1"; do
+    until systemctl is-active --quiet "$1.service" && listens "$1"; do
         tries=$((tries + 1))
         [ "$tries" -lt 240 ] || fail "$1 does not come up after the change of its flags; see journalctl --unit $1, and remove /etc/systemd/system/$1.service.d/$drop_in to go back"
         sleep 0.25
     done
 }
 
-# A port that is listened on is enough of an answer; there may be no curl on this machine.
-curl_ready() { # PROGRAM
+# A port that is listened on is answer enough; there may be no curl on this machine.
+listens() { # PROGRAM
     case $1 in
     kube-apiserver) port=$(tr '\0' '\n' <"$root/proc/$(pid_of "$1")/cmdline" | sed -n 's/^--secure-port=//p') && port=${port:-6443} ;;
     *) port=10257 ;;
@@ -167,10 +191,17 @@ install() {
 }
 
 remove() {
+    # Its settings are on stdin too: of those, whose machine this was.
+    host=$(sed -n 's/^host //p')
     removed=''
     for program in kube-apiserver kube-controller-manager; do
         target=$root/etc/systemd/system/$program.service.d/$drop_in
         [ -e "$target" ] || continue
+        owner=$(owner_of "$target")
+        if [ "$owner" ] && [ "$host" ] && [ "$owner" != "$host" ]; then
+            echo "this machine is the control-plane host $owner now; $target stays"
+            continue
+        fi
         rm -f "$target"
         rmdir "${target%/*}" 2>/dev/null || true
         removed="$removed $program"

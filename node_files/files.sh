@@ -24,7 +24,12 @@ lock() { # DIRECTORY of our own state, which the bundle's first line names
     [ -z "$missing" ] || fail "this machine lacks $missing; install them (flock is in util-linux, xargs in findutils), then run again"
     mkdir -p "$state"
     exec 9>"$state/lock"
-    flock -w 60 9 || fail "another run has held $state/lock for a minute; wait until it ends"
+    tries=0
+    until flock -n 9; do # not every flock knows how to wait for a limited time
+        tries=$((tries + 1))
+        [ "$tries" -lt 60 ] || fail "another run has held $state/lock for a minute; wait until it ends"
+        sleep 1
+    done
 }
 
 # A bundle is staged whole, so that a full disk or a cut connection changes nothing. `plan` has a

@@ -31,20 +31,22 @@ made_before() {
 
 # A kubelet that has joined keeps its certificates when their directory changes.
 carry_over_certificates() {
+    carried=$certificates/kubelet-client-carried.pem # a name that a removal removes
     sed -n 's/^certificates //p' "$stage/before" | while read -r old; do
         if [ -e "$certificates/$current" ] || [ ! -e "$old/$current" ]; then continue; fi
         [ -d "$certificates" ] || mkdir -p "$certificates"
         # The link to the client's certificate comes last: it says that the others are there.
         for file in "$old"/kubelet-server-*.pem "$old"/kubelet-client-*.pem; do
             if [ -L "$file" ] || [ ! -e "$file" ]; then continue; fi
-            cp "$file" "$certificates/kubelet-client-carried.pem"
-            replace "$certificates/kubelet-client-carried.pem" "$certificates/${file##*/}"
+            rm -f "$carried" # a link, where a run was cut
+            cp "$file" "$carried"
+            replace "$carried" "$certificates/${file##*/}"
         done
         for link in kubelet-server-current.pem "$current"; do
             [ -L "$old/$link" ] || continue
             target=$(readlink "$old/$link")
-            ln -sfn "$certificates/${target##*/}" "$certificates/kubelet-client-carried.pem"
-            mv -f "$certificates/kubelet-client-carried.pem" "$certificates/$link"
+            ln -sfn "$certificates/${target##*/}" "$carried"
+            mv -f "$carried" "$certificates/$link"
         done
     done
 }

@@ -143,6 +143,9 @@ def test_a_change_of_paths_that_is_killed_loses_no_certificate(machine: Machine)
         "kubeconfig": f"{machine.root}/srv/kubelet.conf",
         "certificates": f"{machine.root}/srv/pki",
     }
+    openssl = machine.path("fake/bin/openssl")
+    openssl.write_text("#!/bin/sh\n")  # the certificate is the cluster's
+    openssl.chmod(0o755)
     ok(machine.install())
     machine.joins()
     machine.path("fake/active").touch()

@@ -177,9 +177,8 @@ class Machine:
 
     def join(self, **changes: Any) -> subprocess.CompletedProcess[str]:
         node = self.node(**changes)
-        text = node_files.join_bundle(cluster(), node, "abcdef", "0123456789abcdef")
         # A real join waits for minutes; here nothing more comes after a second.
-        text = text.replace("limit_s=180", "limit_s=1")
+        text = node_files.join_bundle(cluster(), node, "abcdef", "0123456789abcdef", limit_s=1)
         return self.run(node_files.JOIN, text)
 
     def joins(self, *, server: str = SERVER, **changes: Any) -> None:
