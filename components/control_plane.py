@@ -46,26 +46,28 @@ class ControlPlane(pulumi.ComponentResource):
     ) -> None:
         super().__init__("kubelet-tls-bootstrap:index:ControlPlane", name, None, opts)
         self.ready = []
-        stdin = control_plane_input(
-            manage=args.manage,
-            signing_certificate=args.signing_certificate,
-            signing_key=args.signing_key,
-        )
         for host, access in args.hosts.items():
             flags = commands.on_host(
                 f"{host}-flags",
                 access,
                 create=command(LIMIT_S, "install"),
                 delete=command(LIMIT_S, "remove") if args.manage else None,
-                stdin=stdin,
+                stdin=control_plane_input(
+                    host,
+                    manage=args.manage,
+                    signing_certificate=args.signing_certificate,
+                    signing_key=args.signing_key,
+                ),
                 opts=pulumi.ResourceOptions(parent=self, depends_on=self.ready),
             )
             self.ready = [flags]
         self.register_outputs({"hosts": list(args.hosts)})
 
 
-def control_plane_input(*, manage: bool, signing_certificate: str, signing_key: str) -> str:
-    """Return what stdin holds: the script, and the flags that the programs need."""
+def control_plane_input(
+    host: str, *, manage: bool, signing_certificate: str, signing_key: str
+) -> str:
+    """Return what stdin holds: the script, and the flags that a host's programs need."""
     flags = (
         (API_SERVER, "--enable-bootstrap-token-auth=true"),
         (CONTROLLER_MANAGER, f"--cluster-signing-cert-file={signing_certificate}"),
@@ -73,6 +75,7 @@ def control_plane_input(*, manage: bool, signing_certificate: str, signing_key: 
         (CONTROLLER_MANAGER, "--controllers=*,bootstrapsigner,tokencleaner"),
     )
     lines = [
+        f"host {host}",
         f"manage {str(manage).lower()}",
         f"file {signing_certificate}",
         f"file {signing_key}",

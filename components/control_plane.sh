@@ -58,16 +58,27 @@ missing_flags() { # PROGRAM PID, wanted flags on stdin
     done
 }
 
-# Prints the unit's own command, without our drop-in, on one line.
+# Prints the unit's own command, without our drop-in, on one line. As in systemd.syntax(7), a line
+# that ends with a backslash continues after any comments. Words may be quoted, so the space in them
+# is kept.
 command_of() { # PROGRAM
     systemctl cat "$1.service" | awk -v ours="$drop_in" '
-        /^# \// { skip = index($0, ours) > 0 }
+        /^# \// { skip = index($0, ours) > 0; continued = 0 }
         skip { next }
-        continued { line = line " " $0 }
+        continued && /^[ \t]*[#;]/ { next }
+        continued { sub(/^[ \t]+/, ""); line = line " " $0 }
         !continued && /^ExecStart=/ { line = $0 }
         { continued = (continued || /^ExecStart=/) && /\\$/ }
-        continued { sub(/\\$/, "", line) }
-        END { sub(/^ExecStart=/, "", line); gsub(/[ \t]+/, " ", line); print line }'
+        continued { sub(/[ \t]*\\$/, "", line) }
+        END { sub(/^ExecStart=[ \t]*/, "", line); print line }'
+}
+
+flags_of() { # PROGRAM: its own command's words, without quotes, one a line
+    command_of "$1" </dev/null | tr -s '[:blank:]' '\n' | tr -d "\"'"
+}
+
+owner_of() { # DROP-IN: the host that it was written for; nothing if no host is named
+    [ ! -e "$1" ] || sed -n 's/^# Host: //p' "$1"
 }
 
 write_drop_in() { # PROGRAM, missing flags on stdin
@@ -77,6 +88,7 @@ write_drop_in() { # PROGRAM, missing flags on stdin
     mkdir -p "${target%/*}"
     {
         echo '# Written by kubelet-tls-bootstrap: what TLS bootstrapping needs of this program.'
+        echo "# Host: $host"
         echo '[Service]'
         echo 'ExecStart='
         printf 'ExecStart=%s' "$own"
@@ -89,7 +101,17 @@ write_drop_in() { # PROGRAM, missing flags on stdin
 
 brought() { # PROGRAM NAME: does the flag come from our drop-in, not from the unit's own command?
     [ -e "$root/etc/systemd/system/$1.service.d/$drop_in" ] &&
-        ! command_of "$1" </dev/null | tr ' ' '\n' | grep -q -e "^$2="
+        ! flags_of "$1" | grep -q -e "^$2="
+}
+
+# A host under a new name: what its former name brought is its own from now on.
+claim() { # PROGRAM
+    target=$root/etc/systemd/system/$1.service.d/$drop_in
+    if [ ! -e "$target" ] || [ "$(owner_of "$target")" = "$host" ]; then return 0; fi
+    awk -v line="# Host: $host" '!/^# Host: / { print } NR == 1 { print line }' "$target" >"$target.new"
+    sync "$target.new"
+    mv -f "$target.new" "$target"
+    systemctl daemon-reload
 }
 
 # Adds each wanted flag that a program's own command lacks; flags in our drop-in stay wanted.
@@ -97,6 +119,7 @@ install_program() { # PROGRAM
     pid=$(pid_of "$1")
     [ -n "$pid" ] || fail "$1 is not running on this machine; start it, or correct controlPlane.hosts"
     printf '%s\n' "$wanted" | sed -n "s/^$1 //p" | missing_flags "$1" "$pid" >"$work/missing"
+    if [ "$manage" = true ]; then claim "$1"; fi
     [ -s "$work/missing" ] || return 0
     if [ "$manage" != true ]; then
         tr '\n' ' ' <"$work/missing" | sed "s/^/error: $1 lacks: /; s/ \$//" >&2
@@ -116,10 +139,11 @@ install_program() { # PROGRAM
 }
 
 read_settings() {
-    manage=false wanted=''
+    manage=false wanted='' host=''
     while read -r word value; do
         case $word in
         manage) manage=$value ;;
+        host) host=$value ;;
         flag) wanted="$wanted$value
 " ;;
         file) [ -r "$root$value" ] || [ "$manage" != true ] || fail "can't read $value, which must hold the cluster's CA or its key; correct controlPlane.signingCertificate or signingKey" ;;
@@ -132,7 +156,7 @@ read_settings() {
 
 wait_until_running() { # PROGRAM
     tries=0
-    until systemctl is-active --quiet "$1.service" && curl_ready "$1"; do
+    until systemctl is-active --quiet "$1.service" && listens "$1"; do
         tries=$((tries + 1))
         [ "$tries" -lt 240 ] || fail "$1 did not come up with its new flags; see journalctl --unit $1. To undo the change, remove /etc/systemd/system/$1.service.d/$drop_in"
         sleep 0.25
@@ -140,7 +164,7 @@ wait_until_running() { # PROGRAM
 }
 
 # Checks only that the port is open, because curl may not be installed.
-curl_ready() { # PROGRAM
+listens() { # PROGRAM
     case $1 in
     kube-apiserver) port=$(tr '\0' '\n' <"$root/proc/$(pid_of "$1")/cmdline" | sed -n 's/^--secure-port=//p') && port=${port:-6443} ;;
     *) port=10257 ;;
@@ -167,10 +191,17 @@ install() {
 }
 
 remove() {
+    # Its settings are on stdin too: of those, whose machine this was.
+    host=$(sed -n 's/^host //p')
     removed=''
     for program in kube-apiserver kube-controller-manager; do
         target=$root/etc/systemd/system/$program.service.d/$drop_in
         [ -e "$target" ] || continue
+        owner=$(owner_of "$target")
+        if [ "$owner" ] && [ "$host" ] && [ "$owner" != "$host" ]; then
+            echo "this machine is the control-plane host $owner now; $target stays"
+            continue
+        fi
         rm -f "$target"
         rmdir "${target%/*}" 2>/dev/null || true
         removed="$removed $program"

@@ -62,9 +62,13 @@ def script(package: str, *names: str) -> str:
     return "\n".join([*kept, MARKER, ""])
 
 
+DEFAULT_JOIN_LIMIT_S = 180
+FILES_SCRIPTS = ("files.sh", "membership.sh", "removal.sh", "preflight.sh")
 INSTALL = command(180, "install")  # with bundle() on stdin
 REMOVE = command(240, "remove")  # with the same
-JOIN = command(300, "join")  # with join_bundle() on stdin
+# With join_bundle() on stdin, which says when to give up. This is for a script that hangs, longer
+# than any such limit.
+JOIN = command(4200, "join")
 
 
 def files(cluster: Cluster, node: Node) -> tuple[File, ...]:
@@ -134,6 +138,7 @@ def bundle(cluster: Cluster, node: Node) -> str:
         *_extras(paths.kubeconfig_acl),
         f"made {_plain(paths.bootstrap_kubeconfig)}",
         f"certificates {_plain(paths.certificates)}",
+        *(["embed-ca"] if node.embed_ca else []),
         f"data {_plain(paths.root)}",
     ]
     for d in directories(node):
@@ -143,15 +148,26 @@ def bundle(cluster: Cluster, node: Node) -> str:
         owner = f"{_word(file.owner)} {_word(file.group)}"
         lines += [f"file {file.mode} {owner} {file.effect} {_plain(file.path)}"]
         lines += [*_extras(file.acl, file.selinux_type), *_quoted(file.content)]
-    return script("node_files", "files.sh", "preflight.sh") + "\n".join([*lines, "end", ""])
+    return script("node_files", *FILES_SCRIPTS) + "\n".join([*lines, "end", ""])
 
 
-def join_bundle(cluster: Cluster, node: Node, token_id: str, token_secret: str) -> str:
-    """Return what stdin holds for JOIN. It holds the token, so it is a secret."""
+def join_bundle(
+    cluster: Cluster,
+    node: Node,
+    token_id: str,
+    token_secret: str,
+    *,
+    limit_s: int = DEFAULT_JOIN_LIMIT_S,
+) -> str:
+    """Return what stdin holds for JOIN. It holds the token, so it is a secret.
+
+    `limit_s` is for how many seconds the machine waits for its two certificates.
+    """
     paths = node.paths
     kubeconfig = bootstrap_kubeconfig(cluster, node, token_id, token_secret)
     lines = [
         f"name {node.name}",
+        f"limit {limit_s}",
         f"kubeconfig {_plain(paths.kubeconfig)}",
         f"certificates {_plain(paths.certificates)}",
         f"ca {_plain(paths.ca)}",

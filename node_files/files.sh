@@ -1,7 +1,8 @@
 # Writes a node's files, or removes them: `install` and `remove`, with a bundle on stdin.
 # It checks everything before it changes anything, and is safe to run again after it was killed at
-# any point. preflight.sh is appended to it and holds the checks.
-# shellcheck disable=SC2034,SC2154 # each of the two reads variables that the other sets
+# any point. membership.sh, removal.sh and preflight.sh are appended to it; the last line of the last
+# one runs the action.
+# shellcheck disable=SC2034,SC2154 # each of them reads variables that another one sets
 set -eu
 umask 077
 LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
@@ -16,11 +17,20 @@ fail() {
 lock() { # ACTION; locks our state's directory, which the bundle's first line names
     read -r word state || fail 'stdin has no bundle'
     [ "$word" = state ] || fail 'stdin is not a bundle: its first line is not "state DIRECTORY"'
-    manifest=$state/manifest stage=$state/stage new=''
+    manifest=$state/manifest stage=$state/stage new='' missing=''
     [ "$1" = install ] || [ -e "$state" ] || return 0
+    for program in awk cp cut find flock grep sed sha256sum sort stat sync systemctl tail xargs; do
+        command -v "$program" >/dev/null || missing="$missing${missing:+, }$program"
+    done
+    [ -z "$missing" ] || fail "this machine lacks $missing; install them (flock is in util-linux, xargs in findutils), then run again"
     mkdir -p "$state"
     exec 9>"$state/lock"
-    flock -w 60 9 || fail "another run has held $state/lock for a minute; wait for it to end and run again"
+    tries=0
+    until flock -n 9; do # not every flock knows how to wait for a limited time
+        tries=$((tries + 1))
+        [ "$tries" -lt 60 ] || fail "another run has held $state/lock for a minute; wait for it to end and run again"
+        sleep 1
+    done
 }
 
 # Stages the whole bundle first, so that a full disk or a lost connection changes nothing. `plan`
@@ -30,7 +40,7 @@ stage_bundle() {
     mkdir "$stage"
     : >"$stage/plan"
     : >"$stage/problems"
-    count=0 item=made word='' skip='' without='' ca='' kubeconfig=''
+    count=0 item=made word='' skip='' without='' ca='' kubeconfig='' bootstrap='' embed_ca=''
     while IFS= read -r line; do
         value=${line#* }
         case $line in
@@ -47,16 +57,21 @@ stage_bundle() {
             ;;
         'acl '*) printf '%s\n' "$value" >>"$stage/$item.acl" ;;
         'selinux '*) printf '%s\n' "$value" >"$stage/$item.type" ;;
-        'made '*) kubeconfig=${kubeconfig:-$value} ;;
+        'made '*)
+            if [ "$kubeconfig" ]; then bootstrap=$value; else kubeconfig=$value; fi
+            ;;
         'kubelet '*) kubelet=${value% *} version=${value#* } ;;
         'runtime '*) endpoint=${value#unix://} ;;
         'server '*) server=${value% *} ca_path=${value#* } ;;
         'addresses '*) addresses=$value ;;
         'resolver '*) resolver=$value ;;
         'data '*) root=$value ;;
+        'node '*) node=$value ;;
+        'certificates '*) certificates=$value ;;
+        embed-ca) embed_ca=yes ;;
         'skip '*) skip="$skip $value" ;;
         'without '*) without="$without $value" ;;
-        'node '* | 'generation '* | 'repair '* | 'certificates '*) ;;
+        'generation '* | 'repair '*) ;;
         end) word=end ;;
         *) fail "the bundle has an unknown line: $line" ;;
         esac
@@ -97,8 +112,11 @@ digest() { # PATH LOOKS: sets `hash` to the hash of its looks and content
     hash=${hash%% *}
 }
 
+same_file() { # A B, by their hashes: not every machine has cmp
+    [ -f "$1" ] && [ -f "$2" ] && [ "$(sha256sum <"$1")" = "$(sha256sum <"$2")" ]
+}
 
-same_content() { [ "$kind" = dir ] || cmp -s "$stage/$number" "$path"; }
+same_content() { [ "$kind" = dir ] || same_file "$stage/$number" "$path"; }
 
 as_planned() {
     same_content && [ "$(looks "$path")" = "$planned" ] &&
@@ -115,7 +133,8 @@ drifted() { # somebody changed the path after we wrote it; an interrupted run do
 # Writes two lists. `wanted`, for the manifest, has the planned paths that are ours: those that we
 # wrote, that do not exist yet, or that we may replace. `todo` has those that are not as planned.
 compare() {
-    : >"$stage/wanted"
+    printf '%s\n' "node $node" "kubeconfig $kubeconfig" "bootstrap $bootstrap" \
+        "certificates $certificates" >"$stage/wanted"
     : >"$stage/todo"
     while read -r number kind mode owner group effect path; do
         dress "$stage/$number"
@@ -176,14 +195,28 @@ remove_unwanted() {
 write_all() {
     # Directories stay in the manifest, so that removing the node finds them.
     sed -n '/^dir /p' "$manifest" | sort -u - "$stage/wanted" >"$stage/kept"
-    if [ ! -s "$stage/todo" ] && cmp -s "$stage/kept" "$manifest"; then return; fi
+    if [ ! -s "$stage/todo" ] && same_file "$stage/kept" "$manifest" && kubeconfig_is_as_planned; then
+        return
+    fi
     # The manifest is complete before the first change, and pruned after the last one.
-    echo run unfinished | sort -u - "$stage/wanted" "$manifest" >"$stage/all"
+    {
+        echo run unfinished
+        cat "$stage/before"
+    } | sort -u - "$stage/wanted" "$manifest" >"$stage/all"
     replace "$stage/all" "$manifest"
+    unfinished=yes
     # New copies that a killed run has left behind.
     sed -n 's/^file \(.*\)/\1.kubelet-tls-bootstrap/p' "$manifest" | xargs rm -f
+    carry_over_certificates
     write_todo
     remove_unwanted
+    kubeconfig_is_as_planned || write_kubeconfig
+}
+
+# After the restart: the kubelet reads its files where they are now.
+prune_all() {
+    [ "$unfinished" ] || return 0
+    grep -vxF -f "$stage/wanted" "$stage/before" | remove_made
     replace "$stage/kept" "$manifest"
 }
 
@@ -196,21 +229,15 @@ relabel() {
     done <"$stage/plan"
 }
 
-share_kubeconfig() {
-    if [ ! -e "$stage/made.acl" ] || [ ! -e "$kubeconfig" ]; then return 0; fi
-    before=$(acl "$kubeconfig")
-    setfacl -M "$stage/made.acl" "$kubeconfig"
-    [ "$before" = "$(acl "$kubeconfig")" ] || changed="$changed${changed:+,}\"$kubeconfig\""
-}
-
 install() {
     lock install
     trap 'rm -rf "$stage" ${new:+"$new"}' EXIT
     stage_bundle
+    made_before >"$stage/before"
     preflight
     [ -e "$manifest" ] || : >"$manifest"
     compare
-    changed='' repaired='' removed='' state_of_kubelet=stopped
+    changed='' repaired='' removed='' unfinished='' state_of_kubelet=stopped
     write_all
     relabel
     share_kubeconfig
@@ -223,62 +250,7 @@ install() {
         fi
         rm -f "$state/restart"
     fi
+    prune_all
     printf '{"changed":[%s],"repaired":[%s],"removed":[%s],"kubelet":"%s","skipped":[%s],"notes":[%s]}\n' \
         "$changed" "$repaired" "$removed" "$state_of_kubelet" "$skipped" "$notes"
-}
-
-remove_data() { # DIRECTORY, unless somebody else created it or something is mounted below it
-    ours dir "$1" || return 0
-    if awk -v below="$1/" 'index($5, below) == 1 { found = 1 } END { exit !found }' \
-        "$proc/self/mountinfo"; then
-        kept="$kept${kept:+,}\"$1\""
-    elif [ -d "$1" ] && [ ! -L "$1" ]; then
-        find "$1" -xdev ! -type d -exec rm -f {} +
-        find "$1" -xdev -mindepth 1 -depth -type d -exec rmdir {} +
-    fi
-}
-
-# Removes what the kubelet wrote: kubeconfig, certificates, and its data if the directory is ours.
-remove_made() {
-    while read -r word path; do
-        case $word in
-        made) rm -f "$path" "$path.kubelet-tls-bootstrap" ;;
-        certificates) rm -f "$path"/kubelet-client-*.pem "$path"/kubelet-server-*.pem ;;
-        data) remove_data "$path" ;;
-        esac
-    done
-}
-
-remove_written() {
-    # A kubelet that does not run from our unit or drop-in is not ours to stop.
-    if grep -q '^file .*\.service\(\.d/.*\)\{0,1\}$' "$manifest"; then
-        timeout 120 systemctl disable --now kubelet.service || true
-    fi
-    sed -n 's/^file //p' "$manifest" >"$state/files"
-    while read -r path; do
-        rm -f "$path" "$path.kubelet-tls-bootstrap"
-        removed="$removed${removed:+,}\"$path\""
-    done <"$state/files"
-}
-
-remove() {
-    lock remove
-    removed='' kept=''
-    made=$(grep -E '^((made|certificates|data) .*|end)$') || :
-    [ "$(printf '%s\n' "$made" | tail -n 1)" = end ] || fail 'the bundle is incomplete, nothing was removed; run again'
-    if [ -e "$manifest" ]; then
-        remove_written
-        printf '%s\n' "$made" >"$state/made"
-        remove_made <"$state/made"
-        systemctl daemon-reload
-        systemctl reset-failed kubelet.service 2>/dev/null || true
-        # Removes only empty directories: other people's files stay, and no mount is emptied.
-        sed -n 's/^dir //p' "$manifest" | sort -r | while read -r path; do
-            rmdir "$path" 2>/dev/null || true
-        done
-    fi
-    # The lock goes last, so that the run after a killed one finds the rest.
-    rm -rf "$stage" "$state/files" "$state/made" "$state/restart" "$manifest" "$state/lock"
-    rmdir "$state" 2>/dev/null || true
-    printf '{"removed":[%s],"kept":[%s]}\n' "$removed" "$kept"
 }

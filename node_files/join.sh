@@ -4,7 +4,7 @@ set -eu
 umask 077
 LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL PATH
-limit_s=180       # for both certificates
+limit_s=180       # for both certificates, unless stdin gives another limit
 patience_s=15     # for errors that may pass: the API server restarts, the clock is being set
 
 fail() {
@@ -17,6 +17,7 @@ read_settings() {
     while read -r word value; do
         case $word in
         name) name=$value ;;
+        limit) limit_s=$value ;;
         kubeconfig) kubeconfig=$value ;;
         certificates) certificates=$value ;;
         ca) ca=$value ;;

@@ -1,10 +1,10 @@
 # What must be true on a machine before anything is written: one function for each check, by its
 # name. All failures are reported together, each with what was found and what to do. A check that
-# can't be made leaves a note. files.sh comes first and sets the variables; the last line runs the
-# action.
+# can't be made leaves a note. The checks `node` and `certificate` are in membership.sh. files.sh
+# comes first and sets the variables; the last line runs the action.
 # shellcheck disable=SC2034,SC2154 # set in files.sh; some words of a line are read but not used
-checks='systemd kubelet version runtime server skew clock cgroup swap resolver port disk root
-address machine owner acl selinux unit paths files'
+checks='node certificate systemd kubelet version runtime server skew clock cgroup swap resolver port
+disk root address machine owner acl selinux unit paths files'
 enough_kib=16384         # for files
 enough_data_kib=1048576  # for the kubelet's data
 most_off_s=30
@@ -149,8 +149,9 @@ room() { # PATH KIB
     [ "$free" -ge "$2" ] || refuse "$at has $free KiB free, but $1 needs $2 KiB; free some space"
 }
 
+# Pods need space where a node is new; a change must reach one that has run out of it.
 check_disk() {
-    room "$root" "$enough_data_kib"
+    if [ -s "$manifest" ]; then room "$root" "$enough_kib"; else room "$root" "$enough_data_kib"; fi
     room "${ca_path%/*}" "$enough_kib"
 }
 
@@ -245,7 +246,7 @@ check_paths() {
 
 check_files() {
     while read -r number kind mode owner group effect path; do
-        [ ! -f "$path" ] || ours file "$path" || cmp -s "$stage/$number" "$path" ||
+        [ ! -f "$path" ] || ours file "$path" || same_file "$stage/$number" "$path" ||
             refuse "$path was not written by this program; move it away, set another path, or skip this check to replace it"
     done <"$stage/plan"
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 # Those by which the script changes something. Two of a pipeline could not be told apart.
 PROGRAMS = (
-    *("chmod", "chown", "cp", "mkdir", "mv", "rm", "rmdir"),
+    *("chmod", "chown", "cp", "ln", "mkdir", "mv", "rm", "rmdir"),
     *("setfacl", "sync", "systemctl"),
 )
 

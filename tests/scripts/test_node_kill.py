@@ -17,7 +17,7 @@ STEPS = 1000  # more than any script has
 Done = subprocess.CompletedProcess[str]
 File = tuple[str, str]  # its mode and content
 # What a run may change on the machine of fakes.
-CHANGED = ("etc", "lib", "systemd", "fake/active", "fake/loaded")
+CHANGED = ("etc", "lib", "srv", "systemd", "fake/active", "fake/loaded")
 
 
 @pytest.fixture
@@ -136,6 +136,32 @@ def test_a_change_that_is_killed_leaves_each_file_old_or_new(machine: Machine) -
         assert sorted(path.name for path in machine.path("lib/state").iterdir()) == [
             *("lock", "manifest")
         ]
+
+
+def test_a_change_of_paths_that_is_killed_loses_no_certificate(machine: Machine) -> None:
+    paths = {
+        "kubeconfig": f"{machine.root}/srv/kubelet.conf",
+        "certificates": f"{machine.root}/srv/pki",
+    }
+    openssl = machine.path("fake/bin/openssl")
+    openssl.write_text("#!/bin/sh\n")  # the certificate is the cluster's
+    openssl.chmod(0o755)
+    ok(machine.install())
+    machine.joins()
+    machine.path("fake/active").touch()
+    for _ in killed_at_each_step(machine, lambda: machine.install(paths=paths)):
+        ok(machine.install(paths=paths))
+        for use in ("client", "server"):
+            current = machine.path(f"srv/pki/kubelet-{use}-current.pem")
+            assert current.read_text() == f"{use} certificate and key\n"
+        assert f"{machine.root}/srv/pki" in machine.path("srv/kubelet.conf").read_text()
+        assert sorted(path.name for path in machine.path("srv/pki").iterdir()) == [
+            f"kubelet-{use}-{end}.pem"
+            for use in ("client", "server")
+            for end in ("2026-01-01-00-00-00", "current")
+        ]
+        assert not machine.path("etc/kubelet.conf").exists()
+        assert not list(machine.path("lib/kubelet/pki").iterdir())
 
 
 def test_a_removal_that_is_killed_is_made_up_for(machine: Machine) -> None:

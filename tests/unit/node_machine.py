@@ -48,6 +48,28 @@ printf 'HTTP/2 200\\r\\ndate: %s\\r\\n\\r\\n' "$(date -u -R -d "$time")"
 printf '{\\n  "major": "1",\\n  "minor": "%s",\\n  "emulationMinor": "9"\\n}\\n' \\
     "$(cat "$FAKE/minor" 2>/dev/null || echo 37)"
 """
+# As kubelet 1.37 writes it from a bootstrap kubeconfig that names the CA's file.
+KUBECONFIG = """\
+apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority: {ca}
+    server: {server}
+  name: default-cluster
+contexts:
+- context:
+    cluster: default-cluster
+    namespace: default
+    user: default-auth
+  name: default-context
+current-context: default-context
+kind: Config
+users:
+- name: default-auth
+  user:
+    client-certificate: {certificates}/kubelet-client-current.pem
+    client-key: {certificates}/kubelet-client-current.pem
+"""
 # The kernel's files that the checks read, as a machine without a fault has them.
 KERNEL = {
     "run/systemd/system/.keep": "",
@@ -155,10 +177,26 @@ class Machine:
 
     def join(self, **changes: Any) -> subprocess.CompletedProcess[str]:
         node = self.node(**changes)
-        text = node_files.join_bundle(cluster(), node, "abcdef", "0123456789abcdef")
         # A real join waits for minutes; here nothing more comes after a second.
-        text = text.replace("limit_s=180", "limit_s=1")
+        text = node_files.join_bundle(cluster(), node, "abcdef", "0123456789abcdef", limit_s=1)
         return self.run(node_files.JOIN, text)
+
+    def joins(self, *, server: str = SERVER, **changes: Any) -> None:
+        """Have a kubelet make its kubeconfig and certificates, as it does when it joins."""
+        paths = self.node(**changes).paths
+        directory = Path(paths.certificates)
+        directory.mkdir(parents=True, exist_ok=True)
+        for use in ("client", "server"):
+            pem = directory / f"kubelet-{use}-2026-01-01-00-00-00.pem"
+            pem.write_text(f"{use} certificate and key\n")
+            pem.chmod(0o600)
+            current = directory / f"kubelet-{use}-current.pem"
+            current.unlink(missing_ok=True)
+            current.symlink_to(pem)
+        Path(paths.kubeconfig).write_text(
+            KUBECONFIG.format(ca=paths.ca, server=server, certificates=paths.certificates)
+        )
+        Path(paths.kubeconfig).chmod(0o600)
 
     def calls(self) -> list[str]:
         log = self.root / "fake/systemctl.log"

@@ -61,10 +61,19 @@ class Host:
         command_line = "\0".join((f"/usr/bin/{program}", *flags, ""))
         (self.root / f"proc/{pid}/cmdline").write_text(command_line)
 
-    def install(self, *, manage: bool = True, **changes: str) -> subprocess.CompletedProcess[str]:
+    def install(
+        self, *, manage: bool = True, name: str = "cp-1", **changes: str
+    ) -> subprocess.CompletedProcess[str]:
+        settings = {**PATHS, **changes}
+        return self._run("install", control_plane_input(name, manage=manage, **settings))
+
+    def remove(self, name: str = "cp-1") -> subprocess.CompletedProcess[str]:
+        return self._run("remove", control_plane_input(name, manage=True, **PATHS))
+
+    def _run(self, action: str, stdin: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["sh", "-c", command(60, "install")],
-            input=control_plane_input(manage=manage, **{**PATHS, **changes}),
+            ["sh", "-c", command(60, action)],
+            input=stdin,
             cwd=self.root / "home",
             env={
                 **os.environ,
@@ -164,3 +173,62 @@ def test_another_file_takes_the_place_of_one_that_the_program_brought(
     assert (SIGNING[1] in words) == of_unit
     assert (f"--cluster-signing-key-file={new}" in words) != of_unit
     assert CONTROLLERS in words
+
+
+def test_a_host_under_a_new_name_keeps_its_flags_when_the_old_name_goes(host: Host) -> None:
+    """Pulumi makes what is new before it deletes what is old."""
+    host.runs(10, API_SERVER)
+    host.runs(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS)
+    assert restarted(host.install()) == [API_SERVER]
+    host.shows(10, API_SERVER, SERVER_FLAG)
+    assert restarted(host.install(name="cp-9")) == []
+    before = host.drop_in(API_SERVER)
+    done = host.remove("cp-1")
+    assert done.returncode == 0
+    assert "this machine is the control-plane host cp-9 now" in done.stdout
+    assert host.drop_in(API_SERVER) == before
+    assert SERVER_FLAG in before
+    assert host.remove("cp-9").returncode == 0
+    assert not (host.root / f"etc/systemd/system/{API_SERVER}.service.d").exists()
+
+
+def test_a_drop_in_of_an_earlier_program_goes_with_its_host(host: Host) -> None:
+    host.runs(10, API_SERVER)
+    host.runs(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS)
+    assert restarted(host.install()) == [API_SERVER]
+    target = host.root / f"etc/systemd/system/{API_SERVER}.service.d/{DROP_IN}"
+    target.write_text(target.read_text().replace("# Host: cp-1\n", ""))
+    assert host.remove("cp-1").returncode == 0
+    assert not target.exists()
+
+
+QUOTED = """\
+[Service]
+ExecStart=/usr/bin/kube-apiserver \\
+  "--audit-policy-file=/etc/my  policy.yaml" \\
+  # --v=4
+  '--enable-bootstrap-token-auth=false'
+Restart=always
+"""
+
+
+def test_words_in_quotes_and_comments_of_a_unit_are_read_as_systemd_reads_them(host: Host) -> None:
+    host.runs(10, API_SERVER, "--audit-policy-file=/etc/my  policy.yaml")
+    host.runs(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS)
+    (host.root / f"lib/{API_SERVER}.service").write_text(QUOTED)
+    assert restarted(host.install()) == [API_SERVER]
+    assert (
+        'ExecStart=/usr/bin/kube-apiserver "--audit-policy-file=/etc/my  policy.yaml"'
+        f" '--enable-bootstrap-token-auth=false' {SERVER_FLAG}\n" in host.drop_in(API_SERVER)
+    )
+
+
+def test_a_signing_file_in_quotes_is_the_users_choice(host: Host) -> None:
+    own = "--cluster-signing-key-file=/srv/mine.key"
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, CONTROLLER_MANAGER, SIGNING[0], own)
+    unit = host.root / f"lib/{CONTROLLER_MANAGER}.service"
+    unit.write_text(f'[Service]\nExecStart=/usr/bin/kube-controller-manager {SIGNING[0]} "{own}"\n')
+    assert restarted(host.install()) == [CONTROLLER_MANAGER]  # for its controllers
+    host.shows(11, CONTROLLER_MANAGER, SIGNING[0], own, CONTROLLERS)
+    assert restarted(host.install()) == []

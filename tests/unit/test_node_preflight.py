@@ -13,9 +13,10 @@ import pytest
 
 import node_files
 from node_files import CHECKS
+from node_files.bundle import FILES_SCRIPTS
 from tests.unit.node_machine import Machine, cluster
 
-ALWAYS = {"owner", "acl", "paths"}  # what can't be skipped
+ALWAYS = {"node", "certificate", "owner", "acl", "paths"}  # what can't be skipped
 
 
 @pytest.fixture
@@ -60,10 +61,16 @@ def foreign_unit(machine: Machine) -> None:
     machine.path("systemd/kubelet.service").write_text("mine\n")
 
 
+def joined_elsewhere(machine: Machine) -> None:
+    assert machine.install().returncode == 0
+    machine.joins(server="https://elsewhere:6443")
+
+
 def directory_as_file(machine: Machine) -> None:
     machine.path("etc/kubelet.env").mkdir(parents=True)
 
 
+NO_SIGNER = "was not signed by the CA in the settings"
 LISTENS = "   1: 00000000000000000000000000000000:280A 00000000000000000000000000000000:0000 0A 0\n"
 SWAP = "Filename Type Size Used Priority\n/dev/sda2 partition 1048576 0 -2\n"
 A_DAY_AHEAD = "tomorrow"
@@ -72,6 +79,8 @@ NO_LISTENER = "0000: 00000003 00000000 00000000 0001 03 7 /run/containerd/contai
 # check -> what is wrong, what the settings say, and words of what is told.
 Fault = tuple[str, Callable[[Machine], None], dict[str, Any], str]
 FAULTS: list[Fault] = [
+    ("node", lambda m: m.install(name="node-2"), {}, "this machine is the node node-2"),
+    ("certificate", joined_elsewhere, {}, NO_SIGNER),
     ("systemd", lambda m: shutil.rmtree(m.path("fake/run")), {}, "does not run systemd; use one"),
     ("kubelet", gone("bin/kubelet"), {}, "is not executable; install the kubelet"),
     ("kubelet", write("bin/kubelet", "#!/bin/sh\nexit 1\n"), {}, "--version fails"),
@@ -155,7 +164,8 @@ def test_every_check_that_can_be_skipped_has_a_fault_here_but_disk_and_selinux()
 
 
 def test_the_checks_of_the_script_are_those_that_settings_may_name() -> None:
-    text = resources.files("node_files").joinpath("preflight.sh").read_text()
+    package = resources.files("node_files")
+    text = "".join(package.joinpath(name).read_text() for name in FILES_SCRIPTS)
     (listed,) = re.findall(r"^checks='([^']*)'", text, re.MULTILINE)
     assert set(listed.split()) == {*CHECKS, *ALWAYS}
     assert set(re.findall(r"^check_(\w+)\(\)", text, re.MULTILINE)) == set(listed.split())

@@ -38,7 +38,7 @@ def flags_step() -> dict[str, object]:
     old, new = (
         {
             "stdin": control_plane_input(
-                manage=True, signing_certificate="/etc/kubernetes/pki/ca.crt", signing_key=key
+                "cp", manage=True, signing_certificate="/etc/kubernetes/pki/ca.crt", signing_key=key
             )
         }
         for key in keys
