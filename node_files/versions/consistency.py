@@ -94,7 +94,7 @@ def _shutdown(c: Configuration) -> Iterator[Problem]:
     if c.seconds(critical) > c.seconds(total):
         yield critical, f"is longer than {total}, which includes it"
     if c["shutdownGracePeriodByPodPriority"] and (c.seconds(total) or c.seconds(critical)):
-        yield "shutdownGracePeriodByPodPriority", f"excludes {total}; set only one of the two"
+        yield "shutdownGracePeriodByPodPriority", f"can't be combined with {total}; set only one"
 
 
 def _reservations(c: Configuration) -> Iterator[Problem]:
