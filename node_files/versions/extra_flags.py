@@ -62,7 +62,7 @@ LOGGING_FIELDS: Mapping[str, str] = {
     "logging-format": "logging.format",
 }
 
-_ADVICE: Mapping[str, str] = {
+_REMEDIES: Mapping[str, str] = {
     "container-runtime": "; there is but one kind of runtime since",
     "pod-infra-container-image": "; set the sandbox image in the container runtime",
     "master-service-namespace": "; it did nothing",
@@ -72,14 +72,14 @@ _CADVISOR_LAST = "1.36"  # CHANGELOG-1.37: cAdvisor's flags were never meant to 
 
 
 def flag_problems(given: Mapping[str, str], version: str) -> Iterator[Problem]:
-    """Yield the name and the fault of each flag that a kubelet of the version must not be given.
+    """Yield the name and the problem of each flag that a kubelet of the version must not be given.
 
     Raises:
         ValueError: the version is not a supported one.
     """
     for name in given:
-        if fault := _fault(name, version):
-            yield name, fault
+        if problem := _problem(name, version):
+            yield name, problem
 
 
 def flag_warnings(given: Mapping[str, str], version: str) -> Iterator[Problem]:
@@ -91,13 +91,13 @@ def flag_warnings(given: Mapping[str, str], version: str) -> Iterator[Problem]:
             alpha = table.number(version) < table.number("1.30")
             wish = f"; it needs {_DROP_IN} in the unit's environment" if alpha else ""
             yield name, f"lets files override what is checked here{wish}"
-        if flag and flag.deprecated and not _fault(name, version):
+        if flag and flag.deprecated and not _problem(name, version):
             last = (table.span("flags", name) or ("", ""))[1]
             end = "" if last == table.SUPPORTED_VERSIONS[-1] else f"; {last} is the last to take it"
-            yield name, f"is deprecated{end}{_ADVICE.get(name, '')}"
+            yield name, f"is deprecated{end}{_REMEDIES.get(name, '')}"
 
 
-def _fault(name: str, version: str) -> str | None:
+def _problem(name: str, version: str) -> str | None:
     flag = table.flags(version).get(name)
     if name.startswith("-"):
         return f"is written without dashes: {name.lstrip('-')}"
@@ -130,5 +130,5 @@ def _absent(name: str, version: str) -> str | None:
     if table.number(version) < table.number(since):
         return f"is no flag of the kubelet in {version}; it came with {since}"
     removed = f"1.{table.number(last) + 1}"
-    advice = _ADVICE.get(name, "; cAdvisor's flags are gone" if last == _CADVISOR_LAST else "")
-    return f"was removed in {removed}, and a kubelet with it does not start{advice}"
+    remedy = _REMEDIES.get(name, "; cAdvisor's flags are gone" if last == _CADVISOR_LAST else "")
+    return f"was removed in {removed}, and a kubelet with it does not start{remedy}"

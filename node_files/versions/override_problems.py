@@ -17,7 +17,7 @@ def problems(
     *,
     partial: bool = False,
 ) -> Iterator[Problem]:
-    """Yield the path and the fault of each override that must not be.
+    """Yield the path and the problem of each override that must not be.
 
     Args:
         overrides: what a user sets, of one layer or merged; a null takes a default of ours away.
@@ -39,7 +39,7 @@ def _problems(
 ) -> tuple[Problem, ...]:
     """The problems of overrides as JSON; the nodes of a pool mostly have the same ones."""
     overrides = json.loads(text)
-    found = [(path, fault) for path in sorted(unsafe) if (fault := unsafe_problem(path))]
+    found = [(path, problem) for path in sorted(unsafe) if (problem := unsafe_problem(path))]
     found += Shape(version, unsafe).problems(overrides)
     if not found and not partial:
         found += inconsistencies(overrides, version)
