@@ -6,7 +6,7 @@ Source: as in `rules`. It checks the overrides merged over the version's default
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from node_files.versions import rules, table, quantities
+from node_files.versions import quantities, rules, table
 
 Problem = tuple[str, str]
 

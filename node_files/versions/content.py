@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from node_files.versions import rules, table, quantities
+from node_files.versions import quantities, rules, table
 from node_files.versions.nearest import hint
 
 Problem = tuple[str, str]  # what to append to the path, and the message

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from node_files.versions import rules, table, quantities
+from node_files.versions import quantities, rules, table
 from node_files.versions.defaults import MERGE_EVICTION, SOURCE, is_default, leaves, left_out
 from node_files.versions.nearest import hint
 from node_files.versions.shape import Problem

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from node_files.versions import content, table, quantities
+from node_files.versions import content, quantities, table
 from node_files.versions.nearest import nearest
 from node_files.versions.protection import refusal
 

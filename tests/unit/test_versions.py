@@ -13,7 +13,7 @@ import node_files
 from node_files import Cluster, Node, Paths, versions
 from node_files.kubelet_configuration import kubelet_configuration
 from node_files.systemd import arguments
-from node_files.versions import table, quantities
+from node_files.versions import quantities, table
 from node_files.versions.protection import FIXED, PROTECTED
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "versions"
