@@ -13,7 +13,7 @@ from lab.plugins.command_diff import SIGNATURE, difference, same
 from lab.plugins.command_inputs import Record
 from lab.plugins.command_local import Running
 from lab.plugins.command_output import Output
-from lab.plugins.kubernetes_values import UNKNOWN, Object, Unknown, plain
+from lab.plugins.property_values import UNKNOWN, Object, Unknown, plain
 from lab.plugins.provider import Difference, Failures, Operation, Package
 
 VERSION = "1.2.1"
