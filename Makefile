@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
 PYTHON_PACKAGES := settings credentials stack components node_files preview command_line admission lab __main__.py
-SCRIPTS := $(wildcard node_files/*.sh components/*.sh lab/*.sh lab/plugins/bin/*) ktb .ci/run
+SCRIPTS := $(wildcard node_files/*.sh components/*.sh lab/*.sh lab/plugins/*.sh) ktb .ci/run
 # The command line tool of the engine, with everything in it that the lab sets for it.
 IN_LAB := eval "$$($(PYTHON) -m lab env)" &&
 

@@ -23,6 +23,7 @@ from typing import TypeVar
 from lab import (
     approver_image,
     base_image,
+    builds,
     control_plane,
     environment,
     kubelets,
@@ -110,9 +111,8 @@ class Lab:
         missing = [v for v in toolchain.KUBELETS if everything and not kubelets.find(cache, v)]
         build = toolchain.find(cache) is None
         preflight.check(self.layout, build=build, kubelets=len(missing))
-        side_by_side(toolchain.builders(cache, log, thorough=True))
-        if everything:
-            self._build_kubelets(toolchain.KUBELETS)
+        side_by_side(builds.builders(cache, log, thorough=True))
+        self._build_last(toolchain.KUBELETS if everything else ())
 
     def load_approver(self) -> None:
         """Bring the resident approver's image to every node; the lab must be up."""
@@ -215,14 +215,14 @@ class Lab:
         with ThreadPoolExecutor(max_workers=1) as pool:
             image = pool.submit(base_image.ensure, cache, log, thorough=True)
             jobs: list[Callable[[], object]] = [image.result]
-            side_by_side([*jobs, *toolchain.builders(cache, log, thorough=True)])
-            self._build_kubelets(older)
+            side_by_side([*jobs, *builds.builders(cache, log, thorough=True)])
+            self._build_last(older)
             return image.result()
 
-    def _build_kubelets(self, versions: Collection[str]) -> None:
-        """Build these older kubelets after all else; a build ends with us, as `side_by_side`'s."""
+    def _build_last(self, older: Collection[str]) -> None:
+        """Build the provider and these kubelets; a build ends with us, as `side_by_side`'s."""
         cache, log = self.layout.cache, self.layout.log
-        side_by_side([lambda: toolchain.ensure_kubelets(versions, cache, log, thorough=True)])
+        side_by_side([lambda: builds.ensure_last(older, cache, log, thorough=True)])
 
     def _make_machines(
         self, numbers: Collection[int], image: Sequence[Path], versions: Mapping[int, str]

@@ -10,7 +10,7 @@ import secrets
 from typing import Any
 
 from lab.plugins import provider, random_text
-from lab.plugins.kubernetes_values import UNKNOWN, Object, Secret, Unknown, plain
+from lab.plugins.property_values import UNKNOWN, Object, Secret, Unknown, plain
 from lab.plugins.provider import Difference, Failures, Operation, Package, PluginError
 from lab.plugins.random_text import LEAST_LENGTH, with_defaults
 

@@ -4,7 +4,7 @@ import secrets
 import string
 from typing import Any
 
-from lab.plugins.kubernetes_values import Unknown
+from lab.plugins.property_values import Unknown
 from lab.plugins.provider import PluginError
 
 CLASSES = {

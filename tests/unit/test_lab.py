@@ -9,10 +9,11 @@ import pytest
 
 from lab import network
 from lab.cache import Entry, content_hash
-from lab.environment import PROVIDERS, own_plugins, variables
+from lab.environment import variables
 from lab.errors import LabError
 from lab.layout import Layout
 from lab.machine import cgroup_hierarchies
+from lab.plugin_choice import PROVIDERS, own_plugins
 from lab.preflight import GIB, Facts, problems
 from lab.toolchain import Toolchain, pulumi_fits
 
@@ -48,6 +49,11 @@ def test_a_fit_machine_has_no_problem() -> None:
             replace(FIT, free=(("/cache", GIB // 2, 6 * GIB),)),
             "/cache has 0.5 GiB free, and 6 are needed",
             "LAB_CACHE=",
+        ),
+        (
+            replace(FIT, memory=(5 * GIB // 2, 4 * GIB)),
+            "2.5 GiB of memory are available, and building the programs takes 4",
+            "add swap",
         ),
     ],
 )
