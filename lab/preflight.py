@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab import cgroups
 from lab.errors import LabError
 from lab.layout import Layout
-from lab.machine import cgroup_hierarchies
 
 GIB = 1024**3
 # Measured: an image is 0.45 GiB, the programs 0.3; Go's own caches grow by 4 while they build.
@@ -80,7 +80,7 @@ def gather(layout: Layout, *, build: bool, kubelets: int = 0) -> Facts:
         ),
         bridges=not root or _works(["unshare", "--net", "sh", "-c", BRIDGE_PROBE], Path("/")),
         overlays=not root or _overlays_work(layout.directory),
-        systemd_cgroups=bool(cgroup_hierarchies()),
+        systemd_cgroups=bool(cgroups.hierarchies()),
         bridged_traffic_dropped=root and _bridged_traffic_dropped(),
         free=tuple((str(path), _free(path), needed) for path, needed in needs),
         memory=(_available_memory(), BUILD_MEMORY if build or kubelets else 0),
