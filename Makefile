@@ -1,8 +1,8 @@
 # The two that matter: `make up` and `make test`. Everything they need is installed or built first.
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
-PYTHON_PACKAGES := settings credentials stack components node_files preview admission lab __main__.py
-SCRIPTS := $(wildcard node_files/*.sh components/*.sh lab/*.sh lab/plugins/bin/*) .ci/run
+PYTHON_PACKAGES := settings credentials stack components node_files preview command_line admission lab __main__.py
+SCRIPTS := $(wildcard node_files/*.sh components/*.sh lab/*.sh lab/plugins/*.sh) ktb .ci/run
 # The command line tool of the engine, with everything in it that the lab sets for it.
 IN_LAB := eval "$$($(PYTHON) -m lab env)" &&
 

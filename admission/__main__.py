@@ -21,7 +21,6 @@ from admission.pool_inventory import DEFAULT_NAMESPACE
 from admission.process import run
 from admission.serving_certificate import look_at
 from admission.stack_kubeconfig import kubeconfig_of_stack
-from admission.status import command as status
 from admission.terminal import say
 
 DEFAULT_PORT = 10279
@@ -43,9 +42,6 @@ def main() -> int:
     serving.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="of Lease and inventories")
     serving.add_argument("--identity", default=socket.gethostname(), help="this replica's name")
     serving.add_argument("--port", type=int, default=DEFAULT_PORT, help="of health and metrics")
-    status.add_arguments(
-        commands.add_parser("status", help="certificates, undecided requests, tokens")
-    )
     return run(partial(_work, parser.parse_args()))
 
 
@@ -55,8 +51,6 @@ def _work(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
             return _gate(sys.stdin.read())
         case "serve":
             return _serve(arguments)
-        case "status":
-            return status.status(arguments)
         case _:
             return _leave(arguments)
 

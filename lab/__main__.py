@@ -69,7 +69,7 @@ def _become(command: Sequence[str], variables: Mapping[str, str] | None = None) 
 
 
 def _logs(lab: Lab, name: str, unit: str | None) -> None:
-    machine = lab.machine(name)
+    machine = lab.fleet.machine(name)
     if machine.supervisor() and ssh.answers(machine.address):
         journal = ["journalctl", "--no-pager", *(["--unit", unit] if unit else [])]
         command = lab.ssh_command(name)

@@ -5,15 +5,20 @@ once. The format is that of `docker save`, as for the lab's other image.
 """
 
 import io
+import subprocess
 import sys
 import tarfile
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from lab import base_image, container_image, mounts
 from lab.cache import Entry, content_hash
+from lab.errors import LabError
 from lab.layout import CHECKOUT
 from lab.processes import run_logged
 from lab.progress import step
+from lab.waiting import side_by_side
 
 NAME = "docker.io/lab/approver:1"
 PYTHON = "3.11"  # of the base image's Debian
@@ -116,3 +121,29 @@ def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
         return None
     member.mtime, member.uid, member.gid, member.uname, member.gname = 0, 0, 0, "", ""
     return member
+
+
+def load(image: Path, commands: Mapping[str, Sequence[str]]) -> None:
+    """Import the image on nodes.
+
+    Args:
+        image: its archive.
+        commands: by the node's name, the start of an `ssh` command line to it.
+
+    Raises:
+        LabError: a node can't import it.
+    """
+    side_by_side([partial(_import, image, name, command) for name, command in commands.items()])
+
+
+def _import(image: Path, name: str, ssh_command: Sequence[str]) -> None:
+    command = "ctr --namespace k8s.io images import --snapshotter native -"
+    with image.open("rb") as stream:
+        done = subprocess.run(
+            [*ssh_command, "--", command], stdin=stream, capture_output=True, text=True, check=False
+        )
+    if done.returncode != 0:
+        raise LabError(
+            f"{name} can't import {image}: {done.stderr.strip()[-300:]}",
+            f"look at it: python -m lab logs {name} containerd",
+        )

@@ -7,7 +7,7 @@ off by default: adding them is the job of the program under test.
 import datetime
 from collections.abc import Mapping
 
-from lab.machine import File, Link
+from lab.disk import File, Link
 from lab.network import CONTROL_PLANE_ADDRESS
 from lab.pki import Authority, KeyPair, kubeconfig, service_account_keys
 

@@ -4,6 +4,7 @@ Debian's Go is older, but it can download the release that we need: Go publishes
 modules (https://go.dev/doc/toolchain), checked against the checksum database like any module.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from lab.progress import step
 
 RELEASE = "1.26.8"
 NEEDED = (1, 26)
+FLAGS = "-mod=readonly"
 MODULE = f"golang.org/toolchain@v0.0.1-go{RELEASE}.linux-amd64"
 
 
@@ -34,7 +36,7 @@ def environment() -> dict[str, str]:
     environ = {
         **os.environ,
         "CGO_ENABLED": "0",
-        "GOFLAGS": "-mod=readonly",
+        "GOFLAGS": FLAGS,
         "GOOS": "linux",
         "GOARCH": "amd64",
         "GOTOOLCHAIN": "local",
@@ -65,7 +67,9 @@ def ensure_go(cache: Path) -> Path:
 
     def fetch(directory: Path) -> None:
         with step(f"fetching Go {RELEASE}: {said.split()[2] if said else found} is too old"):
-            shutil.copytree(_download(found), directory, dirs_exist_ok=True, symlinks=True)
+            # Outside of any module, and without a flag that an old Go does not know.
+            source = download(found, MODULE, Path("/"), flags="")
+            shutil.copytree(source, directory, dirs_exist_ok=True, symlinks=True)
             # Module archives keep no modes.
             for program in (*directory.glob("bin/*"), *directory.glob("pkg/tool/**/*")):
                 program.chmod(0o755)
@@ -74,21 +78,58 @@ def ensure_go(cache: Path) -> Path:
     return entry.ensure(fetch, thorough=False) / "bin/go"
 
 
-def _download(go: str) -> Path:
+def download(go: str | Path, module: str, directory: Path, flags: str) -> Path:
+    """Return the directory of a module's files; fetches them if need be.
+
+    Args:
+        go: the compiler.
+        module: its path; with a version, or with that of the go.mod in `directory`.
+        directory: where `go` runs.
+        flags: GOFLAGS.
+
+    Raises:
+        LabError: the module can't be had.
+    """
     done = subprocess.run(
-        [go, "mod", "download", "-json", MODULE],
-        # Outside any module, and without a flag that an old Go does not know.
-        cwd="/",
-        env={**environment(), "GOFLAGS": ""},
+        [go, "mod", "download", "-json", module],
+        cwd=directory,
+        env={**environment(), "GOFLAGS": flags},
         capture_output=True,
         text=True,
         check=False,
     )
-    try:
-        return Path(json.loads(done.stdout)["Dir"])
-    except (ValueError, KeyError) as error:
-        said = f"{done.stdout} {done.stderr}".strip()[-400:]
-        raise LabError(
-            f"go mod download {MODULE} failed: {said}",
-            f"check the network and GOPROXY, or install Go {NEEDED[0]}.{NEEDED[1]} or later",
-        ) from error
+    answer: dict[str, str] = {}
+    with contextlib.suppress(ValueError):
+        answer = json.loads(done.stdout)
+    if "Dir" in answer:
+        return Path(answer["Dir"])
+    said = answer.get("Error") or f"{done.stdout} {done.stderr}".strip()
+    raise trouble(said) or LabError(
+        f"go mod download {module} did not work: {said[-400:]}",
+        f"check the network and GOPROXY, or install Go {NEEDED[0]}.{NEEDED[1]} or later",
+    )
+
+
+def trouble(said: str) -> LabError | None:
+    """Return what a user can do about what `go` printed, or None for any other failure.
+
+    A proxy that has lost a module answers for each one that is missing; the first is named.
+    """
+    missing = re.search(r"([^\s\"]+)@(v[^\s/:]+): (.+)", said)
+    if missing is None and "signal: killed" not in said:
+        return None
+    if missing is None:
+        return LabError(
+            "the kernel ended the compiler, most likely for want of memory",
+            "free some, or add swap; then run the same command again, which goes on from there",
+        )
+    module, version, reason = missing.groups()
+    gone = re.search(r"\b(?:403|404|410) [A-Z]", reason) or "unknown revision" in reason
+    return LabError(
+        f"the Go module {module} {version} "
+        f"{'is not served any more' if gone else 'could not be fetched'}: {reason.strip()}",
+        "choose a proxy that has it with GOPROXY=, or copy $(go env GOMODCACHE)/cache/download "
+        "from a machine that has built the lab and set GOPROXY=file://THAT_COPY"
+        if gone
+        else "check the network and GOPROXY, then run the same command again",
+    )

@@ -10,16 +10,17 @@ import os
 import secrets
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import mounts, network, ssh
+from lab import cgroups, mounts, network, ssh
+from lab.disk import File, Link, write
 from lab.errors import LabError
 from lab.layout import CHECKOUT, Layout
 from lab.processes import Process, last_lines
+from lab.waiting import until
 
 BOOT = CHECKOUT / "lab/machines/boot.sh"
 BOOT_LIMIT_S = 90.0
@@ -36,21 +37,6 @@ Gateway={gateway}
 LinkLocalAddressing=no
 IPv6AcceptRA=no
 """
-
-
-@dataclass(frozen=True)
-class File:
-    """A file that a machine finds on its disk at its first boot."""
-
-    content: str | bytes
-    mode: int = 0o644
-
-
-@dataclass(frozen=True)
-class Link:
-    """A symbolic link that a machine finds on its disk at its first boot."""
-
-    target: str
 
 
 @dataclass(frozen=True)
@@ -109,7 +95,7 @@ class Machine:
             ),
         }
         for path, file in {**own, **files}.items():
-            _write(partial / "upper", path, file, layers)
+            write(partial / "upper", path, file, layers)
         record = {
             "address": self.address,
             "layers": [str(layer) for layer in layers],
@@ -147,7 +133,7 @@ class Machine:
     def cgroups(self) -> list[Path]:
         """Return the machine's cgroup in each hierarchy that systemd uses on this host."""
         own = f"ktb-{hashlib.sha256(str(self.layout.directory).encode()).hexdigest()[:8]}"
-        return [hierarchy / own / self.name for hierarchy in cgroup_hierarchies()]
+        return [hierarchy / own / self.name for hierarchy in cgroups.hierarchies()]
 
     def processes(self) -> set[int]:
         """Return the host's process ids of all processes of the machine."""
@@ -222,7 +208,7 @@ class Machine:
                 "see what they are waiting for (cat /proc/<pid>/stack) and run the command again",
             )
         for cgroup in self.cgroups():
-            _remove_cgroup(cgroup)
+            cgroups.remove(cgroup)
             with contextlib.suppress(OSError):
                 cgroup.parent.rmdir()
 
@@ -233,52 +219,3 @@ class Machine:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         return not pids
-
-
-def _write(upper: Path, path: str, file: File | Link, layers: Sequence[Path]) -> None:
-    """Write a file to a disk; directories get the modes that they have in the layers."""
-    target = upper
-    parts = Path(path).parts
-    for depth, part in enumerate(parts[:-1], 1):
-        target = target / part
-        if not target.exists():
-            below = [layer.joinpath(*parts[:depth]) for layer in layers]
-            modes = [directory.stat().st_mode & 0o7777 for directory in below if directory.is_dir()]
-            target.mkdir()
-            target.chmod(modes[-1] if modes else 0o755)
-    if isinstance(file, Link):
-        (target / parts[-1]).symlink_to(file.target)
-        return
-    ssh.write_private(target / parts[-1], file.content)
-    (target / parts[-1]).chmod(file.mode)
-
-
-def cgroup_hierarchies(mountinfo: str | None = None) -> list[Path]:
-    """Return the mount points of systemd's cgroups: version 2, and version 1's own hierarchy."""
-    text = mounts.MOUNTINFO.read_text() if mountinfo is None else mountinfo
-    found = []
-    for line in text.splitlines():
-        mount, _, filesystem = line.partition(" - ")
-        kind, _, options = filesystem.split(" ", 2)
-        if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options.split(",")):
-            found.append(Path(mount.split()[4]))
-    return found
-
-
-def _remove_cgroup(cgroup: Path) -> None:
-    for directory in sorted(cgroup.rglob("*"), reverse=True):
-        if directory.is_dir():
-            with contextlib.suppress(OSError):
-                directory.rmdir()
-    with contextlib.suppress(OSError):
-        cgroup.rmdir()
-
-
-def until(condition: Callable[[], bool], limit_s: float, pause_s: float = 0.05) -> bool:
-    """Wait until `condition()` is true; return False if it is not within the limit."""
-    end = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(pause_s)
-    return True

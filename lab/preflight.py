@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab import cgroups
 from lab.errors import LabError
 from lab.layout import Layout
-from lab.machine import cgroup_hierarchies
 
 GIB = 1024**3
 # Measured: an image is 0.45 GiB, the programs 0.3; Go's own caches grow by 4 while they build.
@@ -22,6 +22,8 @@ BUILD_SPACE = 6 * GIB
 # An older kubelet: 0.1 GiB, and Go's caches grow by 2.1.
 KUBELET_SPACE = 3 * GIB
 RUN_SPACE = 1 * GIB
+# What all processes of the builds hold at once, on two cores; one compiler takes most of it.
+BUILD_MEMORY = 4 * GIB
 PACKAGES = {
     "debootstrap": "debootstrap",
     "systemd-nspawn": "systemd-container",
@@ -50,6 +52,8 @@ class Facts:
     bridged_traffic_dropped: bool = False
     free: tuple[tuple[str, int, int], ...] = ()
     """Directory, free bytes, needed bytes."""
+    memory: tuple[int, int] = (0, 0)
+    """Available bytes, needed bytes."""
 
 
 def gather(layout: Layout, *, build: bool, kubelets: int = 0) -> Facts:
@@ -76,9 +80,10 @@ def gather(layout: Layout, *, build: bool, kubelets: int = 0) -> Facts:
         ),
         bridges=not root or _works(["unshare", "--net", "sh", "-c", BRIDGE_PROBE], Path("/")),
         overlays=not root or _overlays_work(layout.directory),
-        systemd_cgroups=bool(cgroup_hierarchies()),
+        systemd_cgroups=bool(cgroups.hierarchies()),
         bridged_traffic_dropped=root and _bridged_traffic_dropped(),
         free=tuple((str(path), _free(path), needed) for path, needed in needs),
+        memory=(_available_memory(), BUILD_MEMORY if build or kubelets else 0),
     )
 
 
@@ -115,6 +120,13 @@ def _bridged_traffic_dropped() -> bool:
 def _free(path: Path) -> int:
     existing = next(parent for parent in (path, *path.parents) if parent.exists())
     return shutil.disk_usage(existing).free
+
+
+def _available_memory(meminfo: str | None = None) -> int:
+    """Return the bytes that new processes can have, in memory or in swap (proc_meminfo(5))."""
+    lines = (meminfo or Path("/proc/meminfo").read_text()).splitlines()
+    sizes = {line.split()[0]: int(line.split()[1]) for line in lines}
+    return (sizes["MemAvailable:"] + sizes["SwapFree:"]) * 1024
 
 
 def problems(facts: Facts) -> list[LabError]:
@@ -176,6 +188,14 @@ def _problems(facts: Facts) -> Iterable[LabError]:
                 f"{directory} has {free / GIB:.1f} GiB free, and {needed / GIB:.0f} are needed",
                 "make room, or choose another disk with LAB_DIR= and LAB_CACHE=",
             )
+    available, needed = facts.memory
+    if available < needed:
+        yield LabError(
+            f"{available / GIB:.1f} GiB of memory are available, and building the programs takes "
+            f"{needed / GIB:.0f}",
+            "stop other programs, add swap, or build where there is more memory and copy the "
+            "cache (LAB_CACHE=)",
+        )
 
 
 def check(layout: Layout, *, build: bool, kubelets: int = 0) -> None:

@@ -3,9 +3,10 @@
 import json
 from dataclasses import dataclass
 
-from lab import control_plane, ssh
-from lab.cluster import Lab, side_by_side
+from lab import api_server, control_plane, ssh
+from lab.cluster import Lab
 from lab.machine import Machine
+from lab.waiting import side_by_side
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,10 @@ def node_conditions(document: str) -> dict[str, str]:
 
 def report(lab: Lab) -> tuple[str, bool]:
     """Return the status as text, and whether all is well."""
-    machines = lab.machines()
+    machines = lab.fleet.machines()
     if not machines:
         return f"no lab in {lab.layout.directory}; start one: python -m lab up", False
-    ready = lab.control_plane.supervisor() is not None and lab.api_server_ready()
+    ready = lab.fleet.control_plane.supervisor() is not None and api_server.ready(lab.layout.ca)
     nodes = node_conditions(lab.kubectl("get", "nodes", "--output=json").stdout) if ready else {}
     lines = side_by_side([lambda m=m: _line(lab, m, nodes) for m in machines])  # type: ignore[misc]
     table = [("MACHINE", "ADDRESS", "PID", "SSH", "KUBELET", "NODE")]

@@ -1,4 +1,4 @@
-"""The programs that the lab runs, built from the Go modules in `toolchain/`.
+"""The programs that the lab runs, and what each is built of; `lab/builds.py` builds them.
 
 Each program set is one cache entry, named after the hash of its module files and flags, with
     bin/             what goes on the PATH of a user's shell
@@ -7,24 +7,23 @@ Each program set is one cache entry, named after the hash of its module files an
 The names in one set are one file on disk.
 """
 
-import functools
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import go
-from lab.cache import Entry, content_hash, copy_program
+from lab.cache import Entry, content_hash
 from lab.layout import CHECKOUT
-from lab.processes import last_lines, run_logged
-from lab.progress import step
+from lab.plugin_choice import own_plugins
 
 KUBERNETES_VERSION = "1.37.2"
 OLDER_KUBELETS = ("1.35.8",)
 PULUMI_VERSION = "3.259.0"
+# The module's version names commit f47bc2d6f199 of pulumi/pulumi-kubernetes, whose tag is v4.25.0.
+KUBERNETES_PROVIDER_VERSION = "4.25.0"
 MODULES = CHECKOUT / "lab/toolchain"
 
 
@@ -53,6 +52,8 @@ class ProgramSet:
         package: what `go build` is given.
         ldflags: the linker's flags; the version is in them.
         bin, node, control_plane: the names under which each place gets the binary.
+        embeds: a module, and the files of it that the main package embeds by their names.
+        last: built after the others, by itself.
     """
 
     name: str
@@ -61,6 +62,8 @@ class ProgramSet:
     bin: tuple[str, ...] = ()
     node: tuple[str, ...] = ()
     control_plane: tuple[str, ...] = ()
+    embeds: tuple[str, tuple[str, ...]] | None = None
+    last: bool = False
 
     def entry(self, cache: Path) -> Entry:
         """Return the cache entry for the module files and flags as they are now."""
@@ -106,6 +109,24 @@ PULUMI = ProgramSet(
     ),
     bin=("pulumi",),
 )
+_PROVIDER_MODULE = "github.com/pulumi/pulumi-kubernetes/provider/v4"
+KUBERNETES_PROVIDER = ProgramSet(
+    name="pulumi-kubernetes",
+    package=".",
+    ldflags=_set_variables(
+        {f"{_PROVIDER_MODULE}/pkg/version.Version": KUBERNETES_PROVIDER_VERSION}
+    ),
+    bin=("pulumi-resource-kubernetes",),
+    embeds=(
+        _PROVIDER_MODULE,
+        tuple(
+            f"cmd/pulumi-resource-kubernetes/{name}"
+            for name in ("schema.json", "terraform-mapping.json")
+        ),
+    ),
+    # It takes the most memory of all, and finds a third of its packages compiled for the engine.
+    last=True,
+)
 
 
 def pulumi_fits(version: str) -> bool:
@@ -141,67 +162,23 @@ class Toolchain:
 
 
 def program_sets() -> tuple[ProgramSet, ...]:
-    """Return the sets that this machine has to build: no engine where a fitting one is."""
-    return (KUBERNETES, ETCD) if pulumi_on_path() else (KUBERNETES, ETCD, PULUMI)
-
-
-def builders(cache: Path, log: Path, *, thorough: bool) -> list[Callable[[], Path]]:
-    """Return a function for each set that finds or builds it; they may run side by side."""
-    return [
-        functools.partial(ensure, programs, cache, log, thorough=thorough)
-        for programs in program_sets()
-    ]
-
-
-def ensure_kubelets(versions: Iterable[str], cache: Path, log: Path, *, thorough: bool) -> None:
-    """Build the older kubelets of these minor versions, where they are missing, one by one.
-
-    Not beside other builds: one takes up to 1.5 GB of memory, and all cores by itself.
-    """
-    for version in sorted(versions):
-        ensure(KUBELETS[version], cache, log, thorough=thorough)
-
-
-def ensure(programs: ProgramSet, cache: Path, log: Path, *, thorough: bool) -> Path:
-    """Return the directory of a program set; builds it where it is missing or damaged.
-
-    Args:
-        programs: which.
-        cache: the cache's directory.
-        log: a directory for the build's log.
-        thorough: compare checksums, not only sizes.
-    """
-
-    def build(directory: Path) -> None:
-        log_file = log / f"build-{programs.name}.log"
-        binary = directory / programs.name
-        compiler = go.ensure_go(cache)
-        with step(
-            f"building {programs.name} from Go modules", lambda: last_lines(log_file, 1)[:80]
-        ):
-            flags = ["-v", "-trimpath", "-buildvcs=false", "-ldflags", programs.ldflags]
-            run_logged(
-                [compiler, "build", *flags, "-o", binary, programs.package],
-                log_file,
-                env=go.environment(),
-                cwd=MODULES / programs.name,
-            )
-        for file in programs.files():
-            copy_program(binary, directory / file)
-        binary.unlink()
-
-    return programs.entry(cache).ensure(build, thorough=thorough)
+    """Return the sets that this machine has to build: nothing that is installed and fits."""
+    engine = () if pulumi_on_path() else (PULUMI,)
+    provider = (KUBERNETES_PROVIDER,) if own_plugins(os.environ) else ()
+    return (KUBERNETES, ETCD, *engine, *provider)
 
 
 def find(cache: Path) -> Toolchain | None:
     """Return the toolchain if all of it is there, without building or running much."""
-    pulumi = pulumi_on_path()
-    kubernetes, etcd = KUBERNETES.entry(cache), ETCD.entry(cache)
-    wanted = [kubernetes, etcd] if pulumi else [kubernetes, etcd, PULUMI.entry(cache)]
-    if not all(entry.present() for entry in wanted):
+    found = [(programs, programs.entry(cache)) for programs in program_sets()]
+    if not all(entry.present() for _, entry in found):
         return None
+    pulumi = pulumi_on_path()
+    path = [entry.path / "bin" for programs, entry in found if programs.bin]
     return Toolchain(
-        path=(kubernetes.path / "bin", pulumi or wanted[-1].path / "bin"),
-        node=(kubernetes.path / "node",),
-        control_plane=(kubernetes.path / "control-plane", etcd.path / "control-plane"),
+        path=(*path, *([pulumi] if pulumi else [])),
+        node=tuple(entry.path / "node" for programs, entry in found if programs.node),
+        control_plane=tuple(
+            entry.path / "control-plane" for programs, entry in found if programs.control_plane
+        ),
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from node_files import versions
 from node_files.model import Paths
-from node_files.versions.remarks import without_effect
+from node_files.versions.override_warnings import without_effect
 
 
 @dataclass(frozen=True, kw_only=True)

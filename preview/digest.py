@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-SECRET = "[secret]"  # noqa: S105 - what stands in a secret's place
+SECRET = "[secret]"  # noqa: S105 - what the engine puts in the place of a secret
 REPLACING = frozenset({"replace", "create-replacement", "delete-replaced"})
 NODE_TYPE = "kubelet-tls-bootstrap:index:Node"
 POOL_TYPE = "kubelet-tls-bootstrap:index:NodePool"
@@ -17,7 +17,7 @@ POOL_TYPE = "kubelet-tls-bootstrap:index:NodePool"
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What a preview says of a resource."""
+    """What a preview says about a resource."""
 
     op: str  # create, update, delete, replace, same ...
     name: str
@@ -38,7 +38,7 @@ class Digest:
 
     stack: str
     steps: tuple[Step, ...]
-    pools: Mapping[str, str]  # node -> pool, as far as the preview tells
+    pools: Mapping[str, str]  # node -> pool, as far as the preview shows it
     diagnostics: tuple[tuple[str, str], ...]  # severity and message
 
     def of(self, step: str) -> Iterator[tuple[str, Step]]:
@@ -53,7 +53,7 @@ def read_digest(text: str) -> Digest:
     """Return the preview.
 
     Raises:
-        ValueError: the text is no preview in JSON.
+        ValueError: the text is not a preview in JSON.
     """
     try:
         document = json.loads(text)
@@ -62,7 +62,7 @@ def read_digest(text: str) -> Digest:
         urns = [str(entry["urn"]) for entry in raw]
     except (json.JSONDecodeError, AttributeError, KeyError, TypeError):
         raise ValueError(
-            "this is no preview in JSON; give what `pulumi preview --json` prints"
+            "this is not a preview in JSON; give what `pulumi preview --json` prints"
         ) from None
     return Digest(
         stack=urns[0].split("::")[0].removeprefix("urn:pulumi:") if urns else "",
@@ -73,7 +73,7 @@ def read_digest(text: str) -> Digest:
 
 
 def _pools(config: Mapping[str, str], steps: Sequence[Step]) -> dict[str, str]:
-    """Each node's pool: of those that leave from their resources, else from the settings."""
+    """Return each node's pool, from its resources if it leaves, else from the settings."""
     found = {
         step.name: step.parent.rpartition("::")[2]
         for step in steps
@@ -90,7 +90,7 @@ def _diagnostics(entries: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, st
     for entry in entries:
         severity = entry.get("severity", "")
         message = entry.get("message", "").strip().removeprefix(f"{severity}: ")
-        # How this machine is set up, not what changes.
+        # That is about this computer, not about the change.
         if message and not message.startswith("using pulumi-"):
             yield severity, message
 

@@ -1,4 +1,4 @@
-"""The changed lines of two texts, cut so that what is equal on several nodes compares equal."""
+"""The changed lines of two texts, cut so that equal changes of several nodes compare equal."""
 
 import difflib
 import re
@@ -10,9 +10,9 @@ KEY = re.compile(r"([^:=]*).*", re.DOTALL)
 
 
 def hunks(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Yield the changed lines alone, those that belong together at a time, and where they stand.
+    """Yield the changed lines, those that belong together at a time, after the place they are in.
 
-    Without lines around and line numbers, which differ from node to node where the change does not.
+    Without context and line numbers, which differ between nodes even where the change is equal.
     """
     matcher = difflib.SequenceMatcher(a=old, b=new, autojunk=False)
     for tag, i, end_i, j, end_j in matcher.get_opcodes():
@@ -28,7 +28,7 @@ def hunks(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 
 def _paired(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
-    """Ranges of a replaced run of lines: a line and the one that has its key come by themselves."""
+    """Yield ranges of replaced lines: a line together with the one that has the same key."""
     a, b = ([KEY.sub(r"\1", line) for line in lines] for lines in (old, new))
     matcher = difflib.SequenceMatcher(a=a, b=b, autojunk=False)
     for tag, i, end_i, j, end_j in matcher.get_opcodes():
@@ -40,13 +40,13 @@ def _paired(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, int, 
 
 
 def _entries(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Ranges of a run of lines: each begins with one as deep as the first, or less deep."""
+    """Yield ranges of lines, each from one that is as deep as the first, or less."""
     starts = [n for n, line in enumerate(lines) if _depth(line) <= _depth(lines[0])]
     yield from pairwise([*starts, len(lines)])
 
 
 def joined(hunks: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    """Return the lines of hunks, those first that stand in nothing, each place named once."""
+    """Return the lines of all hunks, those at the top level first, each place named once."""
     lines: list[str] = []
     where = ""
     for hunk in sorted(hunks, key=lambda hunk: hunk[0].startswith("@@ ")):
@@ -71,6 +71,6 @@ def enclosing(lines: Sequence[str], index: int) -> str:
 
 
 def _depth(line: str) -> float:
-    """How deep a line of YAML is; an item of a list is below the key that it is aligned with."""
+    """Return how deep a line of YAML is; a list's item is below the key it is aligned with."""
     indent = len(line) - len(line.lstrip(" "))
     return indent + 0.5 if line.lstrip(" ").startswith("- ") else indent

@@ -1,4 +1,4 @@
-"""Small pieces of Markdown for a comment on GitHub: nothing that is quoted can break out of it."""
+"""Pieces of Markdown for a comment on GitHub. No quoted text can break out of them."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ NUMBERED = re.compile(r"\A(.*?)(\d+)\Z")
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """A paragraph, and lines of a diff below it, which are the first to go for want of space."""
+    """A paragraph, and lines of a diff below it, which are dropped first if space runs out."""
 
     text: str
     lines: tuple[str, ...] = ()
@@ -26,8 +26,8 @@ def fence(lines: Sequence[str], language: str = "diff") -> str:
 
 
 def names(listed: Sequence[str]) -> str:
-    """Return names in short: `node-1` to `node-50`, `db-1`."""
-    told = []
+    """Return names as a short list: `node-1` to `node-50`, `db-1`."""
+    parts = []
     runs: list[list[str]] = []
     for name in listed:
         if runs and _follows(runs[-1][-1], name):
@@ -36,10 +36,10 @@ def names(listed: Sequence[str]) -> str:
             runs.append([name])
     for run in runs:
         if len(run) > 2:
-            told.append(f"`{run[0]}` to `{run[-1]}`")
+            parts.append(f"`{run[0]}` to `{run[-1]}`")
         else:
-            told += [f"`{name}`" for name in run]
-    return ", ".join(told)
+            parts += [f"`{name}`" for name in run]
+    return ", ".join(parts)
 
 
 def natural(name: str) -> list[tuple[int, str]]:
@@ -67,16 +67,16 @@ def fit(blocks: Sequence[Block], limit: int) -> str:
         longest = max(range(len(kept)), key=lambda index: len(str(kept[index])))
         block = kept[longest]
         if not block.lines:
-            note = "\n\n(cut: the whole report is longer than a comment may be)\n"
+            note = "\n\n(cut: the report is longer than a comment can be)\n"
             return text[: limit - len(note)].rpartition("\n")[0] + note
         left_out = count(len(block.lines), "line")
-        note = f"({left_out} left out for want of space; see `pulumi preview --diff`)"
+        note = f"({left_out} left out to save space; see `pulumi preview --diff`)"
         kept[longest] = Block(text=f"{block.text}\n\n{note}")
     return text
 
 
 def _follows(first: str, second: str) -> bool:
-    """Tell whether a name is the next number after another, written alike."""
+    """Return whether a name has the next number after another, written the same way."""
     a, b = NUMBERED.match(first), NUMBERED.match(second)
     if a is None or b is None or a[1] != b[1]:
         return False

@@ -6,7 +6,7 @@ from node_files import Directory, File, bootstrap_kubeconfig, files
 from node_files.bundle import directories
 from stack.file import StackFile, StackNode
 
-# In the form of a token, so that the file is the one that the node gets but for this.
+# Otherwise the file is the one that the node gets.
 TOKEN = ("<token-id>", "<token-secret>")
 
 

@@ -1,16 +1,16 @@
 """The report of a preview for a pull request: Markdown for a comment on GitHub.
 
-What several nodes share is told once, with their names. No secret and nothing encoded is in it.
+What several nodes share is reported once, with their names. It has no secrets and no encoded text.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from preview import rest
-from preview.changes import Change, changes, join_changes, member_changes
+from preview import cluster_changes
 from preview.digest import REPLACING, Digest, read_digest
 from preview.hunks import joined
 from preview.markdown import Block, count, fence, fit, names, natural
+from preview.node_changes import Change, changes, join_changes, member_changes
 
 LIMIT = 65_536  # characters of a comment on GitHub
 NO_POOL = ""
@@ -21,7 +21,7 @@ def report(text: str, *, limit: int = LIMIT) -> str:
     """Return the report of what `pulumi preview --json` printed.
 
     Raises:
-        ValueError: the text is no preview in JSON.
+        ValueError: the text is not a preview in JSON.
     """
     digest = read_digest(text)
     blocks = [Block(text=f"## Preview of the stack `{digest.stack}`"), *_blocks(digest)]
@@ -29,18 +29,18 @@ def report(text: str, *, limit: int = LIMIT) -> str:
 
 
 def _blocks(digest: Digest) -> Iterator[Block]:
-    members = _Members(digest)
+    members = _Membership(digest)
     errors = [message for severity, message in digest.diagnostics if severity == "error"]
     if errors:
         lines = TOKEN.sub("<token>", "\n".join(errors)).split("\n")
         yield Block(text=f"**The preview failed.**\n\n{fence(lines, 'text')}")
-    beside = list(rest.blocks(digest))
+    others = list(cluster_changes.blocks(digest))
     shared = _shared(digest, members)
-    if not (beside or shared or members.any or errors):
+    if not (others or shared or members.any or errors):
         yield Block(text="Nothing changes.")
     if summary := members.summary(shared):
         yield Block(text=summary)
-    warnings = [*members.warnings(shared), *rest.warnings(digest)]
+    warnings = [*members.warnings(shared), *cluster_changes.warnings(digest)]
     warnings += [message for severity, message in digest.diagnostics if severity == "warning"]
     if warnings:
         listed = "\n".join(
@@ -51,19 +51,19 @@ def _blocks(digest: Digest) -> Iterator[Block]:
         yield Block(text=f"### Pool `{pool}`" if pool else "### Nodes")
         yield from members.blocks(pool)
         yield from _change_blocks(shared.get(pool, {}))
-    if beside:
-        yield Block(text="### Beside the nodes")
-        yield from beside
+    if others:
+        yield Block(text="### Other resources")
+        yield from others
 
 
 def _change_blocks(found: Mapping[Change, Iterable[str]]) -> Iterator[Block]:
-    """A paragraph for all changes of one kind that the same nodes have."""
-    merged: dict[tuple[str, str, tuple[str, ...]], list[tuple[str, ...]]] = {}
+    """Yield a paragraph for all changes of one kind that the same nodes have."""
+    grouped: dict[tuple[str, str, tuple[str, ...]], list[tuple[str, ...]]] = {}
     for change, nodes in found.items():
-        hunks = merged.setdefault((change.title, change.effect, tuple(nodes)), [])
+        hunks = grouped.setdefault((change.title, change.effect, tuple(nodes)), [])
         if change.lines:
             hunks.append(change.lines)
-    for (title, effect, on), hunks in merged.items():
+    for (title, effect, on), hunks in grouped.items():
         text = f"**{title}** on {names(on)}" + (f": {effect}" if effect else "")
         yield Block(text=text, lines=joined(hunks))
 
@@ -71,8 +71,8 @@ def _change_blocks(found: Mapping[Change, Iterable[str]]) -> Iterator[Block]:
 Shared = dict[str, dict[Change, dict[str, None]]]
 
 
-def _shared(digest: Digest, members: "_Members") -> Shared:
-    """Each pool's changes of nodes that stay, and the nodes that each is of."""
+def _shared(digest: Digest, members: "_Membership") -> Shared:
+    """Return each pool's changes of nodes that stay, each with its nodes."""
     found: Shared = {}
     for node, change in _changes(digest):
         if node not in members.gone:
@@ -83,26 +83,26 @@ def _shared(digest: Digest, members: "_Members") -> Shared:
 
 
 def _changes(digest: Digest) -> Iterator[tuple[str, Change]]:
-    """Each change of each node, the nodes in their natural order."""
-    for step, told in (("files", changes), ("join", join_changes), ("member", member_changes)):
+    """Yield each change of each node, the nodes in their natural order."""
+    for step, describe in (("files", changes), ("join", join_changes), ("member", member_changes)):
         for node, found in sorted(digest.of(step), key=lambda entry: natural(entry[0])):
             if found.op == "update":
-                yield from ((node, change) for change in told(found))
+                yield from ((node, change) for change in describe(found))
 
 
-class _Members:
-    """Which nodes join, leave, or join anew."""
+class _Membership:
+    """Which nodes join, leave and rejoin."""
 
     def __init__(self, digest: Digest) -> None:
         self.digest = digest
         files, joins = dict(digest.of("files")), dict(digest.of("join"))
         sort = natural
         self.joining = sorted((n for n, s in joins.items() if s.op == "create"), key=sort)
-        self.anew = sorted((n for n, s in joins.items() if s.op in REPLACING), key=sort)
+        self.rejoining = sorted((n for n, s in joins.items() if s.op in REPLACING), key=sort)
         self.gone = sorted((n for n, s in files.items() if s.op == "delete"), key=sort)
         self.forced = {n for n, s in digest.of("member") if "--force" in str(s.old.get("delete"))}
         self.replaced = sorted((n for n, s in files.items() if s.op in REPLACING), key=sort)
-        affected = [*self.replaced, *self.joining, *self.anew, *self.gone]
+        affected = [*self.replaced, *self.joining, *self.rejoining, *self.gone]
         self.pools = {self.pool(node) for node in affected}
 
     @property
@@ -115,17 +115,13 @@ class _Members:
     def summary(self, shared: Shared) -> str:
         changed = {n for pool in shared.values() for nodes in pool.values() for n in nodes}
         restarted = _restarted(shared)
-        told = [
-            (self.joining, "join"),
-            (self.anew, "join anew"),
-            (self.gone, "leave"),
-            (changed, "change"),
-        ]
-        parts = []
-        for nodes, verb in told:
-            if nodes:
-                first, _, more = verb.partition(" ")
-                parts.append(count(len(nodes), "node", first) + (f" {more}" if more else ""))
+        verbs = (
+            ("join", self.joining),
+            ("rejoin", self.rejoining),
+            ("leave", self.gone),
+            ("change", changed),
+        )
+        parts = [count(len(nodes), "node", verb) for verb, nodes in verbs if nodes]
         if restarted:
             parts.append(count(len(restarted), "kubelet", "restart"))
         return f"**{', '.join(parts)}.**" if parts else ""
@@ -133,13 +129,13 @@ class _Members:
     def warnings(self, shared: Shared) -> Iterator[str]:
         for node in self.gone:
             if node in self.forced:
-                yield f"`{node}` is given up without a drain: nothing waits for its pods."
+                yield f"`{node}` is removed without a drain: nothing waits for its pods."
             else:
                 yield f"`{node}` is drained: its pods are evicted, then its Node is deleted."
         if self.replaced:
             yield (
-                f"The files of {names(self.replaced)} are replaced, as nothing in the settings asks"
-                " for: the engine removes them, and stops the kubelet, after they were written."
+                f"The files of {names(self.replaced)} are replaced, which no setting asks for: the"
+                " engine removes them, and stops the kubelet, after it has written them."
             )
         for pool, found in shared.items():
             nodes = _restarted({pool: found})
@@ -148,16 +144,16 @@ class _Members:
                 yield f"The kubelets of {count(len(nodes), 'node')}{where} restart in one run."
 
     def blocks(self, pool: str) -> Iterator[Block]:
-        """What becomes of the nodes of a pool that don't just stay."""
-        told = (
-            (self.joining, "Join", "the files are brought, the kubelet starts with a new token,"
+        """Yield what happens to the nodes of a pool that join, rejoin and leave."""
+        described = (
+            (self.joining, "Join", "the files are written, the kubelet starts with a new token,"
              " the gate proves the join"),
-            (self.anew, "Join anew", "the files are compared; where the machine holds no live"
-             " certificate any more, its kubelet restarts with a new token"),
-            (self.gone, "Leave", "the kubelet stops, and what was written is removed"),
+            (self.rejoining, "Rejoin", "the files are compared; if the machine has no valid"
+             " certificate, its kubelet restarts with a new token"),
+            (self.gone, "Leave", "the kubelet stops, and the files of this program are removed"),
         )  # fmt: skip
         lines = []
-        for nodes, verb, what in told:
+        for nodes, verb, what in described:
             here = [node for node in nodes if self.pool(node) == pool]
             if here:
                 lines.append(f"- **{verb}:** {names(here)}; {what}")

@@ -1,4 +1,4 @@
-"""The formats of what is said of a kubelet: versions, labels, taints, flags, names of checks.
+"""The formats of the values for kubelets: versions, labels, taints, flags, names of checks.
 
 A validator's message goes on after the path and the value, as in `formats`, unless its error is a
 SENTENCE or WITHOUT_VALUE.
@@ -39,6 +39,11 @@ KUBELET_LABELS = frozenset(
 KUBELET_NAMESPACES = re.compile(r"\A([a-z0-9.-]+\.)?(kubelet|node)\.kubernetes\.io\Z")
 OTHERS_NAMESPACES = re.compile(r"\A([a-z0-9.-]+\.)?(kubernetes|k8s)\.io\Z")
 
+_VERSIONS = (
+    f"give a minor version from {node_files.SUPPORTED_VERSIONS[0]}"
+    f" to {node_files.SUPPORTED_VERSIONS[-1]}"
+)
+
 
 def _taint(value: str) -> str:
     if not TAINT.match(value):
@@ -74,20 +79,19 @@ def _version(value: object) -> object:
     known = node_files.SUPPORTED_VERSIONS
     if isinstance(value, int | float) and not isinstance(value, bool):
         # YAML reads 1.30 as the number 1.3.
-        meant = str(value) if str(value) in known or f"{value}0" not in known else f"{value}0"
+        meant = next((text for text in (str(value), f"{value}0") if text in known), None)
+        remedy = f'quote it: "{meant}"' if meant else f"{_VERSIONS}, in quotes"
         raise PydanticCustomError(
             WITHOUT_VALUE,
-            'is the number {number}; quote it: "{meant}"',
-            {"number": str(value), "meant": meant},
+            "is the number {number}; {remedy}",
+            {"number": str(value), "remedy": remedy},
         )
     if isinstance(value, str) and value not in known:
         if f"{value}0" in known:
             raise ValueError(
                 f'is not a supported version; if you mean {value}0, quote it: "{value}0"'
             )
-        raise ValueError(
-            f"is not a supported version; give a minor version from {known[0]} to {known[-1]}"
-        )
+        raise ValueError(f"is not a supported version; {_VERSIONS}")
     return value
 
 

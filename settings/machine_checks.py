@@ -52,7 +52,7 @@ def _addresses(path: str, node: NodeSettings) -> Iterator[tuple[str, str]]:
 def ssh_problems(settings: Settings) -> Iterator[Problem]:
     """Yield each setting of a user who is not root and may not become it."""
     layers = dict(settings.ssh_layers())
-    told: set[str] = set()
+    found: set[str] = set()
     for machine in settings.machines():
         if machine.ssh.user == ROOT or machine.ssh.sudo:
             continue
@@ -62,8 +62,8 @@ def ssh_problems(settings: Settings) -> Iterator[Problem]:
             for path in (f"{machine.path}.ssh", f"{group}.ssh", "ssh")
             if path in layers and "user" in layers[path].model_fields_set
         )
-        if where not in told:
-            told.add(where)
+        if where not in found:
+            found.add(where)
             yield Problem(
                 f"{where}.user",
                 f'"{machine.ssh.user}" is not root; set sudo to true beside it, and let the user'

@@ -82,8 +82,9 @@ def _of_type(value: Any, wanted: str) -> str:
     if wanted in (LIST, MAP):
         return f"is a single value; give {wanted}"
     if wanted == "a string":
-        kind = "" if isinstance(value, bool) else "the number "
-        return f'is {kind}{_yaml(value)}; quote it: "{_yaml(value)}"'
+        if isinstance(value, bool):
+            return f"is the boolean {_yaml(value)}; put the text in quotes"
+        return f'is the number {value}; quote it: "{value}"'
     return f"{_shown(value)}is not {wanted}"
 
 

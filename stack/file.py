@@ -35,7 +35,7 @@ class StackNode:
 
 @dataclass(frozen=True, kw_only=True)
 class StackFile:
-    """The settings of a stack, and what they say of its cluster."""
+    """The settings of a stack, and the cluster that they name."""
 
     name: str
     settings: Settings

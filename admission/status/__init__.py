@@ -1,1 +1,1 @@
-"""The status: certificates, undecided requests and tokens, as `admission status` shows them."""
+"""The status: certificates, undecided requests and tokens, as `ktb status` shows them."""

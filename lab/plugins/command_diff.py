@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from lab.plugins.kubernetes_values import Object, Secret, plain
+from lab.plugins.property_values import Object, Secret, plain
 from lab.plugins.provider import Difference
 
 # Only as a whole: of a changed item, the SDK's resource says itself that it replaces.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.plugins.kubernetes_values import Object, Secret, Unknown, plain
+from lab.plugins.property_values import Object, Secret, Unknown, plain
 from lab.plugins.provider import Failures
 
 STRING, BOOL, FLOAT, INT = "string", "bool", "float64", "int"

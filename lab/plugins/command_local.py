@@ -7,8 +7,7 @@ import subprocess
 import threading
 from typing import IO, Any
 
-from lab.plugins.command_output import STDERR, STDOUT, Output
-from lab.plugins.provider import PluginError
+from lab.plugins.command_output import STDERR, STDOUT, Execution, Output
 
 SHELL = ("/bin/sh", "-c")
 _CHUNK_BYTES = 65536
@@ -61,29 +60,24 @@ class Running:
         return f"signal: {str(signal.strsignal(-process.returncode)).lower()}"
 
 
-def run(
-    running: Running,
-    inputs: dict[str, Any],
-    command: str,
-    environment: dict[str, str],
-    output: Output,
-) -> None:
+def run(running: Running, execution: Execution) -> None:
     """Run a command to its end.
 
     Raises:
         PluginError: it can't be started, or fails.
     """
-    words = [*(inputs.get("interpreter") or SHELL), command]
+    inputs, output = execution.inputs, execution.output
+    words = [*(inputs.get("interpreter") or SHELL), execution.command]
     stdin = (inputs.get("stdin") or "").encode()
     try:
         process = running.start(
             words,
             directory=inputs.get("dir"),
-            environment={**os.environ, **environment},
+            environment={**os.environ, **(inputs.get("environment") or {}), **execution.previous},
             stdin=bool(stdin),
         )
     except OSError as error:
-        raise PluginError(output.failure(_not_started(error, words, inputs), command)) from None
+        raise execution.failure(_not_started(error, words, inputs)) from None
     streams = ((process.stdout, STDOUT), (process.stderr, STDERR))
     readers = [
         threading.Thread(target=_read, args=(stream, name, output), daemon=True)
@@ -100,7 +94,7 @@ def run(
         reader.join()
     output.end()
     if ended := running.ended(process):
-        raise PluginError(output.failure(ended, command))
+        raise execution.failure(ended)
 
 
 def _read(stream: IO[bytes], name: str, output: Output) -> None:

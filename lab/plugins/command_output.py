@@ -1,8 +1,11 @@
-"""What a command prints: kept for the outputs and for an error, and shown line by line."""
+"""One run of a command, and what it prints: kept for the outputs and shown line by line."""
 
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
+
+from lab.plugins.provider import Operation, PluginError
 
 STDOUT, STDERR = "stdout", "stderr"
 _SHOWN = {
@@ -61,12 +64,35 @@ class Output:
         kept = {name: data.decode(errors="surrogateescape") for name, data in self._kept.items()}
         return {name: text.removesuffix("\n") for name, text in kept.items()}
 
-    def failure(self, reason: str, command: str) -> str:
-        """Return what a user is told of a command that failed: all of it."""
-        return f"{reason}: running {quoted(command)}:\n{self._both.decode(errors='replace')}"
+    def both(self) -> str:
+        """Return both streams as they came."""
+        return self._both.decode(errors="replace")
 
     def _show(self, line: bytes) -> None:
         self.show(line.removesuffix(b"\r").decode(errors="replace"))
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One run of a command, on this machine or on another.
+
+    Attributes:
+        inputs: the resource's, without secret marks.
+        command: for the shell.
+        previous: the variables that hold the last output.
+        output: takes what the command prints.
+        operation: the engine's call.
+    """
+
+    inputs: dict[str, Any]
+    command: str
+    previous: dict[str, str]
+    output: Output
+    operation: Operation
+
+    def failure(self, reason: str) -> PluginError:
+        """Return the error of a command that failed, with all that it printed."""
+        return PluginError(f"{reason}: running {quoted(self.command)}:\n{self.output.both()}")
 
 
 def quoted(text: str) -> str:

@@ -6,14 +6,16 @@ remote.CopyFile.
 """
 
 import secrets
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from lab.plugins import command_inputs, command_local, provider
 from lab.plugins.command_diff import SIGNATURE, difference, same
 from lab.plugins.command_inputs import Record
 from lab.plugins.command_local import Running
-from lab.plugins.command_output import Output
-from lab.plugins.kubernetes_values import UNKNOWN, Object, Unknown, plain
+from lab.plugins.command_output import Execution, Output
+from lab.plugins.property_values import UNKNOWN, Object, Unknown, plain
 from lab.plugins.provider import Difference, Failures, Operation, Package
 
 VERSION = "1.2.1"
@@ -38,7 +40,11 @@ class _Resource:
 
 
 class Command(_Resource):
-    """What local and remote commands share: what runs when, and what is kept of it."""
+    """A command, wherever it runs: when it does, and what is kept of it."""
+
+    def __init__(self, inputs: Record, run: Callable[[Execution], None]) -> None:
+        super().__init__(inputs)
+        self._run = run
 
     def create(self, operation: Operation, inputs: Object) -> tuple[str, Object]:
         identity = f"{operation.name}{secrets.token_hex(_ID_BYTES)}"
@@ -55,17 +61,6 @@ class Command(_Resource):
     def delete(self, operation: Operation, state: Object) -> None:
         self._outputs(operation, state, state.get("delete"), state)
 
-    def run(
-        self,
-        inputs: dict[str, Any],
-        command: str,
-        previous: dict[str, str],
-        output: Output,
-        operation: Operation,
-    ) -> None:
-        """Run a command; `previous` are the variables that hold the last output."""
-        raise NotImplementedError
-
     def _outputs(
         self, operation: Operation, properties: Object, command: Any, before: Object
     ) -> Object:
@@ -76,7 +71,7 @@ class Command(_Resource):
             last = {name: plain(before.get(name)) for name in OUTPUTS}
             previous = {f"PULUMI_COMMAND_{n.upper()}": text for n, text in last.items() if text}
         output = Output(inputs.get("logging"), operation.say)
-        self.run(inputs, plain(command), previous, output, operation)
+        self._run(Execution(inputs, plain(command), previous, output, operation))
         return dict(output.outputs())
 
     def _foreseen(self, state: Object, inputs: Object) -> Object:
@@ -87,44 +82,6 @@ class Command(_Resource):
             for name in self.inputs.fields
         )
         return {name: UNKNOWN if changed else state.get(name, "") for name in OUTPUTS}
-
-
-class LocalCommand(Command):
-    """A command on this machine."""
-
-    def __init__(self, running: Running) -> None:
-        super().__init__(command_inputs.LOCAL_COMMAND)
-        self._running = running
-
-    def run(
-        self,
-        inputs: dict[str, Any],
-        command: str,
-        previous: dict[str, str],
-        output: Output,
-        operation: Operation,
-    ) -> None:
-        environment = {**(inputs.get("environment") or {}), **previous}
-        command_local.run(self._running, inputs, command, environment, output)
-
-
-class RemoteCommand(Command):
-    """A command on another machine."""
-
-    def __init__(self) -> None:
-        super().__init__(command_inputs.REMOTE_COMMAND)
-
-    def run(
-        self,
-        inputs: dict[str, Any],
-        command: str,
-        previous: dict[str, str],
-        output: Output,
-        operation: Operation,
-    ) -> None:
-        from lab.plugins import command_remote  # noqa: PLC0415 - asyncssh takes 0.2 s to import
-
-        command_remote.run(inputs, command, previous, output, operation)
 
 
 class CopyToRemote(_Resource):
@@ -177,13 +134,21 @@ def _source_failures(source: Any) -> Failures:
     return []
 
 
+def _run_remotely(execution: Execution) -> None:
+    from lab.plugins import command_remote  # noqa: PLC0415 - asyncssh takes 0.2 s to import
+
+    command_remote.run(execution)
+
+
 _RUNNING = Running()
 PACKAGE = Package(
     name="command",
     version=VERSION,
     types={
-        "command:local:Command": LocalCommand(_RUNNING),
-        "command:remote:Command": RemoteCommand(),
+        "command:local:Command": Command(
+            command_inputs.LOCAL_COMMAND, partial(command_local.run, _RUNNING)
+        ),
+        "command:remote:Command": Command(command_inputs.REMOTE_COMMAND, _run_remotely),
         "command:remote:CopyToRemote": CopyToRemote(),
     },
     accept_secrets=True,

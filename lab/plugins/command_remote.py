@@ -2,15 +2,14 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import Any
 
 import asyncssh
 from asyncssh.constants import EXTENDED_DATA_STDERR
 from asyncssh.packet import String
 
 from lab.plugins import command_ssh
-from lab.plugins.command_output import STDERR, STDOUT, Output
-from lab.plugins.provider import Operation, PluginError, Say
+from lab.plugins.command_output import STDERR, STDOUT, Execution, Output
+from lab.plugins.provider import PluginError
 
 # golang.org/x/crypto/ssh adds these to 128 where a server gives no exit status.
 _SIGNALS = {
@@ -45,47 +44,30 @@ class _Session(asyncssh.SSHClientSession[bytes]):
         self.ended += f". Reason was: {msg}" if msg else ""
 
 
-def run(
-    inputs: dict[str, Any],
-    command: str,
-    previous: dict[str, str],
-    output: Output,
-    operation: Operation,
-) -> None:
-    """Run a command to its end.
-
-    Args:
-        inputs: `connection`, `stdin`, and `environment`, which the machine must take.
-        command: for the user's shell there.
-        previous: variables that it may refuse.
-        output: what the command prints.
-        operation: where dials that failed are told.
+def run(execution: Execution) -> None:
+    """Run a command to its end: the machine must take `environment`, and may refuse `previous`.
 
     Raises:
         PluginError: the machine can't be reached, does not take a variable, or the command fails.
     """
-    asyncio.run(_run(inputs, command, previous, output, operation))
+    asyncio.run(_run(execution))
 
 
-async def _run(
-    inputs: dict[str, Any],
-    command: str,
-    previous: dict[str, str],
-    output: Output,
-    operation: Operation,
-) -> None:
-    environment = inputs.get("environment") or {}
-    session = _Session(output)
+async def _run(execution: Execution) -> None:
+    inputs = execution.inputs
+    session = _Session(execution.output)
     async with AsyncExitStack() as stack:
-        client = await command_ssh.dial(inputs["connection"], operation, stack)
+        client = await command_ssh.dial(inputs["connection"], execution.operation, stack)
 
         def started(channel: asyncssh.SSHClientChannel[bytes]) -> None:
-            if environment or previous:
-                _send_variables_first(channel, environment, previous, operation.say)
+            if inputs.get("environment") or execution.previous:
+                _send_variables_first(channel, execution)
 
         session.connection_made = started  # type: ignore[method-assign, assignment]
         try:
-            channel, _ = await client.create_session(lambda: session, command, encoding=None)
+            channel, _ = await client.create_session(
+                lambda: session, execution.command, encoding=None
+            )
             if stdin := inputs.get("stdin"):
                 channel.write(stdin.encode())
             channel.write_eof()
@@ -93,38 +75,33 @@ async def _run(
         except asyncssh.ConnectionLost:
             pass  # it then has not told how it ended
         except (asyncssh.Error, OSError) as error:
-            raise PluginError(output.failure(str(error), command)) from None
-    output.end()
+            raise execution.failure(str(error)) from None
+    execution.output.end()
     ended = session.ended
     if ended is None:
         ended = "wait: remote command exited without exit status or exit signal"
     if ended:
-        raise PluginError(output.failure(ended, command))
+        raise execution.failure(ended)
 
 
-def _send_variables_first(
-    channel: asyncssh.SSHClientChannel[bytes],
-    environment: dict[str, str],
-    previous: dict[str, str],
-    say: Say,
-) -> None:
+def _send_variables_first(channel: asyncssh.SSHClientChannel[bytes], execution: Execution) -> None:
     """Ask for each variable before the command, and wait for the answer, which asyncssh does not.
 
     A command must not run without a variable that it was given.
     """
-    request = channel._make_request
+    request, say = channel._make_request, execution.operation.say
 
     async def accepted(name: str, value: str) -> bool:
         return bool(await request(b"env", String(name), String(value)))
 
     async def make_request(kind: bytes, *arguments: bytes) -> bool | None:
-        for name, value in environment.items():
+        for name, value in (execution.inputs.get("environment") or {}).items():
             if not await accepted(name, value):
                 say(_REFUSED.format(name), severity="ERROR", status=False)
                 raise PluginError(
                     f'could not set environment variable "{name}": ssh: setenv failed'
                 )
-        for name, value in previous.items():
+        for name, value in execution.previous.items():
             if not await accepted(name, value):
                 say(_REFUSED.format(name), severity="WARNING", status=False)
         return await request(kind, *arguments)

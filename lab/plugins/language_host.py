@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from lab.plugins.kubernetes_protocol import NO_LIMIT, plugin_pb2, stay  # first: no SDK
+from lab.plugins.protocol import NO_LIMIT, plugin_pb2, stay  # first: no SDK
 
 import grpc  # isort: skip
 from google.protobuf.empty_pb2 import Empty  # isort: skip

@@ -1,4 +1,4 @@
-"""What every provider of the lab is made of, but for the kubernetes one, which is larger.
+"""What both providers of the lab are made of.
 
 A resource type is a class with `check`, `diff`, `create`, `read`, `update` and `delete` over
 plain values; this module turns the engine's calls into those.
@@ -13,14 +13,14 @@ from typing import Any, Protocol
 import grpc
 from google.protobuf.empty_pb2 import Empty
 
-from lab.plugins.kubernetes_protocol import (
+from lab.plugins.property_values import Object, read, write
+from lab.plugins.protocol import (
     Engine,
     plugin_pb2,
     provider_pb2,
     provider_pb2_grpc,
     serve,
 )
-from lab.plugins.kubernetes_values import Object, read, write
 
 Failures = list[tuple[str, str]]
 

@@ -10,9 +10,9 @@ import secrets
 from typing import Any
 
 from lab.plugins import provider, random_text
-from lab.plugins.kubernetes_values import UNKNOWN, Object, Secret, Unknown, plain
+from lab.plugins.property_values import UNKNOWN, Object, Secret, Unknown, plain
 from lab.plugins.provider import Difference, Failures, Operation, Package, PluginError
-from lab.plugins.random_text import LEAST_LENGTH, with_defaults
+from lab.plugins.random_text import LEAST_LENGTH, invalid_length, text, with_defaults
 
 VERSION = "4.21.4"
 # A password's id says nothing of it.
@@ -216,21 +216,6 @@ def number(name: str, value: Any) -> int:
         return int(plain(value))
     except (TypeError, ValueError):
         raise PluginError(f'property "{name}": Expected a Number, got {value!r}') from None
-
-
-def text(value: Any) -> Any:
-    """Return a keeper's value as the text that it is kept as."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return value if isinstance(value, str | Unknown) else str(value)
-
-
-def invalid_length(name: str, rule: str, length: Any) -> str:
-    """Return why a length is refused."""
-    return (
-        f"Invalid Attribute Value. Attribute length value must be {rule}, "
-        f"got: {plain(length)}. Examine values at '{name}.length'."
-    )
 
 
 PACKAGE = Package(

@@ -4,7 +4,7 @@ import secrets
 import string
 from typing import Any
 
-from lab.plugins.kubernetes_values import Unknown
+from lab.plugins.property_values import Unknown, plain
 from lab.plugins.provider import PluginError
 
 CLASSES = {
@@ -76,3 +76,18 @@ def bcrypt_hash(password: str) -> str:
 
     first = password.encode()[:BCRYPT_LIMIT_BYTES]
     return bcrypt.hashpw(first, bcrypt.gensalt(BCRYPT_COST, b"2a")).decode()
+
+
+def text(value: Any) -> Any:
+    """Return a keeper's value as the text that it is kept as."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str | Unknown) else str(value)
+
+
+def invalid_length(name: str, rule: str, length: Any) -> str:
+    """Return why a length is refused."""
+    return (
+        f"Invalid Attribute Value. Attribute length value must be {rule}, "
+        f"got: {plain(length)}. Examine values at '{name}.length'."
+    )

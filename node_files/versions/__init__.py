@@ -6,9 +6,9 @@ lists of `rules`, `protection` and `extra_flags`, which name their sources.
 
 from node_files.versions.defaults import without_defaults
 from node_files.versions.extra_flags import flag_problems, flag_warnings
-from node_files.versions.faults import problems
+from node_files.versions.override_problems import problems
+from node_files.versions.override_warnings import warnings
 from node_files.versions.protection import FIXED, PROTECTED
-from node_files.versions.remarks import warnings
 from node_files.versions.table import SUPPORTED_VERSIONS, fields, flags, gate_is_on, gates
 
 __all__ = [

@@ -6,7 +6,7 @@ Source: as in `rules`. It checks the overrides merged over the version's default
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from node_files.versions import rules, table, values
+from node_files.versions import quantities, rules, table
 
 Problem = tuple[str, str]
 
@@ -33,11 +33,11 @@ class Configuration:
 
     def seconds(self, path: str) -> float:
         """Return a duration in seconds; the value at the path must be one."""
-        return (values.duration_ns(self[path] or "0s") or 0) / rules.SECOND
+        return (quantities.duration_ns(self[path] or "0s") or 0) / rules.SECOND
 
 
 def inconsistencies(overrides: Mapping[str, Any], version: str) -> Iterator[Problem]:
-    """Yield the path and the fault of what does not fit; each value must be right by itself."""
+    """Yield the path and the problem of what does not fit; each value must be right by itself."""
     configuration = Configuration(overrides, version)
     yield from _missing_gates(configuration)
     for rule in _RULES:
@@ -94,7 +94,7 @@ def _shutdown(c: Configuration) -> Iterator[Problem]:
     if c.seconds(critical) > c.seconds(total):
         yield critical, f"is longer than {total}, which includes it"
     if c["shutdownGracePeriodByPodPriority"] and (c.seconds(total) or c.seconds(critical)):
-        yield "shutdownGracePeriodByPodPriority", f"excludes {total}; set only one of the two"
+        yield "shutdownGracePeriodByPodPriority", f"can't be combined with {total}; set only one"
 
 
 def _reservations(c: Configuration) -> Iterator[Problem]:
@@ -145,7 +145,7 @@ def _logging(c: Configuration) -> Iterator[Problem]:
         return
     for name in ("text", "json"):
         path = f"logging.options.{name}"
-        size = values.quantity(str(c.given(f"{path}.infoBufferSize") or 0))
+        size = quantities.quantity(str(c.given(f"{path}.infoBufferSize") or 0))
         if c.given(f"{path}.splitStream") or size:
             yield path, "needs the feature gate LoggingAlphaOptions; set it to true in featureGates"
 
@@ -184,9 +184,9 @@ _RULES: tuple[Callable[[Configuration], Iterator[Problem]], ...] = (
 def same(value: Any, default: Any, kind: str) -> bool:
     """Return whether a value of this type means the same as the default."""
     if "duration" in kind and isinstance(value, str) and isinstance(default, str):
-        return values.duration_ns(value) == values.duration_ns(default)
+        return quantities.duration_ns(value) == quantities.duration_ns(default)
     if kind.endswith("quantity") and default is not None and not isinstance(value, dict):
-        return values.quantity(str(value)) == values.quantity(str(default))
+        return quantities.quantity(str(value)) == quantities.quantity(str(default))
     if isinstance(value, bool) or isinstance(default, bool):
         return value is default
     return bool(value == default)

@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from node_files.versions import rules, table, values
+from node_files.versions import quantities, rules, table
 from node_files.versions.nearest import hint
 
-Fault = tuple[str, str]  # what to append to the path, and the message
+Problem = tuple[str, str]  # what to append to the path, and the message
 
 _LIMITS = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1), "uint32": (0, 2**32 - 1)}
 _LISTED = 8  # how many values of a large enumeration a message lists
@@ -16,7 +16,7 @@ _CPUS = re.compile(r"\A[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*\Z")
 _ID_BLOCK = 65536  # pkg/kubelet/apis/config/validation/validation_linux.go
 
 
-def integer_fault(path: str, kind: str, value: int) -> str | None:
+def integer_problem(path: str, kind: str, value: int) -> str | None:
     """Return what is wrong with an integer, or None."""
     low, high = _LIMITS.get(kind, _LIMITS["int64"])
     least, most = rules.INTEGERS.get(path, (low, high))
@@ -26,9 +26,9 @@ def integer_fault(path: str, kind: str, value: int) -> str | None:
     return f"{value} is out of range; give {least} to {most}"
 
 
-def duration_fault(path: str, text: str) -> str | None:
+def duration_problem(path: str, text: str) -> str | None:
     """Return what is wrong with a duration, or None."""
-    given = values.duration_ns(text)
+    given = quantities.duration_ns(text)
     if given is None:
         return f'"{text}" is not a duration; write one such as 30s, 1m30s or 2h'
     least, most = rules.DURATIONS.get(path, (0, None))
@@ -40,27 +40,27 @@ def duration_fault(path: str, text: str) -> str | None:
     return None
 
 
-def string_fault(path: str, text: str, constants: tuple[str, ...], version: str) -> str | None:
+def string_problem(path: str, text: str, constants: tuple[str, ...], version: str) -> str | None:
     """Return what is wrong with a string, or None."""
     allowed = rules.ENUMERATIONS.get(path, constants)
     if allowed:
         if not text and not path.endswith("[]"):
             return None  # not set
-        return _choice_fault(path, text, allowed, version)
+        return _choice_problem(path, text, allowed, version)
     check = _STRINGS.get(path)
     return check(text) if check and text else None
 
 
-def map_faults(path: str, value: Mapping[str, Any], version: str) -> Iterator[Fault]:
+def map_problems(path: str, value: Mapping[str, Any], version: str) -> Iterator[Problem]:
     """Yield what is wrong with the names and values of a map; the values have the right type."""
     check = _MAPS.get(path)
     for name, text in value.items():
-        fault = check(name, text, version) if check and text is not None else None
-        if fault:
-            yield f"[{name}]", fault
+        problem = check(name, text, version) if check and text is not None else None
+        if problem:
+            yield f"[{name}]", problem
 
 
-def _choice_fault(path: str, text: str, allowed: tuple[str, ...], version: str) -> str | None:
+def _choice_problem(path: str, text: str, allowed: tuple[str, ...], version: str) -> str | None:
     at = table.number(version)
     spans = rules.ENUMERATION_SPANS
     there = []
@@ -87,7 +87,7 @@ def _address(text: str) -> str | None:
 
 
 def _size(text: str) -> str | None:
-    size = values.quantity(text)
+    size = quantities.quantity(text)
     if size is None or size <= 0:
         return f'"{text}" is not a size; write one such as 10Mi'
     return None
@@ -129,10 +129,10 @@ def _signal(name: str, version: str) -> str | None:
 
 
 def _amount(text: str) -> str | None:
-    share = values.percentage(text)
+    share = quantities.percentage(text)
     if share is not None:
         return None if share <= 100 else f'"{text}" is more than 100%'
-    given = values.quantity(text)
+    given = quantities.quantity(text)
     if given is None or given <= 0:
         return f'"{text}" is neither a positive quantity such as 100Mi nor a percentage such as 10%'
     return None
@@ -143,14 +143,14 @@ def _threshold(name: str, text: str, version: str) -> str | None:
 
 
 def _grace(name: str, text: str, version: str) -> str | None:
-    return _signal(name, version) or duration_fault("", text)
+    return _signal(name, version) or duration_problem("", text)
 
 
 def _reserved(name: str, text: str, _version: str) -> str | None:
     if name not in rules.RESERVABLE:
         near = hint(name, rules.RESERVABLE) or f"; those are {', '.join(rules.RESERVABLE)}"
         return f"can't be reserved{near}"
-    given = values.quantity(text)
+    given = quantities.quantity(text)
     if given is None or given < 0:
         return f'"{text}" is not a quantity such as 500m or 1Gi'
     return None
@@ -160,7 +160,7 @@ def _memory(name: str, amount: Any, _version: str) -> str | None:
     # validateReservedMemoryConfiguration in validation_reserved_memory.go
     if name != "memory" and not name.startswith("hugepages-"):
         return "is not a kind of memory; those are memory and hugepages-<size>"
-    given = values.quantity(str(amount))
+    given = quantities.quantity(str(amount))
     return None if given is not None and given > 0 else f"{amount} is not a positive quantity"
 
 
@@ -184,7 +184,7 @@ _MAPS: Mapping[str, Callable[[str, Any, str], str | None]] = {
 }
 
 
-def block_fault(path: str, value: int) -> str | None:
+def block_problem(path: str, value: int) -> str | None:
     """Return what is wrong with a number that must fill whole blocks of IDs, or None."""
     if path == "userNamespaces.idsPerPod" and (value < _ID_BLOCK or value % _ID_BLOCK):
         return f"{value} is not a multiple of {_ID_BLOCK}"

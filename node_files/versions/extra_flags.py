@@ -62,7 +62,7 @@ LOGGING_FIELDS: Mapping[str, str] = {
     "logging-format": "logging.format",
 }
 
-_ADVICE: Mapping[str, str] = {
+_REMEDIES: Mapping[str, str] = {
     "container-runtime": "; since then there is only one kind of runtime",
     "pod-infra-container-image": "; set the sandbox image in the container runtime",
     "master-service-namespace": "; it did nothing",
@@ -72,14 +72,14 @@ _CADVISOR_LAST = "1.36"  # CHANGELOG-1.37: cAdvisor's flags were never meant to 
 
 
 def flag_problems(given: Mapping[str, str], version: str) -> Iterator[Problem]:
-    """Yield the name and the fault of each flag that must not be set for this version.
+    """Yield the name and the problem of each flag that must not be set for this version.
 
     Raises:
         ValueError: the version is not a supported one.
     """
     for name in given:
-        if fault := _fault(name, version):
-            yield name, fault
+        if problem := _problem(name, version):
+            yield name, problem
 
 
 def flag_warnings(given: Mapping[str, str], version: str) -> Iterator[Problem]:
@@ -91,17 +91,17 @@ def flag_warnings(given: Mapping[str, str], version: str) -> Iterator[Problem]:
             alpha = table.number(version) < table.number("1.30")
             wish = f"; it needs {_DROP_IN} in the unit's environment" if alpha else ""
             yield name, f"lets files override what is checked here{wish}"
-        if flag and flag.deprecated and not _fault(name, version):
+        if flag and flag.deprecated and not _problem(name, version):
             last = (table.span("flags", name) or ("", ""))[1]
             end = (
                 ""
                 if last == table.SUPPORTED_VERSIONS[-1]
                 else f"; {last} is the last version that has it"
             )
-            yield name, f"is deprecated{end}{_ADVICE.get(name, '')}"
+            yield name, f"is deprecated{end}{_REMEDIES.get(name, '')}"
 
 
-def _fault(name: str, version: str) -> str | None:
+def _problem(name: str, version: str) -> str | None:
     flag = table.flags(version).get(name)
     if name.startswith("-"):
         return f"must be written without dashes: {name.lstrip('-')}"
@@ -134,5 +134,5 @@ def _absent(name: str, version: str) -> str | None:
     if table.number(version) < table.number(since):
         return f"is not a flag of the kubelet in {version}; it was added in {since}"
     removed = f"1.{table.number(last) + 1}"
-    advice = _ADVICE.get(name, "; so were cAdvisor's others" if last == _CADVISOR_LAST else "")
-    return f"was removed in {removed}, so the kubelet does not start with it{advice}"
+    remedy = _REMEDIES.get(name, "; so were cAdvisor's others" if last == _CADVISOR_LAST else "")
+    return f"was removed in {removed}, so the kubelet does not start with it{remedy}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from node_files.versions import content, table, values
+from node_files.versions import content, quantities, table
 from node_files.versions.nearest import nearest
 from node_files.versions.protection import refusal
 
@@ -22,7 +22,7 @@ class Shape:
     unsafe: frozenset[str]
 
     def problems(self, overrides: Mapping[str, Any]) -> Iterator[Problem]:
-        """Yield the path and the fault of each override that is not allowed."""
+        """Yield the path and the problem of each override that is not allowed."""
         yield from self._members(overrides, "", "")
 
     def _members(self, value: Mapping[str, Any], shown: str, path: str) -> Iterator[Problem]:
@@ -51,8 +51,8 @@ class Shape:
                 yield shown, f"{_said(value)}; give a map of fields"
         elif kind.startswith("map[string]"):
             yield from self._map(value, kind.removeprefix("map[string]"), shown, path)
-        elif fault := self._scalar_fault(value, kind, path, constants):
-            yield shown, fault
+        elif problem := self._scalar_problem(value, kind, path, constants):
+            yield shown, problem
 
     def _list(
         self, value: Any, kind: str, shown: str, path: str, constants: tuple[str, ...]
@@ -71,15 +71,15 @@ class Shape:
         for name, element in value.items():
             if element is None:
                 continue
-            for below, fault in self._typed(element, kind, f"{shown}[{name}]", f"{path}[]"):
+            for below, problem in self._typed(element, kind, f"{shown}[{name}]", f"{path}[]"):
                 wrong.add(name)
-                # A fault of a value names its type after "is", so this drops the value itself.
-                yield below, fault.rpartition(" is ")[2] if path == _HIDDEN else fault
+                # A problem of a value names its type after "is", so this drops the value itself.
+                yield below, problem.rpartition(" is ")[2] if path == _HIDDEN else problem
         right = {name: element for name, element in value.items() if name not in wrong}
-        for name, fault in content.map_faults(path, right, self.version):
-            yield f"{shown}{name}", fault
+        for name, problem in content.map_problems(path, right, self.version):
+            yield f"{shown}{name}", problem
 
-    def _scalar_fault(
+    def _scalar_problem(
         self, value: Any, kind: str, path: str, constants: tuple[str, ...]
     ) -> str | None:
         if kind == "duration or nanoseconds":
@@ -89,17 +89,19 @@ class Shape:
         wanted = {"bool": bool, "float64": float}.get(kind, int if "int" in kind else str)
         exact = type(value) is wanted or (wanted is float and type(value) is int)
         if not exact:
-            return f"{_said(value)}; give {_NOUNS[wanted]}{_advice(value, wanted)}"
+            return f"{_said(value)}; give {_NOUNS[wanted]}{_quoting(value, wanted)}"
         if wanted is int:
-            return content.integer_fault(path, kind, value) or content.block_fault(path, value)
+            return content.integer_problem(path, kind, value) or content.block_problem(path, value)
         if kind == "duration":
-            return content.duration_fault(path, value)
-        if kind == "quantity" and values.quantity(value) is None:
+            return content.duration_problem(path, value)
+        if kind == "quantity" and quantities.quantity(value) is None:
             return f'"{value}" is not a quantity such as 1Gi'
         if path == "memoryThrottlingFactor" and not 0 < value <= 1:
             return f"{value} is out of range; give more than 0 and at most 1"
         return (
-            content.string_fault(path, value, constants, self.version) if kind == "string" else None
+            content.string_problem(path, value, constants, self.version)
+            if kind == "string"
+            else None
         )
 
     def _unknown(self, path: str) -> str:
@@ -137,7 +139,7 @@ def _said(value: Any) -> str:
     return "is a map" if isinstance(value, Mapping) else "is a list"
 
 
-def _advice(value: Any, wanted: type) -> str:
+def _quoting(value: Any, wanted: type) -> str:
     if isinstance(value, str) and wanted is not str:
         return ", without quotes"
     return ", in quotes" if wanted is str and isinstance(value, bool | int | float) else ""

@@ -72,7 +72,7 @@ def main() -> int:
                     found = one_round(cluster, directory, nodes)
                     print(f"round {number}: {json.dumps(found)}", flush=True)
                     for path in (CSRS, NODES):
-                        cluster.client.request("DELETE", path)
+                        cluster.request("DELETE", path)
     return 0
 
 
@@ -116,8 +116,7 @@ def prepare(cluster: Cluster) -> None:
 
 
 def create(cluster: Cluster, path: str, fields: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = cluster.client.request("POST", path, fields)
-    return found
+    return cluster.request("POST", path, fields)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,9 @@ from pulumi.runtime.proto import (
     status_pb2,
 )
 
-from lab.plugins.kubernetes_values import Unknown, read, write
+from lab.layout import Layout
+from lab.plugins.property_values import Unknown, read, write
+from lab.toolchain import find
 
 Object = dict[str, Any]
 
@@ -286,20 +288,24 @@ class Engine(engine_pb2_grpc.EngineServicer):
 
 
 def plugin(name: str) -> Path:
-    """Return a plugin's program: ours, or with LAB_PLUGINS=official the official one.
+    """Return a plugin's program: the lab's own, or with LAB_PLUGINS=official the official one.
 
-    The official one is looked for in LAB_OFFICIAL_PLUGINS, else on PATH.
+    What the lab has none of its own for, the provider `kubernetes`, is the official one always.
+    Official ones are looked for in LAB_OFFICIAL_PLUGINS, else in the lab's cache and on PATH.
 
     Raises:
-        FileNotFoundError: the official one is wanted but not there.
+        FileNotFoundError: there is none.
     """
-    if IS_OWN:
+    if IS_OWN and (OWN / name).exists():
         return OWN / name
-    found = shutil.which(name, path=os.environ.get("LAB_OFFICIAL_PLUGINS"))
-    if found is None or Path(found).resolve().parent == OWN:
+    built = find(Layout.find().cache)
+    places = [*map(str, built.path if built else ()), os.environ["PATH"]]
+    path = os.environ.get("LAB_OFFICIAL_PLUGINS", os.pathsep.join(places))
+    found = shutil.which(name, path=path)
+    if found is None or Path(found).parent.resolve() == OWN:
         raise FileNotFoundError(
-            f"LAB_PLUGINS=official, but there is no official {name} on PATH; install it, or name "
-            "its directory in LAB_OFFICIAL_PLUGINS"
+            f"there is no official {name} on PATH or in the lab's cache; build it with "
+            "`python -m lab toolchain`, install it, or name its directory in LAB_OFFICIAL_PLUGINS"
         )
     return Path(found)
 

@@ -1,4 +1,4 @@
-"""The real engine on a small program, for the language host's tests."""
+"""The real engine on a small program."""
 
 import json
 import os
@@ -47,9 +47,14 @@ class Done:
 
 @dataclass(frozen=True)
 class Stack:
-    """A project with one stack, in a directory of its own."""
+    """A project with one stack, in a directory of its own.
+
+    Attributes:
+        plugins: what its program needs besides the language host.
+    """
 
     directory: Path
+    plugins: tuple[str, ...] = ()
 
     @property
     def project(self) -> Path:
@@ -63,12 +68,12 @@ class Stack:
         (self.project / "__main__.py").write_text(program)
 
     def start(self, *arguments: str, **variables: str) -> "subprocess.Popen[str]":
-        """Start `pulumi` with the language host under test."""
+        """Start `pulumi` with the plugins under test."""
         command = [pulumi(), "--non-interactive", "--color=never", *arguments]
         (self.directory / "state").mkdir(exist_ok=True)
-        host = driver.plugin(LANGUAGE_HOST).parent
+        plugins = [str(driver.plugin(name).parent) for name in (LANGUAGE_HOST, *self.plugins)]
         environment = driver.environment(
-            PATH=os.pathsep.join([str(host), os.environ["PATH"]]),
+            PATH=os.pathsep.join([*plugins, os.environ["PATH"]]),
             PULUMI_HOME=str(self.directory / "home"),
             PULUMI_BACKEND_URL=f"file://{self.directory}/state",
             PULUMI_CONFIG_PASSPHRASE="test",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lab.plugins.kubernetes_values import UNKNOWN, Secret
+from lab.plugins.property_values import UNKNOWN, Secret
 from tests.contract.driver import PluginError, Provider, Resource
 from tests.contract.ssh_server import SshServer
 

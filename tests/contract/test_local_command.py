@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lab.plugins.kubernetes_values import UNKNOWN, Secret
+from lab.plugins.property_values import UNKNOWN, Secret
 from tests.contract import driver
 from tests.contract.driver import Engine, PluginError, Provider, Resource
 

@@ -7,7 +7,7 @@ from typing import Any
 import bcrypt
 import pytest
 
-from lab.plugins.kubernetes_values import UNKNOWN, Secret
+from lab.plugins.property_values import UNKNOWN, Secret
 from tests.contract.driver import PluginError, Provider, Resource
 
 pytestmark = pytest.mark.contract

@@ -11,7 +11,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from lab.plugins.kubernetes_values import UNKNOWN, Secret, plain
+from lab.plugins.property_values import UNKNOWN, Secret, plain
 from tests.contract import driver, ssh_server
 from tests.contract.driver import Engine, PluginError, Provider, Resource
 from tests.contract.ssh_server import SshServer

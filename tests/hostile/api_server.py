@@ -42,9 +42,10 @@ class Caller:
         path: str,
         body: Mapping[str, Any] | None = None,
         impersonated: Requester | None = None,
+        content_type: str = "application/json",
     ) -> tuple[int, dict[str, Any]]:
         """Return the status and the object that the API server answers."""
-        headers = [*self._headers, ("Content-Type", "application/json")]
+        headers = [*self._headers, ("Content-Type", content_type)]
         if impersonated is not None:
             headers.append(("Impersonate-User", impersonated.user))
             headers += [("Impersonate-Group", group) for group in impersonated.groups]

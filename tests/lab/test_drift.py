@@ -29,12 +29,12 @@ def joined(project: Project) -> Iterator[None]:
 
 
 def diff(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return project.run(".venv/bin/python", "-m", "node_files", "diff", *arguments, check=False)
+    return project.run("./ktb", "diff", *arguments, check=False)
 
 
 def report(project: Project) -> str:
     preview = project.pulumi("preview", "--json").stdout
-    return project.run(".venv/bin/python", "-m", "node_files", "report", stdin=preview).stdout
+    return project.run("./ktb", "report", stdin=preview).stdout
 
 
 def started(project: Project, node: str) -> str:

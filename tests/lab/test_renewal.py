@@ -142,9 +142,9 @@ def test_its_account_may_approve_no_other_signer(approved: Project) -> None:
 
 
 def status(project: Project) -> Any:
-    """What `admission status --json` prints."""
-    command = (".venv/bin/python", "-m", "admission", "status", "--json")
-    return json.loads(project.run(*command, "--kubeconfig", ".lab/kubeconfig").stdout)
+    """What `ktb status --json` prints."""
+    command = ("./ktb", "status", "--json", "--kubeconfig", ".lab/kubeconfig")
+    return json.loads(project.run(*command).stdout)
 
 
 def test_status_tells_each_certificate_and_the_token(approved: Project) -> None:
@@ -160,9 +160,7 @@ def test_status_tells_each_certificate_and_the_token(approved: Project) -> None:
         assert node["servingCertificate"]["fault"] == ""
     assert {token["state"] for token in found["tokens"]} == {"revoked"}
     assert found["faults"] == []
-    text = approved.run(
-        ".venv/bin/python", "-m", "admission", "status", "--kubeconfig", ".lab/kubeconfig"
-    ).stdout
+    text = approved.run("./ktb", "status", "--kubeconfig", ".lab/kubeconfig").stdout
     assert re.search(r"^node-1 +workers +yes +20\d\d-", text, re.MULTILINE)
 
 

@@ -225,3 +225,11 @@ def test_neither_a_path_nor_a_secret_is_told() -> None:
     settings = parse({})
     _, problems = loaded_from(settings)
     assert "are both missing; set one of them" in only(problems)
+
+
+def test_a_private_key_in_the_place_of_its_path_is_refused_and_not_quoted(files: Path) -> None:
+    pool = {"ssh": {"privateKeyPath": (files / "key").read_text()}, "nodes": []}
+    message = only(load_pools(files, {"w": pool})[1])
+    assert message == (
+        "pools.w.ssh.privateKeyPath holds the text of a file; give the path of that file"
+    )

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from lab import network
+from lab import cgroups, network
 from lab.cache import Entry, content_hash
-from lab.environment import PROVIDERS, own_plugins, variables
+from lab.environment import variables
 from lab.errors import LabError
 from lab.layout import Layout
-from lab.machine import cgroup_hierarchies
+from lab.plugin_choice import PROVIDERS, own_plugins
 from lab.preflight import GIB, Facts, problems
 from lab.toolchain import Toolchain, pulumi_fits
 
@@ -48,6 +48,11 @@ def test_a_fit_machine_has_no_problem() -> None:
             replace(FIT, free=(("/cache", GIB // 2, 6 * GIB),)),
             "/cache has 0.5 GiB free, and 6 are needed",
             "LAB_CACHE=",
+        ),
+        (
+            replace(FIT, memory=(5 * GIB // 2, 4 * GIB)),
+            "2.5 GiB of memory are available, and building the programs takes 4",
+            "add swap",
         ),
     ],
 )
@@ -180,9 +185,9 @@ def test_systemds_hierarchies_are_found_on_both_kinds_of_hosts() -> None:
         "31 30 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
         "32 30 0:28 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n"
     )
-    assert cgroup_hierarchies(unified) == [Path("/sys/fs/cgroup")]
-    assert cgroup_hierarchies(hybrid) == [Path("/sys/fs/cgroup/systemd")]
-    assert cgroup_hierarchies("33 1 0:29 / / rw - ext4 /dev/vda rw\n") == []
+    assert cgroups.hierarchies(unified) == [Path("/sys/fs/cgroup")]
+    assert cgroups.hierarchies(hybrid) == [Path("/sys/fs/cgroup/systemd")]
+    assert cgroups.hierarchies("33 1 0:29 / / rw - ext4 /dev/vda rw\n") == []
 
 
 def test_plugins_that_are_not_installed_can_not_be_chosen(tmp_path: Path) -> None:

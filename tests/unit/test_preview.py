@@ -2,21 +2,18 @@
 
 import asyncio
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from command_line.__main__ import main
 from credentials.host_key import HostKeys
-from preview.command_line import main
 from preview.open_ssh import OpenSsh, ask, open_ssh
 from settings.layer import Bastion, Ssh
 from settings.model import Host, Machine
 from tests.unit.certificates import authority
 
-ROOT = Path(__file__).parents[2]
 HOST_KEY = "ssh-ed25519 AAAA"
 SECURE = {"secure": "v1:AAAA:BBBB"}
 # Runs the command here, or does as for a host that does not answer.
@@ -108,14 +105,6 @@ def test_what_is_not_there_is_named(
 ) -> None:
     assert main(arguments) == 2
     assert message in capsys.readouterr().err
-
-
-def test_the_repositorys_own_stack_renders_by_the_documented_command() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "node_files", "render", "--node", "node-1"],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    assert "==> /etc/systemd/system/kubelet.service  0600 root:root <==" in done.stdout
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The report of a preview: what is shared is told once, and nothing secret or encoded is told."""
+"""The report of a preview: what is shared is reported once, and nothing secret or encoded is."""
 
 import json
 import os
@@ -170,7 +170,7 @@ def test_a_node_that_leaves_is_drained_and_one_that_is_dead_is_given_up() -> Non
     before = settings({"a": {}, "b": {"force": True}, "c": {}})
     told = report(digest(*node_steps(before, settings({"c": {}}))))
     assert "> - `a` is drained: its pods are evicted, then its Node is deleted." in told
-    assert "> - `b` is given up without a drain" in told
+    assert "> - `b` is removed without a drain" in told
     assert "- **Leave:** `a`, `b`;" in told
     assert "**2 nodes leave, 1 node changes" in told  # c has another address here
 
@@ -187,12 +187,12 @@ def test_a_changed_connection_is_told_once_and_not_shown() -> None:
     (pool, node, entry, *_) = node_steps(settings({"n": {}}), settings({"n": {"repair": 1}}))
     entry["detailedDiff"] = {"connection.port": {}, "connection.privateKey": {}}
     told = report(digest(pool, node, entry))
-    assert told.count("How the machine is reached changed; its files are compared again") == 1
+    assert told.count("The SSH connection changed; the files are compared again") == 1
 
 
 def test_a_node_that_is_given_up_one_day_changes_nothing_now() -> None:
     told = report(digest(*node_steps(settings({"n": {}}), settings({"n": {"force": True}}))))
-    assert "**How it leaves one day changed** on `n`: nothing is done now\n" in told
+    assert "**How the node will leave changed** on `n`: nothing happens now\n" in told
     assert "restart" not in told
 
 
@@ -200,13 +200,13 @@ def test_files_that_are_replaced_are_warned_of() -> None:
     same = settings({"n": {}})
     (files,) = (s for s in node_steps(same, same) if s["urn"].endswith("n-files"))
     told = report(digest({**files, "op": "replace"}))
-    assert "> - The files of `n` are replaced, as nothing in the settings asks for" in told
+    assert "> - The files of `n` are replaced, which no setting asks for" in told
 
 
 def test_a_join_that_runs_again_is_told() -> None:
     steps = node_steps(settings({"n": {}}), settings({"n": {"generation": 2}}))
     (join,) = (s for s in steps if s["urn"].endswith("n-join"))
-    assert "**The join is looked at again** on `n`:" in report(digest({**join, "op": "update"}))
+    assert "**The join is checked again** on `n`:" in report(digest({**join, "op": "update"}))
 
 
 def test_pools_are_known_from_the_settings_that_the_engine_notes() -> None:
@@ -273,13 +273,13 @@ def test_a_report_is_never_longer_than_a_comment_may_be() -> None:
     told = report(digest(*node_steps(settings({name: {} for name in nodes}), settings(nodes))))
     assert len(told) <= LIMIT
     assert "300 nodes change" in told
-    assert "left out for want of space; see `pulumi preview --diff`" in told
+    assert "left out to save space; see `pulumi preview --diff`" in told
 
 
 def test_text_without_a_diff_is_cut_at_a_line() -> None:
     text = fit([Block(text="word\n" * 1000)], 300)
     assert len(text) <= 300
-    assert text.endswith("(cut: the whole report is longer than a comment may be)\n")
+    assert text.endswith("(cut: the report is longer than a comment can be)\n")
 
 
 def test_no_content_breaks_out_of_its_fence() -> None:

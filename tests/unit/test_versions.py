@@ -13,7 +13,7 @@ import node_files
 from node_files import Cluster, Node, Paths, versions
 from node_files.kubelet_configuration import kubelet_configuration
 from node_files.systemd import arguments
-from node_files.versions import table, values
+from node_files.versions import quantities, table
 from node_files.versions.protection import FIXED, PROTECTED
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "versions"
@@ -404,12 +404,12 @@ DURATIONS = {"0": 0, "1m30s": 90, "1.5h": 5400, ".5s": 0.5, "-2s": -2, "+1s": 1,
 
 @pytest.mark.parametrize("text", DURATIONS)
 def test_a_duration_is_read_as_go_reads_it(text: str) -> None:
-    assert values.duration_ns(text) == round(DURATIONS[text] * 10**9)
+    assert quantities.duration_ns(text) == round(DURATIONS[text] * 10**9)
 
 
 @pytest.mark.parametrize("text", ["", "1", "s", "1 s", "1d", "1s1", "1m 30s", "9999999h", "1s\n"])
 def test_what_go_takes_for_no_duration_is_none(text: str) -> None:
-    assert values.duration_ns(text) is None
+    assert quantities.duration_ns(text) is None
 
 
 QUANTITIES = {"1": 1, "1Ki": 1024, "1k": 1000, "500m": 0.5, "1e3": 1000, "1E": 1e18, "1Ei": 2**60,
@@ -418,14 +418,14 @@ QUANTITIES = {"1": 1, "1Ki": 1024, "1k": 1000, "500m": 0.5, "1e3": 1000, "1E": 1
 
 @pytest.mark.parametrize("text", QUANTITIES)
 def test_a_quantity_is_read_as_kubernetes_reads_it(text: str) -> None:
-    quantity = values.quantity(text)
+    quantity = quantities.quantity(text)
     assert quantity is not None
     assert float(quantity) == QUANTITIES[text]
 
 
 @pytest.mark.parametrize("text", ["", "1KB", "1K", "1 Gi", "Gi", "1ki", "1.2.3", "e3", "1Gi\n"])
 def test_what_is_no_quantity_is_none(text: str) -> None:
-    assert values.quantity(text) is None
+    assert quantities.quantity(text) is None
 
 
 leaf = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
@@ -446,15 +446,15 @@ def test_any_overrides_are_judged_without_an_error(overrides: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize(
-    ("value", "fault"),
+    ("value", "message"),
     [
         ("this is s3cret", "a string; give a list"),
         (["x", None], "is null; give a string"),
     ],
 )
-def test_a_header_that_may_hold_a_password_is_not_quoted(value: object, fault: str) -> None:
+def test_a_header_that_may_hold_a_password_is_not_quoted(value: object, message: str) -> None:
     overrides = {"staticPodURLHeader": {"Authorization": value}}
-    assert [problem for _, problem in versions.problems(overrides, LATEST)] == [fault]
+    assert [problem for _, problem in versions.problems(overrides, LATEST)] == [message]
 
 
 @pytest.mark.parametrize("version", versions.SUPPORTED_VERSIONS)

@@ -6,6 +6,8 @@ test that wants a pod ready writes its status.
 
 import contextlib
 import datetime
+import http.client
+import json
 import shutil
 import signal
 import socket
@@ -18,10 +20,8 @@ from typing import Any
 
 from lab.layout import Layout
 from lab.pki import Authority, kubeconfig, service_account_keys
-from lab.plugins.kubernetes_client import Client
-from lab.plugins.kubernetes_errors import KubernetesError
-from lab.plugins.kubernetes_kubeconfig import cluster, load
 from lab.toolchain import find
+from tests.hostile.api_server import Caller, administrator
 
 START_S = 90
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager")
@@ -42,29 +42,28 @@ class Cluster:
     kubeconfig: Path
     server: str
     authority: Authority
-    client: Client
+    caller: Caller
+
+    def request(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Ask the API server as its administrator, for what it grants; return its answer."""
+        kind = "merge-patch+json" if method == "PATCH" else "json"
+        status, answer = self.caller.call(method, path, body, content_type=f"application/{kind}")
+        assert status < 300, answer
+        return answer
 
     def get(self, path: str) -> dict[str, Any]:
         """Return the live object at a path."""
-        return self.client.request("GET", path)
+        return self.request("GET", path)
 
     def gone(self, path: str) -> bool:
         """Tell whether there is nothing at a path."""
-        try:
-            self.client.request("GET", path)
-        except KubernetesError as error:
-            return getattr(error, "code", 0) == 404
-        return False
+        return self.caller.call("GET", path)[0] == 404
 
-    def merge(self, path: str, patch: Mapping[str, Any], manager: str = "someone") -> None:
-        """Change an object behind Pulumi's back."""
-        self.client.request(
-            "PATCH",
-            path,
-            patch,
-            query={"fieldManager": manager},
-            content_type="application/merge-patch+json",
-        )
+    def change(self, path: str, patch: Mapping[str, Any]) -> None:
+        """Change an object behind Pulumi's back, as the field manager `someone`."""
+        self.request("PATCH", f"{path}?fieldManager=someone", patch)
 
     def kubeconfig_for(self, user: str, directory: Path) -> Path:
         """Write a kubeconfig for another user."""
@@ -147,14 +146,14 @@ def running(directory: Path, *api_server_flags: str) -> Iterator[Cluster]:
             "--leader-elect=false",
         ],
     ]
-    client = Client(cluster(load(str(admin))))
     with contextlib.ExitStack() as stack:
-        for command in commands:
-            if command is commands[-1]:
-                _wait_ready(client, directory)
+        for command in commands[:-1]:
             stack.enter_context(_process(command, directory))
-        _wait_for_account(client)
-        yield Cluster(admin, server, authority, client)
+        # One post-start hook makes these roles, as the last thing that a test may need.
+        _wait_for("/apis/rbac.authorization.k8s.io/v1/clusterroles/cluster-admin", directory)
+        stack.enter_context(_process(commands[-1], directory))
+        caller = _wait_for("/api/v1/namespaces/default/serviceaccounts/default", directory)
+        yield Cluster(admin, server, authority, caller)
 
 
 @contextlib.contextmanager
@@ -175,26 +174,18 @@ def _process(command: list[str], directory: Path) -> Iterator[None]:
             process.wait()
 
 
-def _wait_ready(client: Client, directory: Path) -> None:
+def _wait_for(path: str, directory: Path) -> Caller:
+    """Wait until an object is there; return the connection that found it."""
+    kubeconfig = json.loads((directory / "admin.kubeconfig").read_text())
     end = time.monotonic() + START_S
     while time.monotonic() < end:
-        with contextlib.suppress(KubernetesError):
-            # One post-start hook makes these roles, as the last thing that a test may need.
-            client.request("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/cluster-admin")
-            return
+        caller = administrator(kubeconfig, directory)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if caller.call("GET", path)[0] == 200:
+                return caller
         time.sleep(0.2)
     log = (directory / "kube-apiserver.log").read_text(errors="replace")[-2000:]
-    raise TimeoutError(f"the API server did not answer in {START_S} s:\n{log}")
-
-
-def _wait_for_account(client: Client) -> None:
-    end = time.monotonic() + START_S
-    while time.monotonic() < end:
-        with contextlib.suppress(KubernetesError):
-            client.request("GET", "/api/v1/namespaces/default/serviceaccounts/default")
-            return
-        time.sleep(0.2)
-    raise TimeoutError(f"the controllers did not work in {START_S} s")
+    raise TimeoutError(f"{path} was not there after {START_S} s:\n{log}")
 
 
 def _write_pki(directory: Path, authority: Authority) -> dict[str, Path]:

@@ -30,7 +30,7 @@ ALLOWED = {
     "approver": {"pool_inventory", "rules", "objects", "api_server", "judge"},
     "status": {
         *("inventory", "pool_inventory", "rules", "objects", "api_server"),
-        *("serving_certificate", "stack_kubeconfig", "terminal"),
+        *("serving_certificate", "terminal"),
     },
 }
 ENTRY = "admission.__main__"

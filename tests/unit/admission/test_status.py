@@ -22,9 +22,10 @@ from admission.api_server.connection import Connection
 from admission.inventory import InventoryNode
 from admission.objects.token_secret import POOL_LABEL
 from admission.pool_inventory import Inventory
-from admission.status import command, table
+from admission.status import table
 from admission.status.document import FORMAT, document
 from admission.status.snapshot import OUR_TOKENS, take
+from command_line import status as status_command
 from tests.unit.admission.approver_fakes import MAPS, NAMESPACE, ApproverApi
 from tests.unit.admission.fakes import CLIENT, END, KEY, NOW, Ports, run
 
@@ -264,16 +265,16 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Connected:
         return await ports.look(entry)
 
     monkeypatch.setattr(Connection, "open", connect)
-    monkeypatch.setattr(command, "look_at", look)
+    monkeypatch.setattr(status_command, "look_at", look)
     fake.inventory("workers", node_1="10.0.0.1")
     return fake
 
 
 def status(*arguments: str) -> int:
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    status_command.add_arguments(parser)
     given = parser.parse_args(["--kubeconfig", "some/kubeconfig", *arguments])
-    return process.run(partial(command.status, given))
+    return process.run(partial(status_command.status, given))
 
 
 def test_the_command_prints_a_document_or_a_table(

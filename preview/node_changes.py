@@ -1,6 +1,6 @@
-"""What a change of a node's `files` resource means: the changed lines of each file, and the rest.
+"""What a change of a node's resources means: the changed lines of each file, and all else.
 
-Equal changes of several nodes compare equal, so that they can be told once.
+Equal changes of several nodes compare equal, so that each is reported once.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ EFFECTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One thing that changes on a node: of a file, lines that belong together."""
+    """One thing that changes on a node; of a file, lines that belong together."""
 
     title: str  # Markdown
     effect: str = ""
@@ -53,19 +53,19 @@ def changes(step: Step) -> Iterator[Change]:
         yield Change(title="What is sent to the node changed")
     for path in step.changed:
         if path.partition(".")[0] == "connection":  # all of it is a secret to the engine
-            yield Change(title="How the machine is reached changed; its files are compared again")
+            yield Change(title="The SSH connection changed; the files are compared again")
         elif path != "stdin":
             yield Change(title=f"`{path}` changed; the files are compared again")
 
 
 def join_changes(_step: Step) -> Iterator[Change]:
-    """Yield what it means that a node's `join` resource is updated: its script runs again."""
-    yield Change(title="The join is looked at again", effect="nothing is done where it has joined")
+    """Yield what an update of a node's `join` resource means: its script runs again."""
+    yield Change(title="The join is checked again", effect="a node that has joined stays as it is")
 
 
 def member_changes(_step: Step) -> Iterator[Change]:
-    """Yield what it means that a node's `member` resource is updated: it works on leaving only."""
-    yield Change(title="How it leaves one day changed", effect="nothing is done now")
+    """Yield what an update of a node's `member` resource means: it acts only on leaving."""
+    yield Change(title="How the node will leave changed", effect="nothing happens now")
 
 
 def _bundle(inputs: object) -> BundleText | None:
@@ -105,15 +105,17 @@ def _of_words(old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:
             f" (`repair` {values[1].get('repair', '0')})",
             effect=f"where one was changed, {RESTART}",
         )
-    told = ("repair ", "generation ")
-    before, after = ([line for line in words if not line.startswith(told)] for words in (old, new))
-    title = "Directories, and what else the node script is told"
+    elsewhere = ("repair ", "generation ")  # reported by themselves
+    before, after = (
+        [line for line in words if not line.startswith(elsewhere)] for words in (old, new)
+    )
+    title = "Directories, and other input of the node script"
     for lines in hunks(before, after):
         yield Change(title=title, effect=EFFECTS[Effect.NONE.value], lines=lines)
 
 
 def _readable(content: str) -> list[str]:
-    """The lines of a file, with what each certificate says in its place."""
+    """Return the lines of a file, each certificate replaced by what it says."""
     return PEM.sub(lambda match: _certificate(match.group(0)), content).split("\n")[:-1]
 
 
@@ -122,7 +124,7 @@ def _certificate(pem: str) -> str:
     try:
         certificate = x509.load_pem_x509_certificate(pem.encode())
     except ValueError:
-        return f"(PEM that is no certificate, SHA-256 {digest}...)"
+        return f"(PEM that is not a certificate, SHA-256 {digest}...)"
     subject = certificate.subject.rfc4514_string()
     serial = f"{certificate.serial_number:x}"
     end = certificate.not_valid_after_utc.date()

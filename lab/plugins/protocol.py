@@ -5,7 +5,6 @@ import os
 import sys
 import types
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 
 def _without_the_sdk() -> None:
@@ -34,13 +33,11 @@ from pulumi.runtime.proto import (  # noqa: E402
     plugin_pb2,
     provider_pb2,
     provider_pb2_grpc,
-    status_pb2,
 )
 
 __all__ = [
     "NO_LIMIT",
     "Engine",
-    "failed_after_writing",
     "plugin_pb2",
     "provider_pb2",
     "provider_pb2_grpc",
@@ -49,7 +46,7 @@ __all__ = [
 ]
 
 _LOOK_S = 5
-# One thread for each operation under way; a wait for a pod holds one.
+# One thread for each operation under way; a command that runs holds one.
 _THREADS = 256
 NO_LIMIT = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
@@ -68,16 +65,6 @@ class Engine:
             severity=level, message=message, urn=urn, streamId=0, ephemeral=status
         )
         self._stub.Log(request)
-
-
-def failed_after_writing(message: str, item_id: str, state: Any, reasons: list[str]) -> bytes:
-    """Return the details of an error that leaves an object behind, which belongs in the state."""
-    detail = provider_pb2.ErrorResourceInitFailed(
-        id=item_id, properties=state, reasons=[message, *reasons]
-    )
-    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=message)
-    status.details.add().Pack(detail)
-    return bytes(status.SerializeToString())
 
 
 def serve(servicer: provider_pb2_grpc.ResourceProviderServicer) -> None:

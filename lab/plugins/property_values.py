@@ -1,10 +1,9 @@
-"""Property values of the kubernetes provider, between the engine's messages and plain objects.
+"""Property values, between the engine's messages and plain objects.
 
-An object is what JSON makes of a manifest: dict, list, str, int, float, bool, None. On top of
-that the engine knows two marks, which `Secret` and `UNKNOWN` stand for.
+An object is made of what JSON has: dict, list, str, int, float, bool, None. On top of that the
+engine knows two marks, which `Secret` and `UNKNOWN` stand for.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,59 +99,4 @@ def plain(value: Any) -> Any:
             return {key: plain(item) for key, item in value.items()}
         case list():
             return [plain(item) for item in value]
-    return value
-
-
-def has_unknown(value: Any) -> bool:
-    """Tell whether anything in the value is not known yet."""
-    return any(isinstance(leaf, Unknown) for leaf in _leaves(value))
-
-
-def has_secret(value: Any) -> bool:
-    """Tell whether the value is marked as secret, or holds something that is."""
-    match value:
-        case Secret():
-            return True
-        case dict():
-            return any(has_secret(item) for item in value.values())
-        case list():
-            return any(has_secret(item) for item in value)
-    return False
-
-
-def secret_strings(value: Any, *, within: bool = False) -> Iterator[str]:
-    """Yield every string that is marked as secret, by itself or by what it lies in."""
-    match value:
-        case Secret():
-            yield from secret_strings(value.value, within=True)
-        case dict():
-            for item in value.values():
-                yield from secret_strings(item, within=within)
-        case list():
-            for item in value:
-                yield from secret_strings(item, within=within)
-        case str() if within:
-            yield value
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    match value:
-        case Secret():
-            yield from _leaves(value.value)
-        case dict():
-            for item in value.values():
-                yield from _leaves(item)
-        case list():
-            for item in value:
-                yield from _leaves(item)
-        case _:
-            yield value
-
-
-def at(value: Any, *path: str) -> Any:
-    """Return what lies at a path of keys, or None if there is nothing."""
-    for key in path:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(key)
     return value

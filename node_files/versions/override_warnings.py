@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from node_files.versions import rules, table, values
+from node_files.versions import quantities, rules, table
 from node_files.versions.defaults import MERGE_EVICTION, SOURCE, is_default, leaves, left_out
 from node_files.versions.nearest import hint
 from node_files.versions.shape import Problem
@@ -61,7 +61,7 @@ def _reads_as_unset(value: Any, field: table.Field) -> bool:
     if not scalar or isinstance(value, bool) or not field.default:
         return False
     if field.type == "duration":
-        return field.default != "0s" and values.duration_ns(str(value)) == 0
+        return field.default != "0s" and quantities.duration_ns(str(value)) == 0
     return value in (0, "")
 
 

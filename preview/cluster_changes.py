@@ -1,4 +1,4 @@
-"""What a preview changes beside the nodes: tokens, RBAC, the control plane, and all else."""
+"""What a preview changes outside the nodes: tokens, RBAC, the control plane, and all else."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ OPS = {
 
 
 def blocks(digest: Digest) -> Iterator[Block]:
-    """Yield paragraphs on each thing that changes and is of no node."""
+    """Yield paragraphs about each change that is not a node's."""
     rows: dict[str, None] = {}
     flags: dict[tuple[str, ...], list[str]] = {}
     for step in digest.steps:
@@ -30,7 +30,7 @@ def blocks(digest: Digest) -> Iterator[Block]:
         if _is_flags(step) and step.op == "update":
             flags.setdefault(_flags(step), []).append(_host(step))
             continue
-        what, note = _told(step, digest)
+        what, note = _described(step, digest)
         rows[f"| {OPS.get(step.op, step.op)} | {cell(what)} | {cell(note)} |"] = None
     if rows:
         yield Block(text="\n".join(["| | what | |", "|---|---|---|", *rows]))
@@ -39,13 +39,13 @@ def blocks(digest: Digest) -> Iterator[Block]:
 
 
 def warnings(digest: Digest) -> Iterator[str]:
-    """Yield what needs care of those."""
+    """Yield those of the changes that need care."""
     hosts = [f"`{_host(s)}`" for s in digest.steps if _is_flags(s) and s.op in ("create", "update")]
     managed = any("\nmanage true\n" in str(s.new.get("stdin", "")) for s in digest.steps)
     if hosts and managed:
         yield (
             f"On the control plane ({', '.join(hosts)}) kube-apiserver and kube-controller-manager"
-            " restart, one machine after the other, where flags are missing."
+            " restart where flags are missing, one machine at a time."
         )
     yield from (
         f"The pool `{s.name}` is deleted with all of its nodes."
@@ -66,8 +66,8 @@ def _host(step: Step) -> str:
     return step.name.removesuffix("-flags")
 
 
-def _told(step: Step, digest: Digest) -> tuple[str, str]:
-    """A resource in words, and a note on it."""
+def _described(step: Step, digest: Digest) -> tuple[str, str]:
+    """Return a resource in words, and a note about it."""
     if "index:BootstrapToken::" in step.parent and step.name.endswith(TOKEN_PARTS):
         holder = step.name.rpartition("-token")[0]
         of_node = holder in digest.pools and holder not in digest.pools.values()
@@ -77,7 +77,7 @@ def _told(step: Step, digest: Digest) -> tuple[str, str]:
         note = "" if step.op == "delete" else "runs: approves CSRs, proves each join"
         return f"the gate of the pool `{step.name.removesuffix('-gate')}`", note
     if _is_flags(step):
-        note = "what was added is removed" if step.op == "delete" else "looked at, added if missing"
+        note = "what was added is removed" if step.op == "delete" else "checked, added if missing"
         return f"the flags of the control plane on `{_host(step)}`", note
     kind = step.type.rpartition(":")[2]
     if step.type.startswith("pulumi:providers:"):
@@ -87,7 +87,7 @@ def _told(step: Step, digest: Digest) -> tuple[str, str]:
 
 
 def _flags(step: Step) -> tuple[str, ...]:
-    """The changed lines of what the control plane's script is told."""
+    """Return the changed lines in the input of the control plane's script."""
     old, new = (str(inputs.get("stdin", "")).partition(f"\n{MARKER}\n")[2].split("\n")
                 for inputs in (step.old, step.new))  # fmt: skip
     return joined(hunks(old, new))

@@ -1,4 +1,7 @@
-"""The command `status`: its arguments, and what it prints."""
+"""Prints each node's certificates and when they end, undecided requests, and tokens.
+
+Exit status: 0, or 1 where the cluster can't be asked.
+"""
 
 import argparse
 import asyncio
@@ -9,26 +12,38 @@ from functools import partial
 
 from admission import pool_inventory
 from admission.api_server.connection import Connection
+from admission.process import run as run_process
 from admission.serving_certificate import look_at
 from admission.stack_kubeconfig import kubeconfig_of_stack
 from admission.status.document import document
 from admission.status.snapshot import take
 from admission.status.table import lines
 from admission.terminal import visible
+from command_line.project import project
 
+SUMMARY = "certificates, undecided requests, tokens"
 DEFAULT_KUBECONFIG = "~/.kube/config"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command to its parser."""
+    """Add the arguments of the command."""
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--kubeconfig", default=os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG)
+    source.add_argument(
+        "--kubeconfig",
+        default=os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG,
+        help="its path (default: KUBECONFIG, or %(default)s)",
+    )
     source.add_argument("--stack-config", metavar="STACK", help="the stack whose secret it is")
     parser.add_argument(
         "--namespace", default=pool_inventory.DEFAULT_NAMESPACE, help="of the inventories"
     )
     parser.add_argument("--inventory", metavar="FILE", help="instead of those in the cluster")
     parser.add_argument("--json", action="store_true", help="for a program")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the status of the cluster, and return the exit status."""
+    return run_process(partial(status, arguments))
 
 
 async def status(arguments: argparse.Namespace) -> int:
@@ -38,16 +53,19 @@ async def status(arguments: argparse.Namespace) -> int:
         ValueError: the kubeconfig or the inventory can't be read; says why.
         ApiError, UNREACHABLE, UNTRUSTED: the API server refused, or did not answer for a while.
     """
-    if arguments.stack_config:
-        async with kubeconfig_of_stack(arguments.stack_config) as path:
-            return await _print(arguments, path)
-    return await _print(arguments, arguments.kubeconfig)
-
-
-async def _print(arguments: argparse.Namespace, kubeconfig: str) -> int:
     path, given = arguments.inventory, None
     if path:
         given = await asyncio.to_thread(pool_inventory.from_file, path)
+    if not arguments.stack_config:
+        return await _print(arguments, arguments.kubeconfig, given)
+    os.chdir(project())
+    async with kubeconfig_of_stack(arguments.stack_config) as kubeconfig:
+        return await _print(arguments, kubeconfig, given)
+
+
+async def _print(
+    arguments: argparse.Namespace, kubeconfig: str, given: pool_inventory.Inventory | None
+) -> int:
     api = await Connection.open(kubeconfig, None)
     try:
         look = partial(look_at, trust=api.trust())

@@ -17,7 +17,7 @@ def problems(
     *,
     partial: bool = False,
 ) -> Iterator[Problem]:
-    """Yield the path and the fault of each override that is not allowed.
+    """Yield the path and the problem of each override that is not allowed.
 
     Args:
         overrides: what a user sets, in one layer or merged; a null removes one of our defaults.
@@ -39,7 +39,7 @@ def _problems(
 ) -> tuple[Problem, ...]:
     """Return the problems; cached, because most nodes of a pool have the same overrides."""
     overrides = json.loads(text)
-    found = [(path, fault) for path in sorted(unsafe) if (fault := unsafe_problem(path))]
+    found = [(path, problem) for path in sorted(unsafe) if (problem := unsafe_problem(path))]
     found += Shape(version, unsafe).problems(overrides)
     if not found and not partial:
         found += inconsistencies(overrides, version)

@@ -1,0 +1,4 @@
+"""What people type: `./ktb render`, `diff`, `report` and `status`, a module each.
+
+They only read their arguments and print; `preview` and `admission` do the work.
+"""

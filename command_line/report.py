@@ -1,0 +1,23 @@
+"""Makes a comment for a pull request, in Markdown, of what `pulumi preview --json` prints."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from command_line.exit_status import SAME
+from preview.report import report
+
+SUMMARY = "make Markdown of `pulumi preview --json`"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("preview", nargs="?", default="-", help="its file (default: stdin)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the report."""
+    path = arguments.preview
+    text = sys.stdin.read() if path == "-" else Path(path).read_text()
+    print(report(text), end="")
+    return SAME

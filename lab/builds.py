@@ -1,0 +1,89 @@
+"""How the programs of `lab/toolchain.py` are built from the Go modules in `lab/toolchain/`."""
+
+import functools
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from lab import go
+from lab.cache import copy_program
+from lab.errors import LabError
+from lab.processes import last_lines, run_logged
+from lab.progress import step
+from lab.toolchain import KUBELETS, MODULES, ProgramSet, program_sets
+
+
+def builders(cache: Path, log: Path, *, thorough: bool) -> list[Callable[[], Path]]:
+    """Return a function that finds or builds a set, for each that may be built side by side."""
+    return [
+        functools.partial(ensure, programs, cache, log, thorough=thorough)
+        for programs in program_sets()
+        if not programs.last
+    ]
+
+
+def ensure_last(kubelets: Iterable[str], cache: Path, log: Path, *, thorough: bool) -> None:
+    """Find or build, one after another, what is not built beside anything else.
+
+    Args:
+        kubelets: minor versions of older kubelets. Each takes up to 1.5 GB of memory.
+        cache, log, thorough: as for `ensure`.
+    """
+    sets = [programs for programs in program_sets() if programs.last]
+    for programs in (*sets, *(KUBELETS[version] for version in sorted(kubelets))):
+        ensure(programs, cache, log, thorough=thorough)
+
+
+def ensure(programs: ProgramSet, cache: Path, log: Path, *, thorough: bool) -> Path:
+    """Return the directory of a program set; builds it where it is missing or damaged.
+
+    Args:
+        programs: which.
+        cache: the cache's directory.
+        log: a directory for the build's log.
+        thorough: compare checksums, not only sizes.
+    """
+
+    def build(directory: Path) -> None:
+        log_file = log / f"build-{programs.name}.log"
+        binary = directory / programs.name
+        scratch = directory / "scratch"
+        scratch.mkdir()
+        compiler = go.ensure_go(cache)
+        with step(
+            f"building {programs.name} from Go modules", lambda: last_lines(log_file, 1)[:80]
+        ):
+            overlay = _overlay(programs, compiler, scratch)
+            flags = ["-v", "-trimpath", "-buildvcs=false", *overlay, "-ldflags", programs.ldflags]
+            try:
+                run_logged(
+                    [compiler, "build", *flags, "-o", binary, programs.package],
+                    log_file,
+                    # A build that is killed leaves its scratch where the next one removes it.
+                    env={**go.environment(), "GOTMPDIR": str(scratch)},
+                    cwd=MODULES / programs.name,
+                )
+            except LabError:
+                if (trouble := go.trouble(log_file.read_text(errors="replace"))) is None:
+                    raise
+                raise trouble from None
+        for file in programs.files():
+            copy_program(binary, directory / file)
+        binary.unlink()
+        shutil.rmtree(scratch)
+
+    return programs.entry(cache).ensure(build, thorough=thorough)
+
+
+def _overlay(programs: ProgramSet, compiler: Path, scratch: Path) -> list[str]:
+    """Return the flag that puts the files which a main package embeds beside it."""
+    if programs.embeds is None:
+        return []
+    module, files = programs.embeds
+    package = MODULES / programs.name
+    source = go.download(compiler, module, package, go.FLAGS)
+    replace = {str(package / Path(file).name): str(source / file) for file in files}
+    overlay = scratch / "overlay.json"
+    overlay.write_text(json.dumps({"Replace": replace}))
+    return ["-overlay", str(overlay)]

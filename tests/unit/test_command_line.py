@@ -1,0 +1,152 @@
+"""`./ktb` as people run it: from any directory, with what it says and how it ends."""
+
+import json
+import os
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.unit import certificates
+
+ROOT = Path(__file__).parents[2]
+KTB = ROOT / "ktb"
+
+
+def ktb(
+    *arguments: str, cwd: Path = ROOT, program: Path = KTB, **env: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(program), *arguments], cwd=cwd, env={**os.environ, **env}, input="",
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("where", ["the root", "below it", "elsewhere"])
+def test_the_repositorys_own_stack_renders_from_any_directory(where: str, tmp_path: Path) -> None:
+    cwd = {"the root": ROOT, "below it": ROOT / "docs", "elsewhere": tmp_path}[where]
+    done = ktb("render", "--node", "node-1", cwd=cwd)
+    assert done.returncode == 0
+    assert "==> /etc/systemd/system/kubelet.service  0600 root:root <==" in done.stdout
+
+
+def test_a_link_to_it_finds_its_program(tmp_path: Path) -> None:
+    link = tmp_path / "ktb"
+    link.symlink_to(KTB)
+    assert ktb("render", "--node", "node-1", cwd=tmp_path, program=link).returncode == 0
+
+
+def test_the_nearest_project_above_is_the_one_that_is_read(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: p\n")
+    pools = {"w": {"nodes": [{"name": "n1", "address": "10.0.0.1"}]}}
+    (tmp_path / "Pulumi.dev.yaml").write_text(
+        yaml.safe_dump({"config": {"p:pools": pools, "p:cluster": {"caPath": "ca.crt"}}})
+    )
+    (tmp_path / "ca.crt").write_bytes(certificates.authority(days=9))
+    below = tmp_path / "a/settings"  # a package's name: nothing here is imported
+    below.mkdir(parents=True)
+    (below / "__init__.py").write_text("raise SystemExit(9)\n")
+    for cwd in (below, below.parent):
+        done = ktb("render", "--node", "n1", cwd=cwd)
+        assert done.returncode == 0
+        # A relative path in the settings starts at the project's directory.
+        assert "-----BEGIN CERTIFICATE-----" in done.stdout
+
+
+WRONG_USE = {
+    "no command": ([], "COMMAND"),
+    "an unknown command": (["rendr"], "'rendr'"),
+    "no node": (["render"], "--node"),
+    "an unknown option": (["report", "--nodes"], "--nodes"),
+    "a stack and a file": (["diff", "--stack", "a", "--settings", "b"], "not allowed with"),
+    "no number": (["diff", "--parallel", "many"], '"many" is not a whole number from 1'),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG_USE.values(), ids=WRONG_USE)
+def test_a_usage_error_is_one_line_and_ends_with_two(arguments: list[str], message: str) -> None:
+    done = ktb(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert message in line
+    assert line.startswith("ktb")
+    assert "--help lists what it takes" in line
+
+
+def test_without_an_environment_it_says_how_to_make_one(tmp_path: Path) -> None:
+    program = tmp_path / "ktb"
+    program.write_text(KTB.read_text())
+    program.chmod(0o755)
+    done = ktb("status", program=program)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert f"{tmp_path}/.venv/bin/python cannot be run; in {tmp_path} run: python3 -m venv" in line
+
+
+def test_the_interpreter_may_be_another_one(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$PYTHONPATH $*"\n')
+    python.chmod(0o755)
+    done = ktb("diff", "--node", "a b", KUBELET_TLS_BOOTSTRAP_PYTHON=str(python), PYTHONPATH="/x")
+    assert done.stdout == f"{ROOT}:/x -P -m command_line diff --node a b\n"
+
+
+class Empty(BaseHTTPRequestHandler):
+    """An API server without objects."""
+
+    def do_GET(self) -> None:
+        body = b'{"items": []}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path) -> Iterator[Path]:
+    certificate, key = certificates.server("127.0.0.1")
+    (tmp_path / "ca.crt").write_bytes(certificate)
+    (tmp_path / "server.pem").write_bytes(certificate + key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    server = HTTPServer(("127.0.0.1", 0), Empty)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    path = tmp_path / "kubeconfig"
+    url = f"https://127.0.0.1:{server.server_port}"
+    document = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "clusters": [{"name": "k", "cluster": {"server": url, "certificate-authority": "ca.crt"}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+    }
+    path.write_text(yaml.safe_dump(document))
+    yield path
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_status_asks_the_cluster_of_the_kubeconfig(kubeconfig: Path) -> None:
+    given = ktb("status", "--kubeconfig", str(kubeconfig))
+    assert (given.returncode, given.stderr) == (0, "")
+    assert "no undecided request" in given.stdout
+    from_environment = ktb("status", "--json", KUBECONFIG=str(kubeconfig))
+    assert json.loads(from_environment.stdout)["nodes"] == []
+
+
+def test_status_names_a_kubeconfig_that_is_missing(tmp_path: Path) -> None:
+    done = ktb("status", "--kubeconfig", str(tmp_path / "nowhere"))
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "nowhere" in line
