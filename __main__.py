@@ -5,6 +5,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.bootstrap_rbac import BootstrapRbac
 from components.control_plane import ControlPlane
+from components.dependencies import unless_failed
 from components.node_pool import NodePool
 from components.serving_approver import ServingApprover
 from stack import arguments, reading
@@ -16,11 +17,14 @@ control_plane = ControlPlane("control-plane", arguments.control_plane(stack))
 cluster = kubernetes.Provider(
     "cluster",
     kubeconfig=stack.credentials.kubeconfig_path or stack.credentials.kubeconfig,
-    cluster_identifier=stack.settings.cluster.name,
+    cluster_identifier=f"{pulumi.get_project()}/{pulumi.get_stack()}",
     # An inventory is changed in place: the resident approver reads it at all times.
     enable_config_map_mutable=True,
-    # The API server may restart first, to get the flags that it lacks.
-    opts=pulumi.ResourceOptions(depends_on=control_plane.ready),
+    # The API server may restart first, to get the flags that it lacks. A control-plane host that
+    # is down keeps no node out. Earlier releases had another identifier.
+    opts=pulumi.ResourceOptions(
+        depends_on=unless_failed(control_plane.ready), ignore_changes=["clusterIdentifier"]
+    ),
 )
 in_cluster = pulumi.ResourceOptions(provider=cluster)
 rbac = BootstrapRbac("rbac", arguments.bootstrap_rbac(stack), in_cluster)

@@ -3,9 +3,11 @@
 Keys and format: https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/
 """
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pulumi
 from pulumi_kubernetes.core.v1 import Secret
@@ -65,8 +67,9 @@ class BootstrapToken(pulumi.ComponentResource):
         )
         self.id = token_id.result
         self.secret = token_secret.result
-        subject = f"the node {args.node}" if args.node else "the nodes"
-        expiration = datetime.now(UTC) + timedelta(minutes=args.ttl_minutes)
+        data: pulumi.Output[Any] = pulumi.Output.all(self.id, self.secret).apply(
+            lambda token: _data(args, *token)
+        )
         token = Secret(
             name,
             metadata=ObjectMetaArgs(
@@ -75,22 +78,34 @@ class BootstrapToken(pulumi.ComponentResource):
                 labels={**MANAGED_BY, POOL_LABEL: args.pool},
             ),
             type=SECRET_TYPE,
-            string_data={
-                "description": f"joins {subject} of the pool {args.pool}",
-                "token-id": token_id.result,
-                "token-secret": token_secret.result,
-                "expiration": expiration.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "usage-bootstrap-authentication": "true",
-                # The CA travels over SSH, so nobody needs cluster-info signed with a shared secret.
-                "usage-bootstrap-signing": "false",
-                "auth-extra-groups": ",".join(groups(args.pool, args.node)),
-            },
+            data=pulumi.Output.secret(data),
             # The expiration is fixed when the token is made, and its revocation is not undone.
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["data", "stringData"]),
         )
         self.secret_uid = token.metadata.apply(lambda metadata: str(metadata.uid))
         self.ready = [token]
         self.register_outputs({"tokenId": self.id, "secretUid": self.secret_uid})
+
+
+def _data(args: BootstrapTokenArgs, token_id: str, token_secret: str) -> dict[str, str]:
+    """Return the Secret's data, encoded.
+
+    In a preview of a new token it is unknown as a whole, and so in a plan: a plan that held the
+    time of its making would never be kept, and the engine's complaint would quote the token.
+    """
+    subject = f"the node {args.node}" if args.node else "the nodes"
+    expiration = datetime.now(UTC) + timedelta(minutes=args.ttl_minutes)
+    values = {
+        "description": f"joins {subject} of the pool {args.pool}",
+        "token-id": token_id,
+        "token-secret": token_secret,
+        "expiration": expiration.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "usage-bootstrap-authentication": "true",
+        # The CA travels over SSH, so nobody needs cluster-info signed with a shared secret.
+        "usage-bootstrap-signing": "false",
+        "auth-extra-groups": ",".join(groups(args.pool, args.node)),
+    }
+    return {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
 
 
 def groups(pool: str, node: str | None) -> list[str]:

@@ -56,6 +56,7 @@ def python_module(
     create: str | None = None,
     delete: str | None = None,
     stdin: pulumi.Input[str] | None = None,
+    triggers: Sequence[Any] | None = None,
 ) -> local.Command:
     """Declare a run of one of this project's modules, its progress (stderr) shown as it goes."""
     return local.Command(
@@ -63,6 +64,7 @@ def python_module(
         create=create and f"{PYTHON} -m {create}",
         delete=delete and f"{PYTHON} -m {delete}",
         stdin=stdin,
+        triggers=triggers,
         logging=local.Logging.STDERR,
         add_previous_output_in_env=False,
         opts=opts,

@@ -8,6 +8,7 @@ import node_files
 from components import commands
 from components.access import Access
 from components.bootstrap_token import BootstrapToken
+from components.dependencies import after
 from components.kubeconfig_source import KubeconfigSource
 
 
@@ -25,6 +26,8 @@ class JoinedNodeArgs:
     """The token of its pool or its own; read once, when the machine joins."""
     kubeconfig: KubeconfigSource
     """With what the node is drained and deleted when it leaves."""
+    join_limit_s: int
+    """For how many seconds the machine waits for its certificates when it joins."""
     force: bool = False
     """The machine is dead: nothing waits for its pods, and nothing connects to it."""
 
@@ -52,27 +55,36 @@ class JoinedNode(pulumi.ComponentResource):
             logging=commands.STDOUT,  # a line of JSON: what was changed and repaired
             # Nothing is written to a machine before the cluster has answered.
             opts=pulumi.ResourceOptions(
-                parent=self, depends_on=args.token.ready, retain_on_delete=args.force
+                parent=self,
+                depends_on=after(args.token, *args.token.ready),
+                retain_on_delete=args.force,
             ),
         )
         join_input = pulumi.Output.all(args.token.id, args.token.secret).apply(
-            lambda token: node_files.join_bundle(args.cluster, args.node, *token)
+            lambda token: node_files.join_bundle(
+                args.cluster, args.node, *token, limit_s=args.join_limit_s
+            )
         )
-        # A change of `triggers` replaces: it runs again with the token of that time. A `delete`
-        # would then run after it, on the machine that has just joined, so there is none.
+        # Only a change of `triggers` has it run again: that replaces it, with the token, the script
+        # and the connection of that time. A `delete` would then run after it, on the machine that
+        # has just joined, so there is none.
         join = commands.on_host(
             f"{name}-join",
             args.access,
             create=node_files.JOIN,
             stdin=pulumi.Output.secret(join_input),
             triggers=[args.node.generation],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[files], ignore_changes=["stdin"]),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=after(self, files),
+                ignore_changes=["connection", "create", "stdin"],
+            ),
         )
         leave = f"admission leave {name} {args.kubeconfig.leave_arguments()}"
         member = commands.python_module(
             f"{name}-member",
             delete=f"{leave} --force" if args.force else leave,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[join]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=after(self, join)),
         )
         self.ready = [member]
         self.register_outputs(

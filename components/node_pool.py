@@ -11,10 +11,13 @@ import node_files
 from components import bootstrap_token, commands
 from components.access import Access
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
+from components.dependencies import after, together
 from components.joined_node import JoinedNode, JoinedNodeArgs
 from components.kubeconfig_source import KubeconfigSource
 from components.pool_inventory import Denied, InventoryNode, pool_inventory
 from components.user_data import UserDataArgs, user_data
+
+SHORTEST_JOIN_LIMIT_S = 180
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +112,8 @@ class NodePool(pulumi.ComponentResource):
                     access=entry.access,
                     token=tokens.get(entry.node.name) or tokens[None],
                     kubeconfig=args.kubeconfig,
+                    # Longer than the gate, which knows better why a node is late.
+                    join_limit_s=max(SHORTEST_JOIN_LIMIT_S, args.stall_seconds + 60),
                     force=entry.force,
                 ),
                 opts=child,
@@ -124,12 +129,17 @@ class NodePool(pulumi.ComponentResource):
             opts=child,
         )
         # Beside the joins, not after them: each waits on its machine for what the gate approves.
+        orders = gate_orders(name, args, tokens)
         gate = commands.python_module(
             f"{name}-gate",
             create="admission gate",
-            stdin=pulumi.Output.json_dumps(gate_orders(name, args, tokens)),
+            stdin=pulumi.Output.json_dumps(orders),
+            # What it proves. A limit, or where the kubeconfig is, is no reason to prove it again.
+            triggers=[orders["nodes"], orders["tokens"]],
             opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[r for token in tokens.values() for r in token.ready]
+                parent=self,
+                depends_on=together(*(after(t, *t.ready) for t in tokens.values())),
+                ignore_changes=["create", "stdin"],
             ),
         )
         self.ready = [gate, *(resource for node in nodes for resource in node.ready)]
@@ -162,7 +172,7 @@ class NodePool(pulumi.ComponentResource):
 def gate_orders(
     name: str, args: NodePoolArgs, tokens: Mapping[str | None, BootstrapToken]
 ) -> dict[str, Any]:
-    """Return all that the gate reads on stdin: it runs again exactly when this changes."""
+    """Return all that the gate reads on stdin."""
     return {
         "kubeconfig": args.kubeconfig.orders(),
         "pool": name,

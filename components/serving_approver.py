@@ -27,6 +27,8 @@ from pulumi_kubernetes.rbac.v1 import (
     SubjectArgs,
 )
 
+from components.dependencies import unless_failed
+
 NAME = "kubelet-serving-approver"
 LABELS = {"app.kubernetes.io/name": NAME}
 PORT = 10279  # as in `admission`, which is not imported here but run
@@ -137,7 +139,9 @@ class ServingApprover(pulumi.ComponentResource):
             spec=deployment(args),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[account, *bindings, *args.after],
+                depends_on=unless_failed(args.after).apply(
+                    lambda after: [account, *bindings, *after]
+                ),
                 custom_timeouts=pulumi.CustomTimeouts(create="5m", update="5m"),
             ),
         )

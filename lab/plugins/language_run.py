@@ -5,6 +5,7 @@ A file that the program's own interpreter runs: it imports nothing of the lab.
 
 import asyncio
 import logging
+import os
 import runpy
 import sys
 import traceback
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+INTERRUPTED = 130
 BAIL = 32
 NO_SDK = """
 It looks like the Pulumi SDK has not been installed. Have you run pip install?
@@ -55,6 +57,9 @@ def main() -> int:
     except pulumi.RunError as error:
         pulumi.log.error(str(error))
         return 1
+    except KeyboardInterrupt:
+        # The engine has ended the deployment, and has said why.
+        os._exit(INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - whatever the program raises is shown as it is
         pulumi.log.error(told(error, program))
         return BAIL

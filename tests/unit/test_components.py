@@ -1,5 +1,6 @@
 """Each component by itself, without settings: what it declares, needs and registers."""
 
+import base64
 import json
 import shlex
 from typing import Any
@@ -89,7 +90,8 @@ def test_a_token_registers_its_public_half_alone() -> None:
     args = BootstrapTokenArgs(pool="p", members={"n1": 1}, ttl_minutes=5)
     engine = Engine().run(lambda: BootstrapToken("p-token", args) and None)
     assert engine.outputs_of("p-token") == {"tokenId": "abcdef", "secretUid": "u-1"}
-    assert engine.resources["p-token"]["stringData"]["value"]["token-secret"] == SECRET
+    data = engine.resources["p-token"]["data"]["value"]
+    assert base64.b64decode(data["token-secret"]).decode() == SECRET
 
 
 @pytest.mark.parametrize("force", [True, False])
@@ -98,7 +100,7 @@ def test_a_node_joins_after_its_token_and_its_files(force: bool) -> None:
         token = BootstrapToken("t", BootstrapTokenArgs(pool="p", members={}, ttl_minutes=5))
         args = JoinedNodeArgs(
             cluster=CLUSTER, node=NODE, access=reach("10.0.0.1"), token=token,
-            kubeconfig=KUBECONFIG, force=force,
+            kubeconfig=KUBECONFIG, join_limit_s=180, force=force,
         )  # fmt: skip
         JoinedNode("n1", args)
 

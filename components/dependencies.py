@@ -1,0 +1,47 @@
+"""Dependencies on resources that may fail while the rest of a run goes on.
+
+With `--continue-on-error` the SDK ends a program with two tracebacks when `depends_on` names a
+resource that has failed: it awaits the URN, which a failed resource does not have
+(`_resolve_depends_on_urns` in pulumi/runtime/_depends_on.py). So such a dependency is an Output
+whose failure is recovered.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import pulumi
+from pulumi.resource import DependencyResource
+
+Dependencies = pulumi.Output[list[pulumi.Resource]]
+
+
+def after(parent: pulumi.Resource | None, *resources: pulumi.Resource) -> Dependencies:
+    """Return what to depend on so that the engine leaves out what needs a failed resource.
+
+    `parent` is that of the resources, from which a failed one's URN follows.
+    """
+    urns = [resource.urn.recover(partial(_urn, resource, parent)) for resource in resources]
+    return pulumi.Output.all(*urns).apply(lambda known: [DependencyResource(u) for u in known])
+
+
+def together(*dependencies: Dependencies) -> Dependencies:
+    """Return one dependency on all of them."""
+    return pulumi.Output.all(*dependencies).apply(lambda found: [r for each in found for r in each])
+
+
+def _urn(
+    resource: pulumi.Resource, parent: pulumi.Resource | None, _failure: Exception
+) -> pulumi.Output[str]:
+    return pulumi.create_urn(
+        resource.pulumi_resource_name, resource.pulumi_resource_type, parent=parent
+    )
+
+
+def unless_failed(resources: Sequence[pulumi.Resource]) -> Dependencies:
+    """Return the resources to depend on, or none of them where one has failed.
+
+    For an order that only removals need, or that a failure must not turn into a barrier.
+    """
+    listed = list(resources)
+    urns = [resource.urn for resource in listed]
+    return pulumi.Output.all(*urns).apply(lambda _: listed).recover(lambda _: [])

@@ -1,0 +1,76 @@
+"""What becomes of the rest of a program when a resource fails, shown by the real engine."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.contract.engine import Stack
+
+pytestmark = pytest.mark.contract
+ROOT = Path(__file__).parents[2]
+
+PROGRAM = """
+import sys
+sys.path.insert(0, {root!r})
+import pulumi
+from pulumi_command import local
+from components.dependencies import after, unless_failed
+
+options = pulumi.ResourceOptions
+failing = local.Command("failing", create="exit 3")
+well = local.Command("well", create="echo well")
+later = options(depends_on=after(None, failing))
+needs = local.Command("needs", create="touch {here}/needs", opts=later)
+latest = options(depends_on=after(None, needs))
+next = local.Command("next", create="touch {here}/next", opts=latest)
+beside = local.Command(
+    "beside", create="touch {here}/beside", opts=options(depends_on=unless_failed([failing, well]))
+)
+both = local.Command(
+    "both",
+    create="touch {here}/both",
+    opts=options(depends_on=unless_failed([well]).apply(lambda listed: [well, *listed])),
+)
+pulumi.export("failing", failing.stdout.recover(lambda error: "it failed"))
+pulumi.export("well", well.stdout)
+"""
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    stack = Stack(tmp_path, plugins=("pulumi-resource-command",))
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/venv").symlink_to(sys.prefix)
+    runtime = {"name": "python", "options": {"virtualenv": "venv"}}
+    stack.write(PROGRAM.format(root=str(ROOT), here=tmp_path), runtime=runtime)
+    stack.select()
+    return stack
+
+
+def test_what_needs_a_failed_resource_is_left_out_and_the_rest_goes_on(stack: Stack) -> None:
+    done = stack.up(PULUMI_CONTINUE_ON_ERROR="true")
+    assert done.status != 0
+    there = {path.name for path in stack.directory.iterdir()}
+    assert {"beside", "both"} < there
+    assert not {"needs", "next"} & there
+    assert "Traceback" not in done.said, done.said
+    assert "unhandled exception" not in done.said
+    assert stack.outputs() == {"failing": "it failed", "well": "well"}
+
+
+def test_an_order_is_kept_where_all_is_well(stack: Stack) -> None:
+    program = stack.project / "__main__.py"
+    program.write_text(program.read_text().replace("exit 3", "true"))
+    assert stack.up().status == 0
+    done = stack.run("stack", "export", "--stack", "dev")
+    resources = json.loads(done.said)["deployment"]["resources"]
+    needed = {
+        r["urn"].rpartition("::")[2]: {d.rpartition("::")[2] for d in r.get("dependencies") or ()}
+        for r in resources
+    }
+    assert needed["needs"] == {"failing"}
+    assert needed["next"] == {"needs"}
+    assert needed["beside"] == {"failing", "well"}
+    assert needed["both"] == {"well"}
