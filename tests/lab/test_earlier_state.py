@@ -44,7 +44,9 @@ def earlier(project: Project) -> Iterator[Project]:
         archive.extractall(directory, filter="data")
     for name in (".venv", ".lab"):
         (directory / name).symlink_to(project.directory / name)
-    yield replace(project, directory=directory)
+    made = replace(project, directory=directory)
+    made.pulumi("stack", "select", "dev")
+    yield made
     shutil.rmtree(directory)
 
 
