@@ -2,13 +2,15 @@
 
 import functools
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from lab import go
+from lab import go, memory
 from lab.cache import copy_program
 from lab.errors import LabError
+from lab.memory import GIB
 from lab.processes import last_lines, run_logged
 from lab.progress import step
 from lab.toolchain import KUBELETS, MODULES, ProgramSet, program_sets
@@ -16,10 +18,10 @@ from lab.toolchain import KUBELETS, MODULES, ProgramSet, program_sets
 
 def builders(cache: Path, log: Path, *, thorough: bool) -> list[Callable[[], Path]]:
     """Return a function that finds or builds a set, for each that may be built side by side."""
+    sets = [programs for programs in program_sets() if not programs.last]
     return [
-        functools.partial(ensure, programs, cache, log, thorough=thorough)
-        for programs in program_sets()
-        if not programs.last
+        functools.partial(ensure, programs, cache, log, thorough=thorough, beside=len(sets))
+        for programs in sets
     ]
 
 
@@ -35,7 +37,17 @@ def ensure_last(kubelets: Iterable[str], cache: Path, log: Path, *, thorough: bo
         ensure(programs, cache, log, thorough=thorough)
 
 
-def ensure(programs: ProgramSet, cache: Path, log: Path, *, thorough: bool) -> Path:
+def compilers(cores: int, memory_bytes: int, beside: int) -> int:
+    """Return how many compilers a build may run at once: one for each GiB and build, at least one.
+
+    Go would run one for each core, whatever memory they take.
+    """
+    return max(1, min(cores, memory_bytes // GIB // beside))
+
+
+def ensure(
+    programs: ProgramSet, cache: Path, log: Path, *, thorough: bool, beside: int = 1
+) -> Path:
     """Return the directory of a program set; builds it where it is missing or damaged.
 
     Args:
@@ -43,6 +55,7 @@ def ensure(programs: ProgramSet, cache: Path, log: Path, *, thorough: bool) -> P
         cache: the cache's directory.
         log: a directory for the build's log.
         thorough: compare checksums, not only sizes.
+        beside: how many builds run side by side, with this one.
     """
 
     def build(directory: Path) -> None:
@@ -55,7 +68,9 @@ def ensure(programs: ProgramSet, cache: Path, log: Path, *, thorough: bool) -> P
             f"building {programs.name} from Go modules", lambda: last_lines(log_file, 1)[:80]
         ):
             overlay = _overlay(programs, compiler, scratch)
-            flags = ["-v", "-trimpath", "-buildvcs=false", *overlay, "-ldflags", programs.ldflags]
+            parallel = compilers(os.cpu_count() or 1, memory.available(), beside)
+            flags = ["-v", f"-p={parallel}", "-trimpath", "-buildvcs=false", *overlay]
+            flags += ["-ldflags", programs.ldflags]
             try:
                 run_logged(
                     [compiler, "build", *flags, "-o", binary, programs.package],

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import cgroups
+from lab import cgroups, memory
 from lab.errors import LabError
 from lab.layout import Layout
+from lab.memory import GIB
 
-GIB = 1024**3
 # Measured: an image is 0.45 GiB, the programs 0.3; Go's own caches grow by 4 while they build.
 BUILD_SPACE = 6 * GIB
 # An older kubelet: 0.1 GiB, and Go's caches grow by 2.1.
@@ -83,7 +83,7 @@ def gather(layout: Layout, *, build: bool, kubelets: int = 0) -> Facts:
         systemd_cgroups=bool(cgroups.hierarchies()),
         bridged_traffic_dropped=root and _bridged_traffic_dropped(),
         free=tuple((str(path), _free(path), needed) for path, needed in needs),
-        memory=(_available_memory(), BUILD_MEMORY if build or kubelets else 0),
+        memory=(memory.available(), BUILD_MEMORY if build or kubelets else 0),
     )
 
 
@@ -120,13 +120,6 @@ def _bridged_traffic_dropped() -> bool:
 def _free(path: Path) -> int:
     existing = next(parent for parent in (path, *path.parents) if parent.exists())
     return shutil.disk_usage(existing).free
-
-
-def _available_memory(meminfo: str | None = None) -> int:
-    """Return the bytes that new processes can have, in memory or in swap (proc_meminfo(5))."""
-    lines = (meminfo or Path("/proc/meminfo").read_text()).splitlines()
-    sizes = {line.split()[0]: int(line.split()[1]) for line in lines}
-    return (sizes["MemAvailable:"] + sizes["SwapFree:"]) * 1024
 
 
 def problems(facts: Facts) -> list[LabError]:

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Starts one of the lab's own plugins with the checkout's Python, by the name of the link in bin/
 # that it is called by. PYTHONPATH is not the way to it: what a plugin starts would have it too.
-program=$(readlink -f -- "$0") && root=${program%/lab/plugins/launch.sh} || exit
+program=$(readlink -f -- "$0") && root=${program%/lab/plugins/*} || exit
 case ${0##*/} in
 pulumi-language-python) module=language_host ;;
 pulumi-resource-*) module=${0##*/pulumi-resource-}_provider ;;

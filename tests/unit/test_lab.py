@@ -12,8 +12,9 @@ from lab.cache import Entry, content_hash
 from lab.environment import variables
 from lab.errors import LabError
 from lab.layout import Layout
+from lab.memory import GIB
 from lab.plugin_choice import PROVIDERS, own_plugins
-from lab.preflight import GIB, Facts, problems
+from lab.preflight import Facts, problems
 from lab.toolchain import Toolchain, pulumi_fits
 
 FIT = Facts(uid=0, system="Linux", architecture="x86_64", free=(("/lab", 9 * GIB, GIB),))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import builds, go, toolchain
+from lab import builds, go, memory, toolchain
 from lab.errors import LabError
 from lab.plugin_choice import LANGUAGE_HOST, PROVIDERS
 
@@ -166,3 +166,19 @@ def test_what_go_says_is_told_as_what_to_do(said: str, problem: str, remedy: str
 
 def test_a_mistake_in_a_program_is_left_as_the_compiler_tells_it() -> None:
     assert go.trouble("# a.b/c\n/root/go/pkg/mod/a.b/c@v1.2.3/x.go:7:2: undefined: y\n") is None
+
+
+@pytest.mark.parametrize(
+    ("cores", "gib", "beside", "found"),
+    [(2, 23, 3, 2), (16, 23, 3, 7), (16, 7, 1, 7), (8, 7, 3, 2), (2, 4, 3, 1), (2, 1, 3, 1)],
+)
+def test_no_more_compilers_run_than_fit_into_memory(
+    cores: int, gib: int, beside: int, found: int
+) -> None:
+    assert builds.compilers(cores, gib * memory.GIB + 1, beside) == found
+
+
+def test_what_the_kernel_can_free_and_swap_count_as_memory() -> None:
+    meminfo = "MemTotal: 8000 kB\nMemFree: 10 kB\nMemAvailable: 3000 kB\nSwapFree: 500 kB\n"
+    assert memory.available(meminfo) == 3500 * 1024
+    assert memory.available() > 0

@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+from google.protobuf.empty_pb2 import Empty
 
 from tests.contract.driver import PluginError, Provider
 from tests.contract.kubernetes_provider.cluster import Cluster
@@ -64,20 +65,28 @@ def test_every_kind_is_made_stays_the_same_changes_and_goes(provider: Provider, 
     resource.delete(identity, state)  # what is gone is deleted
 
 
-def test_an_object_that_exists_is_not_silently_someone_elses(
+def test_what_exists_with_other_content_is_not_overwritten(
     provider: Provider, cluster: Cluster
 ) -> None:
-    """Since 4.29, creating what exists fails. Before, it takes over the fields of others only
-    where they agree, or where nobody is known to have applied them.
-
-    The program relies on neither: names of its objects are its own.
-    """
-    resource = provider.resource(CONFIG_MAP)
-    theirs = config_map("theirs", "theirs")
-    cluster.request("POST", f"{MAPS}?fieldManager=someone", theirs)
+    """Needed of every version: since 4.29 creating what exists fails, before on a conflict."""
+    cluster.request("POST", f"{MAPS}?fieldManager=someone", config_map("theirs", "theirs"))
     with pytest.raises(PluginError, match=r"conflict with \"someone\"|already exists"):
-        resource.up(config_map("theirs", "ours"))
+        provider.resource(CONFIG_MAP).up(config_map("theirs", "ours"))
     assert cluster.get(f"{MAPS}/theirs")["data"] == {"text": "theirs"}
+
+
+def test_what_exists_with_the_same_content_is_taken_over_or_refused(
+    provider: Provider, cluster: Cluster
+) -> None:
+    """Before 4.29 it is taken over, since then it is refused. The program needs neither."""
+    cluster.request("POST", f"{MAPS}?fieldManager=someone", config_map("equal"))
+    version = provider.call("GetPluginInfo", Empty()).version
+    major, minor, _ = map(int, version.removeprefix("v").split("."))
+    if (major, minor) < (4, 29):
+        assert provider.resource(CONFIG_MAP).up(config_map("equal"))[0] == "default/equal"
+    else:
+        with pytest.raises(PluginError, match="already exists"):
+            provider.resource(CONFIG_MAP).up(config_map("equal"))
 
 
 def test_another_name_replaces_and_the_old_object_goes_last(provider: Provider) -> None:

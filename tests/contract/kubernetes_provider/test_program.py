@@ -93,8 +93,7 @@ def test_what_somebody_deleted_is_made_again_after_a_refresh(
 def test_what_depends_on_an_object_is_deleted_before_it(stack: Stack, cluster: Cluster) -> None:
     done = stack.run("destroy", "--yes", "--skip-preview", "--stack", STACK)
     assert done.status == 0, done.said
-    lines = [line for line in done.said.splitlines() if "deleted (" in line or "deleted" in line]
-    order = [next(kind for kind in ("ConfigMap", "Secret") if kind in line)
-             for line in lines if "ConfigMap" in line or "Secret" in line]  # fmt: skip
+    deleted = [line for line in done.said.splitlines() if " deleted (" in line]
+    order = [kind for line in deleted for kind in ("ConfigMap", "Secret") if f":{kind} " in line]
     assert order == ["ConfigMap", "Secret"]
     assert cluster.gone(f"{OBJECTS}/secrets/program-token")
