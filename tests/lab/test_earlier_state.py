@@ -78,8 +78,9 @@ def test_one_up_takes_over_a_state_of_an_earlier_release(
 
     before = {r["urn"] for r in project.state()}
     done = project.preview()
-    replaced = {name for name, ops in done.items() if ops & {"replace", "delete", "create"}}
-    assert replaced == set(), done
+    replaced = {name for name, ops in done.items() if ops - {"update"}}
+    # The gate looks at all nodes once more: what makes it run is written down otherwise.
+    assert replaced == {"workers-gate"}, done
     project.up()
 
     assert look(project) == machines
