@@ -18,6 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the report."""
     path = arguments.preview
-    text = sys.stdin.read() if path == "-" else Path(path).read_text()
-    print(report(text), end="")
+    print(report(sys.stdin.read() if path == "-" else _text(path)), end="")
     return SAME
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError as error:
+        raise ValueError(f'"{path}" cannot be read: {error.strerror}') from None
+    except UnicodeDecodeError:
+        raise ValueError(f'"{path}" is not a text file') from None

@@ -13,6 +13,7 @@ SECRET = "[secret]"  # noqa: S105 - what the engine puts in the place of a secre
 REPLACING = frozenset({"replace", "create-replacement", "delete-replaced"})
 NODE_TYPE = "kubelet-tls-bootstrap:index:Node"
 POOL_TYPE = "kubelet-tls-bootstrap:index:NodePool"
+NOT_A_PREVIEW = "this is not a preview in JSON; give what `pulumi preview --json` prints"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +62,10 @@ def read_digest(text: str) -> Digest:
         steps = tuple(_step(entry) for entry in raw)
         urns = [str(entry["urn"]) for entry in raw]
     except (json.JSONDecodeError, AttributeError, KeyError, TypeError):
-        raise ValueError(
-            "this is not a preview in JSON; give what `pulumi preview --json` prints"
-        ) from None
+        raise ValueError(NOT_A_PREVIEW) from None
+    # Even a preview without changes has a step for the stack, and a failed one has an error.
+    if not steps and not document.get("diagnostics"):
+        raise ValueError(NOT_A_PREVIEW)
     return Digest(
         stack=urns[0].split("::")[0].removeprefix("urn:pulumi:") if urns else "",
         steps=steps,

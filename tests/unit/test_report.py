@@ -299,7 +299,9 @@ def test_names_that_follow_one_another_are_told_as_a_range(listed: list[str], to
     assert names(listed) == told
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"steps": [1]}', json.dumps({"steps": [{}]})])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", "{}", '{"steps": [1]}', json.dumps({"steps": [{}]})]
+)
 def test_what_is_no_preview_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="give what `pulumi preview --json` prints"):
         report(text)

@@ -51,6 +51,7 @@ ALL: list[tuple[dict[str, Any], str]] = [
     (node(hostKey=True), f"{NODE}.hostKey is the boolean true; put the text in quotes"),
     (node(name=7), f'{NODE}.name is the number 7; quote it: "7"'),
     (node(hostKey=None, name=None), f"{NODE}.name is empty; give a string, or remove the key"),
+    ({"taints": [None]}, "taints[0] is empty; give a string, or remove this entry"),
     (node(hostKey=["a"]), f"{NODE}.hostKey is a list; give a string"),
     (node(addresses="10.0.0.2"), f"{NODE}.addresses is a single value; give {LIST}"),
     (
