@@ -20,8 +20,8 @@ cluster = kubernetes.Provider(
     cluster_identifier=f"{pulumi.get_project()}/{pulumi.get_stack()}",
     # An inventory is changed in place: the resident approver reads it at all times.
     enable_config_map_mutable=True,
-    # The API server may restart first, to get the flags that it lacks. A control-plane host that
-    # is down keeps no node out. Earlier releases had another identifier.
+    # The API server may restart first, to get missing flags. A control-plane host that is down must
+    # not keep nodes out. Earlier releases had another identifier.
     opts=pulumi.ResourceOptions(
         depends_on=unless_failed(control_plane.ready), ignore_changes=["clusterIdentifier"]
     ),

@@ -1,4 +1,4 @@
-"""Makes a comment for a pull request, in Markdown, of what `pulumi preview --json` prints."""
+"""Turns what `pulumi preview --json` prints into Markdown for a comment on a pull request."""
 
 import argparse
 import sys
@@ -7,12 +7,14 @@ from pathlib import Path
 from command_line.exit_status import SAME
 from preview.report import report
 
-SUMMARY = "make Markdown of `pulumi preview --json`"
+SUMMARY = "turn the output of `pulumi preview --json` into Markdown"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("preview", nargs="?", default="-", help="its file (default: stdin)")
+    parser.add_argument(
+        "preview", nargs="?", default="-", help="the file with that output (default: stdin)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

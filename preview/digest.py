@@ -1,6 +1,6 @@
 """What `pulumi preview --json` prints: its steps, by the names of this program's resources.
 
-Form: https://pkg.go.dev/github.com/pulumi/pulumi/pkg/v3/display#PreviewDigest. The engine has
+Format: https://pkg.go.dev/github.com/pulumi/pulumi/pkg/v3/display#PreviewDigest. The engine has
 written `[secret]` in place of each secret.
 """
 
@@ -92,7 +92,7 @@ def _diagnostics(entries: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, st
     for entry in entries:
         severity = entry.get("severity", "")
         message = entry.get("message", "").strip().removeprefix(f"{severity}: ")
-        # That is about this computer, not about the change.
+        # This one is about this computer, not about the change.
         if message and not message.startswith("using pulumi-"):
             yield severity, message
 
@@ -113,6 +113,6 @@ def _step(entry: Mapping[str, Any]) -> Step:
 
 
 def _kind(urn: str) -> str:
-    """The type of the resource that a URN names, without those of its parents."""
+    """Return the type of the resource that a URN names, without the types of its parents."""
     parts = urn.split("::")
     return parts[2].rpartition("$")[2] if len(parts) > 3 else ""

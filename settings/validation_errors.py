@@ -26,7 +26,7 @@ TYPES = {
     **dict.fromkeys(("tuple_type", "list_type"), LIST),
     **dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type"), MAP),
 }
-KEY = "[key]"  # the last part of a location that is of a map's key
+KEY = "[key]"  # the last part of the location of an error about a map's key
 
 
 def to_problem(raw: Mapping[str, Any], error: ErrorDetails) -> Problem:

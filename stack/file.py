@@ -1,7 +1,7 @@
 """A stack's settings, read from its file without the engine. No secret is decrypted.
 
 What can't be known this way (a kubeconfig that is a secret key, or whose file is missing) is named
-in `unknown`, and a placeholder stands for it.
+in `unknown`, and a placeholder takes its place.
 """
 
 import json
