@@ -3,19 +3,19 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 PYTHON_PACKAGES := settings credentials stack components node_files preview command_line admission lab __main__.py
 SCRIPTS := $(wildcard node_files/*.sh components/*.sh lab/*.sh lab/plugins/*.sh) ktb .ci/run
-# The command line tool of the engine, with everything in it that the lab sets for it.
+# Starts a shell line that uses the lab's pulumi and kubectl.
 IN_LAB := eval "$$($(PYTHON) -m lab env)" &&
 
 .DEFAULT_GOAL := help
 .PHONY: help up down test check contract golden bench packages
 
-help: ## this list
+help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 18
 	@echo
 	@echo 'The first `make up` builds Kubernetes, etcd, the Pulumi engine and its Kubernetes provider from'
 	@echo 'Go modules: 17 minutes on two cores, 4 GiB of memory, 20 GiB of disk. See docs/lab.md.'
 
-up: .venv/installed ## start the lab and join its machines with `pulumi up`
+up: .venv/installed ## start the lab and join its machines (builds its programs from Go modules first: about 15 minutes, 4 GiB of memory)
 	$(PYTHON) -m lab up
 	$(IN_LAB) pulumi stack select --create dev && pulumi up --yes --skip-preview
 	$(PYTHON) -m lab status
@@ -30,23 +30,24 @@ up: .venv/installed ## start the lab and join its machines with `pulumi up`
 down: .venv/installed ## stop the lab's machines (their disks and the stack are kept)
 	$(PYTHON) -m lab down
 
-test: check ## everything: `make check`, the plugins, and the joins on the lab's real machines
+test: check ## run everything: `make check`, the scripts, the plugins, and the joins on the lab's machines
 	$(PYTHON) -m lab toolchain --all
 	$(PYTHON) -m pytest --numprocesses 4 tests/scripts
 	$(PYTHON) -m pytest tests/contract
 	$(PYTHON) -m pytest tests/lab
 
-check: .venv/installed ## the fast part: lint, types, unit tests
+check: .venv/installed ## run the fast part: lint, types, shellcheck, unit tests
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy $(PYTHON_PACKAGES)
 	shellcheck --shell=sh $(SCRIPTS)
 	$(PYTHON) -m pytest --numprocesses 4 --dist worksteal tests/unit
 
-golden: .venv/installed ## write the golden files again; then look at `git diff tests/golden`
-	UPDATE_GOLDEN=1 $(PYTHON) -m pytest -q tests/unit/test_node_files.py tests/unit/test_golden.py tests/unit/test_program.py
+golden: .venv/installed ## rewrite the golden files and the example report; then review `git diff`
+	UPDATE_GOLDEN=1 $(PYTHON) -m pytest -q tests/unit/test_node_files.py tests/unit/test_golden.py \
+		tests/unit/test_program.py tests/unit/test_versions.py tests/unit/test_report.py
 
-bench: .venv/installed .venv-bench/installed ## a join beside ssh, pyinfra and Ansible; the gate for 100 nodes; rendering 300
+bench: .venv/installed .venv-bench/installed ## measure a join against ssh, pyinfra and Ansible, the gate for 100 nodes, rendering 300
 	$(PYTHON) -m tests.bench
 	$(PYTHON) -m tests.bench.gate
 	$(PYTHON) -m tests.bench.many_nodes

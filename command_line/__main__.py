@@ -1,4 +1,4 @@
-"""The command line, `./ktb`: it picks the command and turns errors into one line each."""
+"""The command line, `./ktb`: it runs a command and turns errors into one line each."""
 
 import argparse
 import sys
@@ -23,7 +23,7 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong with the arguments in one line."""
 
     def error(self, message: str) -> NoReturn:
-        say(f"{self.prog}: {message}; {self.prog} --help lists what it takes")
+        say(f"{self.prog}: {message}; see {self.prog} --help")
         sys.exit(ERROR)
 
 
@@ -41,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="ktb", description="Shows what kubelet-tls-bootstrap does and did.")
+    parser = Parser(
+        prog="ktb", description="Shows what kubelet-tls-bootstrap will do and has done."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():
         command = commands.add_parser(name, help=module.SUMMARY, description=module.__doc__)

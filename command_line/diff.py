@@ -11,16 +11,21 @@ from command_line.project import add_stack_arguments, read_stack
 from command_line.terminal import say
 from preview.drift import drift, tell
 
-SUMMARY = "compare with what is on the hosts"
+SUMMARY = "compare the files of nodes with those on their hosts"
 DEFAULT_PARALLEL = 16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_stack_arguments(parser)
-    parser.add_argument("--node", action="append", default=[], help="only this one; repeatable")
     parser.add_argument(
-        "--parallel", type=_count, default=DEFAULT_PARALLEL, help="hosts at a time (%(default)s)"
+        "--node", action="append", default=[], help="only this node; may be repeated"
+    )
+    parser.add_argument(
+        "--parallel",
+        type=_count,
+        default=DEFAULT_PARALLEL,
+        help="how many hosts at a time (default: %(default)s)",
     )
 
 

@@ -13,13 +13,15 @@ SUMMARY = "print what a node gets"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_stack_arguments(parser)
-    parser.add_argument("--node", action="append", required=True, help="its name; may be repeated")
+    parser.add_argument(
+        "--node", action="append", required=True, help="the node's name; may be repeated"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the files of the nodes."""
     stack = read_stack(arguments)
     for problem in stack.unknown:
-        say(f"note: {problem}; a placeholder stands in its place")
+        say(f"note: {problem}; the output has a placeholder instead")
     print("\n".join(render(stack, entry) for entry in stack.nodes(arguments.node)), end="")
     return SAME

@@ -1,6 +1,6 @@
-"""Prints each node's certificates and when they end, undecided requests, and tokens.
+"""Prints each node's certificates and when they expire, undecided requests, and tokens.
 
-Exit status: 0, or 1 where the cluster can't be asked.
+Exit status: 0, or 1 if the cluster does not answer.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from admission.status.table import lines
 from admission.terminal import visible
 from command_line.project import project
 
-SUMMARY = "certificates, undecided requests, tokens"
+SUMMARY = "show certificates, undecided requests and tokens"
 DEFAULT_KUBECONFIG = "~/.kube/config"
 
 
@@ -31,14 +31,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--kubeconfig",
         default=os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG,
-        help="its path (default: KUBECONFIG, or %(default)s)",
+        help="path of the kubeconfig (default: KUBECONFIG, or else %(default)s)",
     )
-    source.add_argument("--stack-config", metavar="STACK", help="the stack whose secret it is")
+    source.add_argument(
+        "--stack-config", metavar="STACK", help="use this stack's secret key kubeconfig instead"
+    )
     parser.add_argument(
-        "--namespace", default=pool_inventory.DEFAULT_NAMESPACE, help="of the inventories"
+        "--namespace",
+        default=pool_inventory.DEFAULT_NAMESPACE,
+        help="the inventories' namespace (default: %(default)s)",
     )
-    parser.add_argument("--inventory", metavar="FILE", help="instead of those in the cluster")
-    parser.add_argument("--json", action="store_true", help="for a program")
+    parser.add_argument(
+        "--inventory", metavar="FILE", help="a pool's inventory, instead of those in the cluster"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:

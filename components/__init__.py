@@ -1,1 +1,1 @@
-"""The resources of the program, a component a file. Each takes what it needs as plain values."""
+"""The program's resources, one component per file. Each takes what it needs as plain values."""

@@ -1,6 +1,6 @@
-"""Who may ask for a certificate, and whose requests are approved.
+"""Who may request a certificate, and whose requests are approved.
 
-Roles of upstream: plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go of Kubernetes.
+Upstream's roles: plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go of Kubernetes.
 """
 
 from dataclasses import dataclass
@@ -46,8 +46,8 @@ class BootstrapRbac(pulumi.ComponentResource):
     """The ClusterRole and the ClusterRoleBindings of TLS bootstrapping, one set for a cluster.
 
     kube-controller-manager approves client certificates by `nodeclient` and `selfnodeclient`. It
-    knows no `selfnodeserver`: our own approver asks for that right before it approves a serving
-    certificate. Without the binding for `nodeclient` it leaves first requests to the gate.
+    does not know `selfnodeserver`: our own approver checks for that right before it approves a
+    serving certificate. Without the binding for `nodeclient` it leaves first requests to the gate.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ SECRET_TYPE = "bootstrap.kubernetes.io/token"  # noqa: S105 - a type's name
 ID_LENGTH = 6
 SECRET_LENGTH = 16
 GROUP = "system:bootstrappers"
-# What `admission/preflight.py` finds our tokens by.
+# `admission/objects/token_secret.py` finds our tokens by these labels.
 MANAGED_BY = {"app.kubernetes.io/managed-by": "kubelet-tls-bootstrap"}
 POOL_LABEL = "kubelet-tls-bootstrap/pool"
 
@@ -33,7 +33,7 @@ class BootstrapTokenArgs:
     node: str | None = None
     """The one node that joins with it; None: all nodes of the pool do."""
     members: Mapping[str, int]
-    """The nodes that join with it and their generations: a change makes a new token."""
+    """The nodes that join with it, with their generations: any change creates a new token."""
     ttl_minutes: int
     """Minutes from its creation to its expiration."""
 
@@ -53,7 +53,7 @@ class BootstrapToken(pulumi.ComponentResource):
         super().__init__("kubelet-tls-bootstrap:index:BootstrapToken", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         keepers = {node: str(generation) for node, generation in sorted(args.members.items())}
-        # RandomString's result is no secret, so only the public half comes from it.
+        # RandomString's result is not secret, so only the public half comes from it.
         token_id = RandomString(
             f"{name}-id", length=ID_LENGTH, special=False, upper=False, keepers=keepers, opts=child
         )
@@ -79,7 +79,7 @@ class BootstrapToken(pulumi.ComponentResource):
             ),
             type=SECRET_TYPE,
             data=pulumi.Output.secret(data),
-            # The expiration is fixed when the token is made, and its revocation is not undone.
+            # The expiration is fixed when the token is created, and a revocation is not undone.
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["data", "stringData"]),
         )
         self.secret_uid = token.metadata.apply(lambda metadata: str(metadata.uid))
@@ -90,8 +90,9 @@ class BootstrapToken(pulumi.ComponentResource):
 def _data(args: BootstrapTokenArgs, token_id: str, token_secret: str) -> dict[str, str]:
     """Return the Secret's data, encoded.
 
-    In a preview of a new token it is unknown as a whole, and so in a plan: a plan that held the
-    time of its making would never be kept, and the engine's complaint would quote the token.
+    It comes from one Output, so a preview and a plan of a new token hold none of it. A plan with an
+    expiration in it would never match the `up` that follows, and the engine's error would quote the
+    token.
     """
     subject = f"the node {args.node}" if args.node else "the nodes"
     expiration = datetime.now(UTC) + timedelta(minutes=args.ttl_minutes)
@@ -111,5 +112,5 @@ def _data(args: BootstrapTokenArgs, token_id: str, token_secret: str) -> dict[st
 def groups(pool: str, node: str | None) -> list[str]:
     """Return the groups of a token's holder beside GROUP; the last is the token's own."""
     of_pool = f"{GROUP}:{pool}"
-    # A group takes no dot; a colon is in no node's name, so that no two nodes share one.
+    # A group's name can't have dots. No node's name has colons, so no two nodes share a group.
     return [of_pool, f"{of_pool}:{node.replace('.', ':')}"] if node else [of_pool]

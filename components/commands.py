@@ -1,7 +1,7 @@
 """Commands on machines and on this one: the only module that knows pulumi-command.
 
-The defaults for all of them are here: nothing that a command on a host prints is shown unless it is
-asked for, no earlier output is sent to the host, a dead host is given up after some 20 seconds.
+It sets the same defaults for all of them: the engine shows what a command on a host prints only on
+request, never sends earlier output to the host, and gives up on a dead host after about 20 seconds.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def on_host(
 ) -> remote.Command:
     """Declare a command on a host: it runs when its inputs change, `delete` when it is removed.
 
-    `logging` says what of its output the engine shows: nothing where that could hold a secret.
+    `logging` says which output the engine shows: none if it could hold a secret.
     """
     sudo = SUDO if host.sudo else ""
     return remote.Command(
@@ -58,7 +58,7 @@ def python_module(
     stdin: pulumi.Input[str] | None = None,
     triggers: Sequence[Any] | None = None,
 ) -> local.Command:
-    """Declare a run of one of this project's modules, its progress (stderr) shown as it goes."""
+    """Declare a run of one of this project's modules; the engine shows its progress (stderr)."""
     return local.Command(
         name,
         create=create and f"{PYTHON} -m {create}",

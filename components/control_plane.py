@@ -1,4 +1,4 @@
-"""What TLS bootstrapping needs of the control plane's programs, on each of their machines.
+"""The flags that TLS bootstrapping needs on each machine of the control plane.
 
 Flags: https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/
 `bootstrapsigner` and `tokencleaner` are off by default in kube-controller-manager.
@@ -24,19 +24,19 @@ class ControlPlaneArgs:
     """The machines of the control plane, and what may be done to them."""
 
     hosts: Mapping[str, Access]
-    """Each machine's name and how it is reached, in the order in which they may restart."""
+    """How to reach each machine, by its name, in the order in which they may restart."""
     manage: bool
-    """Whether missing flags are added; otherwise the programs are only looked at."""
+    """Whether to add missing flags; otherwise they are only reported."""
     signing_certificate: str
-    """The path there of the CA that kube-controller-manager signs with."""
+    """The path, on those machines, of the CA that kube-controller-manager signs with."""
     signing_key: str
-    """The path there of its key."""
+    """The path of its key."""
 
 
 class ControlPlane(pulumi.ComponentResource):
     """One command for each host, one after the other, so that one API server always answers.
 
-    A host whose programs lack a flag that may not be added fails, with the names of the flags.
+    If flags are missing and may not be added, the command fails and names them.
     """
 
     ready: Dependencies
@@ -72,7 +72,7 @@ class ControlPlane(pulumi.ComponentResource):
 def control_plane_input(
     host: str, *, manage: bool, signing_certificate: str, signing_key: str
 ) -> str:
-    """Return what stdin holds: the script, and the flags that a host's programs need."""
+    """Return the command's stdin: the script, and the flags that a host's programs need."""
     flags = (
         (API_SERVER, "--enable-bootstrap-token-auth=true"),
         (CONTROLLER_MANAGER, f"--cluster-signing-cert-file={signing_certificate}"),

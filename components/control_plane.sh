@@ -27,7 +27,7 @@ pid_of() { # PROGRAM; prints nothing if it does not run
     done
 }
 
-# Prints the wanted flags that a running program lacks, one per line.
+# Prints the wanted flags that a running program does not have, one per line.
 missing_flags() { # PROGRAM PID, wanted flags on stdin
     running=$(tr '\0' '\n' <"$root/proc/$2/cmdline")
     while read -r flag; do
@@ -40,7 +40,7 @@ missing_flags() { # PROGRAM PID, wanted flags on stdin
             # Without the *, which the shell would expand to the files here.
             for controller in $(printf '%s' "${value#"*,"}" | tr , ' '); do
                 case ,$given, in
-                *",-$controller,"*) fail "$1 runs with --controllers=$given; remove -$controller, which deletes expired tokens or signs cluster-info" ;;
+                *",-$controller,"*) fail "$1 runs with --controllers=$given; remove -$controller from it, because that controller deletes expired tokens or signs cluster-info" ;;
                 *",$controller,"*) ;;
                 *) complete='' ;;
                 esac
@@ -54,7 +54,7 @@ missing_flags() { # PROGRAM PID, wanted flags on stdin
             ;;
         *=true) [ "$given" = =true ] || [ "$given" = = ] || echo "$flag" ;;
         # A file that is set already is the user's choice, unless it comes from our drop-in.
-        *) [ "$given" = "=$value" ] || { [ -n "$given" ] && ! brought "$1" "$name"; } || echo "$flag" ;;
+        *) [ "$given" = "=$value" ] || { [ -n "$given" ] && ! added "$1" "$name"; } || echo "$flag" ;;
         esac
     done
 }
@@ -74,7 +74,7 @@ command_of() { # PROGRAM
         END { sub(/^ExecStart=[ \t]*/, "", line); print line }'
 }
 
-flags_of() { # PROGRAM: its own command's words, without quotes, one a line
+flags_of() { # PROGRAM: the words of its own command, without quotes, one per line
     command_of "$1" </dev/null | tr -s '[:blank:]' '\n' | tr -d "\"'"
 }
 
@@ -100,12 +100,12 @@ write_drop_in() { # PROGRAM, missing flags on stdin
     mv -f "$target.new" "$target"
 }
 
-brought() { # PROGRAM NAME: does the flag come from our drop-in, not from the unit's own command?
+added() { # PROGRAM NAME: does the flag come from our drop-in, not from the unit's own command?
     [ -e "$root/etc/systemd/system/$1.service.d/$drop_in" ] &&
         ! flags_of "$1" | grep -q -e "^$2="
 }
 
-# A host under a new name: what its former name brought is its own from now on.
+# A host under a new name takes over the drop-in that was written under its former name.
 claim() { # PROGRAM
     target=$root/etc/systemd/system/$1.service.d/$drop_in
     if [ ! -e "$target" ] || [ "$(owner_of "$target")" = "$host" ]; then return 0; fi
@@ -115,7 +115,7 @@ claim() { # PROGRAM
     systemctl daemon-reload
 }
 
-# Adds each wanted flag that a program's own command lacks; flags in our drop-in stay wanted.
+# Adds each wanted flag that a program's own command does not have; flags in our drop-in stay wanted.
 install_program() { # PROGRAM
     pid=$(pid_of "$1")
     [ -n "$pid" ] || fail "$1 is not running on this machine; start it, or correct controlPlane.hosts"
@@ -123,17 +123,17 @@ install_program() { # PROGRAM
     if [ "$manage" = true ]; then claim "$1"; fi
     [ -s "$work/missing" ] || return 0
     if [ "$manage" != true ]; then
-        tr '\n' ' ' <"$work/missing" | sed "s/^/error: $1 lacks: /; s/ \$//" >&2
+        tr '\n' ' ' <"$work/missing" | sed "s/^/error: $1 runs without /; s/ \$//" >&2
         echo >&2
-        lacking=yes
+        incomplete=yes
         return 0
     fi
     # What our drop-in already adds, and what is missing now.
     ours=$root/etc/systemd/system/$1.service.d/$drop_in
     if [ -e "$ours" ]; then
         own=$(command_of "$1")
-        sed -n 's/^ExecStart=\(..*\)$/\1/p' "$ours" | tr ' ' '\n' >"$work/brought"
-        printf '%s\n' "$wanted" | sed -n "s/^$1 //p; s/^--controllers=\*,/--controllers=/p" | grep -xF -f "$work/brought" >>"$work/missing" || true
+        sed -n 's/^ExecStart=\(..*\)$/\1/p' "$ours" | tr ' ' '\n' >"$work/added"
+        printf '%s\n' "$wanted" | sed -n "s/^$1 //p; s/^--controllers=\*,/--controllers=/p" | grep -xF -f "$work/added" >>"$work/missing" || true
     fi
     [ ! -e "$ours" ] || cp -p "$ours" "$work/$1.before"
     sort -u "$work/missing" | write_drop_in "$1"
@@ -198,10 +198,10 @@ install() {
     read_settings
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
-    changed='' lacking=''
+    changed='' incomplete=''
     install_program kube-apiserver
     install_program kube-controller-manager
-    [ -z "$lacking" ] || fail 'add these flags on this machine, or set controlPlane.manage to true'
+    [ -z "$incomplete" ] || fail 'add these flags on this machine, or set controlPlane.manage to true'
     if [ -n "$changed" ]; then
         systemctl daemon-reload
         for program in $changed; do
@@ -212,7 +212,7 @@ install() {
 }
 
 remove() {
-    # Its settings are on stdin too: of those, whose machine this was.
+    # The same settings are on stdin. Only the name of the host that leaves matters here.
     host=$(sed -n 's/^host //p')
     removed=''
     for program in kube-apiserver kube-controller-manager; do

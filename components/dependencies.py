@@ -16,9 +16,9 @@ Dependencies = pulumi.Output[list[pulumi.Resource]]
 
 
 def after(parent: pulumi.Resource | None, *resources: pulumi.Resource) -> Dependencies:
-    """Return what to depend on so that the engine leaves out what needs a failed resource.
+    """Return dependencies with which the engine skips whatever needs a resource that has failed.
 
-    `parent` is that of the resources, from which a failed one's URN follows.
+    `parent` is the resources' parent, which the URN of a failed one is made from.
     """
     urns = [resource.urn.recover(partial(_urn, resource, parent)) for resource in resources]
     return pulumi.Output.all(*urns).apply(lambda known: [DependencyResource(u) for u in known])
@@ -47,9 +47,9 @@ def _urn(
 
 
 def unless_failed(resources: Sequence[pulumi.Resource]) -> Dependencies:
-    """Return the resources to depend on, or none of them where one has failed.
+    """Return the resources to depend on, or none of them if one has failed.
 
-    For an order that only removals need, or that a failure must not turn into a barrier.
+    For an order that only removals need, or where a failure must not block what comes after.
     """
     listed = list(resources)
     urns = [resource.urn for resource in listed]

@@ -21,13 +21,13 @@ class JoinedNodeArgs:
     node: node_files.Node
     """The machine, and how its kubelet runs."""
     access: Access
-    """How it is reached."""
+    """How to reach it."""
     token: BootstrapToken
     """The token of its pool or its own; read once, when the machine joins."""
     kubeconfig: KubeconfigSource
-    """With what the node is drained and deleted when it leaves."""
+    """The kubeconfig with which a leaving node is drained and deleted."""
     join_limit_s: int
-    """For how many seconds the machine waits for its certificates when it joins."""
+    """How many seconds the machine waits for its certificates when it joins."""
     force: bool = False
     """The machine is dead: nothing waits for its pods, and nothing connects to it."""
 
@@ -40,7 +40,7 @@ class JoinedNode(pulumi.ComponentResource):
     """
 
     ready: list[pulumi.Resource]
-    """The resources to depend on: they exist once the node has joined, and go when it leaves."""
+    """The resources to depend on: created once the node has joined, deleted when it leaves."""
 
     def __init__(
         self, name: str, args: JoinedNodeArgs, opts: pulumi.ResourceOptions | None = None
@@ -65,9 +65,9 @@ class JoinedNode(pulumi.ComponentResource):
                 args.cluster, args.node, *token, limit_s=args.join_limit_s
             )
         )
-        # Only a change of `triggers` has it run again: that replaces it, with the token, the script
-        # and the connection of that time. A `delete` would then run after it, on the machine that
-        # has just joined, so there is none.
+        # Only a change of `triggers` runs it again: that replaces it, with the token, the script
+        # and the connection of that time. A `delete` would run after that, on a machine that has
+        # just joined, so there is none.
         join = commands.on_host(
             f"{name}-join",
             args.access,

@@ -9,20 +9,20 @@ import pulumi
 
 @dataclass(frozen=True, kw_only=True)
 class KubeconfigSource:
-    """A path or a content; one of them is given."""
+    """A path, or else the content."""
 
     path: str | None = None
     content: pulumi.Output[str] | None = field(default=None, repr=False)
     """The value of the stack's secret key `kubeconfig`."""
 
     def orders(self) -> dict[str, Any]:
-        """Return it as the gate reads it on stdin."""
+        """Return it in the form that the gate reads on stdin."""
         return {"path": self.path} if self.path else {"content": self.content}
 
     def leave_arguments(self) -> str:
-        """Return the arguments of `admission leave`, quoted; they hold no content.
+        """Return the arguments of `admission leave`, quoted, without the content.
 
-        A rotated kubeconfig would otherwise be a change of every node.
+        With it, a rotated kubeconfig would change every node.
         """
         if self.path:
             return f"--kubeconfig {shlex.quote(self.path)}"

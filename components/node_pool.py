@@ -27,11 +27,11 @@ class PoolNode:
     node: node_files.Node
     """The machine, and how its kubelet runs."""
     access: Access
-    """How it is reached."""
+    """How to reach it."""
     dns_names: tuple[str, ...]
-    """What its serving certificate may hold beside its addresses; its own name is among them."""
+    """The DNS names that its serving certificate may hold, its own name included."""
     force: bool = False
-    """It is dead: nothing waits for its pods, and nothing connects to it."""
+    """The machine is dead: nothing waits for its pods, and nothing connects to it."""
 
     def inventory(self) -> InventoryNode:
         """Return what its serving certificate may hold."""
@@ -59,16 +59,16 @@ class Approval:
 
 @dataclass(frozen=True, kw_only=True)
 class NodePoolArgs:
-    """The machines of a pool, and how they get in."""
+    """The machines of a pool, and how they join."""
 
     cluster: node_files.Cluster
     """The cluster that they join."""
     nodes: tuple[PoolNode, ...]
     """The machines."""
     kubeconfig: KubeconfigSource
-    """With what the gate and leaving nodes reach the cluster."""
+    """How the gate and leaving nodes reach the cluster."""
     rbac: pulumi.Resource
-    """What lets a token ask for a certificate; the tokens depend on it."""
+    """What allows a token to request a certificate; the tokens depend on it."""
     denied: Denied
     """What no serving certificate may hold."""
     token: TokenPolicy = TokenPolicy()
@@ -80,22 +80,22 @@ class NodePoolArgs:
     skip_cluster_checks: tuple[str, ...] = ()
     """The checks of the cluster that the gate leaves out."""
     stall_seconds: int = 120
-    """After how long without progress the gate gives up."""
+    """How many seconds without progress the gate waits before it gives up."""
     user_data: UserDataArgs | None = None
-    """The user data for machines that are not listed, if it is wanted."""
+    """What the user data for machines that are not listed is made from; None: there is none."""
 
 
 class NodePool(pulumi.ComponentResource):
     """Tokens, the nodes that join with them, and the gate, which works while they join."""
 
     token_id: pulumi.Output[Any]
-    """The public half of the pool's token; where each node has its own, by the node's name."""
+    """The public half of the pool's token; if each node has its own, a map by the node's name."""
     nodes: pulumi.Output[Any]
     """For each node that has joined: name, address, kubeletVersion, servingCertificateEnd."""
     user_data: pulumi.Output[str] | None
-    """cloud-init user data where it is wanted; a secret where it holds the token."""
+    """cloud-init user data, secret if it holds the token; None: there is none."""
     ready: list[pulumi.Resource]
-    """The resources to depend on: they exist once all nodes have joined, and go before a drain."""
+    """The resources to depend on: created once all nodes have joined, deleted before a drain."""
 
     def __init__(
         self, name: str, args: NodePoolArgs, opts: pulumi.ResourceOptions | None = None
@@ -128,13 +128,13 @@ class NodePool(pulumi.ComponentResource):
             denied=args.denied,
             opts=child,
         )
-        # Beside the joins, not after them: each waits on its machine for what the gate approves.
+        # While the nodes join, not after: each join waits on its machine for the gate's approval.
         orders = gate_orders(name, args, tokens)
         gate = commands.python_module(
             f"{name}-gate",
             create="admission gate",
             stdin=pulumi.Output.json_dumps(orders),
-            # What it proves. A limit, or where the kubeconfig is, is no reason to prove it again.
+            # What it proves. A new limit or kubeconfig is no reason to prove it again.
             triggers=[orders["nodes"], orders["tokens"]],
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -152,7 +152,7 @@ class NodePool(pulumi.ComponentResource):
         self.register_outputs({"tokenId": self.token_id, "nodes": self.nodes})
 
     def _tokens(self, name: str, args: NodePoolArgs) -> dict[str | None, BootstrapToken]:
-        """Declare a token for each node, by its name, or else one for all, by None."""
+        """Declare a token for each node, by its name, or one for all of them, by None."""
         generations = {entry.node.name: entry.node.generation for entry in args.nodes}
         scopes: dict[str | None, dict[str, int]] = {None: generations}
         if args.token.scope == "node":
@@ -172,7 +172,7 @@ class NodePool(pulumi.ComponentResource):
 def gate_orders(
     name: str, args: NodePoolArgs, tokens: Mapping[str | None, BootstrapToken]
 ) -> dict[str, Any]:
-    """Return all that the gate reads on stdin."""
+    """Return everything that the gate reads on stdin."""
     return {
         "kubeconfig": args.kubeconfig.orders(),
         "pool": name,

@@ -12,7 +12,7 @@ import pulumi
 from pulumi_kubernetes.core.v1 import ConfigMap
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-# As in `admission`, which is not imported here but run.
+# The same as in `admission`, which is a program of its own and not imported here.
 INVENTORY_LABEL = "kubelet-tls-bootstrap/inventory"
 INVENTORY_KEY = "inventory.json"
 
@@ -39,7 +39,7 @@ class Denied:
     """What no node's serving certificate may hold."""
 
     addresses: tuple[str, ...] = ()
-    """Those of the control plane."""
+    """The control plane's."""
     cidrs: tuple[str, ...] = ()
     """The networks of Services."""
 

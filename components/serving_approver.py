@@ -31,7 +31,7 @@ from components.dependencies import unless_failed
 
 NAME = "kubelet-serving-approver"
 LABELS = {"app.kubernetes.io/name": NAME}
-PORT = 10279  # as in `admission`, which is not imported here but run
+PORT = 10279  # the same as in `admission`, which is a program of its own and not imported here
 USER_ID = 65532
 RBAC_GROUP = "rbac.authorization.k8s.io"
 CERTIFICATES_GROUP = "certificates.k8s.io"
@@ -78,7 +78,7 @@ class ServingApproverArgs:
     image: str
     """An image built from the Containerfile."""
     replicas: int = 2
-    """How many there are, each on another machine; one of them works at a time."""
+    """How many run, each on its own machine; one of them approves."""
     namespace: str = "kube-system"
     """Where its objects are, and the inventories that it reads."""
     host_network: bool = False
@@ -86,7 +86,7 @@ class ServingApproverArgs:
     server: str | None = None
     """The API server's https URL for its pods; None: the cluster's Service."""
     after: tuple[pulumi.Resource, ...] = ()
-    """What it depends on: the nodes that it runs on."""
+    """The resources that it depends on: the nodes that it runs on."""
 
 
 class ServingApprover(pulumi.ComponentResource):
@@ -153,7 +153,7 @@ def deployment(args: ServingApproverArgs) -> DeploymentSpecArgsDict:
     return {
         "replicas": args.replicas,
         "selector": {"match_labels": LABELS},
-        # No two fit on one machine, so a new pod starts when an old one has gone.
+        # No two replicas fit on one machine, so an old pod must go before a new one starts.
         "strategy": {"rolling_update": {"max_surge": 0, "max_unavailable": 1}},
         "template": {"metadata": {"labels": LABELS}, "spec": pod(args)},
     }
@@ -188,7 +188,7 @@ def pod(args: ServingApproverArgs) -> PodSpecArgsDict:
 
 
 def container(args: ServingApproverArgs) -> ContainerArgsDict:
-    """Return the pod's one container."""
+    """Return the pod's only container."""
     environment: list[EnvVarArgsDict] = [
         {"name": "POD_NAME", "value_from": {"field_ref": {"field_path": "metadata.name"}}}
     ]

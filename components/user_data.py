@@ -10,18 +10,18 @@ from components.bootstrap_token import BootstrapToken
 
 @dataclass(frozen=True, kw_only=True)
 class UserDataArgs:
-    """What the user data is made of."""
+    """What the user data is made from."""
 
     node: node_files.Node
     """How the kubelet runs; the machine sets its own name and address at its first boot."""
     with_token: bool = False
-    """Whether the pool's token is in it, which makes it a secret."""
+    """Whether it holds the pool's token, which makes it secret."""
 
 
 def user_data(
     cluster: node_files.Cluster, args: UserDataArgs, token: BootstrapToken | None
 ) -> pulumi.Output[str]:
-    """Return the user data; without a token of the pool it holds none."""
+    """Return the user data; it holds a token only if the pool has one for all nodes."""
     if token is None or not args.with_token:
         return pulumi.Output.from_input(node_files.user_data(cluster, args.node))
     whole = pulumi.Output.all(token.id, token.secret).apply(

@@ -1,7 +1,7 @@
 """What the settings name but don't hold: the kubeconfig, the CA, the SSH keys, the hosts' keys.
 
-Each module reads and checks one of them, before the first resource. What is secret becomes an
-Output marked so as soon as it is read.
+Each module reads and checks one of them, before the first resource. Secrets become secret Outputs
+as soon as they are read.
 """
 
 from collections.abc import Mapping

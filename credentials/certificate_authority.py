@@ -36,7 +36,7 @@ def _checked(pem: str, problems: list[Problem]) -> str:
     if "PRIVATE KEY-----" in pem:
         problems.append(
             Problem(
-                SETTING, "or the kubeconfig's CA holds a private key; give the certificate alone"
+                SETTING, "or the kubeconfig's CA holds a private key; give only the certificate"
             )
         )
         return ""

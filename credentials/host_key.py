@@ -34,12 +34,12 @@ class HostKeys:
 def pin_keys(
     machines: Iterable[Machine], layers: Iterable[tuple[str, Ssh]], problems: list[Problem]
 ) -> HostKeys:
-    """Return the key of each machine and of each bastion on the way; one without is a problem.
+    """Return the key of each machine and each bastion; a missing key is a problem.
 
     Args:
         machines: with their merged SSH settings.
-        layers: the SSH settings as they are in the settings, with their paths.
-        problems: those found are added to it.
+        layers: the SSH settings before they are merged, with their paths.
+        problems: what is wrong is added here.
     """
     files = _KnownHostsFiles(layers, problems)
     hosts: dict[str, str] = {}
@@ -76,7 +76,7 @@ class _Candidates:
                 return key
         if usable:
             message = (
-                "is revoked in knownHostsPath; give the machine a new host key, and put that here"
+                "is revoked in knownHostsPath; give the machine a new host key, and set it here"
             )
         elif given:
             types = ", ".join(sorted({key.split(" ")[0] for key in given}))
@@ -87,7 +87,7 @@ class _Candidates:
         else:
             message = (
                 f"is missing, and {self.address} is not in ssh.knownHostsPath; without a key"
-                " anybody could answer in the machine's place, so add it to one of them"
+                " anybody could answer in the machine's place, so set it, or add it to that file"
             )
         problems.append(Problem(setting, message))
         return ""

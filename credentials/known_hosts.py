@@ -40,11 +40,11 @@ class Entry:
 class KnownHosts:
     """The keys in a known_hosts file, and those that it revokes.
 
-    Its certificate authorities are left out: pulumi-command pins a key and knows no certificates.
+    Its certificate authorities are ignored: pulumi-command pins keys and can't check certificates.
     """
 
     def __init__(self, text: str) -> None:
-        self._plain: dict[str, list[str]] = {}  # lines that name hosts as they are
+        self._plain: dict[str, list[str]] = {}  # lines without patterns and hashes
         self._entries: list[Entry] = []
         self._revoked: list[Entry] = []
         for marker, entry in _entries(text):
@@ -84,7 +84,7 @@ def _entries(text: str) -> Iterator[tuple[str, Entry]]:
 
 
 def _fits(pattern: str, name: str) -> bool:
-    """Whether a name fits a pattern, in which * is any characters and ? is one."""
+    """Return whether a name matches a pattern: * is any characters, ? is any one character."""
     if pattern[:1] == "!":
         return False
     parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
@@ -92,7 +92,7 @@ def _fits(pattern: str, name: str) -> bool:
 
 
 def _hash_matches(hosts: str, name: str) -> bool:
-    """Whether the HMAC-SHA1 of a name, with the salt as its key, is the one of the entry."""
+    """Return whether the HMAC-SHA1 of a name, with the salt as its key, is the entry's."""
     salt, _, digest = hosts.removeprefix(HASHED).partition("|")
     try:
         key, expected = base64.b64decode(salt), base64.b64decode(digest)

@@ -1,4 +1,4 @@
-"""The kubeconfig of an administrator: which cluster its current context means."""
+"""An administrator's kubeconfig, and the cluster of its current context."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from settings.problem import Problem
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterEntry:
-    """What a kubeconfig says of a cluster, as it is written there."""
+    """What a kubeconfig says about a cluster, unchanged."""
 
     server: str = ""
     ca_data: str = ""  # PEM in base64
@@ -28,9 +28,9 @@ def read_cluster(
     None with a problem added: both or neither is given, or it is not a kubeconfig.
     """
     if bool(path) == bool(secret_text):
-        given = "are both set" if path else "are both missing"
+        given = "set; remove" if path else "missing; set"
         problems.append(
-            Problem("kubeconfigPath", f"and the secret key kubeconfig {given}; set one of them")
+            Problem("kubeconfigPath", f"and the secret key kubeconfig are both {given} one of them")
         )
         return None
     setting = "kubeconfigPath" if path else "kubeconfig"
@@ -40,14 +40,18 @@ def read_cluster(
     entry = _current_cluster(text)
     if entry is None:
         problems.append(
-            Problem(setting, "is not a kubeconfig with a current context and its cluster")
+            Problem(
+                setting,
+                "is not a kubeconfig with a current context and its cluster; give one that kubectl"
+                " can use",
+            )
         )
         return None
     ca_path = entry.get("certificate-authority")
     return ClusterEntry(
         server=str(entry.get("server", "")),
         ca_data=str(entry.get("certificate-authority-data") or ""),
-        # kubectl takes it from the kubeconfig's directory; a secret has none.
+        # As for kubectl, it is relative to the kubeconfig's directory; a secret key has none.
         ca_path=Path(path).expanduser().parent / str(ca_path) if path and ca_path else None,
     )
 

@@ -30,7 +30,7 @@ def _read(setting: str, path: str, problems: list[Problem]) -> pulumi.Output[str
     try:
         load_ssh_private_key(text.encode(), password=None)
     except (ValueError, TypeError):
-        # Without the error's own words, which might quote the file.
+        # Without the error's own text, which might quote the file.
         problems.append(
             Problem(
                 setting,

@@ -9,7 +9,7 @@ def read_text(setting: str, path: str, problems: list[Problem]) -> str | None:
     """Return the file's text, or None with a problem added."""
     if not path.isprintable():
         # Not quoted: it may be a private key.
-        problems.append(Problem(setting, "holds the text of a file; give the path of that file"))
+        problems.append(Problem(setting, "is the content of a file; give the file's path"))
         return None
     try:
         return Path(path).expanduser().read_text()

@@ -1,4 +1,4 @@
-"""What a preview changes outside the nodes: tokens, RBAC, the control plane, and all else."""
+"""What a preview changes outside the nodes: tokens, RBAC, the control plane, and the rest."""
 
 from collections.abc import Iterator
 
@@ -39,7 +39,7 @@ def blocks(digest: Digest) -> Iterator[Block]:
 
 
 def warnings(digest: Digest) -> Iterator[str]:
-    """Yield those of the changes that need care."""
+    """Yield a warning for each change that needs care."""
     hosts = [f"`{_host(s)}`" for s in digest.steps if _is_flags(s) and s.op in ("create", "update")]
     managed = any("\nmanage true\n" in str(s.new.get("stdin", "")) for s in digest.steps)
     if hosts and managed:

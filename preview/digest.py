@@ -1,6 +1,6 @@
 """What `pulumi preview --json` prints: its steps, by the names of this program's resources.
 
-Form: https://pkg.go.dev/github.com/pulumi/pulumi/pkg/v3/display#PreviewDigest. The engine has
+Format: https://pkg.go.dev/github.com/pulumi/pulumi/pkg/v3/display#PreviewDigest. The engine has
 written `[secret]` in place of each secret.
 """
 
@@ -13,6 +13,7 @@ SECRET = "[secret]"  # noqa: S105 - what the engine puts in the place of a secre
 REPLACING = frozenset({"replace", "create-replacement", "delete-replaced"})
 NODE_TYPE = "kubelet-tls-bootstrap:index:Node"
 POOL_TYPE = "kubelet-tls-bootstrap:index:NodePool"
+NOT_A_PREVIEW = "this is not a preview in JSON; give what `pulumi preview --json` prints"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +62,10 @@ def read_digest(text: str) -> Digest:
         steps = tuple(_step(entry) for entry in raw)
         urns = [str(entry["urn"]) for entry in raw]
     except (json.JSONDecodeError, AttributeError, KeyError, TypeError):
-        raise ValueError(
-            "this is not a preview in JSON; give what `pulumi preview --json` prints"
-        ) from None
+        raise ValueError(NOT_A_PREVIEW) from None
+    # Even a preview without changes has a step for the stack, and a failed one has an error.
+    if not steps and not document.get("diagnostics"):
+        raise ValueError(NOT_A_PREVIEW)
     return Digest(
         stack=urns[0].split("::")[0].removeprefix("urn:pulumi:") if urns else "",
         steps=steps,
@@ -90,7 +92,7 @@ def _diagnostics(entries: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, st
     for entry in entries:
         severity = entry.get("severity", "")
         message = entry.get("message", "").strip().removeprefix(f"{severity}: ")
-        # That is about this computer, not about the change.
+        # This one is about this computer, not about the change.
         if message and not message.startswith("using pulumi-"):
             yield severity, message
 
@@ -111,6 +113,6 @@ def _step(entry: Mapping[str, Any]) -> Step:
 
 
 def _kind(urn: str) -> str:
-    """The type of the resource that a URN names, without those of its parents."""
+    """Return the type of the resource that a URN names, without the types of its parents."""
     parts = urn.split("::")
     return parts[2].rpartition("$")[2] if len(parts) > 3 else ""

@@ -59,8 +59,8 @@ def tell(found: list[Drift], say: Callable[[str], None]) -> int:
     if different:
         verb = "differs" if different == 1 else "differ"
         say(
-            f"{different} of {len(found)} nodes {verb}; to have files written again that were"
-            " changed by hand, raise the setting repair and run pulumi up"
+            f"{different} of {len(found)} nodes {verb}; to restore files that were changed by hand,"
+            " raise the setting repair and run pulumi up"
         )
     if any(entry.problem for entry in found):
         return 2

@@ -1,4 +1,4 @@
-"""The changed lines of two texts, cut so that equal changes of several nodes compare equal."""
+"""The changed lines of two texts, split so that equal changes of several nodes compare equal."""
 
 import difflib
 import re
@@ -10,9 +10,9 @@ KEY = re.compile(r"([^:=]*).*", re.DOTALL)
 
 
 def hunks(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Yield the changed lines, those that belong together at a time, after the place they are in.
+    """Yield the changed lines in groups that belong together, each after the place it is in.
 
-    Without context and line numbers, which differ between nodes even where the change is equal.
+    Without context and line numbers, which differ between nodes even if the change is the same.
     """
     matcher = difflib.SequenceMatcher(a=old, b=new, autojunk=False)
     for tag, i, end_i, j, end_j in matcher.get_opcodes():

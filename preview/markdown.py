@@ -76,7 +76,7 @@ def fit(blocks: Sequence[Block], limit: int) -> str:
 
 
 def _follows(first: str, second: str) -> bool:
-    """Return whether a name has the next number after another, written the same way."""
+    """Return whether a name's number follows another's, written the same way."""
     a, b = NUMBERED.match(first), NUMBERED.match(second)
     if a is None or b is None or a[1] != b[1]:
         return False

@@ -1,4 +1,4 @@
-"""What a change of a node's resources means: the changed lines of each file, and all else.
+"""What a change of a node's resources means: the changed lines of each file, and the rest.
 
 Equal changes of several nodes compare equal, so that each is reported once.
 """
@@ -26,7 +26,7 @@ EFFECTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One thing that changes on a node; of a file, lines that belong together."""
+    """One thing that changes on a node; in a file, lines that belong together."""
 
     title: str  # Markdown
     effect: str = ""
@@ -65,7 +65,7 @@ def join_changes(_step: Step) -> Iterator[Change]:
 
 def member_changes(_step: Step) -> Iterator[Change]:
     """Yield what an update of a node's `member` resource means: it acts only on leaving."""
-    yield Change(title="How the node will leave changed", effect="nothing happens now")
+    yield Change(title="The node's leave command changed", effect="nothing happens now")
 
 
 def _bundle(inputs: object) -> BundleText | None:

@@ -1,7 +1,7 @@
-"""Runs a command on many hosts at once by OpenSSH, each host's key pinned.
+"""Runs a command on many hosts at once with OpenSSH, each host's key pinned.
 
-The user's own ssh configuration is ignored, as pulumi-command ignores it: a host that is reached
-here is reached in `pulumi up`.
+The user's own ssh configuration is ignored, as pulumi-command ignores it: a host that can be
+reached here can be reached in `pulumi up`.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenSsh:
-    """How `ssh` is run: with which keys, and a private directory for the files that it takes."""
+    """How to run `ssh`: with which keys, and a private directory for the files that it needs."""
 
     host_keys: HostKeys
     directory: Path
@@ -95,11 +95,11 @@ def write_private(path: Path, text: str) -> None:
 async def open_ssh(
     host_keys: HostKeys, *, secret_key_of: str | None = None
 ) -> AsyncIterator[OpenSsh]:
-    """Yield the way to the hosts; its private files are removed afterwards.
+    """Yield how to reach the hosts; its private files are removed afterwards.
 
     Args:
         host_keys: the pinned keys.
-        secret_key_of: the stack whose secret key sshPrivateKey logs in where no file is named.
+        secret_key_of: the stack whose secret key sshPrivateKey logs in if no file is named.
 
     Raises:
         ValueError: that secret key can't be read.

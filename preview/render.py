@@ -6,7 +6,7 @@ from node_files import Directory, File, bootstrap_kubeconfig, files
 from node_files.bundle import directories
 from stack.file import StackFile, StackNode
 
-# Otherwise the file is the one that the node gets.
+# Apart from this, the file is exactly what the node gets.
 TOKEN = ("<token-id>", "<token-secret>")
 
 

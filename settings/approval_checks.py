@@ -34,8 +34,8 @@ def problems(settings: Settings) -> Iterator[Problem]:
                     yield Problem(
                         f"{path}.nodes[{index}].name",
                         f"and its pool's name have {len(pool_name) + len(node.name)} characters"
-                        f" together, and a token's group takes {LONGEST_TOKEN_GROUP - 1}; give one"
-                        " of them a shorter name",
+                        f" together, but a token's group can have only {LONGEST_TOKEN_GROUP - 1};"
+                        " shorten one of them",
                     )
         if pool.cloud_init and pool.cloud_init.with_token:
             yield from _user_data_problems(settings, f"{path}.cloudInit.withToken")
@@ -53,7 +53,7 @@ def _gated_problems(settings: Settings) -> Iterator[Problem]:
             "token.ttlMinutes",
             f"{settings.token.ttl_minutes} is more than {LONGEST_GATED_TTL_MINUTES}, but"
             ' approval.client is "gate"; kube-controller-manager deletes approved requests after'
-            " an hour, and with them the trace that a token was used, so give"
+            " an hour, and with them the only record that a token was used, so give"
             f" {LONGEST_GATED_TTL_MINUTES} or less",
         )
 

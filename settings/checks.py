@@ -1,4 +1,4 @@
-"""Whether settings that are right one by one also fit together."""
+"""Whether settings that are each valid also fit together."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from settings.problem import Problem
 
 
 def problems(settings: Settings) -> Iterator[Problem]:
-    """Yield what must be put right before anything is touched, each once."""
+    """Yield, once each, the problems that must be fixed before anything is changed."""
     yield from machine_checks.problems(settings)
     yield from approval_checks.problems(settings)
     yield from kubelet_checks.problems(settings)
@@ -16,5 +16,5 @@ def problems(settings: Settings) -> Iterator[Problem]:
 
 
 def warnings(settings: Settings) -> Iterator[str]:
-    """Yield what is accepted but has no effect, or another one than it seems, each once."""
+    """Yield, once each, warnings of settings without effect, or with another one than expected."""
     yield from kubelet_checks.warnings(settings)

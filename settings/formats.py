@@ -1,6 +1,6 @@
 """The formats of single values in the settings: names, addresses, numbers, paths.
 
-A validator's message goes on after the path and the value: `is not ...; give ...`.
+A validator's message continues after the path and the value: `is not ...; give ...`.
 """
 
 import ipaddress
@@ -38,7 +38,7 @@ def at_least(low: int) -> AfterValidator:
 
 
 def matching(pattern: str, message: str) -> AfterValidator:
-    """Return the validator of a text that fits a pattern as a whole."""
+    """Return the validator of a text that must match a pattern as a whole."""
     compiled = re.compile(rf"\A(?:{pattern})\Z")
 
     def check(value: str) -> str:
@@ -61,7 +61,7 @@ def _name(value: str) -> str:
 def _ip_address(hint: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         try:
-            # A zone, such as %eth0, has a meaning on one machine alone: no kubelet takes it.
+            # A zone, such as %eth0, means something on one machine only. No kubelet accepts one.
             return str(ipaddress.ip_address("" if "%" in value else value))
         except ValueError:
             raise ValueError(f"is not an IP address; give {hint}") from None
@@ -98,16 +98,16 @@ def _host_path(value: str) -> str:
 
 def _unit_path(value: str) -> str:
     if not _host_path(value).endswith("/kubelet.service"):
-        raise ValueError("is not a path of kubelet.service; the service is started by that name")
+        raise ValueError("does not end in /kubelet.service; the service is started by that name")
     return value
 
 
 Name = Annotated[str, AfterValidator(_name)]
-# A pool's name stands in resource names and in the token's group, which takes no dot.
+# A pool's name is part of resource names and of the token's group, which can't have dots.
 PoolName = Annotated[
     str,
     matching(
-        DNS_LABEL, "is not a pool's name; use up to 63 lower-case letters, digits and -, no dot"
+        DNS_LABEL, "is not a pool's name; use up to 63 lower-case letters, digits and -, no dots"
     ),
 ]
 Address = Annotated[
@@ -124,8 +124,8 @@ UserName = Annotated[
     str,
     matching(
         r"[a-z_][a-z0-9_-]*",
-        "is not the name of a user or group; use lower-case letters, digits, _ and -, the first a"
-        " letter or _",
+        "is not the name of a user or group; use lower-case letters, digits, _ and -, beginning"
+        " with a letter or _",
     ),
 ]
 AclEntry = Annotated[

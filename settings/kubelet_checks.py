@@ -1,7 +1,7 @@
 """Whether the kubelets' settings fit the kubelets' versions and one another.
 
-Each layer is checked by itself for the versions of the nodes that it reaches, and then as it is
-merged for a node. A problem is reported once, at the layer that causes it.
+Each layer is checked on its own for the versions of the nodes that it applies to, and then merged
+for each node. A problem is reported once, at the layer that causes it.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
 
 
 def warnings(settings: Settings) -> Iterator[str]:
-    """Yield what has no effect or another one than it seems, with its path, each once."""
+    """Yield, once each, warnings of settings without effect, or with another one than expected."""
     found = (warning for chain in _chains(settings) for warning in _chain_warnings(chain))
     yield from dict.fromkeys(found)
 
@@ -110,13 +110,13 @@ def _path_problems(chain: Chain) -> Iterator[Problem]:
     for name in system:
         yield Problem(
             chain.path("paths"),
-            f'"{paths[name]}" would change the mode and the owner of a directory of the system;'
-            " give a path in a directory that only the kubelet uses",
+            f'"{paths[name]}" would change the mode and the owner of a system directory; give a'
+            " path in a directory that only the kubelet uses",
         )
 
 
 def _shared(paths: dict[str, str]) -> dict[str, list[str]]:
-    """Return each path that two files have, or a file and a directory, with what it is used for."""
+    """Return each path that is used for two files, or a file and a directory, with its uses."""
     found: dict[str, list[str]] = {}
     for name, path in paths.items():
         found.setdefault(path, []).append(_key(name, PathSettings))

@@ -1,6 +1,6 @@
 """The formats of the values for kubelets: versions, labels, taints, flags, names of checks.
 
-A validator's message goes on after the path and the value, as in `formats`, unless its error is a
+A validator's message continues after the path and the value, as in `formats`, unless its error is a
 SENTENCE or WITHOUT_VALUE.
 """
 
@@ -13,8 +13,8 @@ from pydantic_core import PydanticCustomError
 import node_files
 from settings.formats import DNS_LABEL, matching
 
-SENTENCE = "sentence"  # the type of an error whose message holds the value already
-WITHOUT_VALUE = "without_value"  # ... whose message goes on after the path alone
+SENTENCE = "sentence"  # the type of an error whose message already has the value
+WITHOUT_VALUE = "without_value"  # ... whose message continues after the path alone
 
 TAINT = re.compile(
     r"\A[A-Za-z0-9][A-Za-z0-9_./-]*(=[A-Za-z0-9_.-]*)?:(NoSchedule|PreferNoSchedule|NoExecute)\Z"
@@ -23,7 +23,7 @@ TAINT = re.compile(
 LABEL_PART = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 LABEL = re.compile(rf"\A({LABEL_PART})?\Z")
 LABEL_NAME = re.compile(rf"\A({DNS_LABEL}(\.{DNS_LABEL})*/)?{LABEL_PART}\Z")
-LABEL_RULE = "use up to 63 letters, digits, -, _ and ., the first and the last a letter or a digit"
+LABEL_RULE = "use up to 63 letters, digits, -, _ and ., beginning and ending with a letter or digit"
 FLAG_VALUE = re.compile(r"\A[A-Za-z0-9_./:=,@+\[\]-]*\Z")
 # Labels in Kubernetes' own namespaces that a kubelet may set on its Node; with any other one it
 # does not start (ValidateKubeletFlags in cmd/kubelet/app/options, IsKubeletLabel in
@@ -62,7 +62,7 @@ def _label(value: str) -> str:
 
 def _label_name(value: str) -> str:
     if not LABEL_NAME.match(value):
-        raise ValueError(f"is not a label's name; {LABEL_RULE}, after a DNS name and a / if any")
+        raise ValueError(f"is not a label's name; {LABEL_RULE}; a DNS name and a / may precede it")
     namespace = value.rpartition("/")[0]
     own = value in KUBELET_LABELS or KUBELET_NAMESPACES.match(namespace)
     if OTHERS_NAMESPACES.match(namespace) and not own:
@@ -96,7 +96,7 @@ def _version(value: object) -> object:
 
 
 def _flag_value(value: object) -> object:
-    """Return what YAML reads as a number or a boolean as the text that a flag takes."""
+    """Return a flag's value as text, also if YAML reads it as a number or a boolean."""
     if isinstance(value, bool):
         return str(value).lower()
     text = str(value) if isinstance(value, int | float) else value
@@ -136,7 +136,7 @@ FlagValue = Annotated[str, BeforeValidator(_flag_value)]
 WatchdogSeconds = Annotated[int, AfterValidator(_watchdog)]
 CheckName = Annotated[str, AfterValidator(_check_name)]
 ProtectedPath = Annotated[str, AfterValidator(_protected_path)]
-# The checks of admission/preflight.py.
+# The names of the checks in admission/gate/checks/preflight.py.
 ClusterCheck = Literal[
     "version", "rights", "clock", "token", "client-approval", "signer", "token-cleaner",
     "left-over-tokens", "kubelet-verification",

@@ -117,7 +117,7 @@ class Layer(Model):
         return self.kubernetes_version or node_files.SUPPORTED_VERSIONS[-1]
 
 
-# Without those that only a cluster or a pool has.
+# Without the fields that only a cluster, a pool or a node has.
 FIELDS = tuple(Layer.model_fields)
 
 

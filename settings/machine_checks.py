@@ -1,4 +1,4 @@
-"""Whether the machines of the settings are apart from one another, and may be logged in to."""
+"""Whether no two machines share a name or an address, and whether their users can become root."""
 
 import ipaddress
 from collections import Counter
@@ -31,7 +31,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
                 yield Problem(
                     at,
                     f'"{address}" is in cluster.serviceCidr ({service_network}), whose addresses'
-                    " are for Services; give an address of the machine",
+                    " are for Services; give the machine's own address",
                 )
         families = Counter(ipaddress.ip_address(address).version for address in host.all_addresses)
         for family, count in families.items():
@@ -39,7 +39,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
                 yield Problem(
                     path,
                     f"has {count} IPv{family} addresses; a kubelet takes one IPv4 and one IPv6"
-                    " address, so leave the others out",
+                    " address, so remove the others",
                 )
 
 
@@ -50,7 +50,7 @@ def _addresses(path: str, node: NodeSettings) -> Iterator[tuple[str, str]]:
 
 
 def ssh_problems(settings: Settings) -> Iterator[Problem]:
-    """Yield each setting of a user who is not root and may not become it."""
+    """Yield each setting of a user who is not root and has no sudo."""
     layers = dict(settings.ssh_layers())
     found: set[str] = set()
     for machine in settings.machines():
@@ -67,5 +67,5 @@ def ssh_problems(settings: Settings) -> Iterator[Problem]:
             yield Problem(
                 f"{where}.user",
                 f'"{machine.ssh.user}" is not root; set sudo to true beside it, and let the user'
-                " run all commands by sudo without a password",
+                " run all commands with sudo without a password",
             )

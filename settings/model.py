@@ -1,6 +1,6 @@
 """The settings of a stack as models. What the keys mean is in `Pulumi.yaml` and docs/settings.md.
 
-`parsing` makes them of a stack's configuration, `checks` says whether they fit together.
+`parsing` makes them from a stack's configuration, `checks` says whether they fit together.
 """
 
 from collections.abc import Iterator, Mapping
@@ -63,7 +63,7 @@ class Host(Model):
 
 @dataclass(frozen=True)
 class Machine:
-    """A host of the settings: its path there, itself, and how it is reached, layers merged."""
+    """A host in the settings, with its path there and its merged SSH settings."""
 
     path: str
     host: Host

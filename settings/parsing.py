@@ -15,7 +15,7 @@ from settings.model import Settings
 from settings.problem import SettingsError
 from settings.validation_errors import to_problem
 
-# The keys that are no secrets, by the form of their values.
+# The keys that are not secret, by the type of their values.
 TEXTS = ("kubeconfigPath", "kubernetesVersion", "preset", "runtime", "runtimeEndpoint", "unit")
 NUMBERS = ("stallSeconds", "repair", "watchdogSeconds")
 OBJECTS = (
@@ -51,7 +51,7 @@ def read_secret(config: pulumi.Config, key: str) -> Secret | None:
 
 
 def read_texts(project: str, texts: Mapping[str, str]) -> Settings:
-    """Return the settings in keys and texts, as the engine would hand them to the program.
+    """Return the settings in keys and texts, as the engine would pass them to the program.
 
     Raises:
         SettingsError: as `read_settings`.
@@ -61,9 +61,9 @@ def read_texts(project: str, texts: Mapping[str, str]) -> Settings:
 
 
 def plain(config: pulumi.Config) -> dict[str, Any]:
-    """Return the keys that are no secrets, as `parse` takes them.
+    """Return the keys that are not secret, as `parse` takes them.
 
-    Unknown keys are among them, without their values, for `parse` to refuse.
+    They include unknown keys, without their values, so that `parse` refuses them.
     """
     prefix = f"{config.name}:"
     # pulumi.Config lists no keys; it reads them from here itself.
@@ -86,7 +86,7 @@ def plain(config: pulumi.Config) -> dict[str, Any]:
 
 
 def _of_type(config: pulumi.Config, key: str, read: Callable[[str], Any]) -> Any:
-    """Return a key's value, or its text if that has another type, for `parse` to refuse."""
+    """Return a key's value, or if it has another type its text, which `parse` then refuses."""
     try:
         return read(key)
     except pulumi.ConfigTypeError:

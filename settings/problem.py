@@ -12,7 +12,7 @@ class Problem:
 
     path: str
     message: str
-    sentence: bool = False  # the message does not go on after the path, but stands by itself
+    sentence: bool = False  # the message is a sentence of its own; it does not continue the path
 
     def __str__(self) -> str:
         return f"{self.path}{':' if self.sentence else ''} {self.message}"
@@ -26,4 +26,4 @@ class SettingsError(pulumi.RunError):
         listed = "".join(f"\n  {problem}" for problem in problems)
         count = len(self.problems)
         noun = "problem" if count == 1 else "problems"
-        super().__init__(f"{count} {noun} in the settings, nothing was touched:{listed}")
+        super().__init__(f"{count} {noun} in the settings; nothing was changed:{listed}")

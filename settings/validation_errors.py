@@ -26,7 +26,7 @@ TYPES = {
     **dict.fromkeys(("tuple_type", "list_type"), LIST),
     **dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type"), MAP),
 }
-KEY = "[key]"  # the last part of a location that is of a map's key
+KEY = "[key]"  # the last part of the location of an error about a map's key
 
 
 def to_problem(raw: Mapping[str, Any], error: ErrorDetails) -> Problem:
@@ -52,7 +52,9 @@ def to_problem(raw: Mapping[str, Any], error: ErrorDetails) -> Problem:
         return Problem(path, f"{_shown(value)}{message}")
     if kind == "literal_error":
         return Problem(path, _of_literal(value, str(error["ctx"]["expected"])))
-    return Problem(path, _of_type(value, TYPES.get(kind, "what docs/settings.md says of it")))
+    if value is None and isinstance(location[-1], int):
+        return Problem(path, f"is empty; give {TYPES.get(kind, 'a value')}, or remove this entry")
+    return Problem(path, _of_type(value, TYPES.get(kind, "what docs/settings.md says about it")))
 
 
 def _of_key(path: str, key: Any, error: ErrorDetails) -> Problem:

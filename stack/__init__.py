@@ -1,1 +1,1 @@
-"""A stack: its settings and the credentials that they name, and what the program makes of them."""
+"""A stack: its settings, the credentials that they name, and the components' arguments."""

@@ -1,4 +1,4 @@
-"""The arguments of the components, made of a stack's settings and credentials."""
+"""The arguments of the components, made from a stack's settings and credentials."""
 
 from collections.abc import Iterable
 
@@ -77,7 +77,7 @@ def node_pool(stack: Stack, pool: Pool, rbac: pulumi.Resource) -> NodePoolArgs:
 
 
 def serving_approver(stack: Stack, after: Iterable[pulumi.Resource]) -> ServingApproverArgs | None:
-    """Return what the resident approver needs, or None where it is off."""
+    """Return what the resident approver needs, or None if it is off."""
     settings = stack.settings.approver
     if not settings.enabled or settings.image is None:
         return None
@@ -92,7 +92,7 @@ def serving_approver(stack: Stack, after: Iterable[pulumi.Resource]) -> ServingA
 
 
 def access(ssh: Ssh, credentials: Credentials, host: Host) -> Access:
-    """Return how a host is reached by its merged SSH settings, with its key pinned."""
+    """Return how to reach a host by its merged SSH settings, with its key pinned."""
     bastion = None
     if ssh.bastion is not None:
         bastion = SshServer(
@@ -115,6 +115,6 @@ def access(ssh: Ssh, credentials: Credentials, host: Host) -> Access:
 def _user_data(settings: Settings, pool: Pool) -> UserDataArgs | None:
     if pool.cloud_init is None:
         return None
-    # The machine's own name and address take the place of these at its first boot.
+    # The machine's own name and address replace these at its first boot.
     some = NodeSettings(name="some", address="127.0.0.1")
     return UserDataArgs(node=to_node(settings, pool, some), with_token=pool.cloud_init.with_token)

@@ -1,7 +1,7 @@
 """A stack's settings, read from its file without the engine. No secret is decrypted.
 
 What can't be known this way (a kubeconfig that is a secret key, or whose file is missing) is named
-in `unknown`, and a placeholder stands for it.
+in `unknown`, and a placeholder takes its place.
 """
 
 import json
@@ -64,9 +64,8 @@ class StackFile:
         known = {entry.node.name for entry in found}
         for name in names:
             if name not in known:
-                raise ValueError(
-                    f'the settings have no node "{name}"; they have {", ".join(sorted(known))}'
-                )
+                listed = ", ".join(sorted(known)) or "none"
+                raise ValueError(f'the settings have no node "{name}"; they have {listed}')
         return [entry for entry in found if not names or entry.node.name in names]
 
 
@@ -79,6 +78,8 @@ def read(path: Path) -> StackFile:
     """
     project = str(_mapping(path.parent / PROJECT_FILE).get("name", ""))
     config = _mapping(path).get("config") or {}
+    if not isinstance(config, dict):
+        raise ValueError(f'"{path}": config is not a map; give lines of key: value below config:')
     texts, secret_keys = _split(project, config)
     settings = parsing.read_texts(project, texts)
     if problems := list(checks.problems(settings)):
@@ -128,12 +129,19 @@ def _cluster(settings: Settings, secret_keys: frozenset[str]) -> tuple[str, str,
     given, ca_path = settings.cluster.server, settings.cluster.ca_path
     unknown: list[Problem] = []
     if parsing.KUBECONFIG in secret_keys:
-        unknown.append(Problem("kubeconfig", "is a secret key, which is not decrypted here"))
+        unknown.append(
+            Problem(
+                "kubeconfig",
+                "is a secret key, which is not decrypted here; cluster.server and cluster.caPath"
+                " can take its place",
+            )
+        )
     else:
         entry = read_cluster(settings.kubeconfig_path, None, unknown)
         if entry is not None:
             url, ca = server(given, entry, unknown), read_ca(ca_path, entry, unknown)
             if not unknown:
                 return url, ca, []
-    url, ca = given or "", read_ca(ca_path, ClusterEntry(), unknown)
+    # Without caPath the CA is unknown because the kubeconfig is, which is listed already.
+    url, ca = given or "", read_ca(ca_path, ClusterEntry(), unknown) if ca_path else ""
     return url, ca, [] if url and ca else list(dict.fromkeys(unknown))

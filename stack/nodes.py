@@ -30,7 +30,7 @@ def to_node(settings: Settings, pool: Pool, node: NodeSettings) -> node_files.No
         addresses=node.all_addresses,
         version=layer.version,
         generation=node.generation,
-        # The sum: whichever of them is raised, it differs from the last one.
+        # The sum, so that raising any of them changes it.
         repair=settings.repair + pool.repair + node.repair,
         kubelet=node_files.merge_patches(fields, layer.kubelet),
         unsafe=frozenset(layer.unsafe or ()),

@@ -17,7 +17,7 @@ from settings.problem import Problem, SettingsError
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """The settings of a stack, and what the files and secrets that they name hold."""
+    """The settings of a stack, and the content of the files and secrets that they name."""
 
     settings: Settings
     credentials: Credentials
@@ -51,7 +51,7 @@ def read_credentials(
     kubeconfig: Secret | None = None,
     private_key: Secret | None = None,
 ) -> Credentials:
-    """Return what the settings name and the secret keys hold; what is wrong adds to `problems`."""
+    """Return what the settings name and the secret keys hold; add what is wrong to `problems`."""
     url = ca = ""
     entry = read_cluster(
         settings.kubeconfig_path, kubeconfig.text if kubeconfig else None, problems
@@ -63,7 +63,7 @@ def read_credentials(
         problems.append(
             Problem(
                 "ssh.privateKeyPath",
-                "and the secret key sshPrivateKey are both set; set one of them",
+                "and the secret key sshPrivateKey are both set; remove one of them",
             )
         )
     layers = list(settings.ssh_layers())

@@ -57,7 +57,7 @@ def test_a_control_plane_that_may_not_be_managed_is_told_its_missing_flags(
     units = "systemctl show --property ExecMainStartTimestamp kube-apiserver"
     started = project.ssh("cp-1", units)
     said = failed(project, settings)
-    assert "kube-apiserver lacks: --enable-bootstrap-token-auth=true" in said
+    assert "kube-apiserver runs without --enable-bootstrap-token-auth=true" in said
     assert (
         "kube-controller-manager lacks:"
         " --cluster-signing-cert-file=/etc/kubernetes/pki/ca.crt"

@@ -75,7 +75,7 @@ def test_a_usage_error_is_one_line_and_ends_with_two(arguments: list[str], messa
     (line,) = done.stderr.splitlines()
     assert message in line
     assert line.startswith("ktb")
-    assert "--help lists what it takes" in line
+    assert "--help" in line
 
 
 def test_without_an_environment_it_says_how_to_make_one(tmp_path: Path) -> None:

@@ -125,8 +125,8 @@ def test_without_manage_missing_flags_are_named_and_nothing_is_changed(host: Hos
     host.runs(11, CONTROLLER_MANAGER, *SIGNING)
     done = host.install(manage=False)
     assert done.returncode != 0
-    assert f"{API_SERVER} lacks: {SERVER_FLAG}\n" in done.stderr
-    assert f"{CONTROLLER_MANAGER} lacks: {CONTROLLERS}\n" in done.stderr
+    assert f"{API_SERVER} runs without {SERVER_FLAG}\n" in done.stderr
+    assert f"{CONTROLLER_MANAGER} runs without {CONTROLLERS}\n" in done.stderr
     assert not (host.root / "etc/systemd").exists()
 
 
@@ -138,16 +138,16 @@ def test_a_list_of_controllers_gets_no_others_than_are_needed(host: Host) -> Non
     assert own in host.drop_in(CONTROLLER_MANAGER)
 
 
-def test_what_the_drop_in_brought_stays_when_another_flag_is_missing(host: Host) -> None:
+def test_what_the_drop_in_added_stays_when_another_flag_is_missing(host: Host) -> None:
     host.runs(10, API_SERVER, SERVER_FLAG)
     host.runs(11, CONTROLLER_MANAGER, *SIGNING, "--controllers=csrsigning")
     assert restarted(host.install()) == [CONTROLLER_MANAGER]
     unit = host.root / f"lib/{CONTROLLER_MANAGER}.service"
     unit.write_text(unit.read_text().replace(f" {SIGNING[1]}", ""))
-    brought = "--controllers=bootstrapsigner,tokencleaner"
-    host.shows(11, CONTROLLER_MANAGER, SIGNING[0], "--controllers=csrsigning", brought)
+    added = "--controllers=bootstrapsigner,tokencleaner"
+    host.shows(11, CONTROLLER_MANAGER, SIGNING[0], "--controllers=csrsigning", added)
     assert restarted(host.install()) == [CONTROLLER_MANAGER]
-    assert {SIGNING[1], brought} < set(host.drop_in(CONTROLLER_MANAGER).split())
+    assert {SIGNING[1], added} < set(host.drop_in(CONTROLLER_MANAGER).split())
 
 
 def test_a_program_whose_name_only_begins_alike_is_another_one(host: Host) -> None:
@@ -158,7 +158,7 @@ def test_a_program_whose_name_only_begins_alike_is_another_one(host: Host) -> No
 
 
 @pytest.mark.parametrize("of_unit", [True, False])
-def test_another_file_takes_the_place_of_one_that_the_program_brought(
+def test_another_file_takes_the_place_of_one_that_the_program_added(
     host: Host, of_unit: bool
 ) -> None:
     host.runs(10, API_SERVER, SERVER_FLAG)

@@ -103,7 +103,7 @@ def test_a_ca_file_that_holds_the_ca_s_key_is_refused_and_not_told(files: Path) 
     (files / "kubeconfig").write_text(yaml.safe_dump(document))
     loaded, problems = load(files)
     assert loaded is None
-    assert "holds a private key; give the certificate alone" in only(problems)
+    assert "holds a private key; give only the certificate" in only(problems)
 
 
 def test_a_host_without_a_key_is_refused(files: Path) -> None:
@@ -230,6 +230,4 @@ def test_neither_a_path_nor_a_secret_is_told() -> None:
 def test_a_private_key_in_the_place_of_its_path_is_refused_and_not_quoted(files: Path) -> None:
     pool = {"ssh": {"privateKeyPath": (files / "key").read_text()}, "nodes": []}
     message = only(load_pools(files, {"w": pool})[1])
-    assert message == (
-        "pools.w.ssh.privateKeyPath holds the text of a file; give the path of that file"
-    )
+    assert message == ("pools.w.ssh.privateKeyPath is the content of a file; give the file's path")

@@ -81,6 +81,16 @@ def test_render_says_what_lacks_and_prints_the_rest(
     assert "maxPods: 60\n" in printed.out
 
 
+@pytest.mark.usefixtures("project")
+def test_a_kubeconfig_that_is_not_read_is_not_said_to_name_no_ca(
+    capsys: pytest.CaptureFixture[str], project: Path
+) -> None:
+    write_stack(project, kubeconfigPath=".lab/kubeconfig", cluster={})
+    assert main(["render", "--node", "n1"]) == 0
+    (note,) = capsys.readouterr().err.splitlines()
+    assert note.startswith('note: kubeconfigPath ".lab/kubeconfig" cannot be read')
+
+
 def test_wrong_settings_are_told_and_nothing_is_rendered(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,7 +106,7 @@ def test_wrong_settings_are_told_and_nothing_is_rendered(
     [
         (["render", "--node", "x"], 'the settings have no node "x"; they have n1, n2'),
         (["diff", "--stack", "none"], 'Pulumi.none.yaml" cannot be read'),
-        (["report", "none.json"], "No such file or directory"),
+        (["report", "none.json"], '"none.json" cannot be read: No such file or directory'),
     ],
 )
 @pytest.mark.usefixtures("project")
@@ -105,6 +115,18 @@ def test_what_is_not_there_is_named(
 ) -> None:
     assert main(arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_file_without_nodes_and_one_without_a_map_are_told(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for text, message in (
+        ("config: {}", 'the settings have no node "x"; they have none'),
+        ("config: [1]", "config is not a map"),
+    ):
+        (project / "Pulumi.dev.yaml").write_text(text)
+        assert main(["render", "--node", "x"]) == 2
+        assert message in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -192,7 +192,7 @@ def test_a_changed_connection_is_told_once_and_not_shown() -> None:
 
 def test_a_node_that_is_given_up_one_day_changes_nothing_now() -> None:
     told = report(digest(*node_steps(settings({"n": {}}), settings({"n": {"force": True}}))))
-    assert "**How the node will leave changed** on `n`: nothing happens now\n" in told
+    assert "**The node's leave command changed** on `n`: nothing happens now\n" in told
     assert "restart" not in told
 
 
@@ -299,7 +299,9 @@ def test_names_that_follow_one_another_are_told_as_a_range(listed: list[str], to
     assert names(listed) == told
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"steps": [1]}', json.dumps({"steps": [{}]})])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", "{}", '{"steps": [1]}', json.dumps({"steps": [{}]})]
+)
 def test_what_is_no_preview_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="give what `pulumi preview --json` prints"):
         report(text)

@@ -36,11 +36,11 @@ def rendered(cluster: dict[str, Any], pool: dict[str, Any], node: dict[str, Any]
         ("certificates", "/etc/ssl"), ("manifests", "/etc"), ("root", "/var/lib"),
     ],
 )  # fmt: skip
-def test_no_directory_of_the_system_gets_another_mode(name: str, path: str) -> None:
+def test_no_system_directory_gets_another_mode(name: str, path: str) -> None:
     whole = settings({"paths": {name: path}}, {}, {})
     (problem,) = checks.problems(whole)
     assert str(problem).startswith(
-        f'paths "{path}" would change the mode and the owner of a directory of the system'
+        f'paths "{path}" would change the mode and the owner of a system directory'
     )
 
 
@@ -217,7 +217,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a check": ({"skipChecks": ["files", "nope"]}, f'{NODE}.skipChecks[1] "nope" is not a check'),
     "a path": ({"paths": {"root": "data"}}, f'{NODE}.paths.root "data" is not an absolute path'),
     "a path upwards": ({"paths": {"ca": "/a..b"}}, "is not an absolute path"),
-    "a unit": ({"paths": {"unit": "/etc/a.service"}}, "is not a path of kubelet.service"),
+    "a unit": ({"paths": {"unit": "/etc/a.service"}}, "does not end in /kubelet.service"),
     "a key of paths": ({"paths": {"rot": "/a"}}, "did you mean root?"),
     "an ACL that writes": ({"paths": {"kubeconfigAcl": ["u:kube:rw"]}}, "kubeconfigAcl[0]"),
     "a flag's value": ({"flags": {"v": "4 --x"}}, 'flags.v "4 --x" has a character other than'),

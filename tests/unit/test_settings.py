@@ -112,7 +112,7 @@ def test_all_problems_come_at_once() -> None:
     with pytest.raises(SettingsError) as error:
         parse(with_node(address="x", generation=-1, colour="red"))
     assert len(error.value.problems) == 3
-    assert str(error.value).startswith("3 problems in the settings, nothing was touched:")
+    assert str(error.value).startswith("3 problems in the settings; nothing was changed:")
 
 
 def nodes(*entries: dict[str, Any], **settings: Any) -> Settings:
@@ -167,7 +167,7 @@ CONFLICTS: dict[str, tuple[Settings, str]] = {
                 "pools": {"p" * 63: {"nodes": [{"name": "n" + ".n" * 120, "address": "10.0.0.1"}]}},
             }
         ),
-        "and its pool's name have 304 characters together, and a token's group takes 255",
+        "and its pool's name have 304 characters together, but a token's group can have only 255",
     ),
     "a protected field": (
         nodes({"name": "a", "address": "10.0.0.1", "kubelet": {"rotateCertificates": False}}),

@@ -51,6 +51,7 @@ ALL: list[tuple[dict[str, Any], str]] = [
     (node(hostKey=True), f"{NODE}.hostKey is the boolean true; put the text in quotes"),
     (node(name=7), f'{NODE}.name is the number 7; quote it: "7"'),
     (node(hostKey=None, name=None), f"{NODE}.name is empty; give a string, or remove the key"),
+    ({"taints": [None]}, "taints[0] is empty; give a string, or remove this entry"),
     (node(hostKey=["a"]), f"{NODE}.hostKey is a list; give a string"),
     (node(addresses="10.0.0.2"), f"{NODE}.addresses is a single value; give {LIST}"),
     (
@@ -68,7 +69,7 @@ ALL: list[tuple[dict[str, Any], str]] = [
     (
         node(labels={"a b": "c"}),
         f'{NODE}.labels: "a b" is not a label\'s name; use up to 63 letters, digits, -, _ and .,'
-        " the first and the last a letter or a digit, after a DNS name and a / if any",
+        " beginning and ending with a letter or digit; a DNS name and a / may precede it",
     ),
     (node(labels={7: "c"}), f'{NODE}.labels: the key 7 is not a string; quote it: "7"'),
     (node(labels={"a": 7}), f'{NODE}.labels.a is the number 7; quote it: "7"'),
@@ -76,7 +77,7 @@ ALL: list[tuple[dict[str, Any], str]] = [
     (node(flags={"": "1"}), f"{NODE}.flags: \"\" is not a flag's name; give it without dashes"),
     (
         {"pools": {"A": {}}},
-        'pools: "A" is not a pool\'s name; use up to 63 lower-case letters, digits and -, no dot',
+        'pools: "A" is not a pool\'s name; use up to 63 lower-case letters, digits and -, no dots',
     ),
     ({"preset": "cic"}, 'preset "cic" is not default, classic or cis; did you mean cis?'),
     ({"preset": 7}, "preset 7 is not default, classic or cis"),
