@@ -39,11 +39,22 @@ def together(*dependencies: Dependencies) -> Dependencies:
 
 
 def _urn(
-    resource: pulumi.Resource, parent: pulumi.Resource | None, _failure: Exception
+    resource: pulumi.Resource, parent: pulumi.Resource | None, failure: Exception
 ) -> pulumi.Output[str]:
-    return pulumi.create_urn(
-        resource.pulumi_resource_name, resource.pulumi_resource_type, parent=parent
-    )
+    """Return the URN of a resource that the engine has tried and failed, or left out.
+
+    The engine knows nothing of one whose registration has ended in the SDK already: a dependency on
+    that would be one on nothing.
+    """
+    name, kind = resource.pulumi_resource_name, resource.pulumi_resource_type
+    if not str(failure).startswith(f"resource {name} [{kind}] "):
+        raise failure
+
+    async def text() -> str:
+        # As a plain value: an Output would depend on the parent, and so on all of its children.
+        return str(await pulumi.create_urn(name, kind, parent=parent).future())
+
+    return pulumi.Output.from_input(text())
 
 
 def unless_failed(resources: Sequence[pulumi.Resource]) -> Dependencies:

@@ -37,6 +37,26 @@ some = options(depends_on=after_any(None, failing, well))
 local.Command("some", create="touch {here}/some", opts=some)
 none = options(depends_on=after_any(None, failing, needs))
 local.Command("none", create="touch {here}/none", opts=none)
+
+
+class Part(pulumi.ComponentResource):
+    def __init__(self, name):
+        super().__init__("test:index:Part", name)
+        first = local.Command(
+            f"{{name}}-first",
+            create="exit 4" if name == "bad" else "true",
+            opts=options(parent=self),
+        )
+        within = options(parent=self, depends_on=after(self, first))
+        touch = f"touch {here}/{{name}}"
+        second = local.Command(f"{{name}}-second", create=f"{{touch}}-second", opts=within)
+        within = options(parent=self, depends_on=after(self, second))
+        local.Command(f"{{name}}-third", create=f"{{touch}}-third", opts=within)
+        self.register_outputs({{}})
+
+
+Part("bad")
+Part("good")
 pulumi.export("failing", failing.stdout.recover(lambda error: "it failed"))
 pulumi.export("well", well.stdout)
 """
@@ -57,8 +77,8 @@ def test_what_needs_a_failed_resource_is_left_out_and_the_rest_goes_on(stack: St
     done = stack.up(PULUMI_CONTINUE_ON_ERROR="true")
     assert done.status != 0
     there = {path.name for path in stack.directory.iterdir()}
-    assert {"beside", "both", "some"} < there
-    assert not {"needs", "next", "none"} & there
+    assert {"beside", "both", "some", "good-second", "good-third"} < there
+    assert not {"needs", "next", "none", "bad-second", "bad-third"} & there
     assert "Traceback" not in done.said, done.said
     assert "unhandled exception" not in done.said
     assert stack.outputs() == {"failing": "it failed", "well": "well"}
@@ -66,7 +86,7 @@ def test_what_needs_a_failed_resource_is_left_out_and_the_rest_goes_on(stack: St
 
 def test_an_order_is_kept_where_all_is_well(stack: Stack) -> None:
     program = stack.project / "__main__.py"
-    program.write_text(program.read_text().replace("exit 3", "true"))
+    program.write_text(program.read_text().replace("exit 3", "true").replace("exit 4", "true"))
     assert stack.up().status == 0
     done = stack.run("stack", "export", "--stack", "dev")
     resources = json.loads(done.said)["deployment"]["resources"]
