@@ -59,7 +59,7 @@ def test_a_control_plane_that_may_not_be_managed_is_told_its_missing_flags(
     said = failed(project, settings)
     assert "kube-apiserver runs without --enable-bootstrap-token-auth=true" in said
     assert (
-        "kube-controller-manager lacks:"
+        "kube-controller-manager runs without"
         " --cluster-signing-cert-file=/etc/kubernetes/pki/ca.crt"
         " --cluster-signing-key-file=/etc/kubernetes/pki/ca.key"
         " --controllers=*,bootstrapsigner,tokencleaner"

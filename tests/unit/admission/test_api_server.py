@@ -302,7 +302,7 @@ def test_a_token_whose_secret_is_gone_is_dead() -> None:
 
 
 def test_the_secret_of_somebody_else_is_left_alone() -> None:
-    with pytest.raises(ValueError, match="not the one that the gate was given"):
+    with pytest.raises(ValueError, match="not the one that this stack created"):
         end(secret(uid="another"))
 
 

@@ -156,7 +156,10 @@ def test_with_the_controller_manager_the_gate_approves_no_client_request() -> No
     asks(it, "client", "node-1", "node-1")
     it.go()
     assert it.api.approved == []
-    assert "its client request client is not approved; does kube-controller-manager run" in it.told
+    assert (
+        "its client request client is not approved; check that kube-controller-manager runs"
+        in it.told
+    )
 
 
 # By hand

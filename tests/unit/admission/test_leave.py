@@ -154,5 +154,5 @@ def test_a_program_that_is_missing_is_named() -> None:
 
 
 def test_a_program_that_hangs_is_ended() -> None:
-    with pytest.raises(ValueError, match="sleep has not ended"):
+    with pytest.raises(ValueError, match="sleep did not end"):
         asyncio.run(program.run("sleep", "1000", timeout_s=0.01))

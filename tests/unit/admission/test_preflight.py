@@ -236,11 +236,11 @@ TOKEN_FAULTS = {
     ),
     "another user": (
         {**HOLDER, "username": "system:bootstrap:other1"},
-        "takes the token abc123 for system:bootstrap:other1",
+        "authenticates the token abc123 as system:bootstrap:other1",
     ),
     "no group": (
         {**HOLDER, "groups": ["system:bootstrappers"]},
-        "without system:bootstrappers:workers",
+        "is not in system:bootstrappers:workers",
     ),
 }
 
@@ -283,7 +283,7 @@ def test_dead_tokens_are_not_tried(api: Answers) -> None:
 def test_who_approves_client_requests_is_as_the_settings_say(api: Answers) -> None:
     assert found_by(api, "client-approval") == "passed"
     said = found_by(api, "client-approval", client_approval="gate")
-    assert said.startswith("warning kube-controller-manager approves client requests")
+    assert said.startswith("warning kube-controller-manager also approves client requests")
     api.denied.add("create certificatesigningrequests/nodeclient")
     assert found_by(api, "client-approval", client_approval="gate") == "passed"
     assert "auto-approve-csrs-for-group is missing" in found_by(api, "client-approval")
@@ -367,7 +367,7 @@ def test_a_living_token_is_found_with_what_it_lets_its_node_ask(api: Answers) ->
         ),
         ({**LIVING, "expiration": "soon"}, "uid", "expired", "run pulumi up --refresh"),
         ({**LIVING, "expiration": "2026-12-01"}, "uid", "expired", "run pulumi up --refresh"),
-        (LIVING, "another", "another", "is not the one that the gate was given"),
+        (LIVING, "another", "another", "is not the one that this stack created"),
     ],
 )
 def test_a_token_that_lets_nobody_in_says_why(
