@@ -17,7 +17,7 @@ from lab.errors import LabError
 from lab.layout import Layout
 from lab.memory import GIB
 
-# Measured: an image is 0.45 GiB, the programs 0.3; Go's own caches grow by 4 while they build.
+# Measured: the image is 0.5 GiB, the programs 0.45; Go's own caches grow by 4 while they build.
 BUILD_SPACE = 6 * GIB
 # An older kubelet: 0.1 GiB, and Go's caches grow by 2.1.
 KUBELET_SPACE = 3 * GIB
@@ -61,8 +61,8 @@ def gather(layout: Layout, *, build: bool, kubelets: int = 0) -> Facts:
 
     Args:
         layout: where the lab is.
-        build: the toolchain or the image is yet to be made.
-        kubelets: so many older kubelets are yet to be built.
+        build: whether the toolchain or the image must still be made.
+        kubelets: how many older kubelets must still be built.
     """
     root = os.geteuid() == 0
     programs = set(PACKAGES) if build else set(PACKAGES) - {"debootstrap"}
@@ -161,8 +161,8 @@ def _problems(facts: Facts) -> Iterable[LabError]:
     if not facts.overlays and "unshare" not in facts.missing_programs:
         yield LabError(
             "no overlay can be mounted in the lab's directory",
-            "load it (modprobe overlay), or put the lab on a disk that is no overlay itself "
-            "with LAB_DIR=",
+            "load it (modprobe overlay), or choose a disk that is not an overlay itself with "
+            "LAB_DIR=",
         )
     if not facts.systemd_cgroups:
         yield LabError(
@@ -178,13 +178,13 @@ def _problems(facts: Facts) -> Iterable[LabError]:
     for directory, free, needed in facts.free:
         if free < needed:
             yield LabError(
-                f"{directory} has {free / GIB:.1f} GiB free, and {needed / GIB:.0f} are needed",
-                "make room, or choose another disk with LAB_DIR= and LAB_CACHE=",
+                f"{directory} has {free / GIB:.1f} GiB free, but {needed / GIB:.0f} are needed",
+                "free some space, or choose another disk with LAB_DIR= and LAB_CACHE=",
             )
     available, needed = facts.memory
     if available < needed:
         yield LabError(
-            f"{available / GIB:.1f} GiB of memory are available, and building the programs takes "
+            f"{available / GIB:.1f} GiB of memory are available, but building the programs takes "
             f"{needed / GIB:.0f}",
             "stop other programs, add swap, or build where there is more memory and copy the "
             "cache (LAB_CACHE=)",
