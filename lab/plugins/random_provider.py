@@ -142,7 +142,7 @@ class Password(Characters):
 
 
 class Bytes(Random):
-    """RandomBytes: secret bytes, as base64 and hexadecimal. Their id is no secret, though."""
+    """RandomBytes: secret bytes, as base64 and hexadecimal. Their id is not secret, though."""
 
     outputs = ("base64", "hex")
     described = "The number of bytes requested. The minimum value for length is 1."

@@ -206,7 +206,7 @@ def test_a_kubelet_that_crashes_and_a_wrong_ca_are_each_named(
         )
 
 
-def test_a_token_that_has_expired_is_named_and_what_brings_a_new_one(
+def test_a_token_that_has_expired_is_named_and_how_to_get_a_new_one(
     project: Project, settings: dict[str, Any]
 ) -> None:
     (secret,) = our_secrets(project)
@@ -268,7 +268,9 @@ def test_an_api_server_that_is_away_before_and_after_the_request_is_named(
     assert "node-2 has NOT joined: no request for a certificate has arrived" in said
 
 
-def test_the_token_that_a_refresh_made_anew_lives_as_long_as_a_first_one(project: Project) -> None:
+def test_a_token_that_a_refresh_created_again_lives_as_long_as_the_first(
+    project: Project,
+) -> None:
     (secret,) = our_secrets(project)
     left = datetime.fromisoformat(secret["expiration"]) - datetime.now(UTC)
     assert timedelta(minutes=50) < left < timedelta(minutes=60)

@@ -57,7 +57,7 @@ def test_a_fit_machine_has_no_problem() -> None:
         ),
     ],
 )
-def test_an_unfit_machine_is_told_one_problem_and_what_to_do(
+def test_an_unfit_machine_gets_one_problem_and_what_to_do(
     facts: Facts, problem: str, remedy: str
 ) -> None:
     (found,) = problems(facts)

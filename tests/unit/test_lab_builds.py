@@ -156,7 +156,7 @@ def test_a_build_that_fails_says_what_to_do(machine: Path) -> None:
     ],
     ids=["gone", "forbidden", "no network", "no memory"],
 )
-def test_what_go_says_is_told_as_what_to_do(said: str, problem: str, remedy: str) -> None:
+def test_what_go_says_becomes_what_to_do(said: str, problem: str, remedy: str) -> None:
     found = go.known_problem(said)
     assert found is not None
     assert problem in found.problem

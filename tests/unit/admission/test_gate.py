@@ -495,7 +495,7 @@ def test_the_table_has_a_line_for_each_node() -> None:
     ]
 
 
-def test_nodes_of_one_machine_id_are_told() -> None:
+def test_nodes_of_one_machine_id_are_reported() -> None:
     it = Run(ONE, TWO)
     joins(it, ONE)
     joins(it, TWO)
@@ -508,7 +508,7 @@ def test_nodes_of_one_machine_id_are_told() -> None:
     assert line.startswith("warning: node-1, node-2 have the same machine-id 0123")
 
 
-def test_an_api_server_that_verifies_no_kubelet_is_told_of_where_it_shows() -> None:
+def test_an_api_server_that_verifies_no_kubelet_is_reported_of_where_it_shows() -> None:
     it = Run(ONE, stall_s=10)
     it.api.node("node-1", "10.0.0.1")
     it.ports.failing["node-1"] = Untrusted("presents a certificate that fails: unknown issuer")

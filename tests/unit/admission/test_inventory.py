@@ -1,4 +1,4 @@
-"""What the gate is told: orders that are whole, and what is said of others."""
+"""The gate's orders: complete ones are read, and others refused with the reason."""
 
 import copy
 import json

@@ -120,7 +120,7 @@ def test_a_node_that_is_missing_leaves_the_token_alone(
     assert cluster.asked[-1] == "close"
 
 
-def test_an_expired_token_of_a_missing_node_is_told_and_deleted_so_that_a_refresh_brings_one(
+def test_an_expired_token_of_a_missing_node_is_reported_and_deleted_for_a_refresh_to_create(
     cluster: FakeCluster, gate: Gate, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cluster.token["expiration"] = base64.b64encode(b"2026-01-01T00:00:00Z").decode()

@@ -1,4 +1,4 @@
-"""The checks of the cluster: what passes, what fails, and what is said of each."""
+"""The checks of the cluster: what passes, what fails, and what is said about each."""
 
 import asyncio
 import base64
@@ -258,7 +258,7 @@ def test_a_token_that_does_not_authenticate_is_a_warning_that_the_report_repeats
     assert "0123456789abcdef" not in text
 
 
-def test_a_token_that_may_not_ask_is_told_which_binding_it_lacks(api: Answers) -> None:
+def test_a_token_that_may_not_request_names_the_missing_binding(api: Answers) -> None:
     api.denied.add("create certificatesigningrequests")
     assert "the ClusterRoleBinding kubelet-bootstrap is missing" in found_by(api, "token")
 
@@ -312,7 +312,7 @@ def test_tokens_that_expired_long_ago_show_that_no_cleaner_runs(api: Answers) ->
     )
 
 
-def test_living_tokens_of_the_pool_that_are_not_this_runs_are_told(api: Answers) -> None:
+def test_living_tokens_of_the_pool_that_are_not_this_runs_are_reported(api: Answers) -> None:
     api.answers[TOKENS] = {
         "items": [
             token_secret("abc123"),

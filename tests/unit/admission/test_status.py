@@ -132,7 +132,7 @@ def test_what_only_the_machine_knows_is_said_to_be_unknown(it: Look) -> None:
     assert "known only on its machine" in found["fault"]
 
 
-def test_a_certificate_that_has_ended_is_told(it: Look) -> None:
+def test_a_certificate_that_has_ended_is_reported(it: Look) -> None:
     it.api.ask(
         "csr-1", "node-1", signer=CLIENT, certificate=certificate("system:node:node-1", hours=-1)
     )
@@ -149,7 +149,7 @@ def test_a_certificate_that_has_ended_is_told(it: Look) -> None:
         (TimeoutError(), "its port does not answer here (TimeoutError)"),
     ],
 )
-def test_a_port_that_fails_is_told(it: Look, failure: Exception, fault: str) -> None:
+def test_a_port_that_fails_is_reported(it: Look, failure: Exception, fault: str) -> None:
     it.ports.failing["node-1"] = failure
     assert it.node("node-1")["servingCertificate"]["end"] is None
     assert it.node("node-1")["servingCertificate"]["fault"].startswith(fault)
