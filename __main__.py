@@ -5,7 +5,6 @@ import pulumi_kubernetes as kubernetes
 
 from components.bootstrap_rbac import BootstrapRbac
 from components.control_plane import ControlPlane
-from components.dependencies import unless_failed
 from components.node_pool import NodePool
 from components.serving_approver import ServingApprover
 from stack import arguments, reading
@@ -20,10 +19,10 @@ cluster = kubernetes.Provider(
     cluster_identifier=f"{pulumi.get_project()}/{pulumi.get_stack()}",
     # An inventory is changed in place: the resident approver reads it at all times.
     enable_config_map_mutable=True,
-    # The API server may restart first, to get missing flags. A control-plane host that is down must
-    # not keep nodes out. Earlier releases had another identifier.
+    # The API server may restart first, to get missing flags. Earlier releases had another
+    # identifier.
     opts=pulumi.ResourceOptions(
-        depends_on=unless_failed(control_plane.ready), ignore_changes=["clusterIdentifier"]
+        depends_on=control_plane.ready, ignore_changes=["clusterIdentifier"]
     ),
 )
 in_cluster = pulumi.ResourceOptions(provider=cluster)

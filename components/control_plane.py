@@ -11,6 +11,7 @@ import pulumi
 
 from components import commands
 from components.access import Access
+from components.dependencies import Dependencies, after_any, unless_failed
 from node_files import command, script
 
 API_SERVER = "kube-apiserver"
@@ -38,14 +39,15 @@ class ControlPlane(pulumi.ComponentResource):
     If flags are missing and may not be added, the command fails and names them.
     """
 
-    ready: list[pulumi.Resource]
-    """The resources to depend on: once they exist, all hosts have what is needed."""
+    ready: Dependencies
+    """What to depend on: the hosts that have what is needed. The engine skips what depends on it
+    only if no host has: one host that is down must not keep nodes out."""
 
     def __init__(
         self, name: str, args: ControlPlaneArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("kubelet-tls-bootstrap:index:ControlPlane", name, None, opts)
-        self.ready = []
+        hosts: list[pulumi.Resource] = []
         for host, access in args.hosts.items():
             flags = commands.on_host(
                 f"{host}-flags",
@@ -58,9 +60,12 @@ class ControlPlane(pulumi.ComponentResource):
                     signing_certificate=args.signing_certificate,
                     signing_key=args.signing_key,
                 ),
-                opts=pulumi.ResourceOptions(parent=self, depends_on=self.ready),
+                # A failed host must not stop the next one. A program that does not come up with new
+                # flags gets its former ones back, so one API server still answers.
+                opts=pulumi.ResourceOptions(parent=self, depends_on=unless_failed(hosts[-1:])),
             )
-            self.ready = [flags]
+            hosts.append(flags)
+        self.ready = after_any(self, *hosts)
         self.register_outputs({"hosts": list(args.hosts)})
 
 

@@ -5,6 +5,7 @@ umask 022
 LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL PATH
 drop_in=50-kubelet-tls-bootstrap.conf
+most_tries=240 # of a quarter of a second
 # Tests put everything below another root.
 root=${CONTROL_PLANE_ROOT:-}
 
@@ -134,6 +135,7 @@ install_program() { # PROGRAM
         sed -n 's/^ExecStart=\(..*\)$/\1/p' "$ours" | tr ' ' '\n' >"$work/added"
         printf '%s\n' "$wanted" | sed -n "s/^$1 //p; s/^--controllers=\*,/--controllers=/p" | grep -xF -f "$work/added" >>"$work/missing" || true
     fi
+    [ ! -e "$ours" ] || cp -p "$ours" "$work/$1.before"
     sort -u "$work/missing" | write_drop_in "$1"
     changed="$changed $1"
 }
@@ -154,13 +156,33 @@ read_settings() {
     fail 'stdin is incomplete, nothing was changed; run again'
 }
 
-wait_until_running() { # PROGRAM
+comes_up() { # PROGRAM
     tries=0
     until systemctl is-active --quiet "$1.service" && listens "$1"; do
         tries=$((tries + 1))
-        [ "$tries" -lt 240 ] || fail "$1 did not come up with its new flags; see journalctl --unit $1. To undo the change, remove /etc/systemd/system/$1.service.d/$drop_in"
+        [ "$tries" -lt "$most_tries" ] || return 1
         sleep 0.25
     done
+}
+
+restart() { # PROGRAM
+    timeout 120 systemctl restart "$1.service" && comes_up "$1"
+}
+
+# Restores the flags that the program had before this run, so that it does not stay down.
+put_back() { # PROGRAM
+    target=$root/etc/systemd/system/$1.service.d/$drop_in
+    if [ -e "$work/$1.before" ]; then
+        cp -p "$work/$1.before" "$target.new"
+        mv -f "$target.new" "$target"
+    else
+        rm -f "$target"
+    fi
+    systemctl daemon-reload
+    if restart "$1"; then
+        fail "$1 did not come up with its new flags, so it runs with its former ones again; see journalctl --unit $1"
+    fi
+    fail "$1 did not come up with its new flags, nor with its former ones, which are restored; see journalctl --unit $1"
 }
 
 # Checks only that the port is open, because curl may not be installed.
@@ -183,8 +205,7 @@ install() {
     if [ -n "$changed" ]; then
         systemctl daemon-reload
         for program in $changed; do
-            timeout 120 systemctl restart "$program.service"
-            wait_until_running "$program"
+            restart "$program" || put_back "$program"
         done
     fi
     printf '{"restarted":[%s]}\n' "$(printf '%s' "${changed# }" | sed 's/[^ ][^ ]*/"&"/g; s/ /,/g')"
@@ -209,8 +230,7 @@ remove() {
     [ -n "$removed" ] || exit 0
     systemctl daemon-reload
     for program in $removed; do
-        timeout 120 systemctl restart "$program.service"
-        wait_until_running "$program"
+        restart "$program" || fail "$program did not come up without the flags that were removed; see journalctl --unit $program"
     done
 }
 

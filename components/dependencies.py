@@ -24,6 +24,15 @@ def after(parent: pulumi.Resource | None, *resources: pulumi.Resource) -> Depend
     return pulumi.Output.all(*urns).apply(lambda known: [DependencyResource(u) for u in known])
 
 
+def after_any(parent: pulumi.Resource | None, *resources: pulumi.Resource) -> Dependencies:
+    """Return the resources that have not failed, to depend on; if all have, do as `after` does."""
+    urns = [resource.urn.recover(lambda _: "") for resource in resources]
+    well = pulumi.Output.all(*urns).apply(
+        lambda known: [DependencyResource(urn) for urn in known if urn]
+    )
+    return pulumi.Output.all(well, after(parent, *resources)).apply(lambda both: both[0] or both[1])
+
+
 def together(*dependencies: Dependencies) -> Dependencies:
     """Return one dependency on all of them."""
     return pulumi.Output.all(*dependencies).apply(lambda found: [r for each in found for r in each])

@@ -75,7 +75,7 @@ def ensure(
                 run_logged(
                     [compiler, "build", *flags, "-o", binary, programs.package],
                     log_file,
-                    # A build that is killed leaves its scratch where the next one removes it.
+                    # Even after a build that is killed, the next one removes it.
                     env={**go.environment(), "GOTMPDIR": str(scratch)},
                     cwd=MODULES / programs.name,
                 )
@@ -84,10 +84,11 @@ def ensure(
                 if problem is None:
                     raise
                 raise problem from None
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
         for file in programs.files():
             copy_program(binary, directory / file)
         binary.unlink()
-        shutil.rmtree(scratch)
 
     return programs.entry(cache).ensure(build, thorough=thorough)
 

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from lab.cache import Entry
@@ -44,6 +45,17 @@ def environment() -> dict[str, str]:
     }
     environ.setdefault("HOME", "/root")
     return environ
+
+
+def caches(environ: Mapping[str, str] = os.environ) -> tuple[Path, Path]:
+    """Return where Go keeps what it has compiled, and the modules (`go help environment`)."""
+    home = Path(environ.get("HOME") or "/root")
+    compiled = Path(environ.get("XDG_CACHE_HOME") or home / ".cache") / "go-build"
+    modules = Path(environ.get("GOPATH") or home / "go") / "pkg/mod"
+    return (
+        Path(environ.get("GOCACHE") or compiled),
+        Path(environ.get("GOMODCACHE") or modules),
+    )
 
 
 def ensure_go(cache: Path) -> Path:

@@ -12,17 +12,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import cgroups, memory
+from lab import cgroups, go, memory
 from lab.errors import LabError
 from lab.layout import Layout
 from lab.memory import GIB
 
-# Measured: the image is 0.5 GiB, the programs 0.45; Go's own caches grow by 4 while they build.
-BUILD_SPACE = 6 * GIB
+# Measured. In the lab's cache: the image 0.5 GiB, the programs 0.45, and a build under way 4.
+BUILD_SPACE = 5 * GIB
+# What Go's caches keep of the builds and of their modules, if they have none yet.
+GO_BUILD_SPACE = 10 * GIB
+GO_MODULE_SPACE = 3 * GIB
 # An older kubelet: 0.1 GiB, and Go's caches grow by 2.1.
 KUBELET_SPACE = 3 * GIB
 RUN_SPACE = 1 * GIB
-# What all processes of the builds hold at once, on two cores; one compiler takes most of it.
+# Measured on two cores: all processes of the builds at once hold 3.2 GiB, one compiler 2.6 of it.
 BUILD_MEMORY = 4 * GIB
 PACKAGES = {
     "debootstrap": "debootstrap",
@@ -51,7 +54,7 @@ class Facts:
     systemd_cgroups: bool = True
     bridged_traffic_dropped: bool = False
     free: tuple[tuple[str, int, int], ...] = ()
-    """Directory, free bytes, needed bytes."""
+    """For each disk: a directory on it, free bytes, needed bytes."""
     memory: tuple[int, int] = (0, 0)
     """Available bytes, needed bytes."""
 
@@ -68,8 +71,10 @@ def gather(layout: Layout, *, build: bool, kubelets: int = 0) -> Facts:
     programs = set(PACKAGES) if build else set(PACKAGES) - {"debootstrap"}
     needs = [(layout.directory, RUN_SPACE)]
     if build or kubelets:
-        space = kubelets * KUBELET_SPACE + (BUILD_SPACE if build else 0)
-        needs.append((layout.cache, space))
+        needs.append((layout.cache, kubelets * KUBELET_SPACE + (BUILD_SPACE if build else 0)))
+    if build:
+        for directory, most in zip(go.caches(), (GO_BUILD_SPACE, GO_MODULE_SPACE), strict=True):
+            needs.append((directory, max(0, most - _size(directory))))
     return Facts(
         uid=os.geteuid(),
         system=platform.system(),
@@ -82,7 +87,7 @@ def gather(layout: Layout, *, build: bool, kubelets: int = 0) -> Facts:
         overlays=not root or _overlays_work(layout.directory),
         systemd_cgroups=bool(cgroups.hierarchies()),
         bridged_traffic_dropped=root and _bridged_traffic_dropped(),
-        free=tuple((str(path), _free(path), needed) for path, needed in needs),
+        free=tuple(_by_disk(needs)),
         memory=(memory.available(), BUILD_MEMORY if build or kubelets else 0),
     )
 
@@ -117,9 +122,24 @@ def _bridged_traffic_dropped() -> bool:
     return "-P FORWARD DROP" in rules and not any("ktb0" in rule for rule in rules)
 
 
-def _free(path: Path) -> int:
-    existing = next(parent for parent in (path, *path.parents) if parent.exists())
-    return shutil.disk_usage(existing).free
+def _by_disk(needs: Iterable[tuple[Path, int]]) -> Iterable[tuple[str, int, int]]:
+    """Add up what is needed on one disk, and name it by the first directory that needs it."""
+    disks: dict[int, tuple[Path, int]] = {}
+    for path, needed in needs:
+        existing = next(parent for parent in (path, *path.parents) if parent.exists())
+        disk = existing.stat().st_dev
+        first, already = disks.get(disk, (existing, 0))
+        disks[disk] = (first, already + needed)
+    return [(str(path), shutil.disk_usage(path).free, needed) for path, needed in disks.values()]
+
+
+def _size(directory: Path) -> int:
+    """Return the bytes of the files in a directory, 0 if there is none."""
+    return sum(
+        (Path(root) / name).lstat().st_size
+        for root, _, names in os.walk(directory)
+        for name in names
+    )
 
 
 def problems(facts: Facts) -> list[LabError]:
@@ -179,7 +199,8 @@ def _problems(facts: Facts) -> Iterable[LabError]:
         if free < needed:
             yield LabError(
                 f"{directory} has {free / GIB:.1f} GiB free, but {needed / GIB:.0f} are needed",
-                "free some space, or choose another disk with LAB_DIR= and LAB_CACHE=",
+                "free some space, or choose another disk with LAB_DIR=, LAB_CACHE=, GOCACHE= and "
+                "GOMODCACHE=",
             )
     available, needed = facts.memory
     if available < needed:

@@ -16,7 +16,7 @@ import sys
 sys.path.insert(0, {root!r})
 import pulumi
 from pulumi_command import local
-from components.dependencies import after, unless_failed
+from components.dependencies import after, after_any, unless_failed
 
 options = pulumi.ResourceOptions
 failing = local.Command("failing", create="exit 3")
@@ -33,6 +33,10 @@ both = local.Command(
     create="touch {here}/both",
     opts=options(depends_on=unless_failed([well]).apply(lambda listed: [well, *listed])),
 )
+some = options(depends_on=after_any(None, failing, well))
+local.Command("some", create="touch {here}/some", opts=some)
+none = options(depends_on=after_any(None, failing, needs))
+local.Command("none", create="touch {here}/none", opts=none)
 pulumi.export("failing", failing.stdout.recover(lambda error: "it failed"))
 pulumi.export("well", well.stdout)
 """
@@ -53,8 +57,8 @@ def test_what_needs_a_failed_resource_is_left_out_and_the_rest_goes_on(stack: St
     done = stack.up(PULUMI_CONTINUE_ON_ERROR="true")
     assert done.status != 0
     there = {path.name for path in stack.directory.iterdir()}
-    assert {"beside", "both"} < there
-    assert not {"needs", "next"} & there
+    assert {"beside", "both", "some"} < there
+    assert not {"needs", "next", "none"} & there
     assert "Traceback" not in done.said, done.said
     assert "unhandled exception" not in done.said
     assert stack.outputs() == {"failing": "it failed", "well": "well"}

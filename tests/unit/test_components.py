@@ -9,6 +9,7 @@ import pulumi
 import pytest
 
 import node_files
+from components import commands
 from components.access import Access, SshServer
 from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
@@ -58,11 +59,12 @@ def test_the_control_planes_hosts_are_looked_at_one_after_the_other() -> None:
             signing_certificate="/pki/ca.crt",
             signing_key="/pki/ca.key",
         )
-        component = ControlPlane("cp", args)
-        assert len(component.ready) == 1
+        after = pulumi.ResourceOptions(depends_on=ControlPlane("cp", args).ready)
+        commands.python_module("later", create="x", opts=after)
 
     engine = Engine().run(program)
-    assert list(engine.resources) == ["cp-1-flags", "cp-2-flags"]
+    assert list(engine.resources) == ["cp-1-flags", "cp-2-flags", "later"]
+    assert depends_on(engine, "later") == {"cp-1-flags", "cp-2-flags"}
     assert depends_on(engine, "cp-2-flags") == {"cp-1-flags"}
     assert "\nmanage false\nfile /pki/ca.crt\n" in engine.resources["cp-1-flags"]["stdin"]
     assert "delete" not in engine.resources["cp-1-flags"]
@@ -72,9 +74,10 @@ def test_the_control_planes_hosts_are_looked_at_one_after_the_other() -> None:
 def test_a_control_plane_without_hosts_has_nothing_to_wait_for() -> None:
     def program() -> None:
         args = ControlPlaneArgs(hosts={}, manage=True, signing_certificate="/a", signing_key="/b")
-        assert ControlPlane("cp", args).ready == []
+        after = pulumi.ResourceOptions(depends_on=ControlPlane("cp", args).ready)
+        commands.python_module("later", create="x", opts=after)
 
-    assert Engine().run(program).resources == {}
+    assert depends_on(Engine().run(program), "later") == set()
 
 
 def test_the_gate_needs_no_binding_for_client_certificates() -> None:

@@ -73,7 +73,7 @@ class Host:
     def _run(self, action: str, stdin: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["sh", "-c", command(60, action)],
-            input=stdin,
+            input=stdin.replace("most_tries=240", "most_tries=2"),
             cwd=self.root / "home",
             env={
                 **os.environ,
@@ -232,3 +232,24 @@ def test_a_signing_file_in_quotes_is_the_users_choice(host: Host) -> None:
     assert restarted(host.install()) == [CONTROLLER_MANAGER]  # for its controllers
     host.shows(11, CONTROLLER_MANAGER, SIGNING[0], own, CONTROLLERS)
     assert restarted(host.install()) == []
+
+
+@pytest.mark.parametrize("managed_before", [True, False])
+def test_a_program_that_does_not_come_up_gets_its_former_flags_back(
+    host: Host, managed_before: bool
+) -> None:
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, CONTROLLER_MANAGER, SIGNING[0])
+    before = ""
+    if managed_before:
+        assert restarted(host.install()) == [CONTROLLER_MANAGER]
+        before = host.drop_in(CONTROLLER_MANAGER)
+        host.shows(11, CONTROLLER_MANAGER, SIGNING[0], CONTROLLERS)  # one is missing now
+    (host.root / "proc/net/tcp").write_text("0: 00000000:192B 00000000:0000 0A\n")
+    done = host.install()
+    assert done.returncode != 0
+    assert f"{CONTROLLER_MANAGER} did not come up with its new flags" in done.stderr
+    target = host.root / f"etc/systemd/system/{CONTROLLER_MANAGER}.service.d/{DROP_IN}"
+    assert (target.read_text() if target.exists() else "") == before
+    calls = (host.root / "systemctl.log").read_text().splitlines()
+    assert calls.count(f"restart {CONTROLLER_MANAGER}.service") == (3 if managed_before else 2)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from lab import builds, go, memory, toolchain
+from lab import builds, go, memory, preflight, toolchain
 from lab.errors import LabError
+from lab.layout import Layout
 from lab.plugin_choice import LANGUAGE_HOST, PROVIDERS
 
 PROVIDER = toolchain.KUBERNETES_PROVIDER
@@ -108,11 +109,18 @@ def test_the_provider_embeds_the_files_of_its_module(machine: Path) -> None:
     assert sorted(file.name for file in path.iterdir()) == ["bin", "checksums.json"]
 
 
-def test_a_build_goes_on_after_one_that_was_killed(machine: Path) -> None:
-    go_that(machine, '[ -n "$GOTMPDIR" ] && echo half >"$GOTMPDIR/work"; kill -9 $$')
+def test_a_build_that_is_killed_leaves_no_scratch(machine: Path) -> None:
+    go_that(machine, '[ -d "$GOTMPDIR" ] && echo half >"$GOTMPDIR/work"; kill -9 $$')
     with pytest.raises(LabError, match="exited with -9"):
         builds.ensure(toolchain.ETCD, machine / "cache", machine / "log", thorough=True)
-    assert [work.read_text() for work in (machine / "cache").rglob("work")] == ["half\n"]
+    assert list((machine / "cache").rglob("work")) == []
+
+
+def test_a_build_starts_without_what_a_killed_lab_has_left(machine: Path) -> None:
+    entry = toolchain.ETCD.entry(machine / "cache")
+    left = entry.path.with_name(f"{entry.path.name}.partial") / "scratch/work"
+    left.parent.mkdir(parents=True)
+    left.write_text("half")
     go_that(machine, 'ls -A "$GOTMPDIR" >"$output"')
     path = builds.ensure(toolchain.ETCD, machine / "cache", machine / "log", thorough=True)
     assert (path / "control-plane/usr/bin/etcd").read_text() == ""
@@ -184,3 +192,27 @@ def test_what_the_kernel_can_free_and_swap_count_as_memory() -> None:
     meminfo = "MemTotal: 8000 kB\nMemFree: 10 kB\nMemAvailable: 3000 kB\nSwapFree: 500 kB\n"
     assert memory.available(meminfo) == 3500 * 1024
     assert memory.available() > 0
+
+
+def test_go_is_asked_for_space_where_it_keeps_its_caches() -> None:
+    assert go.caches({"HOME": "/h"}) == (Path("/h/.cache/go-build"), Path("/h/go/pkg/mod"))
+    given = {"HOME": "/h", "XDG_CACHE_HOME": "/x", "GOPATH": "/p"}
+    assert go.caches(given) == (Path("/x/go-build"), Path("/p/pkg/mod"))
+    assert go.caches({**given, "GOCACHE": "/a", "GOMODCACHE": "/b"}) == (Path("/a"), Path("/b"))
+
+
+def test_space_on_one_disk_is_added_up_and_a_filled_cache_needs_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GOCACHE", "GOMODCACHE"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    layout = Layout(tmp_path / "lab", tmp_path / "cache")
+    ((_, _, empty),) = preflight.gather(layout, build=True).free
+    assert empty == preflight.RUN_SPACE + preflight.BUILD_SPACE + 13 * memory.GIB
+    (tmp_path / "GOCACHE").mkdir()
+    with (tmp_path / "GOCACHE/compiled").open("wb") as file:
+        file.truncate(4 * memory.GIB)  # of holes
+    ((_, _, filled),) = preflight.gather(layout, build=True).free
+    assert empty - filled == 4 * memory.GIB
+    ((_, _, warm),) = preflight.gather(layout, build=False).free
+    assert warm == preflight.RUN_SPACE
