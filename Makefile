@@ -15,7 +15,7 @@ help: ## show this list
 	@echo 'The first `make up` builds Kubernetes, etcd, the Pulumi engine and its Kubernetes provider from'
 	@echo 'Go modules: 17 minutes on two cores, 4 GiB of memory, 20 GiB of disk. See docs/lab.md.'
 
-up: .venv/installed ## start the lab and join its machines (builds its programs from Go modules first: about 15 minutes, 4 GiB of memory)
+up: .venv/installed ## start the lab and join its machines (builds its programs from Go modules first: about 17 minutes, 4 GiB of memory, 20 GiB of disk)
 	$(PYTHON) -m lab up
 	$(IN_LAB) pulumi stack select --create dev && pulumi up --yes --skip-preview
 	$(PYTHON) -m lab status

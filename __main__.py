@@ -19,7 +19,7 @@ cluster = kubernetes.Provider(
     cluster_identifier=f"{pulumi.get_project()}/{pulumi.get_stack()}",
     # An inventory is changed in place: the resident approver reads it at all times.
     enable_config_map_mutable=True,
-    # The API server may restart first, to get the flags that it lacks. Earlier releases had another
+    # The API server may restart first, to get missing flags. Earlier releases had another
     # identifier.
     opts=pulumi.ResourceOptions(
         depends_on=control_plane.ready, ignore_changes=["clusterIdentifier"]

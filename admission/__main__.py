@@ -1,7 +1,7 @@
 """`python -m admission gate`, which admits a pool's nodes, and `leave`, which removes one.
 
-`serve` approves what joined nodes ask for later. Progress goes to stderr, one line per event;
-`gate` prints one JSON document to stdout.
+`serve` approves what nodes request after they have joined. Progress goes to stderr, one line per
+event; `gate` prints one JSON document to stdout.
 """
 
 import argparse
@@ -27,21 +27,29 @@ DEFAULT_PORT = 10279
 
 
 def main() -> int:
-    """Return the exit status: 0 when all is done, 1 with a message otherwise."""
+    """Return the exit status: 0 when everything is done, 1 with a message otherwise."""
     parser = argparse.ArgumentParser(prog="python -m admission", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("gate", help="admit the nodes of a pool; orders on stdin")
     leaving = commands.add_parser("leave", help="drain a node and delete its Node")
     leaving.add_argument("node")
     source = leaving.add_mutually_exclusive_group(required=True)
-    source.add_argument("--kubeconfig", help="its path")
-    source.add_argument("--stack-config", metavar="STACK", help="the stack whose secret it is")
-    leaving.add_argument("--force", action="store_true", help="the machine is dead")
+    source.add_argument("--kubeconfig", help="path of the kubeconfig")
+    source.add_argument(
+        "--stack-config", metavar="STACK", help="use this stack's secret key kubeconfig instead"
+    )
+    leaving.add_argument("--force", action="store_true", help="do not drain: the machine is dead")
     serving = commands.add_parser("serve", help="approve the renewals of all pools' nodes")
-    serving.add_argument("--kubeconfig", help="its path; in a pod, its ServiceAccount is used")
-    serving.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="of Lease and inventories")
+    serving.add_argument(
+        "--kubeconfig", help="path of the kubeconfig (default: the pod's ServiceAccount)"
+    )
+    serving.add_argument(
+        "--namespace", default=DEFAULT_NAMESPACE, help="namespace of the Lease and the inventories"
+    )
     serving.add_argument("--identity", default=socket.gethostname(), help="this replica's name")
-    serving.add_argument("--port", type=int, default=DEFAULT_PORT, help="of health and metrics")
+    serving.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help="port for health and metrics"
+    )
     return run(partial(_work, parser.parse_args()))
 
 

@@ -45,7 +45,7 @@ class Denied:
             return replace(self, names=self.names | {host.lower().rstrip(".")})
 
     def covers(self, address: IpAddress) -> bool:
-        """Tell whether an address is one of the control plane's, a service's, or this host's."""
+        """Tell whether an address is the control plane's, a Service's, or a special one."""
         special = address.is_loopback or address.is_unspecified or address.is_multicast
         return (
             special
@@ -55,10 +55,10 @@ class Denied:
 
 
 def read_denied(entry: Mapping[str, Any]) -> Denied:
-    """Return what no node may claim, from its form in JSON.
+    """Return what no node may claim, from JSON.
 
     Raises:
-        ValueError, KeyError, TypeError: it has another form.
+        ValueError, KeyError, TypeError: it is malformed.
     """
     return Denied(
         addresses=frozenset(map(ipaddress.ip_address, entry["addresses"])),
@@ -67,10 +67,10 @@ def read_denied(entry: Mapping[str, Any]) -> Denied:
 
 
 def read_node(entry: Mapping[str, Any]) -> InventoryNode:
-    """Return a node of the inventory, from its form in JSON.
+    """Return a node of the inventory, from JSON.
 
     Raises:
-        ValueError, KeyError, TypeError: it has another form, or is not a node.
+        ValueError, KeyError, TypeError: it is malformed, or is not a node.
     """
     node = InventoryNode(
         name=entry["name"],

@@ -1,8 +1,8 @@
 """Judges serving requests as they come and go, and approves those that pass the rules.
 
 The gate of a pool and the resident approver share it. Each request is judged in a task of its own,
-by what is known at that moment: nothing that one request does holds up another, and a lost answer
-of the API server is asked for again.
+by what is known at that moment: no request holds up another one, and what the API server does not
+answer is asked again.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class Facts:
 
 
 class Delegate(Protocol):
-    """What a judge works for: knows the facts, and hears of each decision."""
+    """What a judge works for: it knows the facts, and is notified of each decision."""
 
     def facts(self, node: str) -> Facts:
         """Return what a request of the node is judged by, as known now."""
@@ -57,7 +57,7 @@ class Judge:
     """Holds the undecided requests, and judges each whenever something has changed."""
 
     message = MESSAGE
-    """What an approval says of the request."""
+    """What an approval says about the request."""
 
     def __init__(self, api: Api, delegate: Delegate, *, now: Callable[[], datetime]) -> None:
         self._api, self._delegate, self._now = api, delegate, now
@@ -86,7 +86,7 @@ class Judge:
             yield from requests.values()
 
     def forget(self) -> None:
-        """Drop all requests: the whole list follows."""
+        """Drop all requests: the complete list follows."""
         self._pending.clear()
         self._pauses_s.clear()
 
@@ -161,13 +161,13 @@ class Judge:
         if isinstance(decision, rules.Approve):
             async with self._at_once:
                 allowed = await self._is_allowed(item)
-                # By what is known now: its turn and the answer may have taken long.
+                # By what is known now: waiting for its turn and for the answer may have taken long.
                 decision = self._decide(item, allowed=allowed)
                 if isinstance(decision, rules.Approve):
                     await self._approve(item, decision)
                     return
             if not allowed:
-                self._later(node, uid)  # the right may come
+                self._later(node, uid)  # it may get the right
         if self._delegate.may_judge() and self._item(node, uid) is not None:
             self._delegate.undecided(item, decision)
 

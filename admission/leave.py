@@ -10,8 +10,8 @@ DRAIN_TIMEOUT_S = 300
 async def leave(name: str, kubeconfig: str, *, force: bool) -> None:
     """Drain a node with `kubectl drain`, which knows disruption budgets, and delete its Node.
 
-    A node without a Node has left already. With `force` its machine is dead: its pods are not
-    waited for, the controller manager removes them once the Node is gone.
+    A node without a Node has left already. With `force` its machine is dead: nothing waits for its
+    pods, which the controller manager removes once the Node is gone.
 
     Raises:
         ValueError: the kubeconfig is invalid, kubectl is missing, or the drain failed; says why.

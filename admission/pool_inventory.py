@@ -57,15 +57,15 @@ def read(text: str) -> PoolInventory:
             denied=read_denied(document["denied"]),
         )
     except json.JSONDecodeError:
-        raise ValueError("it holds no JSON document") from None
+        raise ValueError("it is not JSON") from None
     except KeyError as error:
-        raise ValueError(f"it lacks {error}") from None
+        raise ValueError(f"it has no {error}") from None
     except (TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it is malformed: {error}") from None
 
 
 def from_file(path: str) -> Inventory:
-    """Return the inventory of one pool, as a file holds it.
+    """Return the inventory of one pool, from a file.
 
     Raises:
         ValueError: it can't be read, or is not an inventory.

@@ -9,13 +9,13 @@ from admission.api_server.api import UNREACHABLE, UNTRUSTED, ApiError
 from admission.terminal import say
 
 REMEDIES = {
-    401: "; the kubeconfig's credentials are invalid or have expired: give others",
+    401: "; the kubeconfig's credentials are invalid or have expired: replace them",
     403: "; give a kubeconfig whose user has this right",
 }
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    """Return the exit status: that of the work, or 1 with a message why it could not be done."""
+    """Return the exit status: that of the work, or 1 with a message that says why it failed."""
     try:
         return asyncio.run(_interruptible(work()))
     except UNTRUSTED as error:
@@ -27,7 +27,7 @@ def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     except UNREACHABLE as error:
         say(f"error: the API server does not answer: {type(error).__name__} {error}")
     except asyncio.CancelledError:
-        say("error: interrupted; run it again, what is done stays done")
+        say("error: interrupted; run it again, and it continues")
     return 1
 
 

@@ -1,4 +1,4 @@
-"""Other programs, run to their end."""
+"""Runs other programs to their end."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ async def run(*command: str, timeout_s: float) -> tuple[int, str, str]:
     try:
         output, errors = await asyncio.wait_for(process.communicate(), timeout_s)
     except TimeoutError:
-        raise ValueError(f"{command[0]} has not ended after {timeout_s:.0f} s") from None
+        raise ValueError(f"{command[0]} did not end within {timeout_s:.0f} s") from None
     finally:
         if process.returncode is None:
             process.kill()

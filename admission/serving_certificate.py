@@ -1,4 +1,4 @@
-"""The certificate that a kubelet shows on its port, looked at from outside."""
+"""The certificate that a kubelet presents on its port."""
 
 import asyncio
 import ssl
@@ -27,12 +27,12 @@ class Untrusted(ValueError):
 
 
 async def look_at(entry: InventoryNode, trust: ssl.SSLContext) -> ServingCertificate:
-    """Return the certificate that the node's kubelet shows on its primary address.
+    """Return the certificate that the node's kubelet presents on its primary address.
 
     Raises:
         Untrusted: it is not signed by the cluster's CA.
         ValueError: it is missing, or not exactly for the node; says which.
-        OSError, TimeoutError: nobody answers.
+        OSError, TimeoutError: nothing answers.
     """
     host = str(entry.addresses[0])
     try:
@@ -41,7 +41,9 @@ async def look_at(entry: InventoryNode, trust: ssl.SSLContext) -> ServingCertifi
             DIAL_TIMEOUT_S,
         )
     except ssl.SSLCertVerificationError as error:
-        raise Untrusted(f"shows a certificate that fails: {error.verify_message}") from None
+        raise Untrusted(
+            f"presents a certificate that can't be verified: {error.verify_message}"
+        ) from None
     except ssl.SSLError:
         raise ValueError("has no serving certificate yet (tls: internal error)") from None
     try:
@@ -52,27 +54,27 @@ async def look_at(entry: InventoryNode, trust: ssl.SSLContext) -> ServingCertifi
 
 
 def read(certificate: x509.Certificate, entry: InventoryNode) -> ServingCertificate:
-    """Return what a certificate says, which is all that the inventory says and no more.
+    """Return what a certificate says, if that is exactly what the inventory says.
 
     Raises:
-        ValueError: it holds more, or lacks the node's name or one of its addresses.
+        ValueError: it holds more, or not the node's name or not all of its addresses.
     """
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
-        raise ValueError(f"shows a certificate whose names can't be read: {error}") from None
+        raise ValueError(f"presents a certificate whose names can't be read: {error}") from None
     found = ServingCertificate(
         dns_names=frozenset(names.get_values_for_type(x509.DNSName)),
         addresses=frozenset(names.get_values_for_type(x509.IPAddress)),  # type: ignore[arg-type]
         end=certificate.not_valid_after_utc,
     )
-    strange = {*found.dns_names.difference(entry.dns_names)}
-    strange |= {str(address) for address in found.addresses.difference(entry.addresses)}
-    if strange:
-        listed = ", ".join(sorted(strange))
-        raise ValueError(f"shows a certificate for {listed}, which is not the node's")
-    lacking = {entry.name} - found.dns_names
-    lacking |= {str(address) for address in entry.addresses if address not in found.addresses}
-    if lacking:
-        raise ValueError(f"shows a certificate that lacks {', '.join(sorted(lacking))}")
+    foreign = {*found.dns_names.difference(entry.dns_names)}
+    foreign |= {str(address) for address in found.addresses.difference(entry.addresses)}
+    if foreign:
+        listed = ", ".join(sorted(foreign))
+        raise ValueError(f"presents a certificate for {listed}, which is not the node's")
+    missing = {entry.name} - found.dns_names
+    missing |= {str(address) for address in entry.addresses if address not in found.addresses}
+    if missing:
+        raise ValueError(f"presents a certificate without {', '.join(sorted(missing))}")
     return found

@@ -16,7 +16,7 @@ CONFIG_TIMEOUT_S = 60
 
 @contextlib.asynccontextmanager
 async def kubeconfig_of_stack(stack: str) -> AsyncIterator[str]:
-    """Put the stack's kubeconfig into a private file for a while; give its path.
+    """Yield the path of a private file with the stack's kubeconfig; remove it afterwards.
 
     Raises:
         ValueError: the stack has none, or `pulumi` can't read it.

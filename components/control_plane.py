@@ -40,8 +40,8 @@ class ControlPlane(pulumi.ComponentResource):
     """
 
     ready: Dependencies
-    """What to depend on: the hosts that have what is needed. Only if none has, what depends on it
-    is left out: a host that is down must not keep nodes out."""
+    """What to depend on: the hosts that have what is needed. The engine skips what depends on it
+    only if no host has: one host that is down must not keep nodes out."""
 
     def __init__(
         self, name: str, args: ControlPlaneArgs, opts: pulumi.ResourceOptions | None = None
@@ -60,8 +60,8 @@ class ControlPlane(pulumi.ComponentResource):
                     signing_certificate=args.signing_certificate,
                     signing_key=args.signing_key,
                 ),
-                # A program that does not come up with new flags gets its former ones back, so that
-                # the next host is not the next to fail; one that is down has nothing to restart.
+                # A failed host must not stop the next one. A program that does not come up with new
+                # flags gets its former ones back, so one API server still answers.
                 opts=pulumi.ResourceOptions(parent=self, depends_on=unless_failed(hosts[-1:])),
             )
             hosts.append(flags)

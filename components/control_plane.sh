@@ -169,7 +169,7 @@ restart() { # PROGRAM
     timeout 120 systemctl restart "$1.service" && comes_up "$1"
 }
 
-# The flags that the program ran with before this run; its API must not stay down for new ones.
+# Restores the flags that the program had before this run, so that it does not stay down.
 put_back() { # PROGRAM
     target=$root/etc/systemd/system/$1.service.d/$drop_in
     if [ -e "$work/$1.before" ]; then
@@ -180,9 +180,9 @@ put_back() { # PROGRAM
     fi
     systemctl daemon-reload
     if restart "$1"; then
-        fail "$1 did not come up with its new flags, and runs with its former ones again; see journalctl --unit $1"
+        fail "$1 did not come up with its new flags, so it runs with its former ones again; see journalctl --unit $1"
     fi
-    fail "$1 did not come up with its new flags, nor with its former ones, which are back; see journalctl --unit $1"
+    fail "$1 did not come up with its new flags, nor with its former ones, which are restored; see journalctl --unit $1"
 }
 
 # Checks only that the port is open, because curl may not be installed.

@@ -25,7 +25,7 @@ def after(parent: pulumi.Resource | None, *resources: pulumi.Resource) -> Depend
 
 
 def after_any(parent: pulumi.Resource | None, *resources: pulumi.Resource) -> Dependencies:
-    """Return the resources to depend on that have not failed; if all have, as `after` does."""
+    """Return the resources that have not failed, to depend on; if all have, do as `after` does."""
     urns = [resource.urn.recover(lambda _: "") for resource in resources]
     well = pulumi.Output.all(*urns).apply(
         lambda known: [DependencyResource(urn) for urn in known if urn]

@@ -3,7 +3,7 @@
 up          find or build the programs, make the image, start the control plane and the nodes
 down        stop everything; disks and stack stay, and the next `up` continues with them
 toolchain   only build the programs (pulumi, kubectl and what the machines run)
-status      show what runs; the exit status is 0 only if everything runs that should
+status      show what runs; the exit status is 0 only if everything that should run does
 env         print shell lines: eval "$(python -m lab env)" makes pulumi and kubectl use the lab
 kubectl     kubectl on the lab's cluster
 ssh         a shell, or a command, on a machine
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         "--approver", action="store_true", help="also load the approver's image on the nodes"
     )
     down = commands.add_parser("down", help="stop everything that the lab started")
-    down.add_argument("--disks", action="store_true", help="also remove machines and stack")
+    down.add_argument("--disks", action="store_true", help="also remove the machines and the stack")
     down.add_argument("--purge", action="store_true", help="also remove the cache")
     programs = commands.add_parser("toolchain", help="build the programs that are missing")
     programs.add_argument("--all", action="store_true", help="also the older kubelets")

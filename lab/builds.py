@@ -1,4 +1,4 @@
-"""How the programs of `lab/toolchain.py` are built from the Go modules in `lab/toolchain/`."""
+"""Builds the programs of `lab/toolchain.py` from the Go modules in `lab/toolchain/`."""
 
 import functools
 import json
@@ -38,7 +38,7 @@ def ensure_last(kubelets: Iterable[str], cache: Path, log: Path, *, thorough: bo
 
 
 def compilers(cores: int, memory_bytes: int, beside: int) -> int:
-    """Return how many compilers a build may run at once: one for each GiB and build, at least one.
+    """Return how many compilers each build may run: one for each GiB of its share, at least one.
 
     Go would run one for each core, whatever memory they take.
     """
@@ -80,9 +80,10 @@ def ensure(
                     cwd=MODULES / programs.name,
                 )
             except LabError:
-                if (trouble := go.trouble(log_file.read_text(errors="replace"))) is None:
+                problem = go.known_problem(log_file.read_text(errors="replace"))
+                if problem is None:
                     raise
-                raise trouble from None
+                raise problem from None
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
         for file in programs.files():

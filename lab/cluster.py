@@ -56,8 +56,8 @@ class Lab:
         """Start what is missing of the lab; quick if nothing is.
 
         Args:
-            nodes: how many there shall be at least; machines that exist are all started.
-            kubelet_versions: nodes, by number, that shall be there with a kubelet of this minor
+            nodes: the least number of nodes; all machines that exist are started.
+            kubelet_versions: nodes, by number, that must exist with a kubelet of this minor
                 version; the others get the toolchain's own.
         """
         versions = kubelet_versions or {}
@@ -83,7 +83,7 @@ class Lab:
         self._build_last(toolchain.KUBELETS if everything else ())
 
     def load_approver(self) -> None:
-        """Bring the resident approver's image to every node; the lab must be up."""
+        """Load the resident approver's image on every node; the lab must be up."""
         image = approver_image.ensure(self.layout.cache, self.layout.log)
         commands = {node.name: self.ssh_command(node.name) for node in self.fleet.nodes()}
         with step(f"loading {approver_image.NAME} on {len(commands)} nodes"):
@@ -93,8 +93,8 @@ class Lab:
         """Stop every machine and remove the network; keep the disks and the stack.
 
         Args:
-            disks: remove them as well, with all that the lab put into its directory.
-            purge: and the cache.
+            disks: remove them as well, with everything that the lab put into its directory.
+            purge: also remove the cache.
         """
         with self._locked():
             running = [machine for machine in self.fleet.all() if machine.processes()]
@@ -130,7 +130,7 @@ class Lab:
         if not 0 <= count <= network.MOST_NODES:
             raise LabError(
                 f"--nodes {count} is not between 0 and {network.MOST_NODES}",
-                "give a number that the lab's network has addresses for",
+                "give a number in this range, for which the lab's network has addresses",
             )
         return range(1, count + 1)
 
@@ -172,7 +172,7 @@ class Lab:
         side_by_side([lambda: builds.ensure_last(older, cache, log, thorough=True)])
 
     def _settle(self, machine: Machine) -> None:
-        """Wait until a machine has started all that it starts by itself."""
+        """Wait until a machine has started all of its services."""
         command = "systemctl is-system-running --wait"
         if machine.name != control_plane.NAME:
             command += "; systemctl is-active containerd.service"
@@ -245,6 +245,6 @@ class Lab:
             except BlockingIOError:
                 raise LabError(
                     f"another `up` or `down` of the lab in {self.layout.directory} is under way",
-                    "wait until it has ended",
+                    "wait until it ends",
                 ) from None
             yield

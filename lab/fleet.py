@@ -1,4 +1,4 @@
-"""The machines of a lab: which there are, and the making of those that are missing."""
+"""The machines of a lab, and how missing ones are made."""
 
 import datetime
 from collections.abc import Collection, Mapping, Sequence
@@ -39,8 +39,8 @@ class Fleet:
                 return machine
         names = ", ".join(machine.name for machine in self.machines()) or "none"
         raise LabError(
-            f"there is no machine {name!r} (there is: {names})",
-            "give one of these names, or make it: python -m lab up --nodes N",
+            f"the lab has no machine {name!r}; it has {names}",
+            "give one of these names, or make more: python -m lab up --nodes N",
         )
 
     def all(self) -> list[Machine]:

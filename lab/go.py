@@ -59,10 +59,10 @@ def caches(environ: Mapping[str, str] = os.environ) -> tuple[Path, Path]:
 
 
 def ensure_go(cache: Path) -> Path:
-    """Return the path of a suitable `go`; downloads the release into the cache if there is none.
+    """Return the path of a suitable `go`; downloads the release into the cache if it is needed.
 
     Raises:
-        LabError: there is no Go at all to download one with.
+        LabError: Go is not installed, so there is nothing to download the release with.
     """
     found = shutil.which("go")
     if found is None:
@@ -79,7 +79,7 @@ def ensure_go(cache: Path) -> Path:
 
     def fetch(directory: Path) -> None:
         with step(f"fetching Go {RELEASE}: {said.split()[2] if said else found} is too old"):
-            # Outside of any module, and without a flag that an old Go does not know.
+            # Outside any module, and without flags that an old Go does not know.
             source = download(found, MODULE, Path("/"), flags="")
             shutil.copytree(source, directory, dirs_exist_ok=True, symlinks=True)
             # Module archives keep no modes.
@@ -91,7 +91,7 @@ def ensure_go(cache: Path) -> Path:
 
 
 def download(go: str | Path, module: str, directory: Path, flags: str) -> Path:
-    """Return the directory of a module's files; fetches them if need be.
+    """Return the directory of a module's files; fetches them if necessary.
 
     Args:
         go: the compiler.
@@ -100,7 +100,7 @@ def download(go: str | Path, module: str, directory: Path, flags: str) -> Path:
         flags: GOFLAGS.
 
     Raises:
-        LabError: the module can't be had.
+        LabError: the module can't be fetched.
     """
     done = subprocess.run(
         [go, "mod", "download", "-json", module],
@@ -116,13 +116,13 @@ def download(go: str | Path, module: str, directory: Path, flags: str) -> Path:
     if "Dir" in answer:
         return Path(answer["Dir"])
     said = answer.get("Error") or f"{done.stdout} {done.stderr}".strip()
-    raise trouble(said) or LabError(
-        f"go mod download {module} did not work: {said[-400:]}",
+    raise known_problem(said) or LabError(
+        f"go mod download {module} failed: {said[-400:]}",
         f"check the network and GOPROXY, or install Go {NEEDED[0]}.{NEEDED[1]} or later",
     )
 
 
-def trouble(said: str) -> LabError | None:
+def known_problem(said: str) -> LabError | None:
     """Return what a user can do about what `go` printed, or None for any other failure.
 
     A proxy that has lost a module answers for each one that is missing; the first is named.
@@ -132,14 +132,14 @@ def trouble(said: str) -> LabError | None:
         return None
     if missing is None:
         return LabError(
-            "the kernel ended the compiler, most likely for want of memory",
-            "free some, or add swap; then run the same command again, which goes on from there",
+            "the kernel killed the compiler, most likely because memory ran out",
+            "free memory or add swap, and run the same command again; it continues from there",
         )
     module, version, reason = missing.groups()
     gone = re.search(r"\b(?:403|404|410) [A-Z]", reason) or "unknown revision" in reason
     return LabError(
         f"the Go module {module} {version} "
-        f"{'is not served any more' if gone else 'could not be fetched'}: {reason.strip()}",
+        f"{'is no longer served' if gone else 'could not be fetched'}: {reason.strip()}",
         "choose a proxy that has it with GOPROXY=, or copy $(go env GOMODCACHE)/cache/download "
         "from a machine that has built the lab and set GOPROXY=file://THAT_COPY"
         if gone

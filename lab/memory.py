@@ -1,4 +1,4 @@
-"""How much memory this machine has left for what is started now."""
+"""How much memory this machine has left for new processes."""
 
 from pathlib import Path
 

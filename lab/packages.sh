@@ -16,7 +16,7 @@ done
 [ -n "$missing" ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
-    echo "error: this is not Debian; install what these packages hold and run again:$missing" >&2
+    echo "error: this is not Debian; install the equivalents of these packages and run again:$missing" >&2
     exit 1
 fi
 if [ "$(id -u)" -ne 0 ]; then

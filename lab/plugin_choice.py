@@ -32,7 +32,7 @@ def own_plugins(environ: Mapping[str, str]) -> bool:
     the official provider `kubernetes`, which the toolchain builds.
 
     Raises:
-        LabError: `LAB_PLUGINS` is no such choice, or asks for what is not installed.
+        LabError: `LAB_PLUGINS` has another value, or asks for plugins that are not installed.
     """
     wanted = environ.get("LAB_PLUGINS", "")
     home = Path(environ.get("PULUMI_HOME") or Path(environ.get("HOME", "/root")) / ".pulumi")
@@ -42,7 +42,7 @@ def own_plugins(environ: Mapping[str, str]) -> bool:
     )
     official = has_official_plugins(path, home)
     if wanted not in ("", "own", "official"):
-        raise LabError(f"LAB_PLUGINS={wanted!r} is no choice", "use own, official, or unset it")
+        raise LabError(f"LAB_PLUGINS={wanted!r} is not a choice", "set own or official, or nothing")
     if wanted == "official" and not official:
         raise LabError(
             f"LAB_PLUGINS=official, but {LANGUAGE_HOST} and the providers "

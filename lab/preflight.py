@@ -17,9 +17,9 @@ from lab.errors import LabError
 from lab.layout import Layout
 from lab.memory import GIB
 
-# Measured. In the lab's cache: an image 0.45 GiB, the programs 0.45, and what one build is at, 4.
+# Measured. In the lab's cache: the image 0.5 GiB, the programs 0.45, and a build under way 4.
 BUILD_SPACE = 5 * GIB
-# What Go keeps of the builds, and of the modules that they are made from, where it has none yet.
+# What Go's caches keep of the builds and of their modules, if they have none yet.
 GO_BUILD_SPACE = 10 * GIB
 GO_MODULE_SPACE = 3 * GIB
 # An older kubelet: 0.1 GiB, and Go's caches grow by 2.1.
@@ -64,8 +64,8 @@ def gather(layout: Layout, *, build: bool, kubelets: int = 0) -> Facts:
 
     Args:
         layout: where the lab is.
-        build: the toolchain or the image is yet to be made.
-        kubelets: so many older kubelets are yet to be built.
+        build: whether the toolchain or the image must still be made.
+        kubelets: how many older kubelets must still be built.
     """
     root = os.geteuid() == 0
     programs = set(PACKAGES) if build else set(PACKAGES) - {"debootstrap"}
@@ -181,8 +181,8 @@ def _problems(facts: Facts) -> Iterable[LabError]:
     if not facts.overlays and "unshare" not in facts.missing_programs:
         yield LabError(
             "no overlay can be mounted in the lab's directory",
-            "load it (modprobe overlay), or put the lab on a disk that is no overlay itself "
-            "with LAB_DIR=",
+            "load it (modprobe overlay), or choose a disk that is not an overlay itself with "
+            "LAB_DIR=",
         )
     if not facts.systemd_cgroups:
         yield LabError(
@@ -198,14 +198,14 @@ def _problems(facts: Facts) -> Iterable[LabError]:
     for directory, free, needed in facts.free:
         if free < needed:
             yield LabError(
-                f"{directory} has {free / GIB:.1f} GiB free, and {needed / GIB:.0f} are needed",
-                "make room, or choose another disk with LAB_DIR=, LAB_CACHE=, GOCACHE= and "
+                f"{directory} has {free / GIB:.1f} GiB free, but {needed / GIB:.0f} are needed",
+                "free some space, or choose another disk with LAB_DIR=, LAB_CACHE=, GOCACHE= and "
                 "GOMODCACHE=",
             )
     available, needed = facts.memory
     if available < needed:
         yield LabError(
-            f"{available / GIB:.1f} GiB of memory are available, and building the programs takes "
+            f"{available / GIB:.1f} GiB of memory are available, but building the programs takes "
             f"{needed / GIB:.0f}",
             "stop other programs, add swap, or build where there is more memory and copy the "
             "cache (LAB_CACHE=)",

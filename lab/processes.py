@@ -1,4 +1,4 @@
-"""Processes: run one to its end with a log, and recognize one later.
+"""Runs a process to its end with a log, and recognizes a process later.
 
 A process id alone means nothing once its process has ended, because the kernel may reuse it.
 Together with the start time and the boot it is unique.

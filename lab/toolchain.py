@@ -1,4 +1,4 @@
-"""The programs that the lab runs, and what each is built of; `lab/builds.py` builds them.
+"""The programs that the lab runs, and what each is built from; `lab/builds.py` builds them.
 
 Each program set is one cache entry, named after the hash of its module files and flags, with
     bin/             what goes on the PATH of a user's shell
@@ -124,7 +124,7 @@ KUBERNETES_PROVIDER = ProgramSet(
             for name in ("schema.json", "terraform-mapping.json")
         ),
     ),
-    # It takes the most memory of all, and finds a third of its packages compiled for the engine.
+    # It takes the most memory, and a third of its packages are already compiled for the engine.
     last=True,
 )
 
@@ -169,7 +169,7 @@ def program_sets() -> tuple[ProgramSet, ...]:
 
 
 def find(cache: Path) -> Toolchain | None:
-    """Return the toolchain if all of it is there, without building or running much."""
+    """Return the toolchain if it is complete; builds nothing."""
     found = [(programs, programs.entry(cache)) for programs in program_sets()]
     if not all(entry.present() for _, entry in found):
         return None

@@ -1,4 +1,4 @@
-"""How hypothesis searches: the same way each time, or anew with `HYPOTHESIS_PROFILE=random`."""
+"""How hypothesis searches: always the same way, or at random with `HYPOTHESIS_PROFILE=random`."""
 
 import os
 

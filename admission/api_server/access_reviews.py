@@ -1,4 +1,4 @@
-"""Who may do what: access reviews of our own rights, and of those of others.
+"""Who may do what: access reviews of our own rights, and of others' rights.
 
 Each function asks through a `Post`: the connection's `request`, or its patient `insist`.
 """
@@ -16,8 +16,8 @@ Right = tuple[str, str, str, str, str]
 Post = Callable[[str, str, Mapping[str, Any]], Awaitable[Any]]
 
 
-async def lacking(post: Post, rights: Iterable[Right]) -> list[str]:
-    """Return those of the rights that our credentials don't have."""
+async def missing_rights(post: Post, rights: Iterable[Right]) -> list[str]:
+    """Return which of the rights our credentials don't have."""
     wanted = [(right, verb) for right in rights for verb in right[-1].split()]
     allowed = await asyncio.gather(*(_may_we(post, right, verb) for right, verb in wanted))
     return [

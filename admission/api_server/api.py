@@ -11,11 +11,11 @@ CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 NODES = "/api/v1/nodes"
 MERGE_PATCH = "application/merge-patch+json"
 
-# What passes by itself: an API server that restarts, a connection that drops.
+# What passes on its own: an API server that restarts, a connection that drops.
 UNREACHABLE = (aiohttp.ClientError, OSError, asyncio.TimeoutError)
 UNTRUSTED = (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)
 
-# Rights and tokens may follow an API server's start, or their own creation, by moments.
+# Rights and tokens may take effect some moments after an API server's start, or their creation.
 RIGHTS_LIMIT_S = 5
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0

@@ -1,4 +1,4 @@
-"""A connection to an API server: a handful of kinds of requests, objects as plain JSON.
+"""A connection to an API server: a few kinds of requests, objects as plain JSON.
 
 The client library reads the kubeconfig (certificates, tokens, exec plugins) and makes the
 connections; its generated models are not used, so that a run starts fast.
@@ -111,7 +111,7 @@ class Connection:
         content_type: str = "application/json",
         limit_s: float = INSIST_LIMIT_S,
     ) -> Any:
-        """Make a request that may safely be repeated, patient with an API server that restarts."""
+        """Make a request that may safely be repeated, again while an API server restarts."""
         loop, pause_s = asyncio.get_running_loop(), FIRST_PAUSE_S
         limit = loop.time() + limit_s
         while True:
@@ -170,7 +170,7 @@ class Connection:
         """
         configuration = self._client.configuration
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-        # A session of its own: ours shows our own certificate.
+        # A session of its own, because ours presents our own client certificate.
         async with (
             aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)

@@ -47,9 +47,9 @@ class Watcher:
     async def watch(self, path: str, see: See, say: Say) -> None:
         """Call `see` with ADDED, MODIFIED or DELETED and the object, forever.
 
-        Begins with SYNC and the whole list, then every object of it, and does so again after a
-        lost connection or an expired version, with pauses that grow. `say` gets a line when the
-        API server stops answering, and another when it is back.
+        It begins with SYNC and the complete list, then each object in it, and does so again after a
+        lost connection or an expired version, with pauses that grow. `say` gets a line when the API
+        server stops answering, and another one when it is back.
 
         Raises:
             ApiError: the rights are missing (401, 403), and have been for some seconds.

@@ -99,7 +99,7 @@ class Approver:
 
     @property
     def ready(self) -> bool:
-        """Whether all that a request is judged by has been seen."""
+        """Whether everything that a request is judged by has been listed."""
         return self._synced == self._watched.keys()
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-# So many lines at once on one subject, and then one a minute.
+# How many lines on one subject may come at once; after that, one a minute.
 BURST = 10
 PAUSE_S = 60.0
 LONGEST_TEXT = 500

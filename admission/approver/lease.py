@@ -112,7 +112,7 @@ class Lease:
                 self._renewed_at = None
                 return
             await self._write({**lease, "spec": self._spec()})
-            self._tell()  # should it have ended meanwhile
+            self._tell()  # it may have ended meanwhile
             self._renewed_at = began
             self.fault = ""
             self._rights.restart()

@@ -12,7 +12,7 @@ PREFIX = "kubelet_serving_approver"
 APPROVE_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 HELP = {
     "decisions_total": "Decisions on serving requests: their result, and which rule refused.",
-    "watch_starts_total": "How often a watch has begun with a whole list.",
+    "watch_starts_total": "How often a watch has started with a complete list.",
     "api_failures_total": "Requests to the API server that gave no answer and were made again.",
     "leader": "1 while this replica holds the Lease and approves, else 0.",
     "pending_requests": "Undecided serving requests.",
@@ -20,7 +20,7 @@ HELP = {
     "inventory_disputes": "Nodes left out, because two of them claim one name or address.",
     "inventory_faults": "Inventories that can't be read.",
     "node_address_mismatches": "Nodes that report an address that the inventory does not have.",
-    "approve_seconds": "From when a request was first seen to its approval.",
+    "approve_seconds": "The time from first seeing a request to approving it.",
 }
 
 

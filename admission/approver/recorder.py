@@ -36,7 +36,7 @@ class Recorder:
         self, api: Api, journal: Journal, metrics: Metrics, *, now: Callable[[], datetime]
     ) -> None:
         self._api, self._journal, self._metrics, self._now = api, journal, metrics, now
-        self._told: dict[str, str] = {}  # UID -> what was last said of it
+        self._told: dict[str, str] = {}  # UID -> what was last said about it
         self._noted: dict[str, str] = {}  # node -> the kind of its last Event
         self._events: set[asyncio.Task[None]] = set()
 

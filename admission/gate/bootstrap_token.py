@@ -50,7 +50,7 @@ class FoundToken:
             case "expired":
                 return f"{token} expired at {self.expires:%H:%M:%SZ}; {NEW_ONE}"
             case "gone":
-                return f"{token} is gone, as expired tokens are; {NEW_ONE}"
+                return f"{token} is gone, because expired tokens are deleted; {NEW_ONE}"
             case "revoked":
                 return (
                     f"{token} was revoked once all nodes had joined; raise the node's generation"
@@ -58,13 +58,13 @@ class FoundToken:
                 )
             case "another":
                 return (
-                    f"the Secret {self.token.secret_name} is not the one that the gate was given;"
-                    " look at it, it may be somebody else's, and run pulumi up --refresh"
+                    f"the Secret {self.token.secret_name} is not the one that this stack created;"
+                    " find out who replaced it, then run pulumi up --refresh"
                 )
 
 
 async def find(api: Connection, token: Token, now: datetime, *, limit_s: float) -> FoundToken:
-    """Return what the cluster holds of a token, patient for as long as the limit says.
+    """Return what the cluster holds of a token; try again up to the limit.
 
     Raises:
         ApiError, UNREACHABLE: the API server refused, or did not answer.
@@ -110,7 +110,7 @@ async def end(api: Connection, token: Token, after_join: AfterJoin) -> str:
         secret = await api.insist("GET", path)
         if secret["metadata"]["uid"] != token.secret_uid:
             raise ValueError(FoundToken(token=token, life="another").fault)
-        # The UID goes with it: should the Secret have been replaced since, this is refused.
+        # With the UID, so that the API server refuses it if the Secret has been replaced since.
         patch: dict[str, Any] = {"metadata": {"uid": token.secret_uid}, "data": REVOKED}
         secret = await api.insist("PATCH", path, patch, content_type=MERGE_PATCH)
     except ApiError as error:
@@ -125,7 +125,7 @@ async def end(api: Connection, token: Token, after_join: AfterJoin) -> str:
 async def delete_expired(api: Connection, token: Token) -> None:
     """Delete the Secret of a token that has expired, as the token cleaner does where it runs.
 
-    `pulumi up --refresh` then finds it missing and makes a new one, with an expiration of that day.
+    `pulumi up --refresh` then finds it missing and creates it again, with a new expiration.
 
     Raises:
         ApiError, UNREACHABLE: the API server refused, or did not answer for a while.

@@ -1,4 +1,4 @@
-"""What the gate's judges judge by, and what the gate says of each decision."""
+"""What the gate's judges judge by, and what the gate says about each decision."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,7 @@ class Decisions:
     ) -> None:
         self._orders, self._progress, self._reach, self._say = orders, progress, reach, say
         self._tokens = {token.user: token for token in orders.tokens}
-        # What was said of a node's requests, by UID: each thing once, and little of a flood.
+        # What was said about a node's requests, by UID: each thing once, and little of a flood.
         self._told: dict[str, dict[str, str]] = {name: {} for name in orders.nodes}
 
     def joining_node(self, item: dict[str, Any]) -> str:
@@ -49,7 +49,7 @@ class Decisions:
         )
 
     def may_judge(self) -> bool:
-        """Tell that a gate judges from its first moment to its last."""
+        """Return True: a gate judges as long as it runs."""
         return True
 
     def approved(self, item: dict[str, Any], decision: rules.Approve) -> None:
@@ -63,7 +63,7 @@ class Decisions:
         self._reach(progress, "approved" if kind == "serving" else "admitted")
 
     def undecided(self, item: dict[str, Any], decision: rules.Wait | rules.Refuse) -> None:
-        """Note why a request is refused; one that waits is judged again by itself."""
+        """Note why a request is refused; one that waits is judged again anyway."""
         if isinstance(decision, rules.Refuse):
             kind, request = _kind(item), item["metadata"]["name"]
             reason = decision.reason[:LONGEST_LINE]
@@ -76,7 +76,7 @@ class Decisions:
         self._tell(item, f"{error}; trying again")
 
     def advise(self, item: dict[str, Any], decision: rules.Approve) -> None:
-        """Say what to type for a request that a person is to approve."""
+        """Print the command that approves a request, for a person to run."""
         self._progress[self.joining_node(item)].refused.pop("serving", None)
         self._tell(
             item,

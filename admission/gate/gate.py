@@ -1,9 +1,8 @@
 """The gate of a pool: approves its nodes' requests for certificates and proves each join.
 
-Two watches (CSRs and Nodes) report every change, and each change wakes what depends on it. Nothing
-that one request or node does holds up another. A node has joined when its Node is Ready, its
-serving certificate is live with its own names and addresses, and the API server reaches the
-kubelet.
+Two watches (CSRs and Nodes) report every change, and each change wakes what depends on it. No
+request or node holds up another one. A node has joined when its Node is Ready, its serving
+certificate is in use with its own names and addresses, and the API server reaches the kubelet.
 """
 
 import asyncio
@@ -69,7 +68,7 @@ class Gate:
         )
 
     async def run(self) -> bool:
-        """Admit every node, and return whether all have joined before progress stopped.
+        """Admit every node, and return whether all joined before progress stopped.
 
         Raises:
             ApiError: the kubeconfig's rights are insufficient.

@@ -1,6 +1,6 @@
 """The judges that only a gate has; they differ from `Judge`, which approves serving requests.
 
-`ClientJudge` lets each token's holder become its one node, once; `Adviser` only gives advice.
+`ClientJudge` lets each token's holder become its one node, once; `Adviser` approves nothing itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -53,7 +53,7 @@ class ClientJudge(Judge):
     def _decide(self, item: dict[str, Any], *, allowed: bool) -> rules.Decision:
         uid = item["metadata"]["uid"]
         claimed = {token for token, holder in self._claims.items() if holder != uid}
-        # The request with the claim may be approved, the answer lost: no newer one goes first.
+        # The request with the claim may be approved and the answer lost: no newer one goes first.
         claimant = self._claims.get(_token_of(item)) == uid
         requests = {} if claimant else self._pending.get(requesting_node(item), {})
         others = (other for other in requests.values() if other is not item)
@@ -62,7 +62,7 @@ class ClientJudge(Judge):
             tokens=self._grants,
             node_exists=lambda _: not allowed,
             approved_before=frozenset(self._used | claimed),
-            # Only as many as make a flood: thousands are judged as fast as one.
+            # Only as many as make a flood, so that thousands are judged as fast as one.
             others=[judged_request(other) for other in islice(others, rules.MOST_PENDING)],
             now=self._now(),
         )
@@ -81,7 +81,7 @@ class ClientJudge(Judge):
 
 
 class Adviser(Judge):
-    """Judges serving requests, and says which it would approve."""
+    """Judges serving requests, and says which ones a person may approve."""
 
     def __init__(
         self,

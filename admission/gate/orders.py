@@ -37,7 +37,7 @@ class Token:
 
 @dataclass(frozen=True, kw_only=True)
 class Orders:
-    """All that a run of the gate needs to know."""
+    """Everything that a run of the gate needs to know."""
 
     kubeconfig_path: str | None
     kubeconfig: str | None = field(repr=False)
@@ -84,9 +84,9 @@ def read_orders(text: str) -> Orders:
             stall_s=int(document["stallSeconds"]),
         )
     except json.JSONDecodeError:
-        raise ValueError("stdin holds no JSON document") from None
+        raise ValueError("the gate's orders on stdin are not JSON") from None
     except KeyError as error:
-        raise ValueError(f"the gate's orders on stdin lack {error}") from None
+        raise ValueError(f"the gate's orders on stdin have no {error}") from None
     except (TypeError, AttributeError) as error:
         raise ValueError(f"the gate's orders on stdin are malformed: {error}") from None
     if len(orders.nodes) != len(nodes):
@@ -97,7 +97,7 @@ def read_orders(text: str) -> Orders:
     if without is not None:
         raise ValueError(f"the gate's orders have no token for the node {without}")
     if orders.client_approval == "gate" and not all(token.node for token in orders.tokens):
-        raise ValueError("the gate approves client requests only of tokens that are for one node")
+        raise ValueError("to approve client requests, the gate needs a token for each node")
     return orders
 
 
@@ -114,5 +114,5 @@ def _token(entry: Mapping[str, Any]) -> Token:
 
 def _choice(entry: Mapping[str, Any], key: str, choices: Any) -> Any:
     if entry[key] not in get_args(choices):
-        raise ValueError(f"{key} {entry[key]!r} is none of {', '.join(get_args(choices))}")
+        raise ValueError(f"{key} {entry[key]!r} is not one of {', '.join(get_args(choices))}")
     return entry[key]

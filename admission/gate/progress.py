@@ -1,4 +1,4 @@
-"""How far a node has come on its way into the cluster, and what is missing if it stops."""
+"""How far a node has come with its join, and what is missing if it stops."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ UNSIGNED = (
 
 @dataclass
 class Progress:
-    """What is known of a node of the pool."""
+    """What is known about a node of the pool."""
 
     entry: InventoryNode
     seconds: dict[Step, float] = field(default_factory=dict)  # when each step was first seen
@@ -54,7 +54,7 @@ class Progress:
 
     @property
     def taken(self) -> str:
-        """What to do about a Node of this name that is another machine's, if there is one."""
+        """What to do if another machine has a Node of this name, else nothing."""
         name = self.entry.name
         return self.foreign and (
             f"the Node {name} belongs to a machine with the address {self.foreign}; the name is"
@@ -78,7 +78,7 @@ class Progress:
             setattr(self, kind, request)
 
     def missing(self) -> Iterator[str]:
-        """Say what keeps the node from having joined, the likeliest cause first."""
+        """Say why the node has not joined, the likeliest cause first."""
         if self.taken:
             yield self.taken
         if self.node is None or (self.client and self.client.state != "issued"):
@@ -93,7 +93,7 @@ class Progress:
             yield self.port_fault
             if self.untrusted and "reached" in self.seconds:
                 yield (
-                    "the API server reaches it all the same, so it verifies no kubelet;"
+                    "the API server reaches it all the same, so it does not verify kubelets;"
                     " kube-apiserver needs --kubelet-certificate-authority"
                 )
         if self.api_fault and self.ready:
@@ -105,28 +105,28 @@ class Progress:
         match self.client:
             case None:
                 return self.token_fault or (
-                    "no request for a certificate has come; the error of the resource"
-                    f" {self.entry.name}-join says why, and quotes its kubelet's journal"
+                    "no request for a certificate has arrived; the error of the resource"
+                    f" {self.entry.name}-join says why and quotes the kubelet's journal"
                 )
             case RequestStatus(state="pending", name=name) if self.gated:
                 return f"its client request {name} is not approved yet"
             case RequestStatus(state="pending", name=name):
                 return (
-                    f"its client request {name} is not approved; does kube-controller-manager run,"
-                    " and is the ClusterRoleBinding auto-approve-csrs-for-group there?"
+                    f"its client request {name} is not approved; check that kube-controller-manager"
+                    " runs and that the ClusterRoleBinding auto-approve-csrs-for-group exists"
                 )
             case RequestStatus(state="approved", name=name):
                 return f"its client request {name} {UNSIGNED}"
             case RequestStatus(state="issued", name=name):
                 return (
-                    f"its client request {name} is issued, but no Node has come: the kubelet has"
+                    f"its client request {name} is issued, but it has no Node: the kubelet has"
                     " not used the certificate; the error of the resource"
                     f" {self.entry.name}-join has the last lines of its journal"
                 )
             case request:
                 return (
                     f"its client request {request.name} is {request.state}: {request.message}; find"
-                    " out who did that, and raise the node's generation to ask again"
+                    " out who did that, and raise the node's generation to join again"
                 )
 
     def _serving_fault(self) -> str:

@@ -1,6 +1,6 @@
-"""The proof that a node has joined; that its Node is Ready proves too little.
+"""The proof that a node has joined; a Node that is Ready proves too little.
 
-Its serving certificate must be live with its own names and addresses, and the API server must
+Its serving certificate must be in use with its own names and addresses, and the API server must
 reach the kubelet through it.
 """
 
@@ -34,7 +34,7 @@ class Prover:
         self._at_once = asyncio.Semaphore(PROOFS_AT_ONCE)
 
     async def prove(self, progress: Progress, wake: asyncio.Event) -> None:
-        """Return once the node has joined; `wake` is set when something of it has changed."""
+        """Return once the node has joined; `wake` is set when anything about it has changed."""
         pause_s, silent_since = FIRST_LOOK_S, None
         while True:
             wake.clear()
@@ -44,7 +44,7 @@ class Prover:
                 continue
             self._reach(progress, "ready")
             silent = await self._look_at_port(progress)
-            # While it shows no certificate of its own, the API server's word proves nothing.
+            # While it presents no certificate of its own, the API server's word proves nothing.
             worth_asking = progress.certificate or silent or progress.untrusted
             if worth_asking and await self._is_reached(progress):
                 self._reach(progress, "reached")
@@ -66,7 +66,7 @@ class Prover:
         self._reach(progress, "joined", f"joined{seen}")
 
     async def _look_at_port(self, progress: Progress) -> bool:
-        """Look at the live certificate, and return whether nobody answered."""
+        """Look at the certificate in use, and return whether the port did not answer."""
         progress.certificate = None
         try:
             progress.certificate = await self._look(progress.entry)

@@ -54,7 +54,7 @@ def shared_machine_ids(progresses: Iterable[Progress]) -> Iterator[str]:
 def document(
     progresses: Iterable[Progress], orders: Orders, token_states: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return what the stack's outputs are made of; it holds no secret."""
+    """Return what the stack's outputs are made from; it holds no secret."""
     nodes = [
         {
             "name": progress.entry.name,

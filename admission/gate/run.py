@@ -88,7 +88,7 @@ async def _preflight(
     failed = [finding.check for finding in findings if finding.state == "failed"]
     if failed:
         raise ValueError(
-            f"the cluster is not ready for new nodes: {', '.join(failed)}; fix that, or name the"
+            f"the cluster is not ready for new nodes: {', '.join(failed)}; fix that, or list the"
             " checks in skipClusterChecks"
         )
     return {
@@ -100,7 +100,7 @@ async def _preflight(
 async def _prepare_next_run(
     orders: Orders, api: Connection, tokens: Sequence[FoundToken], gate: Gate, say: Say
 ) -> None:
-    """Leave no token alive that nobody needs, and say what the next run will do."""
+    """End the tokens that no node needs any more, and say what the next run will do."""
     missing = {name for name, progress in gate.progress.items() if not progress.joined}
     needed = [found for found in tokens if found.token.node in (*missing, None)]
     if api.outage:
@@ -113,6 +113,6 @@ async def _prepare_next_run(
                 await bootstrap_token.delete_expired(api, found.token)
     dead = any(found.life in ("expired", "gone") for found in needed)
     say(
-        f"error: not all nodes of {orders.pool} have joined; the tokens of those that have not live"
-        f" until they expire, and the next pulumi up{' --refresh' * dead} continues from here"
+        f"error: some nodes of {orders.pool} have not joined; their tokens live until they expire,"
+        f" and the next pulumi up{' --refresh' * dead} continues from here"
     )

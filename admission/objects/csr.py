@@ -46,7 +46,7 @@ def request_status(item: Mapping[str, Any]) -> RequestStatus:
 def requesting_node(item: Mapping[str, Any]) -> str:
     """Return the name of the node whose user has made a request.
 
-    For a user that is not a node's it is a colon and the user's name: no node's name has a colon.
+    For any other user it is a colon and the user's name: no node's name has a colon.
     """
     user: str = item["spec"].get("username", "")
     is_node = user.startswith(rules.USER_PREFIX)
@@ -79,17 +79,17 @@ def judged_request(item: Mapping[str, Any]) -> rules.Request:
 def count_pending(
     item: Mapping[str, Any], others: Iterable[Mapping[str, Any]], now: datetime
 ) -> int:
-    """Count the young ones among a requester's undecided requests, up to one more than the limit.
+    """Count a requester's recent undecided requests, up to one more than the limit.
 
     Thousands are judged as fast as one, since each count stops early. An old request is refused
     for its age, however many there are.
     """
     if now - created(item) > rules.OLDEST:
         return 1
-    young = (other for other in others if now - created(other) <= rules.OLDEST)
-    return sum(1 for _ in islice(young, rules.MOST_PENDING + 1))
+    recent = (other for other in others if now - created(other) <= rules.OLDEST)
+    return sum(1 for _ in islice(recent, rules.MOST_PENDING + 1))
 
 
 def created(item: Mapping[str, Any]) -> datetime:
-    """Return when the API server stored an object first."""
+    """Return when the API server first stored an object."""
     return datetime.fromisoformat(item["metadata"]["creationTimestamp"])

@@ -10,7 +10,7 @@ from typing import Any
 
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
 TOKENS = f"{SECRETS}?fieldSelector=type%3Dbootstrap.kubernetes.io/token"
-# As components/bootstrap_token.py marks what it makes.
+# The labels that components/bootstrap_token.py sets.
 MANAGED_BY = ("app.kubernetes.io/managed-by", "kubelet-tls-bootstrap")
 POOL_LABEL = "kubelet-tls-bootstrap/pool"
 
@@ -29,7 +29,7 @@ def is_revoked(data: Mapping[str, str]) -> bool:
 
 
 def expiration(data: Mapping[str, str]) -> datetime:
-    """Return when the API server stops accepting the token: far ahead without an expiration."""
+    """Return when the API server stops accepting the token: in the far future if it never does."""
     if not data.get("expiration"):
         return datetime.max.replace(tzinfo=UTC)
     long_ago = datetime.min.replace(tzinfo=UTC)  # the API server treats such a token as expired

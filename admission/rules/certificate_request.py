@@ -62,7 +62,7 @@ def parse(pem: bytes) -> CertificateRequest:
 
 
 def claimed_node(pem: bytes) -> str | None:
-    """Return whose client certificate is asked for: a hint for reports, never for a decision."""
+    """Return whose client certificate is requested: a hint for reports, never for a decision."""
     try:
         names = _load(pem).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         return str(names[-1].value) if names else None  # the last, as Go does
@@ -71,15 +71,15 @@ def claimed_node(pem: bytes) -> str | None:
 
 
 class _Unfit(Exception):
-    """Says what a request holds or lacks that a kubelet's does not."""
+    """Says how a request differs from a kubelet's."""
 
 
 def _read(request: x509.CertificateSigningRequest) -> CertificateRequest:
-    # The key first: a signature by a monstrous one is not worth the work.
+    # The key first, because checking a signature by a huge key takes long.
     key = _key(request)
     algorithm = request.signature_hash_algorithm
     if algorithm is None or algorithm.name not in SIGNATURE_HASHES:
-        raise _Unfit("its signature is by none of SHA-256, SHA-384 and SHA-512")
+        raise _Unfit("its signature uses none of SHA-256, SHA-384 and SHA-512")
     if not request.is_signature_valid:
         raise _Unfit("its signature is not by its own key")
     subject = _subject(request.subject)
@@ -145,7 +145,7 @@ def _alternative_names(
     names = extensions[0].value
     assert isinstance(names, x509.SubjectAlternativeName)  # noqa: S101 - by its OID
     if not list(names):
-        raise _Unfit("it asks for subject alternative names, and names none")
+        raise _Unfit("it asks for subject alternative names, but names none")
     return names
 
 

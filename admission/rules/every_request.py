@@ -37,9 +37,9 @@ def object_faults(
     if request.expiration is not None and request.expiration > LONGEST_EXPIRATION:
         yield f"it asks for {request.expiration}, more than {LONGEST_EXPIRATION.days} days"
     if now - request.created > OLDEST:
-        yield "it is older than an hour; restart the node's kubelet, and it makes a new one"
+        yield "it is older than an hour; restart the node's kubelet to make a new one"
     if request.created - now > CLOCK_TOLERANCE:
-        yield "it comes from the future; the clocks here and on the API server differ"
+        yield "it was made in the future; the clocks here and on the API server differ"
 
 
 def flood_fault(user: str, pending: int) -> str | None:
@@ -53,7 +53,7 @@ def flood_fault(user: str, pending: int) -> str | None:
 
 
 def subject_faults(content: CertificateRequest, node: str) -> Iterator[str]:
-    """Say what is wrong with the name under which a node wants to be known."""
+    """Say what is wrong with the name that a node asks for."""
     user = USER_PREFIX + node
     if content.common_name != user:
         yield f"its common name is {content.common_name!r}, not {user!r}"

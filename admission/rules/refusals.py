@@ -10,7 +10,7 @@ KINDS = {
     "decided": r"^it has been decided",
     "usages": r"^its usages ",
     "expiration": r"^it asks for .*, more than \d+ days$",
-    "age": r"^it is older |^it comes from the future",
+    "age": r"^it is older |^it was made in the future",
     "flood": r"^more than \d+ requests of ",
     "right": r" may not create ",
     "node": r"^the Node ",

@@ -1,6 +1,6 @@
 """The status as JSON: each node's certificates and their ends, undecided requests, our tokens.
 
-Changes nothing. What only a machine knows, such as the client certificate in its directory, is
+It changes nothing. What only a machine knows, such as the client certificate in its directory, is
 shown while the API server still has the request for it; it deletes issued ones after an hour.
 """
 
@@ -75,7 +75,7 @@ async def _node(
         "servingCertificate": _certificate(end, fault, now),
         "clientCertificate": _certificate(
             _issued_end(name, snapshot.requests),
-            "only its machine knows: the API server no longer has the request",
+            "known only on its machine: the API server no longer has the request",
             now,
         ),
     }
@@ -91,7 +91,7 @@ def _certificate(end: datetime | None, fault: str, now: datetime) -> dict[str, A
 
 
 def _issued_end(name: str, requests: Iterable[dict[str, Any]]) -> datetime | None:
-    """The latest end of the client certificates that were issued for a node."""
+    """Return the latest end of the client certificates that were issued for a node."""
     user, ends = f"{rules.USER_PREFIX}{name}", []
     for item in requests:
         pem = (item.get("status") or {}).get("certificate")
@@ -116,7 +116,7 @@ async def _pending(
     denied: Denied,
     now: datetime,
 ) -> dict[str, Any]:
-    """An undecided request, and what the rules say of it."""
+    """Return an undecided request, and what the rules say about it."""
     spec, name = item["spec"], requesting_node(item)
     told = {
         "name": item["metadata"]["name"],

@@ -1,4 +1,4 @@
-"""What the status is made of: the API server's inventories, Nodes, requests and tokens."""
+"""What the status is made from: the API server's inventories, Nodes, requests and tokens."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Reads(Protocol):
     """What the status asks of an API server."""
 
     async def insist(self, method: str, path: str) -> Any:
-        """Make a request, patient with an API server that restarts."""
+        """Make a request, again while an API server restarts."""
 
     async def may_serve_itself(self, requester: Mapping[str, Any]) -> bool:
         """Tell whether a requester may get serving certificates."""
@@ -33,7 +33,7 @@ class Snapshot:
 
 
 async def take(api: Reads, namespace: str, inventory: Inventory | None) -> Snapshot:
-    """Read everything once; a given inventory stands for those in the cluster.
+    """Read everything once; a given inventory replaces those in the cluster.
 
     Raises:
         ApiError, UNREACHABLE: the API server refused, or did not answer for a while.

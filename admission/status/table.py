@@ -27,7 +27,7 @@ def lines(status: Mapping[str, Any]) -> Iterable[str]:
     for token in status["tokens"]:
         until = token["expiration"] or "-"
         rows.append([token["id"], token["state"], until, token["description"]])
-    yield from columns(rows) if status["tokens"] else ["no token of ours"]
+    yield from columns(rows) if status["tokens"] else ["no token of this program"]
     for fault in status["faults"]:
         yield f"fault: {fault}"
 

@@ -20,9 +20,9 @@ DIRECTORY = asyncssh.FILEXFER_TYPE_DIRECTORY
 def copy(inputs: dict[str, Any], operation: Operation) -> None:
     """Copy `source` to `remotePath`.
 
-    A directory goes into the remote one by its name, or with a `/` at its end without it. A file
-    goes into a directory that is there, else it is the file of that path. Directories above
-    are made. Modes are the machine's.
+    A directory is copied into the remote one under its name, or only its content if the source ends
+    with `/`. A file is copied into the directory at that path if there is one, or else to the path
+    itself. Missing parents are created. The machine sets the modes.
 
     Raises:
         PluginError: the machine can't be reached, or does not take it.
@@ -133,7 +133,7 @@ async def _make_directory(sftp: asyncssh.SFTPClient, path: str) -> None:
 
 
 async def _kind(sftp: asyncssh.SFTPClient, path: str) -> int | None:
-    """What is at a path: None for nothing."""
+    """Return the type of what is at a path; None if there is nothing."""
     try:
         return (await sftp.stat(path)).type
     except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):

@@ -137,7 +137,7 @@ def _record(owner: str, name: str, record: Record, value: Any) -> tuple[Any, Fai
 
 
 def _fits(kind: str, value: Any) -> bool:
-    # Python takes a truth value for a number.
+    # In Python, a bool is an int too.
     return isinstance(value, _PYTHON[kind]) and (kind == BOOL or not isinstance(value, bool))
 
 

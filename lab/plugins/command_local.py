@@ -51,7 +51,7 @@ class Running:
         return process
 
     def ended(self, process: "subprocess.Popen[bytes]") -> str:
-        """Return how a process that has ended did so, in Go's words, or nothing if well."""
+        """Return how a process has ended, in Go's words; nothing if it succeeded."""
         self._processes.discard(process)
         if process.returncode == 0:
             return ""

@@ -39,7 +39,7 @@ class Output:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, stream: str, data: bytes) -> None:
-        """Keep what has come, and show the lines that it ends."""
+        """Keep new output, and show the lines that it completes."""
         with self._lock:
             self._kept[stream] += data
             self._both += data
@@ -52,14 +52,14 @@ class Output:
             self._show(line)
 
     def end(self) -> None:
-        """Show what has no line end."""
+        """Show a last line without a line end."""
         if self._line:
             self._show(bytes(self._line))
 
     def outputs(self) -> dict[str, str]:
         """Return stdout and stderr, each without its last line end.
 
-        What is no UTF-8 stays in them as it is, and can't be written to the engine.
+        Bytes that are not UTF-8 stay in them, and can't be written to the engine.
         """
         kept = {name: data.decode(errors="surrogateescape") for name, data in self._kept.items()}
         return {name: text.removesuffix("\n") for name, text in kept.items()}

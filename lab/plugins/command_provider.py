@@ -75,7 +75,7 @@ class Command(_Resource):
         return dict(output.outputs())
 
     def _foreseen(self, state: Object, inputs: Object) -> Object:
-        """The outputs in a preview: unknown if an input that there was is another or unknown."""
+        """Return the outputs in a preview: unknown if an input has changed or is unknown."""
         changed = any(
             isinstance(inputs.get(name), Unknown)
             or (name in state and not same(state[name], inputs.get(name)))

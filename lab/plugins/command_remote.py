@@ -73,7 +73,7 @@ async def _run(execution: Execution) -> None:
             channel.write_eof()
             await channel.wait_closed()
         except asyncssh.ConnectionLost:
-            pass  # it then has not told how it ended
+            pass  # the machine has not said how the command ended
         except (asyncssh.Error, OSError) as error:
             raise execution.failure(str(error)) from None
     execution.output.end()

@@ -1,8 +1,8 @@
 """SSH connections for the command provider, by asyncssh: dialing, pinning, and commands.
 
 Dial limits, pinning, the order of authentication and the words of errors are those of the
-official provider, which uses golang.org/x/crypto/ssh. What differs: a machine that accepts a
-connection and then says nothing is given up after two minutes, not never.
+official provider, which uses golang.org/x/crypto/ssh. One thing differs: for a machine that accepts
+a connection and then says nothing, this one gives up after two minutes, and the official one never.
 """
 
 import asyncio

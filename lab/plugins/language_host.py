@@ -24,9 +24,9 @@ from pulumi.runtime.proto import language_pb2, language_pb2_grpc  # isort: skip
 
 VERSION = "3.259.0"
 RUNNER = Path(__file__).with_name("language_run.py")
-# The program told the user what is wrong by itself; the engine adds nothing.
+# The program has already told the user what is wrong; the engine adds nothing.
 BAIL = 32
-# How long a cancelled program may take to end by itself.
+# How long a cancelled program may take to end.
 GRACE_S = 5
 
 
@@ -55,7 +55,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return language_pb2.AboutResponse(executable=python, version=_version_of(python))
 
     def GetRequiredPackages(self, request: Any, context: Any) -> Any:
-        # Each resource names its plugin's version by itself, so none must be known before.
+        # Each resource names its plugin's version, so none has to be known before.
         return language_pb2.GetRequiredPackagesResponse()
 
     def InstallDependencies(self, request: Any, context: Any) -> Iterator[Any]:
@@ -109,7 +109,7 @@ def _response(status: int) -> Any:
 
 
 def python_of(request: Any) -> str:
-    """Return the interpreter of the project's virtual environment if it is there, or else ours."""
+    """Return the interpreter of the project's virtual environment if it exists, or else ours."""
     options = request.info.options.fields if request.HasField("info") else {}
     name = options["virtualenv"].string_value if "virtualenv" in options else ""
     python = Path(request.info.root_directory or ".", name, "bin/python")
@@ -138,7 +138,7 @@ def main() -> None:
     address = sys.argv[-1] if len(sys.argv) > 1 else ""
     sys.stderr.write("python language host: the lab's own, for the lab and the tests only\n")
     host = LanguageHost(address)
-    # So the engine ends its plugins. In a thread, for programs are given time to end.
+    # The engine ends its plugins by this signal. In a thread, because programs get time to end.
     signal.signal(signal.SIGINT, lambda *_: threading.Thread(target=host.end).start())
     server = grpc.server(ThreadPoolExecutor(8), options=NO_LIMIT)
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)

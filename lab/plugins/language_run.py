@@ -22,9 +22,9 @@ the virtualenv."""
 
 
 def main() -> int:
-    """Return the exit status: 32 where an error of the program has been told with its trace."""
+    """Return the exit status: 32 if an error of the program has been shown with its trace."""
     try:
-        import pulumi  # noqa: PLC0415 - an environment without it is told from a bad program
+        import pulumi  # noqa: PLC0415 - an environment without it is not the program's error
         from pulumi.runtime.proto import language_pb2  # noqa: PLC0415
     except ImportError:
         print(traceback.format_exc() + NO_SDK, file=sys.stderr)
@@ -46,7 +46,7 @@ def main() -> int:
     program = request.info.entry_point or "."
     sys.argv = [program, *request.args]
     del sys.path[0]  # this file's own directory
-    # A program that fails leaves futures behind that nobody waits for, which is no news.
+    # A program that fails leaves futures behind that nobody waits for; warnings would be noise.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -58,7 +58,7 @@ def main() -> int:
         pulumi.log.error(str(error))
         return 1
     except KeyboardInterrupt:
-        # The engine has ended the deployment, and has said why.
+        # The engine has ended the deployment and said why.
         os._exit(INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - whatever the program raises is shown as it is
         pulumi.log.error(told(error, program))
@@ -90,7 +90,7 @@ def told(error: Exception, program: str) -> str:
 
 
 def is_program(path: Path) -> bool:
-    """Tell whether there is something to run at a path."""
+    """Tell whether there is a program at a path."""
     return path.is_file() or (path / "__main__.py").is_file()
 
 

@@ -1,7 +1,7 @@
 """Property values, between the engine's messages and plain objects.
 
-An object is made of what JSON has: dict, list, str, int, float, bool, None. On top of that the
-engine knows two marks, which `Secret` and `UNKNOWN` stand for.
+An object consists of what JSON has: dict, list, str, int, float, bool, None. The engine also has
+two marks, which `Secret` and `UNKNOWN` represent.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Secret:
 
 
 class Unknown:
-    """A value that is not known before another resource has been made."""
+    """A value that is not known until another resource has been created."""
 
     def __repr__(self) -> str:
         return "[unknown]"

@@ -1,4 +1,4 @@
-"""The engine's protocol: its messages, a provider's server, and the engine's log."""
+"""The engine's protocol: its messages, a provider's server, the engine's log."""
 
 import importlib.util
 import os

@@ -1,4 +1,4 @@
-"""What both providers of the lab are made of.
+"""What both providers of the lab have in common.
 
 A resource type is a class with `check`, `diff`, `create`, `read`, `update` and `delete` over
 plain values; this module turns the engine's calls into those.
@@ -26,17 +26,17 @@ Failures = list[tuple[str, str]]
 
 
 class PluginError(Exception):
-    """What a user is told; holds no secret that the user did not put into a command."""
+    """An error for the user; it holds no secret that the user did not put into a command."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Which inputs have changed, and whether the resource must be made anew.
+    """Which inputs have changed, and whether the resource must be replaced.
 
     Attributes:
         changed: the inputs' names.
-        replaces: those of them for which a new resource is needed.
-        kinds: path -> ADD, UPDATE, DELETE (with _REPLACE), or None where only names are told.
+        replaces: those of them that replace the resource.
+        kinds: path -> ADD, UPDATE, DELETE (with _REPLACE), or None to report only names.
     """
 
     changed: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class Operation:
     preview: bool
     say: Say
     cancelled: threading.Event
-    """Set when the deployment is cancelled: what waits shall end."""
+    """Set when the deployment is cancelled: whatever waits must end."""
 
 
 class ResourceType(Protocol):
@@ -79,7 +79,7 @@ class ResourceType(Protocol):
 
 @dataclass(frozen=True)
 class Package:
-    """A provider's name, version, resource types by token, and what it wants of the engine."""
+    """A provider's name, version, resource types by token, and what it asks of the engine."""
 
     name: str
     version: str
@@ -87,7 +87,7 @@ class Package:
     accept_secrets: bool
     """Whether inputs come with their secret marks; else the engine marks the outputs itself."""
     cancel: Callable[[], None] = field(default=lambda: None)
-    """Ends what runs, when the deployment is cancelled."""
+    """Ends everything that runs, when the deployment is cancelled."""
 
 
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
@@ -200,7 +200,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def _written(self, context: grpc.ServicerContext, state: Object) -> Any:
         try:
             return write(state)
-        except UnicodeEncodeError:  # output that is no text
+        except UnicodeEncodeError:  # output that is not text
             context.abort(
                 grpc.StatusCode.INTERNAL,
                 "grpc: error while marshaling: string field contains invalid UTF-8",
@@ -212,7 +212,7 @@ def _name(request: Any) -> str:
 
 
 def ignoring(paths: Iterable[str], state: Object, news: Object) -> Object:
-    """Return the new inputs with what is to be ignored as it is in the state."""
+    """Return the new inputs, with the state's values for the paths to ignore."""
     result = dict(news)
     for path in paths:
         name, _, key = path.partition(".")

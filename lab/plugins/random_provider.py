@@ -15,7 +15,7 @@ from lab.plugins.provider import Difference, Failures, Operation, Package, Plugi
 from lab.plugins.random_text import LEAST_LENGTH, invalid_length, text, with_defaults
 
 VERSION = "4.21.4"
-# A password's id says nothing of it.
+# A password's id reveals nothing about it.
 PASSWORD_ID = "none"  # noqa: S105
 RETRY = (
     "\n\nRetry the Terraform operation. If the error still occurs or happens regularly, please "
@@ -25,7 +25,7 @@ RETRY = (
 
 
 class Random:
-    """What all have in common: every change of an input replaces, and nothing is to be deleted."""
+    """What all have in common: any changed input replaces, and there is nothing to delete."""
 
     inputs: tuple[str, ...] = ("keepers", "length")
     outputs: tuple[str, ...] = ("id",)
@@ -54,7 +54,7 @@ class Random:
         return result
 
     def diff(self, old_inputs: Object, state: Object, news: Object) -> Difference:
-        # Against the state, which has every default, so a default that is written out is no change.
+        # Against the state, which has every default, so that spelling one out is not a change.
         old, new = self.planned(state), self.planned(news)
         changed = tuple(name for name in self.inputs if old.get(name) != new.get(name))
         return Difference(changed, changed)
@@ -142,7 +142,7 @@ class Password(Characters):
 
 
 class Bytes(Random):
-    """RandomBytes: secret bytes, as base64 and hexadecimal. Their id is no secret, though."""
+    """RandomBytes: secret bytes, as base64 and hexadecimal. Their id is not secret, though."""
 
     outputs = ("base64", "hex")
     described = "The number of bytes requested. The minimum value for length is 1."
@@ -207,10 +207,10 @@ class Identifier(Random):
 
 
 def number(name: str, value: Any) -> int:
-    """Return a whole number, which may be written as a text.
+    """Return a whole number, which may be given as text.
 
     Raises:
-        PluginError: it is none.
+        PluginError: it is not one.
     """
     try:
         return int(plain(value))

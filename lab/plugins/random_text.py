@@ -47,10 +47,10 @@ def minima(inputs: dict[str, Any]) -> int | None:
 
 
 def make(inputs: dict[str, Any]) -> str:
-    """Return characters of the classes that are asked for, and at least so many of each.
+    """Return characters of the requested classes, with the requested minimum of each.
 
     Raises:
-        EmptyAlphabetError: none is asked for.
+        EmptyAlphabetError: no class is requested.
         PluginError: the minima ask for more than the length.
     """
     classes = {**CLASSES, "special": inputs.get("overrideSpecial") or CLASSES["special"]}
@@ -71,7 +71,7 @@ def make(inputs: dict[str, Any]) -> str:
 
 
 def bcrypt_hash(password: str) -> str:
-    """Return the password's bcrypt hash, which knows its first 72 bytes only."""
+    """Return the password's bcrypt hash, which covers only its first 72 bytes."""
     import bcrypt  # noqa: PLC0415 - takes a while, and most runs make no password
 
     first = password.encode()[:BCRYPT_LIMIT_BYTES]
@@ -79,7 +79,7 @@ def bcrypt_hash(password: str) -> str:
 
 
 def text(value: Any) -> Any:
-    """Return a keeper's value as the text that it is kept as."""
+    """Return a keeper's value as text, as the state has it."""
     if isinstance(value, bool):
         return str(value).lower()
     return value if isinstance(value, str | Unknown) else str(value)

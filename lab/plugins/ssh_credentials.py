@@ -1,6 +1,6 @@
-"""What one SSH connection is made with: the pinned host key, keys, password, agent.
+"""The credentials of one SSH connection: the pinned host key, keys, password, agent.
 
-`Client` gives them to asyncssh in the order in which golang.org/x/crypto/ssh does.
+`Client` offers them to asyncssh in the order of golang.org/x/crypto/ssh.
 """
 
 import os
@@ -17,7 +17,7 @@ AGENT_VARIABLE = "SSH_AUTH_SOCK"
 
 @dataclass(frozen=True)
 class Credentials:
-    """What proves the host to us, and us to the host. No host key: any is taken."""
+    """What proves the host to us, and us to the host. Without a host key any is accepted."""
 
     host_key: asyncssh.SSHKey | None
     keys: tuple[asyncssh.SSHKeyPair, ...]
@@ -25,7 +25,7 @@ class Credentials:
 
     @property
     def algorithms(self) -> list[str]:
-        """The host key's algorithm, the only one that is offered; none if not pinned."""
+        """The host key's algorithm, the only one to offer; empty if no key is pinned."""
         return [self.host_key.get_algorithm()] if self.host_key else []
 
 
@@ -48,14 +48,14 @@ async def of(connection: dict[str, Any], stack: AsyncExitStack) -> Credentials:
         except (OSError, asyncssh.Error) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise PluginError(f"dial unix {path}: connect: {reason.lower()}") from None
-        # Keys are tried once: with a key of one's own, an agent's are not.
+        # Go tries keys once, so an agent's are not tried if there is a private key.
         keys = keys or tuple(offered)
     return Credentials(pinned, keys, connection.get("password"))
 
 
 def _host_key(line: str) -> asyncssh.SSHKey:
     words = line.split()
-    # What stands before the key's type is taken for the options of an authorized_keys line.
+    # Anything before the key's type is read as the options of an authorized_keys line.
     for start in range(len(words) - 1):
         try:
             return asyncssh.import_public_key(" ".join(words[start : start + 2]))
@@ -108,7 +108,7 @@ class Client(asyncssh.SSHClient):
         return [self._credentials.password or "" for _ in prompts]
 
     def _first(self, method: str) -> bool:
-        """Tell whether to try a method, which is once, and only with something to try."""
+        """Tell whether to try a method: once, and only with something to try."""
         have = self._credentials.keys if method == "publickey" else self._credentials.password
         if method in self.tried or have in (None, ()):
             return False

@@ -1,4 +1,4 @@
-"""Four ways to bring the same files to the same two machines and start their kubelets.
+"""Four ways to copy the same files to the same two machines and start their kubelets.
 
 Each is a command line that ends when its own work has ended. The rival ones get their files from
 `node_files`, as the program does, and a token made beforehand; their CSRs are approved by a loop,
@@ -39,7 +39,7 @@ class Access:
 
 
 def machine(cluster: Cluster, node: Node, token_id: str, token_secret: str) -> Machine:
-    """The machine with every file that the program would bring, the bootstrap kubeconfig too."""
+    """The machine with every file that the program would write, the bootstrap kubeconfig too."""
     bootstrap = bootstrap_kubeconfig(cluster, node, token_id, token_secret)
     return Machine(
         name=node.name, address=node.addresses[0], files=(*files(cluster, node), bootstrap)

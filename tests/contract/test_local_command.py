@@ -202,7 +202,7 @@ def test_a_diff_names_each_input_that_changes(command: Resource, changed, kinds,
     assert not found.delete_first
 
 
-def test_triggers_that_come_anew_replace(command: Resource):
+def test_new_triggers_replace(command: Resource):
     found = command.diff("it1", {"create": "a"}, {"create": "a", "triggers": [1]}, [], {})
     assert found.replaces == ["triggers"]
 

@@ -246,7 +246,7 @@ def test_an_agent_is_asked_where_no_key_is_given(
         agent.wait()
 
 
-def test_each_failed_dial_is_told_and_the_limit_is_kept(
+def test_each_failed_dial_is_reported_and_the_limit_is_kept(
     command_provider: Provider, machine: SshServer, engine: Engine
 ):
     command = command_provider.resource(TOKEN, "dials")

@@ -50,7 +50,7 @@ def test_all_problems_of_the_settings_come_at_once_and_nothing_is_touched(
     assert project.state_resources() == []
 
 
-def test_a_control_plane_that_may_not_be_managed_is_told_its_missing_flags(
+def test_the_missing_flags_of_a_control_plane_that_may_not_be_managed_are_listed(
     project: Project, settings: dict[str, Any]
 ) -> None:
     settings["config"][f"{PREFIX}controlPlane"]["manage"] = False

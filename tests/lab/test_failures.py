@@ -192,7 +192,7 @@ def test_a_kubelet_that_crashes_and_a_wrong_ca_are_each_named(
         "cluster checks passed: version, rights, clock, token, client-approval, token-cleaner,"
         " left-over-tokens" in said
     )
-    assert "not checked: no request was signed lately" in said
+    assert "not checked: no request was signed recently" in said
     assert "node-1 has not joined: the kubelet keeps stopping" in said
     assert "unrecognized feature gate: NoSuchGate" in said  # in the last lines of its journal
     assert (
@@ -201,12 +201,12 @@ def test_a_kubelet_that_crashes_and_a_wrong_ca_are_each_named(
     )
     for node in ("node-1", "node-2"):
         assert (
-            f"{node} has NOT joined: no request for a certificate has come; the error of the"
+            f"{node} has NOT joined: no request for a certificate has arrived; the error of the"
             f" resource {node}-join says why" in said
         )
 
 
-def test_a_token_that_has_expired_is_named_and_what_brings_a_new_one(
+def test_a_token_that_has_expired_is_named_and_how_to_get_a_new_one(
     project: Project, settings: dict[str, Any]
 ) -> None:
     (secret,) = our_secrets(project)
@@ -265,10 +265,12 @@ def test_an_api_server_that_is_away_before_and_after_the_request_is_named(
         )
     assert "the API server https://10.98.0.10:6443 does not answer" in said
     assert "the API server https://10.98.0.10:6443 answers again" in said
-    assert "node-2 has NOT joined: no request for a certificate has come" in said
+    assert "node-2 has NOT joined: no request for a certificate has arrived" in said
 
 
-def test_the_token_that_a_refresh_made_anew_lives_as_long_as_a_first_one(project: Project) -> None:
+def test_a_token_that_a_refresh_created_again_lives_as_long_as_the_first(
+    project: Project,
+) -> None:
     (secret,) = our_secrets(project)
     left = datetime.fromisoformat(secret["expiration"]) - datetime.now(UTC)
     assert timedelta(minutes=50) < left < timedelta(minutes=60)

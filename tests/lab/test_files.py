@@ -91,7 +91,7 @@ def test_a_change_for_a_pool_restarts_its_kubelets_alone_and_keeps_the_pods(
     project.pulumi("preview", "--expect-no-changes")
 
 
-def test_a_file_changed_by_hand_is_repaired_and_told_so(project: Project) -> None:
+def test_a_file_changed_by_hand_is_repaired_and_reported(project: Project) -> None:
     look = f"cat {CONFIG} {ARGUMENTS}; stat -c '%a %U:%G' {CONFIG} {ARGUMENTS}"
     before = project.ssh("node-1", look)
     project.ssh(
@@ -119,7 +119,7 @@ def test_the_checks_of_a_real_machine_find_nothing_and_miss_nothing(project: Pro
     assert report["skipped"] == []
 
 
-def test_each_fault_of_a_real_machine_is_told_and_nothing_is_changed(project: Project) -> None:
+def test_each_fault_of_a_real_machine_is_reported_and_nothing_is_changed(project: Project) -> None:
     text = bundle(project, "node-2")
     faulty = (
         text.replace("\naddresses 10.98.0.12\n", "\naddresses 10.98.0.99\n")

@@ -74,7 +74,7 @@ def test_a_node_leaves_by_itself(project: Project) -> None:
     assert ready(project.get("node", "node-2"))
 
 
-def test_a_reinstalled_machine_joins_anew_with_a_higher_generation(project: Project) -> None:
+def test_a_reinstalled_machine_joins_again_with_a_higher_generation(project: Project) -> None:
     project.ssh(
         "node-2",
         "systemctl disable --now kubelet; rm -rf /etc/kubernetes /var/lib/kubelet"

@@ -66,7 +66,7 @@ def test_joined_nodes_come_back_by_themselves(project: Project) -> None:
     while time.monotonic() < deadline:
         nodes = {node["metadata"]["name"]: node for node in project.get("nodes")["items"]}
         leases = project.get("leases", "-n", "kube-node-lease")["items"]
-        # Ready may be what was said before; a lease that is renewed is said now.
+        # Ready may be an old status; a lease that is renewed is a new one.
         renewed = {
             lease["metadata"]["name"]
             for lease in leases

@@ -64,7 +64,7 @@ def original(project: Project) -> Iterator[dict[str, Any]]:
 
 
 def with_nodes(original: Mapping[str, Any], versions: Mapping[str, str]) -> dict[str, Any]:
-    """The settings with these nodes, each with the version that is said of its kubelet."""
+    """The settings with these nodes, each with a version for its kubelet."""
     settings = copy.deepcopy(dict(original))
     pool = settings["config"][POOLS]["workers"]
     pool["kubelet"] = {**pool["kubelet"], **FIELDS}

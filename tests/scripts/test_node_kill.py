@@ -35,7 +35,7 @@ def changed(machine: Machine) -> dict[str, Any]:
 
 
 def written(machine: Machine) -> dict[str, File]:
-    """Each file that is no business of the script alone."""
+    """Each file that is not only the script's own business."""
     return {
         name: (mode, machine.path(name).read_text())
         for name, mode in machine.files().items()

@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 
 def authority(*, days: int) -> bytes:
-    """A CA's certificate in PEM that ends so many days from now."""
+    """A CA's certificate in PEM that expires in this many days."""
     return _signed(ec.generate_private_key(ec.SECP256R1()), days)
 
 

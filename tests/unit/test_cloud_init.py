@@ -131,7 +131,7 @@ def test_a_machine_without_a_token_says_where_to_put_one(machine: Machine) -> No
     assert "restart kubelet.service" not in machine.calls()
 
 
-def test_a_kubelet_without_a_certificate_is_told(machine: Machine) -> None:
+def test_a_kubelet_without_a_certificate_is_reported(machine: Machine) -> None:
     machine.path("fake/on-start").unlink()
     machine.path("etc/bootstrap-token").write_text(TOKEN)
     done = start(machine)

@@ -1,4 +1,4 @@
-"""The files that the settings name are read and checked, and none of their content is told."""
+"""The files that the settings name are read and checked, and none of their content is shown."""
 
 import base64
 import hmac
@@ -93,7 +93,7 @@ def only(problems: list[Problem]) -> str:
     return str(problems[0])
 
 
-def test_a_ca_file_that_holds_the_ca_s_key_is_refused_and_not_told(files: Path) -> None:
+def test_a_ca_file_that_holds_the_ca_s_key_is_refused_and_not_shown(files: Path) -> None:
     document = yaml.safe_load((files / "kubeconfig").read_text())
     (cluster,) = (entry["cluster"] for entry in document["clusters"])
     ca = base64.b64decode(cluster["certificate-authority-data"])
@@ -200,20 +200,22 @@ def test_a_missing_file_is_named(files: Path) -> None:
     assert said.endswith('nowhere" cannot be read: No such file or directory')
 
 
-def test_a_public_key_in_place_of_a_private_one_is_told_without_its_content(files: Path) -> None:
+def test_a_public_key_in_place_of_a_private_one_is_refused_without_its_content(
+    files: Path,
+) -> None:
     said = only(load(files, key="key.pub")[1])
     assert "is not an SSH private key without a passphrase" in said
     assert "AAAA" not in said
 
 
-def test_something_else_than_a_kubeconfig_is_told_without_its_content(files: Path) -> None:
+def test_something_else_than_a_kubeconfig_is_reported_without_its_content(files: Path) -> None:
     (files / "kubeconfig").write_text("token: s3cret\n")
     said = only(load(files)[1])
     assert "is not a kubeconfig with a current context" in said
     assert "s3cret" not in said
 
 
-def test_an_expired_ca_is_told(files: Path) -> None:
+def test_an_expired_ca_is_reported(files: Path) -> None:
     document = yaml.safe_load((files / "kubeconfig").read_text())
     expired = base64.b64encode(authority(days=-1)).decode()
     document["clusters"][0]["cluster"]["certificate-authority-data"] = expired
@@ -221,7 +223,7 @@ def test_an_expired_ca_is_told(files: Path) -> None:
     assert "CA expired on" in only(load(files)[1])
 
 
-def test_neither_a_path_nor_a_secret_is_told() -> None:
+def test_neither_a_path_nor_a_secret_is_reported() -> None:
     settings = parse({})
     _, problems = loaded_from(settings)
     assert "are both missing; set one of them" in only(problems)

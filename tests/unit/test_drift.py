@@ -38,7 +38,7 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def test_nothing_is_told_of_a_host_that_is_as_it_should_be(machine: Machine) -> None:
+def test_nothing_is_reported_for_a_host_that_is_as_it_should_be(machine: Machine) -> None:
     assert told(machine) == []
 
 
@@ -73,13 +73,13 @@ def test_lines_that_were_added_and_removed_are_named(machine: Machine) -> None:
     assert told(machine)[0] == f"node-1: {path} differs at line 1, {len(lines)}"
 
 
-def test_a_missing_last_line_feed_is_told(machine: Machine) -> None:
+def test_a_missing_last_line_feed_is_reported(machine: Machine) -> None:
     path = machine.path("lib/kubelet/config.yaml")
     path.write_text(path.read_text().removesuffix("\n"))
     assert any("\\ No newline at end of file" in line for line in told(machine))
 
 
-def test_modes_are_told_of_files_and_directories(machine: Machine) -> None:
+def test_modes_of_files_and_directories_are_reported(machine: Machine) -> None:
     file, directory = machine.path("etc/kubelet.env"), machine.path("etc/manifests")
     file.chmod(0o644)
     directory.chmod(0o755)
@@ -89,7 +89,7 @@ def test_modes_are_told_of_files_and_directories(machine: Machine) -> None:
     ]
 
 
-def test_an_owner_is_told(machine: Machine) -> None:
+def test_an_owner_is_reported(machine: Machine) -> None:
     facts = look(machine)
     path = machine.node().paths.ca
     foreign = Found(kind="file", meta=("0644", "kube", "root"), content=facts.found[path].content)
@@ -100,7 +100,7 @@ def test_an_owner_is_told(machine: Machine) -> None:
 
 
 def told_of(machine: Machine, facts: Facts, **extras: Any) -> list[str]:
-    """What is told of the machine where the arguments file shall have more than a mode."""
+    """What is reported if the arguments file must have more than a mode."""
     node = machine.node()
     wanted = [
         replace(file, **extras) if file.path == node.paths.arguments else file
@@ -111,7 +111,7 @@ def told_of(machine: Machine, facts: Facts, **extras: Any) -> list[str]:
         return differences(cluster(), node, facts).splitlines()
 
 
-def test_an_acl_is_told_and_its_mask_is_no_drift_of_the_mode(machine: Machine) -> None:
+def test_an_acl_is_reported_and_its_mask_is_no_drift_of_the_mode(machine: Machine) -> None:
     path = machine.path("etc/kubelet.env")
     subprocess.run(["setfacl", "-m", "u:daemon:r", "-m", "g:bin:rw", str(path)], check=True)
     assert told_of(machine, look(machine), acl=("u:daemon:r", "g:bin:rw")) == []
@@ -126,7 +126,7 @@ def test_an_acl_is_told_and_its_mask_is_no_drift_of_the_mode(machine: Machine) -
     ]
 
 
-def test_an_selinux_type_is_told_where_the_host_has_one(machine: Machine) -> None:
+def test_an_selinux_type_is_reported_where_the_host_has_one(machine: Machine) -> None:
     facts, path = look(machine), machine.node().paths.arguments
     without = {**facts.found, path: replace(facts.found[path], selinux_type="")}
     other = {**facts.found, path: replace(facts.found[path], selinux_type="etc_t")}
@@ -137,7 +137,7 @@ def test_an_selinux_type_is_told_where_the_host_has_one(machine: Machine) -> Non
     ]
 
 
-def test_what_stands_in_a_files_place_is_told_and_not_read(machine: Machine) -> None:
+def test_what_is_in_a_files_place_is_reported_and_not_read(machine: Machine) -> None:
     env, ca = machine.path("etc/kubelet.env"), machine.path("etc/pki/ca.crt")
     env.unlink()
     env.symlink_to("/etc/passwd")
@@ -148,7 +148,7 @@ def test_what_stands_in_a_files_place_is_told_and_not_read(machine: Machine) -> 
     ]
 
 
-def test_a_file_of_a_strange_size_is_told_and_not_sent(machine: Machine) -> None:
+def test_a_file_of_a_strange_size_is_reported_and_not_sent(machine: Machine) -> None:
     path = machine.path("etc/kubelet.env")
     path.write_bytes(b"x" * 1_048_577)
     assert told(machine) == [f"node-1: {path} is larger than 1 MiB"]
@@ -159,7 +159,7 @@ def test_bytes_that_are_no_text_are_shown_escaped(machine: Machine) -> None:
     assert "-\\xff" in told(machine)
 
 
-def test_a_file_of_ours_that_the_settings_no_longer_have_is_told(machine: Machine) -> None:
+def test_a_file_of_ours_that_the_settings_no_longer_have_is_reported(machine: Machine) -> None:
     manifest = machine.path("lib/state/manifest")
     manifest.write_text(manifest.read_text() + "file /etc/old.conf\n")
     assert told(machine) == [

@@ -26,7 +26,7 @@ CLUSTER = Cluster(
 NAME = {"name": "node-1"}
 IPV4 = {"address": "10.98.0.11"}
 
-# The file's name -> what is said of a node.
+# The file's name -> the settings of a node.
 CASES: dict[str, dict[str, Any]] = {
     "classic": {**IPV4, "preset": "classic"},
     "cis": {**IPV4, "preset": "cis"},

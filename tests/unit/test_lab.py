@@ -47,17 +47,17 @@ def test_a_fit_machine_has_no_problem() -> None:
         ),
         (
             replace(FIT, free=(("/cache", GIB // 2, 6 * GIB),)),
-            "/cache has 0.5 GiB free, and 6 are needed",
+            "/cache has 0.5 GiB free, but 6 are needed",
             "LAB_CACHE=",
         ),
         (
             replace(FIT, memory=(5 * GIB // 2, 4 * GIB)),
-            "2.5 GiB of memory are available, and building the programs takes 4",
+            "2.5 GiB of memory are available, but building the programs takes 4",
             "add swap",
         ),
     ],
 )
-def test_an_unfit_machine_is_told_one_problem_and_what_to_do(
+def test_an_unfit_machine_gets_one_problem_and_what_to_do(
     facts: Facts, problem: str, remedy: str
 ) -> None:
     (found,) = problems(facts)
@@ -196,7 +196,7 @@ def test_plugins_that_are_not_installed_can_not_be_chosen(tmp_path: Path) -> Non
     assert own_plugins(environ)
     with pytest.raises(LabError, match="are not all on PATH"):
         own_plugins({**environ, "LAB_PLUGINS": "official"})
-    with pytest.raises(LabError, match="is no choice"):
+    with pytest.raises(LabError, match="is not a choice"):
         own_plugins({**environ, "LAB_PLUGINS": "mine"})
 
 

@@ -131,7 +131,7 @@ def test_a_build_that_fails_says_what_to_do(machine: Path) -> None:
     go_that(
         machine, 'echo "main.go:7:2: a.b/c@v1.2.3: reading https://p/x.zip: 404 Not Found"; false'
     )
-    with pytest.raises(LabError, match=r"the Go module a.b/c v1.2.3 is not served any more"):
+    with pytest.raises(LabError, match=r"the Go module a.b/c v1.2.3 is no longer served"):
         builds.ensure(toolchain.ETCD, machine / "cache", machine / "log", thorough=True)
 
 
@@ -142,13 +142,13 @@ def test_a_build_that_fails_says_what_to_do(machine: Path) -> None:
             "go: downloading a.b/c v1.2.3\n"
             "main.go:7:2: a.b/c@v1.2.3: reading https://proxy/c/@v/v1.2.3.zip: 404 Not Found\n"
             "main.go:9:2: a.b/d@v1.0.0: reading https://proxy/d/@v/v1.0.0.zip: 404 Not Found\n",
-            "the Go module a.b/c v1.2.3 is not served any more: "
+            "the Go module a.b/c v1.2.3 is no longer served: "
             "reading https://proxy/c/@v/v1.2.3.zip: 404 Not Found",
             "GOPROXY=file://",
         ),
         (
             "a.b/c@v1.2.3: reading https://proxy/v1.2.3.info: 403 Forbidden",
-            "is not served any more",
+            "is no longer served",
             "GOPROXY=",
         ),
         (
@@ -158,14 +158,14 @@ def test_a_build_that_fails_says_what_to_do(machine: Path) -> None:
         ),
         (
             "k8s.io/api\na.b/c: /go/pkg/tool/linux_amd64/compile: signal: killed\n",
-            "the kernel ended the compiler",
+            "the kernel killed the compiler",
             "add swap",
         ),
     ],
     ids=["gone", "forbidden", "no network", "no memory"],
 )
-def test_what_go_says_is_told_as_what_to_do(said: str, problem: str, remedy: str) -> None:
-    found = go.trouble(said)
+def test_what_go_says_becomes_what_to_do(said: str, problem: str, remedy: str) -> None:
+    found = go.known_problem(said)
     assert found is not None
     assert problem in found.problem
     assert "\n" not in found.problem
@@ -173,7 +173,9 @@ def test_what_go_says_is_told_as_what_to_do(said: str, problem: str, remedy: str
 
 
 def test_a_mistake_in_a_program_is_left_as_the_compiler_tells_it() -> None:
-    assert go.trouble("# a.b/c\n/root/go/pkg/mod/a.b/c@v1.2.3/x.go:7:2: undefined: y\n") is None
+    assert (
+        go.known_problem("# a.b/c\n/root/go/pkg/mod/a.b/c@v1.2.3/x.go:7:2: undefined: y\n") is None
+    )
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_a_built_kubelet_is_found_for_its_version_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", toolchain.OLDER_KUBELETS)
-def test_a_module_pins_the_version_that_its_kubelet_tells(version: str) -> None:
+def test_a_module_pins_the_version_that_its_kubelet_reports(version: str) -> None:
     module = toolchain.MODULES / f"kubelet-{toolchain.minor_version(version)}/go.mod"
     staging = version.replace("1.", "0.", 1)
     lines = [line.strip() for line in module.read_text().splitlines()]

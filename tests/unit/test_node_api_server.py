@@ -103,7 +103,9 @@ def test_a_server_of_this_cluster_now_and_of_this_version_passes(
     assert json.loads(install(machine, cluster))["notes"] == []
 
 
-def test_a_certificate_that_the_ca_did_not_sign_is_told(machine: Machine, cluster: Cluster) -> None:
+def test_a_certificate_that_the_ca_did_not_sign_is_reported(
+    machine: Machine, cluster: Cluster
+) -> None:
     other = dataclasses.replace(cluster, ca_certificate=authority(days=5).decode())
     said = install(machine, other)
     assert "\nserver: https://127.0.0.1:" in said
@@ -111,13 +113,13 @@ def test_a_certificate_that_the_ca_did_not_sign_is_told(machine: Machine, cluste
     assert "\nclock: " not in said
 
 
-def test_a_clock_that_is_off_is_told(machine: Machine, cluster: Cluster) -> None:
+def test_a_clock_that_is_off_is_reported(machine: Machine, cluster: Cluster) -> None:
     said = install(machine, cluster, "most_off_s=30", "most_off_s=-1")
     assert "\nclock: this machine's clock is " in said
     assert "\nserver: " not in said
 
 
-def test_a_kubelet_that_is_newer_than_the_server_is_told(
+def test_a_kubelet_that_is_newer_than_the_server_is_reported(
     machine: Machine, cluster: Cluster
 ) -> None:
     said = install(machine, cluster, "/kubelet 1.37\n", "/kubelet 1.38\n")

@@ -236,7 +236,7 @@ def test_volumes_of_containers_that_still_run_are_kept(machine: Machine) -> None
 
 
 @pytest.mark.parametrize("program", ["flock", "awk", "sha256sum"])
-def test_a_program_that_the_machine_lacks_is_named(machine: Machine, program: str) -> None:
+def test_a_program_that_the_machine_does_not_have_is_named(machine: Machine, program: str) -> None:
     """Not taken for a lock that somebody holds."""
     directory = machine.path("fake/few")
     directory.mkdir()

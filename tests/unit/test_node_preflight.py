@@ -76,7 +76,7 @@ SWAP = "Filename Type Size Used Priority\n/dev/sda2 partition 1048576 0 -2\n"
 A_DAY_AHEAD = "tomorrow"
 NO_LISTENER = "0000: 00000003 00000000 00000000 0001 03 7 /run/containerd/containerd.sock\n"
 
-# check -> what is wrong, what the settings say, and words of what is told.
+# check -> what is wrong, what the settings say, and part of the message.
 Fault = tuple[str, Callable[[Machine], None], dict[str, Any], str]
 FAULTS: list[Fault] = [
     ("node", lambda m: m.install(name="node-2"), {}, "this machine is the node node-2"),
@@ -113,7 +113,7 @@ FAULTS: list[Fault] = [
 
 
 @pytest.mark.parametrize(("check", "change", "settings", "words"), FAULTS)
-def test_a_fault_is_told_by_name_and_nothing_is_changed(
+def test_a_fault_is_reported_by_name_and_nothing_is_changed(
     machine: Machine,
     check: str,
     change: Callable[[Machine], None],
@@ -177,7 +177,7 @@ def test_a_name_that_is_no_check_is_refused(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("shell", [("dash",), ("bash", "--posix"), ("busybox", "sh")])
-def test_all_faults_are_told_at_once(machine: Machine, shell: tuple[str, ...]) -> None:
+def test_all_faults_are_reported_at_once(machine: Machine, shell: tuple[str, ...]) -> None:
     machine.shell = shell
     gone("socket")(machine)
     write("proc/swaps", SWAP)(machine)
@@ -188,7 +188,7 @@ def test_all_faults_are_told_at_once(machine: Machine, shell: tuple[str, ...]) -
     ]
 
 
-def test_a_full_disk_is_told(machine: Machine) -> None:
+def test_a_full_disk_is_reported(machine: Machine) -> None:
     bundle = node_files.bundle(cluster(), machine.node())
     enough = "enough_kib=16384"
     assert enough in bundle

@@ -171,7 +171,7 @@ def test_remove_takes_what_was_written_and_nothing_else(machine: Machine) -> Non
     assert "disable --now kubelet.service" in machine.calls()
 
 
-def test_data_below_which_something_is_mounted_is_kept_and_told(machine: Machine) -> None:
+def test_data_below_which_something_is_mounted_is_kept_and_reported(machine: Machine) -> None:
     ok(machine.install())
     data = machine.path("lib/kubelet")
     (data / "pods").mkdir()
@@ -206,7 +206,7 @@ def test_data_of_a_directory_that_was_there_before_stays(machine: Machine) -> No
     assert "lib/kubelet/mine" in machine.files()
 
 
-def test_a_file_that_somebody_changed_is_repaired_and_told_so(machine: Machine) -> None:
+def test_a_file_that_somebody_changed_is_repaired_and_reported(machine: Machine) -> None:
     machine.install()
     machine.path("fake/active").touch()
     config = machine.path("lib/kubelet/config.yaml")
@@ -403,7 +403,7 @@ def test_a_join_that_fails_says_why(machine: Machine, line: str, reason: str) ->
     assert machine.calls()[-1] == "disable --now kubelet.service"
 
 
-def test_a_token_in_the_journal_is_not_told(machine: Machine) -> None:
+def test_a_token_in_the_journal_is_not_printed(machine: Machine) -> None:
     machine.install()
     machine.path("fake/journal").write_text(
         "E1124 10:00:00.0 1 x.go:1] Unauthorized abcdef.0123456789abcdef Bearer secretsecret\n"

@@ -71,7 +71,7 @@ def test_render_prints_each_file_with_its_mode_and_owner(
     assert printed.err == ""
 
 
-def test_render_says_what_lacks_and_prints_the_rest(
+def test_render_says_what_is_missing_and_prints_the_rest(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_stack(project, server=None, kubeconfigPath=".lab/kubeconfig")
@@ -91,7 +91,7 @@ def test_a_kubeconfig_that_is_not_read_is_not_said_to_name_no_ca(
     assert note.startswith('note: kubeconfigPath ".lab/kubeconfig" cannot be read')
 
 
-def test_wrong_settings_are_told_and_nothing_is_rendered(
+def test_wrong_settings_are_reported_and_nothing_is_rendered(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_stack(project, stallSeconds=1, repair=-1)
@@ -117,7 +117,7 @@ def test_what_is_not_there_is_named(
     assert message in capsys.readouterr().err
 
 
-def test_a_file_without_nodes_and_one_without_a_map_are_told(
+def test_a_file_without_nodes_and_one_without_a_map_are_reported(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for text, message in (
@@ -142,7 +142,7 @@ def fake_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_diff_ends_with_one_where_files_differ(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diff", "--node", "n1"]) == 1
     printed = capsys.readouterr()
-    # This machine is no node.
+    # This machine is not a node.
     assert "n1: /var/lib/kubelet/config.yaml does not exist\n" in printed.out
     assert "1 of 1 nodes differs" in printed.err
 

@@ -195,7 +195,7 @@ def test_a_join_has_no_delete_that_a_replacement_would_run(
     assert resources["n2-join"]["triggers"] == [3]
 
 
-def test_the_gate_is_told_the_inventory_and_no_secret(
+def test_the_gate_gets_the_inventory_and_no_secret(
     resources: dict[str, dict[str, Any]],
 ) -> None:
     orders = json.loads(resources["workers-gate"]["stdin"])
@@ -215,7 +215,7 @@ def test_the_gate_is_told_the_inventory_and_no_secret(
     assert orders["denied"] == {"addresses": ["10.0.0.9"], "cidrs": ["10.97.0.0/16"]}
 
 
-def test_the_inventory_in_the_cluster_is_what_the_gate_is_told(
+def test_the_inventory_in_the_cluster_is_what_the_gate_gets(
     resources: dict[str, dict[str, Any]],
 ) -> None:
     written = resources["workers-inventory"]

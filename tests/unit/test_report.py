@@ -73,7 +73,7 @@ def test_the_example_in_the_documentation_is_what_the_report_says() -> None:
     assert shown == made
 
 
-def test_what_a_pool_shares_is_told_once() -> None:
+def test_what_a_pool_shares_is_reported_once() -> None:
     before, after = settings(fifty()), settings(fifty(), kubelet={"maxPods": 60})
     told = report(digest(*node_steps(before, after)))
     assert told.count("+maxPods: 60") == 1
@@ -81,14 +81,14 @@ def test_what_a_pool_shares_is_told_once() -> None:
     assert "The kubelets of 50 nodes of the pool `workers` restart in one run." in told
 
 
-def test_a_shared_change_is_told_once_though_lines_beside_it_differ() -> None:
+def test_a_shared_change_is_reported_once_though_lines_beside_it_differ() -> None:
     own = {name: {"kubelet": {"maxPods": 10 + i}} for i, name in enumerate(fifty())}
     before, after = settings(own), settings(own, labels={"rack": "r1"})
     told = report(digest(*node_steps(before, after)))
     assert told.count("+--node-labels=rack=r1") == 1
 
 
-def test_what_a_node_has_of_its_own_is_told_beside_what_its_pool_shares() -> None:
+def test_what_a_node_has_of_its_own_is_reported_beside_what_its_pool_shares() -> None:
     nodes = fifty()
     before = settings(nodes, kubelet={"maxPods": 200})
     after = settings({**nodes, "node-7": {"kubelet": {"podPidsLimit": 9}}}, kubelet={"maxPods": 60})
@@ -115,7 +115,7 @@ def test_entries_that_come_at_one_place_are_told_apart() -> None:
     assert "on `node-7`: the kubelet restarts\n\n```diff\n+podPidsLimit: 9\n```" in told
 
 
-def test_a_changed_item_of_a_list_is_told_with_its_field() -> None:
+def test_a_changed_item_of_a_list_is_reported_with_its_field() -> None:
     before = settings(
         {"n": {}}, kubelet={"allowedUnsafeSysctls": ["kernel.msg*", "net.ipv4.route.min_pmtu"]}
     )
@@ -144,7 +144,7 @@ def test_lines_that_are_only_moved_elsewhere_in_the_settings_are_no_change() -> 
     assert "Nothing changes." in report(digest(*node_steps(a, b)))
 
 
-def test_a_changed_script_is_told_without_its_text() -> None:
+def test_a_changed_script_is_reported_without_its_text() -> None:
     same = settings(fifty())
     told = report(digest(*node_steps(same, same, script="echo new\n")))
     assert "The node script changed; it runs again" in told
@@ -152,7 +152,7 @@ def test_a_changed_script_is_told_without_its_text() -> None:
     assert "restart in one run" not in told
 
 
-def test_a_certificate_is_told_by_what_it_says() -> None:
+def test_a_certificate_is_reported_by_what_it_says() -> None:
     same = settings({"n": {}})
     told = report(digest(*node_steps(same, same, ca=authority(days=9).decode())))
     assert "BEGIN CERTIFICATE" not in told
@@ -183,7 +183,7 @@ def test_nodes_without_a_known_pool_are_grouped_by_their_change() -> None:
     assert told.count("+maxPods: 60") == 1
 
 
-def test_a_changed_connection_is_told_once_and_not_shown() -> None:
+def test_a_changed_connection_is_reported_once_and_not_shown() -> None:
     (pool, node, entry, *_) = node_steps(settings({"n": {}}), settings({"n": {"repair": 1}}))
     entry["detailedDiff"] = {"connection.port": {}, "connection.privateKey": {}}
     told = report(digest(pool, node, entry))
@@ -203,7 +203,7 @@ def test_files_that_are_replaced_are_warned_of() -> None:
     assert "> - The files of `n` are replaced, which no setting asks for" in told
 
 
-def test_a_join_that_runs_again_is_told() -> None:
+def test_a_join_that_runs_again_is_reported() -> None:
     steps = node_steps(settings({"n": {}}), settings({"n": {"generation": 2}}))
     (join,) = (s for s in steps if s["urn"].endswith("n-join"))
     assert "**The join is checked again** on `n`:" in report(digest({**join, "op": "update"}))
@@ -216,7 +216,7 @@ def test_pools_are_known_from_the_settings_that_the_engine_notes() -> None:
     assert "### Pool `workers`\n" in report(digest(*steps, config=noted))
 
 
-def test_warnings_of_the_engine_are_told_but_not_where_its_plugins_are() -> None:
+def test_warnings_of_the_engine_are_reported_but_not_where_its_plugins_are() -> None:
     notes = [
         {"severity": "warning", "message": "warning: the cluster does not answer\n"},
         {"severity": "warning", "message": "warning: using pulumi-resource-x from $PATH at /x"},
@@ -228,7 +228,7 @@ def test_warnings_of_the_engine_are_told_but_not_where_its_plugins_are() -> None
     assert "$PATH" not in told
 
 
-def test_the_tokens_parts_are_told_as_one() -> None:
+def test_the_tokens_parts_are_reported_as_one() -> None:
     told = report(digest(*token_steps("workers"), gate_step("workers")))
     assert told.count("the bootstrap token of the pool `workers`") == 1
     assert SECRET not in told
@@ -246,7 +246,7 @@ def test_a_warning_of_more_lines_stays_in_its_quotation() -> None:
     assert "> - a\n>   \n>   # b\n" in told
 
 
-def test_other_resources_are_told_by_kind_and_name() -> None:
+def test_other_resources_are_reported_by_kind_and_name() -> None:
     role = (
         f"{STACK}{PROGRAM}BootstrapRbac$kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding"
     )
@@ -260,7 +260,7 @@ def test_a_control_plane_that_may_restart_is_warned_of() -> None:
     assert "+flag kube-controller-manager --cluster-signing-key-file=" in told
 
 
-def test_errors_are_told_and_no_token_in_them() -> None:
+def test_errors_are_reported_and_no_token_in_them() -> None:
     wrong = [{"severity": "error", "message": "refused abcdef.0123456789abcdef ```"}]
     told = report(digest(diagnostics=wrong))
     assert "**The preview failed.**\n\n````text\nrefused <token> ```\n````" in told
@@ -295,7 +295,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("listed", "told"), NAMES)
-def test_names_that_follow_one_another_are_told_as_a_range(listed: list[str], told: str) -> None:
+def test_consecutive_names_are_reported_as_a_range(listed: list[str], told: str) -> None:
     assert names(listed) == told
 
 

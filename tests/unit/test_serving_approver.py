@@ -106,7 +106,7 @@ def test_two_replicas_run_on_two_machines(resources: dict[str, dict[str, Any]]) 
     assert budget == {"maxUnavailable": 1, "selector": {"matchLabels": labels}}
 
 
-def test_another_address_of_the_api_server_is_what_the_pods_are_told() -> None:
+def test_the_pods_get_another_address_of_the_api_server() -> None:
     made = declare(server="https://10.98.0.10:6443", host_network=True, namespace="own")
     spec = made["approver-deployment"]["spec"]["template"]["spec"]
     (container,) = spec["containers"]
@@ -131,6 +131,6 @@ def test_an_approver_needs_an_image() -> None:
     assert list(checks.problems(parse({"approver": {"enabled": True, "image": IMAGE}}))) == []
 
 
-def test_a_near_miss_is_told() -> None:
+def test_a_near_miss_is_reported() -> None:
     with pytest.raises(SettingsError, match="did you mean hostNetwork"):
         parse({"approver": {"hostNetwrk": True}})

@@ -1,4 +1,4 @@
-"""Preset, cluster, pool and node: what a node gets, and at which layer a fault is told."""
+"""Preset, cluster, pool and node: what a node gets, and at which layer a problem is reported."""
 
 from pathlib import Path
 from typing import Any
@@ -171,7 +171,7 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = 
 
 
 @pytest.mark.parametrize(("cluster", "pool", "node", "message"), FAULTS.values(), ids=FAULTS)
-def test_a_fault_is_told_once_at_the_layer_that_brings_it(
+def test_a_problem_is_reported_once_at_the_layer_that_causes_it(
     cluster: dict[str, Any], pool: dict[str, Any], node: dict[str, Any], message: str
 ) -> None:
     found = [str(problem) for problem in checks.problems(settings(cluster, pool, node))]
@@ -179,7 +179,7 @@ def test_a_fault_is_told_once_at_the_layer_that_brings_it(
     assert found[0].startswith(message)
 
 
-def test_a_fault_of_a_pool_is_told_once_for_all_of_its_nodes() -> None:
+def test_a_problem_of_a_pool_is_reported_once_for_all_of_its_nodes() -> None:
     nodes = [{"name": f"n{i}", "address": f"10.0.0.{i}"} for i in range(1, 20)]
     whole = parse({"pools": {"w": {"kubelet": {"maxPod": 1}, "nodes": nodes}}})
     assert len(list(checks.problems(whole))) == 1
@@ -232,7 +232,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("node", "message"), WRONG.values(), ids=WRONG)
-def test_a_value_of_the_wrong_form_is_told_with_its_layer(
+def test_a_value_of_the_wrong_form_is_reported_with_its_layer(
     node: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(SettingsError) as error:
@@ -265,7 +265,7 @@ def test_ssh_settings_merge_as_all_others() -> None:
     assert (found["cp"].user, found["cp"].port, found["cp"].bastion) == ("a", 1, None)
 
 
-def test_what_has_no_effect_is_told_once_at_its_layer_and_defaults_are_not() -> None:
+def test_what_has_no_effect_is_reported_once_at_its_layer_and_defaults_are_not() -> None:
     settings = parse(
         {
             "kubelet": {"iptablesDropBit": 15, "maxPods": 110},

@@ -1,4 +1,4 @@
-"""What is wrong in the settings is told at once, each with its path and what to do."""
+"""All problems with the settings are reported at once, each with its path and what to do."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -87,7 +87,7 @@ WRONG: dict[str, tuple[Mapping[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("raw", "message"), WRONG.values(), ids=WRONG)
-def test_a_value_of_the_wrong_form_is_told_with_its_path(
+def test_a_value_of_the_wrong_form_is_reported_with_its_path(
     raw: Mapping[str, Any], message: str
 ) -> None:
     with pytest.raises(SettingsError) as error:
@@ -95,7 +95,7 @@ def test_a_value_of_the_wrong_form_is_told_with_its_path(
     assert message in str(error.value)
 
 
-def test_a_text_in_the_place_of_another_type_is_told_with_all_other_problems() -> None:
+def test_a_text_in_the_place_of_another_type_is_reported_with_all_other_problems() -> None:
     texts = {"stallSeconds": "2m", "repair": "true", "embedCa": "maybe", "pools": "hunter2"}
     pulumi.runtime.set_all_config({f"typed:{key}": text for key, text in texts.items()})
     try:
@@ -202,11 +202,11 @@ CONFLICTS: dict[str, tuple[Settings, str]] = {
 
 
 @pytest.mark.parametrize(("settings", "message"), CONFLICTS.values(), ids=CONFLICTS)
-def test_values_that_do_not_fit_together_are_told(settings: Settings, message: str) -> None:
+def test_values_that_do_not_fit_together_are_reported(settings: Settings, message: str) -> None:
     assert message in "\n".join(map(str, checks.problems(settings)))
 
 
-def test_a_problem_of_a_pool_is_told_once() -> None:
+def test_a_problem_of_a_pool_is_reported_once() -> None:
     kubelet = {"maxPod": 1, "cgroupsPerQOS": False}
     entries = [{"name": f"n{i}", "address": f"10.0.0.{i}"} for i in range(1, 50)]
     for fault in ("maxPod", "cgroupsPerQOS"):

@@ -20,7 +20,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "versions"
 PATHS = Paths()
 LATEST = versions.SUPPORTED_VERSIONS[-1]
 
-# Overrides, the version, the path that is named, and the start of what is said.
+# Overrides, the version, the path that is named, and the start of the message.
 WRONG: dict[str, tuple[Mapping[str, Any], str, str, str]] = {
     "a typing error": (
         {"rotateCertificate": True}, LATEST, "rotateCertificate",
@@ -159,7 +159,7 @@ WRONG: dict[str, tuple[Mapping[str, Any], str, str, str]] = {
 
 
 @pytest.mark.parametrize(("overrides", "version", "path", "said"), WRONG.values(), ids=WRONG)
-def test_what_must_not_be_is_told_with_its_path(
+def test_what_must_not_be_is_reported_with_its_path(
     overrides: Mapping[str, Any], version: str, path: str, said: str
 ) -> None:
     ((where, problem),) = versions.problems(overrides, version)
@@ -291,7 +291,7 @@ WARNINGS: dict[str, tuple[Mapping[str, Any], str, str, str]] = {
 
 
 @pytest.mark.parametrize(("overrides", "version", "path", "said"), WARNINGS.values(), ids=WARNINGS)
-def test_what_does_not_do_what_it_says_is_told(
+def test_a_setting_that_does_not_do_what_it_says_is_reported(
     overrides: Mapping[str, Any], version: str, path: str, said: str
 ) -> None:
     ((where, warning),) = versions.warnings(overrides, version)
@@ -307,7 +307,7 @@ def test_a_bit_had_an_effect_before_1_28() -> None:
     assert list(versions.warnings({"iptablesDropBit": 3}, "1.27")) == []
 
 
-def test_signals_that_are_not_named_are_told() -> None:
+def test_signals_that_are_not_named_are_reported() -> None:
     said = dict(versions.warnings({"evictionHard": {"memory.available": "1Gi"}}, LATEST))
     assert said.keys() == {
         f"evictionHard[{name}]"
@@ -364,7 +364,7 @@ def test_one_nodes_files_are_right_for_each_version(version: str) -> None:
     assert rendered == golden.read_text()
 
 
-def test_an_eviction_signal_lies_over_the_versions_own() -> None:
+def test_an_eviction_signal_overrides_the_versions_own() -> None:
     given = {"memory.available": "1Gi", "nodefs.inodesFree": None}
     assert rendered("1.37", evictionHard=given)["evictionHard"] == {
         "imagefs.available": "15%",

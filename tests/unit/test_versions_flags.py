@@ -1,4 +1,4 @@
-"""Flags that a user adds: those that a version lacks or that the program sets are refused."""
+"""Flags that a user adds: those that a version does not have or the program sets are refused."""
 
 import pytest
 
@@ -52,7 +52,7 @@ def test_a_flag_is_taken_or_refused_with_what_to_do(name: str, version: str, rea
     assert said.get(name, "").startswith(reason)
 
 
-def test_a_flag_at_its_end_is_told() -> None:
+def test_a_flag_at_its_end_is_reported() -> None:
     said = dict(versions.flag_warnings({"pod-infra-container-image": "x", "v": "2"}, "1.34"))
     assert said == {
         "pod-infra-container-image": "is deprecated; 1.34 is the last version that has it;"
@@ -60,7 +60,7 @@ def test_a_flag_at_its_end_is_told() -> None:
     }
 
 
-def test_a_drop_in_directory_is_told() -> None:
+def test_a_drop_in_directory_is_reported() -> None:
     given = {"config-dir": "/etc/kubernetes/kubelet.d"}
     ((_, alpha),) = versions.flag_warnings(given, "1.29")
     ((_, stable),) = versions.flag_warnings(given, "1.30")

@@ -18,8 +18,8 @@ DEFAULT = "equals the default of 1.37 and is left out"
 NO_EFFECT = "has no effect"
 STAYS = ""
 
-# Each field of /etc/kubernetes/kubelet.yaml there: its value, and what is said of it. Where nothing
-# is said it stays in the file; "refused" is what the program decides.
+# Each field of /etc/kubernetes/kubelet.yaml there: its value, and what is reported about it. If
+# nothing is, it stays in the file; "refused" is what the program decides.
 FIELDS: dict[str, tuple[Any, str]] = {
     "kind": ("KubeletConfiguration", STAYS),
     "apiVersion": ("kubelet.config.k8s.io/v1beta1", STAYS),

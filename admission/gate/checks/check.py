@@ -23,7 +23,7 @@ class Context:
     tokens: Sequence[FoundToken]
     now: datetime
     token_faults: dict[str, str] = field(default_factory=dict)
-    """Filled by the check of tokens: why nobody can join with a living token, by its id."""
+    """Filled by the check of tokens: why nobody can join with a live token, by its id."""
 
 
 Check = Callable[[Context], Awaitable[Answer]]

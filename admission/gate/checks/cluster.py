@@ -4,7 +4,7 @@ import re
 from datetime import datetime, timedelta
 
 from admission import rules
-from admission.api_server.access_reviews import CERTIFICATES, Right, lacking
+from admission.api_server.access_reviews import CERTIFICATES, Right, missing_rights
 from admission.api_server.api import CSRS, ApiError
 from admission.gate.checks.check import PASSED, Answer, Context, few
 from admission.objects.csr import request_status
@@ -52,12 +52,15 @@ async def check_rights(context: Context) -> Answer:
     signers = [rules.SERVING_SIGNER] if context.orders.serving_approval == "gate" else []
     signers += [rules.CLIENT_SIGNER] if context.orders.client_approval == "gate" else []
     needed = (*GATE_RIGHTS, *((CERTIFICATES, "signers", "", name, "approve") for name in signers))
-    missing = await lacking(context.api.insist, needed)
+    missing = await missing_rights(context.api.insist, needed)
     if missing:
         return "failed", f"the kubeconfig's user may not {few(missing)}; give it these rights"
-    missing = await lacking(context.api.insist, LEAVE_RIGHTS)
+    missing = await missing_rights(context.api.insist, LEAVE_RIGHTS)
     if missing:
-        return "warning", f"the kubeconfig's user may not {few(missing)}; a node can't leave"
+        return "warning", (
+            f"the kubeconfig's user may not {few(missing)}; give it these rights before a node"
+            " leaves"
+        )
     return PASSED
 
 
@@ -102,7 +105,7 @@ async def check_signer(context: Context) -> Answer:
             raise
         return (
             "not checked",
-            "no request was signed lately, and the controller manager has no Lease",
+            "no request was signed recently, and kube-controller-manager has no Lease",
         )
     age = now - datetime.fromisoformat(lease["spec"]["renewTime"])
     if age > LONGEST_RENEWAL:
@@ -114,7 +117,7 @@ async def check_signer(context: Context) -> Answer:
 
 
 async def check_kubelet_verification(_: Context) -> Answer:
-    """Say that only a kubelet with a wrong certificate shows it; the gate reports one."""
+    """Say that this shows only with a wrong certificate, which the gate then reports."""
     return "not checked", (
         "whether kube-apiserver verifies kubelets (--kubelet-certificate-authority) can't be seen"
         " from outside while all their certificates are right"

@@ -63,11 +63,8 @@ async def _find(name: str, context: Context) -> Finding:
     except UNREACHABLE as error:
         text = f"the API server does not answer: {type(error).__name__}"
         return Finding(check=name, state="not checked", text=text)
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-    ) as error:  # an odd object stops no run
+    # One malformed object must not stop the run.
+    except (KeyError, TypeError, ValueError) as error:
         text = f"an answer can't be read ({type(error).__name__} {error})"
         return Finding(check=name, state="not checked", text=text)
     return Finding(check=name, state=state, text=text)

@@ -18,15 +18,15 @@ TRY_AGAIN_S = 0.25
 
 
 async def check_token(context: Context) -> Answer:
-    """Show each living token to the API server, and look at whom it authenticates."""
-    living = [found for found in context.tokens if found.life == "alive"]
-    faults = await asyncio.gather(*(_token_fault(context.api, found) for found in living))
-    for found, fault in zip(living, faults, strict=True):
+    """Present each live token to the API server, and see whom it authenticates."""
+    live = [found for found in context.tokens if found.life == "alive"]
+    faults = await asyncio.gather(*(_token_fault(context.api, found) for found in live))
+    for found, fault in zip(live, faults, strict=True):
         if fault:
             context.token_faults[found.token.id] = fault
     if context.token_faults:
         return "warning", few([*context.token_faults.values()])
-    if not living:
+    if not live:
         return "not checked", "no token of the pool is alive; nodes that have joined need none"
     return PASSED
 
@@ -39,10 +39,10 @@ async def check_client_approval(context: Context) -> Answer:
     if context.orders.client_approval == "gate":
         if await _holder_may(context.api, found, "nodeclient"):
             return "warning", (
-                "kube-controller-manager approves client requests of token holders by itself, while"
+                "kube-controller-manager also approves client requests of token holders, although"
                 " approval.client is gate: a ClusterRoleBinding grants"
                 " certificatesigningrequests/nodeclient to the group system:bootstrappers or to all"
-                " users; ours goes at the end of this run, delete any other"
+                " users; ours is deleted at the end of this run, delete any other"
             )
         return PASSED
     if await _until(lambda: _holder_may(context.api, found, "nodeclient")):
@@ -63,13 +63,13 @@ async def check_token_cleaner(context: Context) -> Answer:
     if not old:
         return PASSED
     return "warning", (
-        f"{few(old)} expired long ago and nobody deletes them; kube-controller-manager needs"
+        f"{few(old)} expired long ago and still exist; kube-controller-manager needs"
         " --controllers=*,bootstrapsigner,tokencleaner"
     )
 
 
 async def check_left_over_tokens(context: Context) -> Answer:
-    """Look for living tokens of this pool's name that are not the ones of this run."""
+    """Look for live tokens of this pool that are not this run's."""
     ours = {token.secret_name for token in context.orders.tokens}
     alive = [
         f"{name} until {expiration(data):%H:%M:%SZ}"
@@ -84,12 +84,13 @@ async def check_left_over_tokens(context: Context) -> Answer:
         return PASSED
     return "warning", (
         f"earlier tokens of the pool {context.orders.pool} are alive: {few(alive)}; those of this"
-        " stack go at the end of the run, delete others with kubectl -n kube-system delete secret"
+        " stack are deleted at the end of the run, delete any other with kubectl -n kube-system"
+        " delete secret"
     )
 
 
 async def _token_fault(api: Connection, found: FoundToken) -> str:
-    """Return what is wrong with a living token, if something is."""
+    """Return what is wrong with a live token, or nothing."""
     token = found.token
     user: dict[str, Any] = {}
 
@@ -107,22 +108,27 @@ async def _token_fault(api: Connection, found: FoundToken) -> str:
             f" until {found.expires:%H:%M:%SZ}; kube-apiserver needs"
             " --enable-bootstrap-token-auth=true"
         )
-    lacking = {"system:bootstrappers", token.group} - set(user.get("groups") or ())
-    if user.get("username") != token.user or lacking:
+    if user.get("username") != token.user:
         return (
-            f"the API server takes the token {token.id} for {user.get('username')}"
-            f" without {', '.join(sorted(lacking)) or 'fault in its groups'}"
+            f"the API server authenticates the token {token.id} as {user.get('username')}, not as"
+            f" {token.user}; find out which other authenticator accepts it"
+        )
+    missing = {"system:bootstrappers", token.group} - set(user.get("groups") or ())
+    if missing:
+        return (
+            f"the token {token.id} is not in {', '.join(sorted(missing))}; correct"
+            f" auth-extra-groups in its Secret {token.secret_name}"
         )
     if not await _until(lambda: _holder_may(api, found, "")):
         return (
-            f"the token {token.id} may not ask for certificates; the ClusterRoleBinding"
+            f"the token {token.id} may not request certificates; the ClusterRoleBinding"
             " kubelet-bootstrap is missing"
         )
     return ""
 
 
 async def _until(ask: Callable[[], Awaitable[bool]]) -> bool:
-    """Ask until the answer is yes, for some seconds: new objects take a moment to count."""
+    """Ask until the answer is yes, for some seconds: new objects take effect after a moment."""
     loop = asyncio.get_running_loop()
     limit = loop.time() + RIGHTS_LIMIT_S
     while not (answer := await ask()) and loop.time() < limit:

@@ -70,7 +70,7 @@ def test_without_its_cluster_a_preview_passes_and_all_else_says_why(start: Start
     assert not [line for line in provider.log if "very-secret-token" in line]
 
 
-def test_a_user_without_rights_may_preview_and_is_told_what_is_missing(
+def test_a_user_without_rights_may_preview_and_the_error_names_the_missing_right(
     start: Start, cluster: Cluster, tmp_path: pytest.TempPathFactory
 ) -> None:
     path = cluster.kubeconfig_for("nobody", tmp_path)

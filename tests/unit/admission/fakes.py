@@ -155,7 +155,7 @@ class FakeApi:
     # What a test makes happen
 
     def sync(self, path: str) -> None:
-        """Begin a watch anew, as after a lost connection."""
+        """Start a watch again, as after a lost connection."""
         items = list(self.objects[path].values())
         for see in self._watchers[path]:
             see("SYNC", {"items": items})

@@ -151,7 +151,7 @@ def test_a_watch_goes_on_from_a_bookmark() -> None:
     ],
     ids=["expired event", "expired", "half a line", "cut", "silent", "closed", "refused", "reset"],
 )
-def test_a_watch_that_breaks_begins_anew_with_all_that_is_there(broken: Any) -> None:
+def test_a_watch_that_breaks_starts_again_with_everything_that_exists(broken: Any) -> None:
     seen, _, client = watched(listed("5"), broken, listed("7", node("a", "6")))
     assert seen == ["SYNC 0", "SYNC 1", "ADDED a"]
     assert urls(client)[2] == NODES
@@ -159,7 +159,7 @@ def test_a_watch_that_breaks_begins_anew_with_all_that_is_there(broken: Any) -> 
         assert broken.closed
 
 
-def test_an_api_server_that_goes_away_is_told_of_once_and_when_it_is_back() -> None:
+def test_an_api_server_that_goes_away_is_reported_of_once_and_when_it_is_back() -> None:
     gone = [aiohttp.ClientConnectionError("refused")] * 5
     seen, said, _ = watched(listed("5"), *gone, listed("5"))
     assert seen == ["SYNC 0", "SYNC 0"]
@@ -302,7 +302,7 @@ def test_a_token_whose_secret_is_gone_is_dead() -> None:
 
 
 def test_the_secret_of_somebody_else_is_left_alone() -> None:
-    with pytest.raises(ValueError, match="not the one that the gate was given"):
+    with pytest.raises(ValueError, match="not the one that this stack created"):
         end(secret(uid="another"))
 
 

@@ -296,17 +296,17 @@ def test_a_request_of_any_length_is_read(length: int) -> None:
     assert parse(request(extension_request(sans(der(0x82, name))))).dns_names == (name.decode(),)
 
 
-def test_whose_client_certificate_is_asked_for_is_told() -> None:
+def test_whose_client_certificate_is_asked_for_is_reported() -> None:
     assert claimed_node(request()) == "system:node:node-1"
 
 
-def test_of_two_common_names_the_one_that_go_reads_is_told() -> None:
+def test_of_two_common_names_the_one_that_go_reads_is_reported() -> None:
     both = subject_of(attribute(CN, "a"), attribute(CN, "b"))
     assert claimed_node(request(subject=both)) == "b"
 
 
 @pytest.mark.parametrize("pem", [b"", request(subject=sequence()), GOOD + GOOD])
-def test_whose_a_strange_request_is_is_not_told(pem: bytes) -> None:
+def test_the_node_of_an_odd_request_is_not_guessed(pem: bytes) -> None:
     assert claimed_node(pem) is None
 
 

@@ -133,7 +133,7 @@ REFUSED = {
     "too long": (replace(GOOD, expiration=timedelta(days=366, seconds=1)), "more than 366 days"),
     "from the future": (
         replace(GOOD, created=NOW + timedelta(minutes=5, seconds=1)),
-        "from the future",
+        "made in the future",
     ),
     "before the token": (
         replace(GOOD, created=CREATED - timedelta(seconds=11)),

@@ -53,7 +53,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, port: int) -> int:
     return module.main()
 
 
-def test_it_answers_on_its_port_until_it_is_told_to_stop(
+def test_it_answers_on_its_port_until_it_is_reported_to_stop(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     port, answers = free_port(), {}

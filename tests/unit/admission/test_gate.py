@@ -358,10 +358,10 @@ def test_a_certificate_that_is_issued_is_looked_for_at_once() -> None:
 def test_a_wrong_certificate_is_no_join_though_the_api_server_reaches_the_kubelet() -> None:
     it = Run(ONE, stall_s=60)
     it.api.node("node-1", "10.0.0.1")
-    it.ports.failing["node-1"] = ValueError("shows a certificate that fails: unknown issuer")
+    it.ports.failing["node-1"] = ValueError("presents a certificate that fails: unknown issuer")
     it.go()
     assert not it.all_in
-    assert "has NOT joined: its port 10250 shows a certificate that fails: unknown issuer" in (
+    assert "has NOT joined: its port 10250 presents a certificate that fails: unknown issuer" in (
         it.told
     )
 
@@ -414,7 +414,7 @@ def test_a_dead_machine_keeps_no_other_out_and_the_run_ends_when_nothing_moves()
     assert not it.all_in
     assert it.gate.progress["node-2"].joined
     assert it.seconds == pytest.approx(61)
-    assert "node-1 has NOT joined: no request for a certificate has come" in it.told
+    assert "node-1 has NOT joined: no request for a certificate has arrived" in it.told
 
 
 def test_noise_does_not_keep_a_run_alive() -> None:
@@ -435,7 +435,7 @@ APPROVED = {"conditions": [{"type": "Approved", "message": ""}]}
 STUCK = {
     "its client request is pending": (
         client,
-        "its client request csr-c is not approved; does kube-controller-manager run",
+        "its client request csr-c is not approved; check that kube-controller-manager runs",
     ),
     "its client request is not signed": (
         lambda it: client(it, **APPROVED),
@@ -451,7 +451,7 @@ STUCK = {
     ),
     "it has a certificate and makes no Node": (
         lambda it: client(it, **APPROVED, certificate="Y2VydA=="),
-        "its client request csr-c is issued, but no Node has come: the kubelet has not used",
+        "its client request csr-c is issued, but it has no Node: the kubelet has not used",
     ),
     "its Node is not Ready": (
         lambda it: it.api.node("node-1", "10.0.0.1", ready=False),
@@ -495,7 +495,7 @@ def test_the_table_has_a_line_for_each_node() -> None:
     ]
 
 
-def test_nodes_of_one_machine_id_are_told() -> None:
+def test_nodes_of_one_machine_id_are_reported() -> None:
     it = Run(ONE, TWO)
     joins(it, ONE)
     joins(it, TWO)
@@ -508,10 +508,10 @@ def test_nodes_of_one_machine_id_are_told() -> None:
     assert line.startswith("warning: node-1, node-2 have the same machine-id 0123")
 
 
-def test_an_api_server_that_verifies_no_kubelet_is_told_of_where_it_shows() -> None:
+def test_an_api_server_that_verifies_no_kubelet_is_reported_of_where_it_shows() -> None:
     it = Run(ONE, stall_s=10)
     it.api.node("node-1", "10.0.0.1")
-    it.ports.failing["node-1"] = Untrusted("shows a certificate that fails: unknown issuer")
+    it.ports.failing["node-1"] = Untrusted("presents a certificate that fails: unknown issuer")
     it.go()
     assert "kube-apiserver needs --kubelet-certificate-authority" in it.told
 

@@ -84,7 +84,7 @@ def test_a_token_is_of_no_use_once_its_node_has_joined() -> None:
     assert "client CSR late refused: the Node node-1 exists" in it.told
 
 
-def test_a_node_that_the_watch_has_not_told_of_yet_is_seen_all_the_same() -> None:
+def test_a_node_that_the_watch_has_not_reported_yet_is_seen_all_the_same() -> None:
     it = gated(stall_s=10)
 
     def behind_the_watchs_back() -> None:
@@ -156,13 +156,16 @@ def test_with_the_controller_manager_the_gate_approves_no_client_request() -> No
     asks(it, "client", "node-1", "node-1")
     it.go()
     assert it.api.approved == []
-    assert "its client request client is not approved; does kube-controller-manager run" in it.told
+    assert (
+        "its client request client is not approved; check that kube-controller-manager runs"
+        in it.told
+    )
 
 
 # By hand
 
 
-def test_a_person_is_told_what_to_type_and_what_the_rules_say() -> None:
+def test_a_person_is_reported_what_to_type_and_what_the_rules_say() -> None:
     it = Run(ONE, TWO, serving_approval="manual")
     it.api.node("node-2", "10.0.0.2", ready=False)
     it.at(0, it.api.ask, "bad", "node-2", "10.0.0.1")
@@ -193,7 +196,7 @@ def test_a_request_that_nobody_has_approved_by_hand_is_named_with_what_to_type()
 # Tokens that let nobody in
 
 
-def test_a_dead_token_is_told_at_once_for_nodes_that_need_it_and_again_at_the_end() -> None:
+def test_a_dead_token_is_reported_at_once_for_nodes_that_need_it_and_again_at_the_end() -> None:
     faults = {"node-1": "the token abc123 is gone", "node-2": "the token abc123 is gone"}
     it = Run(ONE, TWO, token_faults=faults, stall_s=10)
     it.api.node("node-2", "10.0.0.2")

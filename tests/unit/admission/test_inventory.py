@@ -1,4 +1,4 @@
-"""What the gate is told: orders that are whole, and what is said of others."""
+"""The gate's orders: complete ones are read, and others refused with the reason."""
 
 import copy
 import json
@@ -83,9 +83,9 @@ def test_a_kubeconfigs_content_is_never_shown() -> None:
 
 
 WRONG = {
-    "no JSON": ("hunter2", "no JSON document"),
+    "no JSON": ("hunter2", "are not JSON"),
     "a list": ("[]", "malformed"),
-    "no pool": (changed("pool", None), "lack 'pool'"),
+    "no pool": (changed("pool", None), "have no 'pool'"),
     "no kubeconfig": (changed("kubeconfig", {}), "either a kubeconfig's path or its content"),
     "two kubeconfigs": (
         changed("kubeconfig", {"path": "a", "content": "b"}),
@@ -93,11 +93,14 @@ WRONG = {
     ),
     "a token's id": (changed("tokens.0.id", "../x"), "a token's id, as in abc123"),
     "no UID": (changed("tokens.0.secretUid", ""), "its Secret's UID"),
-    "after the join": (changed("afterJoin", "burn"), "afterJoin 'burn' is none of revoke, expire"),
-    "an approval": (changed("approval.serving", "all"), "serving 'all' is none of gate, manual"),
-    "a token for all": (changed("approval.client", "gate"), "only of tokens that are for one node"),
+    "after the join": (
+        changed("afterJoin", "burn"),
+        "afterJoin 'burn' is not one of revoke, expire",
+    ),
+    "an approval": (changed("approval.serving", "all"), "serving 'all' is not one of gate, manual"),
+    "a token for all": (changed("approval.client", "gate"), "needs a token for each node"),
     "a node without token": (changed("tokens.0.node", "a"), "no token for the node b.example.org"),
-    "no version": (changed("nodes.0.kubeletVersion", None), "lack 'kubeletVersion'"),
+    "no version": (changed("nodes.0.kubeletVersion", None), "have no 'kubeletVersion'"),
     "an address": (changed("nodes.0.addresses", ["10.0.0.300"]), "10.0.0.300"),
     "no address": (changed("nodes.0.addresses", []), "the node a has no address"),
     "a node's name": (changed("nodes.0.name", "../a"), "is not a node's name"),

@@ -96,7 +96,7 @@ def test_each_metric_is_described_once() -> None:
         ("its usages are client auth", "usages"),
         ("it asks for 400 days, 0:00:00, more than 366 days", "expiration"),
         ("it is older than an hour; restart", "age"),
-        ("it comes from the future; the clocks", "age"),
+        ("it was made in the future; the clocks", "age"),
         ("more than 20 requests of system:node:a are pending; find out", "flood"),
         ("system:node:a may not create certificatesigningrequests/selfnodeserver; the", "right"),
         ("the Node a does not exist yet", "node"),

@@ -208,7 +208,7 @@ def test_a_right_that_is_missing_for_a_moment_ends_nothing() -> None:
     run(work())
 
 
-def test_an_office_that_ended_for_a_moment_is_told_of() -> None:
+def test_an_office_that_ended_for_a_moment_is_reported_of() -> None:
     """What came in that moment was not judged, and would wait for ever."""
     api = FakeLeases()
 

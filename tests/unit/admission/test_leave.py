@@ -91,7 +91,7 @@ def test_a_drain_that_fails_keeps_the_node_and_tells_why(monkeypatch: pytest.Mon
     assert scene.calls == ["GET", DRAIN, "close"]
 
 
-def test_a_node_that_joined_anew_meanwhile_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_that_joined_again_meanwhile_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     Scene(monkeypatch, FakeCluster([], "uid-1", replaced=True))
     with pytest.raises(ValueError, match="another machine has joined as node-1"):
         asyncio.run(leave("node-1", "config", force=False))
@@ -136,7 +136,7 @@ def test_the_file_is_removed_when_the_leaving_fails(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_stack_without_the_key_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_without_the_key_is_reported_of(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch)
     scene.answer = (255, "", "error: configuration key 'kubeconfig' not found for stack 'dev'\n")
 
@@ -154,5 +154,5 @@ def test_a_program_that_is_missing_is_named() -> None:
 
 
 def test_a_program_that_hangs_is_ended() -> None:
-    with pytest.raises(ValueError, match="sleep has not ended"):
+    with pytest.raises(ValueError, match="sleep did not end"):
         asyncio.run(program.run("sleep", "1000", timeout_s=0.01))

@@ -113,14 +113,14 @@ def test_a_node_that_is_missing_leaves_the_token_alone(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "node-1 has NOT joined" in printed.err
-    assert "error: not all nodes of workers have joined" in printed.err
+    assert "error: some nodes of workers have not joined" in printed.err
     assert "and the next pulumi up continues from here" in printed.err
     assert "PATCH" not in cluster.asked
     assert "DELETE" not in cluster.asked
     assert cluster.asked[-1] == "close"
 
 
-def test_an_expired_token_of_a_missing_node_is_told_and_deleted_so_that_a_refresh_brings_one(
+def test_an_expired_token_of_a_missing_node_is_reported_and_deleted_for_a_refresh_to_create(
     cluster: FakeCluster, gate: Gate, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cluster.token["expiration"] = base64.b64encode(b"2026-01-01T00:00:00Z").decode()
@@ -145,7 +145,7 @@ def test_a_cluster_that_is_not_fit_ends_the_run(
     printed = capsys.readouterr()
     assert printed.err.splitlines() == [
         "failed: the clocks differ (check clock)",
-        "error: the cluster is not ready for new nodes: clock; fix that, or name the checks in"
+        "error: the cluster is not ready for new nodes: clock; fix that, or list the checks in"
         " skipClusterChecks",
     ]
     assert not [call for call in cluster.asked if call.startswith("WATCH")]
@@ -176,7 +176,7 @@ def test_each_failure_is_one_clear_error(
 
 def test_wrong_orders_are_an_error(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
     assert gate({}) == 1
-    assert capsys.readouterr().err == "error: the gate's orders on stdin lack 'kubeconfig'\n"
+    assert capsys.readouterr().err == "error: the gate's orders on stdin have no 'kubeconfig'\n"
 
 
 def test_what_a_node_wrote_can_not_pass_for_a_line_of_ours(

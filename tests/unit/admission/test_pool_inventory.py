@@ -65,12 +65,12 @@ def test_another_node_s_name_among_the_dns_names_is_a_claim() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "holds no JSON"),
+        ("", "is not JSON"),
         ("[]", "malformed"),
-        ("{}", "lacks 'pool'"),
+        ("{}", "has no 'pool'"),
         (document("a", ("n1", "10.0.0.300")), "10.0.0.300"),
         (document("a", ("N1", "10.0.0.1")), "not a node's name"),
-        (document("a", denied={}), "lacks 'addresses'"),
+        (document("a", denied={}), "has no 'addresses'"),
         (document("a", nodes=[{"name": "n1", "addresses": [], "dnsNames": []}]), "no address"),
         (document("a", nodes={"n1": 1}), "malformed"),
     ],

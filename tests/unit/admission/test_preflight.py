@@ -1,4 +1,4 @@
-"""The checks of the cluster: what passes, what fails, and what is said of each."""
+"""The checks of the cluster: what passes, what fails, and what is said about each."""
 
 import asyncio
 import base64
@@ -236,11 +236,11 @@ TOKEN_FAULTS = {
     ),
     "another user": (
         {**HOLDER, "username": "system:bootstrap:other1"},
-        "takes the token abc123 for system:bootstrap:other1",
+        "authenticates the token abc123 as system:bootstrap:other1",
     ),
     "no group": (
         {**HOLDER, "groups": ["system:bootstrappers"]},
-        "without system:bootstrappers:workers",
+        "is not in system:bootstrappers:workers",
     ),
 }
 
@@ -258,7 +258,7 @@ def test_a_token_that_does_not_authenticate_is_a_warning_that_the_report_repeats
     assert "0123456789abcdef" not in text
 
 
-def test_a_token_that_may_not_ask_is_told_which_binding_it_lacks(api: Answers) -> None:
+def test_a_token_that_may_not_request_names_the_missing_binding(api: Answers) -> None:
     api.denied.add("create certificatesigningrequests")
     assert "the ClusterRoleBinding kubelet-bootstrap is missing" in found_by(api, "token")
 
@@ -283,7 +283,7 @@ def test_dead_tokens_are_not_tried(api: Answers) -> None:
 def test_who_approves_client_requests_is_as_the_settings_say(api: Answers) -> None:
     assert found_by(api, "client-approval") == "passed"
     said = found_by(api, "client-approval", client_approval="gate")
-    assert said.startswith("warning kube-controller-manager approves client requests")
+    assert said.startswith("warning kube-controller-manager also approves client requests")
     api.denied.add("create certificatesigningrequests/nodeclient")
     assert found_by(api, "client-approval", client_approval="gate") == "passed"
     assert "auto-approve-csrs-for-group is missing" in found_by(api, "client-approval")
@@ -312,7 +312,7 @@ def test_tokens_that_expired_long_ago_show_that_no_cleaner_runs(api: Answers) ->
     )
 
 
-def test_living_tokens_of_the_pool_that_are_not_this_runs_are_told(api: Answers) -> None:
+def test_living_tokens_of_the_pool_that_are_not_this_runs_are_reported(api: Answers) -> None:
     api.answers[TOKENS] = {
         "items": [
             token_secret("abc123"),
@@ -367,7 +367,7 @@ def test_a_living_token_is_found_with_what_it_lets_its_node_ask(api: Answers) ->
         ),
         ({**LIVING, "expiration": "soon"}, "uid", "expired", "run pulumi up --refresh"),
         ({**LIVING, "expiration": "2026-12-01"}, "uid", "expired", "run pulumi up --refresh"),
-        (LIVING, "another", "another", "is not the one that the gate was given"),
+        (LIVING, "another", "another", "is not the one that this stack created"),
     ],
 )
 def test_a_token_that_lets_nobody_in_says_why(

@@ -189,7 +189,7 @@ def test_the_lease_is_lost_while_the_api_server_thinks(it: Run) -> None:
     assert it.go(10).api.approved == []
 
 
-def test_a_replica_that_is_told_to_stop_gives_the_lease_up(it: Run) -> None:
+def test_a_replica_that_is_reported_to_stop_gives_the_lease_up(it: Run) -> None:
     it.go()
     assert it.api.leases.holder == ""
 
@@ -305,7 +305,7 @@ def test_an_inventory_that_can_not_be_read_is_reported_and_the_others_count(it: 
     assert line["reason"].startswith("the inventory kubelet-tls-bootstrap-broken is left out")
 
 
-def test_a_refusal_is_told_once_however_often_it_is_judged(it: Run) -> None:
+def test_a_refusal_is_reported_once_however_often_it_is_judged(it: Run) -> None:
     it.api.ask("csr-1", "node-1", "10.0.0.5")
     for second in range(1, 20):
         it.at(second, it.api.inventory, "workers", node_1="10.0.0.1")
@@ -339,7 +339,7 @@ def test_an_event_that_can_not_be_made_stops_nothing(it: Run) -> None:
     assert it.of("no Event")
 
 
-def test_a_watch_that_begins_anew_loses_nothing_and_is_counted(it: Run) -> None:
+def test_a_watch_that_starts_again_loses_nothing_and_is_counted(it: Run) -> None:
     it.api.ask("csr-1", "node-1", "10.0.0.5")
     for path in (CSRS, NODES, MAPS):
         it.at(2, it.api.sync, path)

@@ -46,8 +46,8 @@ def test_the_nodes_own_certificate_is_read() -> None:
     [
         (["node-1", "node-2"], ["10.0.0.1", "fd00::1"], "for node-2, which is not the node's"),
         (["node-1"], ["10.0.0.1", "fd00::1", "10.0.0.2"], "for 10.0.0.2, which is not"),
-        (["node-1"], ["10.0.0.1"], "lacks fd00::1"),
-        ([], ["10.0.0.1", "fd00::1"], "lacks node-1"),
+        (["node-1"], ["10.0.0.1"], "without fd00::1"),
+        ([], ["10.0.0.1", "fd00::1"], "without node-1"),
         (None, [], "names can't be read"),
     ],
 )

@@ -129,10 +129,10 @@ def test_the_latest_client_certificate_of_this_node_counts(it: Look) -> None:
 def test_what_only_the_machine_knows_is_said_to_be_unknown(it: Look) -> None:
     found = it.node("node-1")["clientCertificate"]
     assert found["end"] is None
-    assert "only its machine knows" in found["fault"]
+    assert "known only on its machine" in found["fault"]
 
 
-def test_a_certificate_that_has_ended_is_told(it: Look) -> None:
+def test_a_certificate_that_has_ended_is_reported(it: Look) -> None:
     it.api.ask(
         "csr-1", "node-1", signer=CLIENT, certificate=certificate("system:node:node-1", hours=-1)
     )
@@ -142,11 +142,14 @@ def test_a_certificate_that_has_ended_is_told(it: Look) -> None:
 @pytest.mark.parametrize(
     ("failure", "fault"),
     [
-        (ValueError("shows a certificate that fails: expired"), "its port shows a certificate"),
+        (
+            ValueError("presents a certificate that fails: expired"),
+            "its port presents a certificate",
+        ),
         (TimeoutError(), "its port does not answer here (TimeoutError)"),
     ],
 )
-def test_a_port_that_fails_is_told(it: Look, failure: Exception, fault: str) -> None:
+def test_a_port_that_fails_is_reported(it: Look, failure: Exception, fault: str) -> None:
     it.ports.failing["node-1"] = failure
     assert it.node("node-1")["servingCertificate"]["end"] is None
     assert it.node("node-1")["servingCertificate"]["fault"].startswith(fault)
@@ -232,7 +235,7 @@ def test_a_person_reads_a_table(it: Look) -> None:
 def test_a_person_reads_that_there_is_nothing() -> None:
     text = Look().text()
     assert "no undecided request" in text
-    assert "no token of ours" in text
+    assert "no token of this program" in text
 
 
 def test_all_requests_and_nodes_are_read_once(it: Look) -> None:
@@ -302,7 +305,7 @@ def test_the_command_takes_an_inventory_from_a_file(
 
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "can't be read: No such file"), ("{}", "lacks 'pool'")]
+    ("content", "message"), [(None, "can't be read: No such file"), ("{}", "has no 'pool'")]
 )
 def test_an_inventory_that_can_not_be_used_is_one_clear_error(
     capsys: pytest.CaptureFixture[str],
