@@ -40,5 +40,12 @@ pulumi.export("bootstrapTokenId", {name: pool.token_id for name, pool in pools.i
 user_data = {name: pool.user_data for name, pool in pools.items() if pool.user_data is not None}
 if user_data:
     pulumi.export("userData", user_data)
-nodes = pulumi.Output.all(*(pool.nodes for pool in pools.values()))
-pulumi.export("nodes", nodes.apply(lambda lists: [node for found in lists for node in found]))
+nodes = pulumi.Output.all(*(pool.nodes for pool in pools.values())).apply(
+    lambda found: [node for of_pool in found for node in of_pool]
+)
+pulumi.export("nodes", nodes)
+wanted = [node.name for pool in stack.settings.pools.values() for node in pool.nodes]
+pulumi.export(
+    "pendingNodes",
+    nodes.apply(lambda found: sorted(set(wanted) - {node["name"] for node in found})),
+)

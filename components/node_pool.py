@@ -91,7 +91,8 @@ class NodePool(pulumi.ComponentResource):
     token_id: pulumi.Output[Any]
     """The public half of the pool's token; if each node has its own, a map by the node's name."""
     nodes: pulumi.Output[Any]
-    """For each node that has joined: name, address, kubeletVersion, servingCertificateEnd."""
+    """For each node that has joined: name, address, kubeletVersion, servingCertificateEnd; the last
+    two only if the gate has proven all of the pool's joins."""
     user_data: pulumi.Output[str] | None
     """cloud-init user data, secret if it holds the token; None: there is none."""
     ready: list[pulumi.Resource]
@@ -148,7 +149,17 @@ class NodePool(pulumi.ComponentResource):
         self.user_data = None
         if args.user_data is not None:
             self.user_data = user_data(args.cluster, args.user_data, tokens.get(None))
-        self.nodes = gate.stdout.apply(lambda text: json.loads(text)["nodes"])
+        # A gate that fails takes no outputs with it: who reads them must not lose a whole pool.
+        joined = pulumi.Output.all(*(_succeeded(node.ready[-1]) for node in nodes)).apply(
+            lambda found: [
+                {"name": entry.node.name, "address": entry.node.addresses[0]}
+                for entry, has_joined in zip(args.nodes, found, strict=True)
+                if has_joined
+            ]
+        )
+        self.nodes = gate.stdout.apply(lambda text: json.loads(text)["nodes"]).recover(
+            lambda _: joined
+        )
         self.register_outputs({"tokenId": self.token_id, "nodes": self.nodes})
 
     def _tokens(self, name: str, args: NodePoolArgs) -> dict[str | None, BootstrapToken]:
@@ -167,6 +178,10 @@ class NodePool(pulumi.ComponentResource):
             )
             for node, members in scopes.items()
         }
+
+
+def _succeeded(resource: pulumi.Resource) -> pulumi.Output[bool]:
+    return resource.urn.apply(lambda _: True).recover(lambda _: False)
 
 
 def gate_orders(

@@ -3,6 +3,7 @@
 Runs before `test_join` by name, on the same lab, and leaves it with nothing joined.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,11 @@ def test_a_wrong_host_key_is_refused_before_anything_is_sent(
     assert files_of_ours(project, "node-1") == ""
     # The other machine of the pool is not kept out.
     project.kubectl("wait", "node/node-2", "--for=condition=Ready", "--timeout=10s")
+    # And whoever reads the stack's outputs sees who has joined, and who has not.
+    assert "Traceback" not in said
+    outputs = json.loads(project.pulumi("stack", "output", "--json").stdout)
+    assert [node["name"] for node in outputs["nodes"]] == ["node-2"]
+    assert outputs["pendingNodes"] == ["node-1"]
 
 
 def test_a_wrong_ssh_key_is_named(project: Project, settings: dict[str, Any]) -> None:
