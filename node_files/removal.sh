@@ -42,9 +42,23 @@ remove_made() {
     done
 }
 
+# A pod that was deleted without a grace period ends after its object has gone, and only while the
+# kubelet runs. What runs on every node stays, so this does not wait for long.
+let_pods_end() {
+    data=$(sed -n 's/^data //p' "$state/made")
+    if ! data=$(cd -P "$data" 2>/dev/null && pwd -P); then return 0; fi
+    tries=0
+    while [ "$tries" -lt 20 ] && systemctl is-active --quiet kubelet.service &&
+        [ "$(pods_in_use "$data")" ]; do
+        sleep 0.5
+        tries=$((tries + 1))
+    done
+}
+
 remove_written() {
     # A kubelet that does not run from our unit or drop-in is not ours to stop.
     if grep -q '^file .*\.service\(\.d/.*\)\{0,1\}$' "$manifest"; then
+        let_pods_end
         timeout 120 systemctl disable --now kubelet.service || true
     fi
     sed -n 's/^file //p' "$manifest" >"$state/files"

@@ -235,6 +235,26 @@ def test_volumes_of_containers_that_still_run_are_kept(machine: Machine) -> None
     assert not machine.path("etc/kubelet.env").exists()
 
 
+def test_a_pod_that_still_ends_is_waited_for_while_the_kubelet_runs(machine: Machine) -> None:
+    ok(machine.install())
+    machine.path("fake/active").touch()
+    uid = "0f2e8a1c-5d1b-4c59-9a53-0f4b0f3a2b11"
+    machine.path(f"lib/kubelet/pods/{uid}").mkdir(parents=True)
+    process = machine.path("fake/proc/4711")
+    process.mkdir()
+    (process / "mountinfo").write_text(
+        f"911 870 8:1 /var/lib/kubelet/pods/{uid}/etc-hosts /etc/hosts rw - ext4 /dev/sda1 rw\n"
+    )
+    # It ends at the second look.
+    sleep = machine.path("fake/bin/sleep")
+    sleep.write_text(f'#!/bin/sh\nrm -rf "{process}"\nexec /bin/sleep "$@"\n')
+    sleep.chmod(0o755)
+    machine.shell = ("dash",)
+    assert ok(machine.remove())["kept"] == []
+    assert not machine.path("lib/kubelet").exists()
+    assert "disable --now kubelet.service" in machine.calls()
+
+
 @pytest.mark.parametrize("program", ["flock", "awk", "sha256sum"])
 def test_a_program_that_the_machine_does_not_have_is_named(machine: Machine, program: str) -> None:
     """Not taken for a lock that somebody holds."""
