@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
-from settings import approval_checks, kubelet_checks, machine_checks
+from settings import approval_checks, claims, kubelet_checks, machine_checks
 from settings.model import Settings
 from settings.problem import Problem
 
 
 def problems(settings: Settings) -> Iterator[Problem]:
     """Yield, once each, the problems that must be fixed before anything is changed."""
+    yield from claims.problems(settings)
     yield from machine_checks.problems(settings)
     yield from approval_checks.problems(settings)
     yield from kubelet_checks.problems(settings)

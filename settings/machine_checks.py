@@ -1,4 +1,4 @@
-"""Whether no two machines share a name or an address, and whether their users can become root."""
+"""Whether each machine can be a node, and whether its user can become root."""
 
 import ipaddress
 from collections import Counter
@@ -10,30 +10,20 @@ from settings.problem import Problem
 
 
 def problems(settings: Settings) -> Iterator[Problem]:
-    """Yield names and addresses that two machines share, or that no machine can have."""
+    """Yield the addresses that no node can have."""
     service_network = ipaddress.ip_network(settings.cluster.service_cidr)
-    names: dict[str, str] = {}  # to the path of the machine that has it
-    addresses: dict[str, str] = {}
     for machine in settings.machines():
-        path, host = machine.path, machine.host
-        first = names.setdefault(host.name, path)
-        if first != path:
-            yield Problem(f"{path}.name", f'"{host.name}" is already used by {first}')
-        if not isinstance(host, NodeSettings):
-            # Several ports of one address may lead to several control-plane machines.
-            addresses.setdefault(host.address, path)
+        path, node = machine.path, machine.host
+        if not isinstance(node, NodeSettings):
             continue
-        for at, address in _addresses(path, host):
-            first = addresses.setdefault(address, path)
-            if first != path:
-                yield Problem(at, f'"{address}" is already used by {first}')
+        for at, address in _addresses(path, node):
             if ipaddress.ip_address(address) in service_network:
                 yield Problem(
                     at,
                     f'"{address}" is in cluster.serviceCidr ({service_network}), whose addresses'
                     " are for Services; give the machine's own address",
                 )
-        families = Counter(ipaddress.ip_address(address).version for address in host.all_addresses)
+        families = Counter(ipaddress.ip_address(address).version for address in node.all_addresses)
         for family, count in families.items():
             if count > 1:
                 yield Problem(

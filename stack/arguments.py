@@ -13,6 +13,7 @@ from components.pool_inventory import Denied
 from components.serving_approver import ServingApproverArgs
 from components.user_data import UserDataArgs
 from credentials import Credentials
+from settings import claims
 from settings.layer import Ssh, merge_models
 from settings.model import Host, NodeSettings, Pool, Settings
 from stack.nodes import to_cluster, to_node
@@ -66,7 +67,7 @@ def node_pool(stack: Stack, pool: Pool, rbac: pulumi.Resource) -> NodePoolArgs:
         ),
         approval=Approval(client=settings.approval.client, serving=settings.approval.serving),
         denied=Denied(
-            addresses=tuple(host.address for host in settings.control_plane.hosts),
+            addresses=claims.control_plane_addresses(settings),
             cidrs=(settings.cluster.service_cidr,),
         ),
         inventory_namespace=settings.approver.namespace,

@@ -9,7 +9,7 @@ from credentials.certificate_authority import read_ca
 from credentials.host_key import pin_keys
 from credentials.kubeconfig import read_cluster, server
 from credentials.private_key import read_private_keys
-from settings import checks, parsing
+from settings import checks, claims, parsing
 from settings.model import Settings
 from settings.parsing import Secret
 from settings.problem import Problem, SettingsError
@@ -58,6 +58,8 @@ def read_credentials(
     )
     if entry is not None:
         url = server(settings.cluster.server, entry, problems)
+        # The gate's API server: kubelets may use another URL.
+        problems += claims.server_problems(settings, entry.server)
         ca = read_ca(settings.cluster.ca_path, entry, problems)
     if settings.ssh.private_key_path and private_key is not None:
         problems.append(

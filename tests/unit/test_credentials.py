@@ -88,6 +88,30 @@ def test_what_fits_is_loaded(files: Path) -> None:
     assert loaded.host_keys == {"a": ED25519}
 
 
+def test_a_node_at_the_api_servers_address_is_told(files: Path) -> None:
+    (files / "known_hosts").write_text(f"10.0.0.9 {ED25519}\n")
+    loaded, problems = load(files, "10.0.0.9")
+    assert loaded is None
+    assert 'pools.w.nodes[0].address "10.0.0.9" is the API server\'s' in only(problems)
+
+
+def test_a_control_plane_host_that_is_a_node_has_one_key(files: Path) -> None:
+    (files / "known_hosts").write_text(f"10.0.0.1 {ED25519}\n")
+    machine = {"name": "a", "address": "10.0.0.1"}
+    settings = parse(
+        {
+            "kubeconfigPath": str(files / "kubeconfig"),
+            "ssh": {"knownHostsPath": str(files / "known_hosts")},
+            "controlPlane": {"hosts": [machine]},
+            "pools": {"w": {"nodes": [machine]}},
+        }
+    )
+    loaded, problems = loaded_from(settings)
+    assert problems == []
+    assert loaded is not None
+    assert loaded.host_keys == {"a": ED25519}
+
+
 def only(problems: list[Problem]) -> str:
     assert len(problems) == 1
     return str(problems[0])

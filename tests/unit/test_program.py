@@ -62,7 +62,7 @@ def declare(settings: Settings) -> dict[str, dict[str, Any]]:
         server="https://10.0.0.9:6443",
         ca_certificate="-----BEGIN CERTIFICATE-----\n",
         private_key=None,
-        host_keys=dict.fromkeys(("n1", "n2", "cp"), HOST_KEY),
+        host_keys=dict.fromkeys(("n1", "n2", "cp", "cp-2"), HOST_KEY),
         bastion_keys={"10.0.0.8:22": HOST_KEY},
     )
 
