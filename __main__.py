@@ -7,7 +7,7 @@ from components.bootstrap_rbac import BootstrapRbac
 from components.control_plane import ControlPlane
 from components.node_pool import NodePool
 from components.serving_approver import ServingApprover
-from stack import arguments, reading
+from stack import arguments, reading, removals
 
 stack = reading.read(pulumi.Config())
 
@@ -45,7 +45,6 @@ nodes = pulumi.Output.all(*(pool.nodes for pool in pools.values())).apply(
 )
 pulumi.export("nodes", nodes)
 wanted = [node.name for pool in stack.settings.pools.values() for node in pool.nodes]
-pulumi.export(
-    "pendingNodes",
-    nodes.apply(lambda found: sorted(set(wanted) - {node["name"] for node in found})),
-)
+pending = nodes.apply(lambda found: sorted(set(wanted) - {node["name"] for node in found}))
+pulumi.export("pendingNodes", pending)
+removals.only_if_all_have_joined(pending)

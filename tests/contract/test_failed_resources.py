@@ -84,6 +84,44 @@ def test_what_needs_a_failed_resource_is_left_out_and_the_rest_goes_on(stack: St
     assert stack.outputs() == {"failing": "it failed", "well": "well"}
 
 
+REMOVAL = """
+import sys
+sys.path.insert(0, {root!r})
+import pulumi
+from pulumi_command import local
+from stack import removals
+
+failing = local.Command("failing", create="exit 3")
+beside = local.Command("beside", create="sleep 1; touch {here}/beside")
+pending = failing.stdout.apply(lambda _: []).recover(lambda _: ["a", "b"])
+pulumi.export("pending", pending)
+removals.only_if_all_have_joined(pending)
+"""
+
+
+def test_nothing_is_removed_while_a_node_has_not_joined(stack: Stack) -> None:
+    program, here = stack.project / "__main__.py", stack.directory
+    program.write_text(
+        "from pulumi_command import local\n"
+        f"local.Command('old', create='true', delete='touch {here}/removed')\n"
+    )
+    assert stack.up().status == 0
+    program.write_text(REMOVAL.format(root=str(ROOT), here=here))
+    done = stack.up(PULUMI_CONTINUE_ON_ERROR="true")
+    assert done.status != 0
+    assert "error: a, b have not joined, for the reasons above" in done.said
+    assert "Traceback" not in done.said
+    assert "unhandled exception" not in done.said
+    assert (here / "beside").exists()
+    assert not (here / "removed").exists()
+    assert stack.outputs() == {"pending": ["a", "b"]}
+
+    program.write_text(program.read_text().replace("exit 3", "true"))
+    assert stack.run("preview", "--stack", "dev").status == 0
+    assert stack.up().status == 0
+    assert (here / "removed").exists()
+
+
 def test_an_order_is_kept_where_all_is_well(stack: Stack) -> None:
     program = stack.project / "__main__.py"
     program.write_text(program.read_text().replace("exit 3", "true").replace("exit 4", "true"))

@@ -1,16 +1,20 @@
 """A mock of Pulumi's engine that keeps what a program registers."""
 
-from collections.abc import Callable
+import asyncio
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pulumi
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime import mocks
+from pulumi.runtime.settings import set_root_resource
+from pulumi.runtime.stack import run_in_stack
 
 COMPONENT = "kubelet-tls-bootstrap:index:"
 # What providers add to the inputs of a resource, by the types that the program may use.
 PROVIDED: dict[str, dict[str, Any]] = {
-    "command:local:Command": {"stdout": '{"nodes": []}', "stderr": ""},
+    "command:local:Command": {"stderr": ""},
     "command:remote:Command": {"stdout": "", "stderr": ""},
     "random:index/randomString:RandomString": {"result": "abcdef"},
     "random:index/randomPassword:RandomPassword": {"result": "0123456789abcdef"},
@@ -30,7 +34,10 @@ PROVIDED: dict[str, dict[str, Any]] = {
 class Engine(mocks.Mocks):
     """Keeps the inputs of each resource; a type that the program must not use is an error."""
 
-    def __init__(self) -> None:
+    def __init__(self, joined: Sequence[str] = ()) -> None:
+        """Make one whose gates name these nodes."""
+        said = json.dumps({"nodes": [{"name": name} for name in joined]})
+        self.said = {"command:local:Command": {"stdout": said}}
         self.resources: dict[str, dict[str, Any]] = {}  # by name, without components
         self.requests: dict[str, dict[str, Any]] = {}  # by URN, components too
         self.outputs: dict[str, dict[str, Any]] = {}  # of components, by URN
@@ -40,16 +47,33 @@ class Engine(mocks.Mocks):
             return "", args.inputs
         assert args.name not in self.resources
         self.resources[args.name] = {"__type": args.typ, **args.inputs}
-        return f"{args.name}-id", {**args.inputs, **PROVIDED[args.typ]}
+        return f"{args.name}-id", {
+            **args.inputs,
+            **PROVIDED[args.typ],
+            **self.said.get(args.typ, {}),
+        }
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
         raise AssertionError(f"the program calls {args.token}")
 
     def run(self, program: Callable[[], Any]) -> "Engine":
         """Run a program to its end, all of its outputs known."""
-        mocks.set_mocks(self, project="p", stack="s", preview=False, monitor=_Monitor(self))
+        self._begin()
         pulumi.runtime.test(program)()
         return self
+
+    def run_stack(self, program: Callable[[], Any]) -> "Engine":
+        """Run a whole program, as a language host does."""
+        self._begin()
+        settings = pulumi.runtime.settings.SETTINGS
+        settings.rpc_manager.clear()
+        settings.outputs.clear()
+        set_root_resource(None)  # Pulumi's mocks have made one, and a program has one
+        asyncio.get_event_loop().run_until_complete(run_in_stack(program))
+        return self
+
+    def _begin(self) -> None:
+        mocks.set_mocks(self, project="p", stack="s", preview=False, monitor=_Monitor(self))
 
     def outputs_of(self, name: str) -> dict[str, Any]:
         """Return what the component with this name registered."""
