@@ -93,7 +93,7 @@ def _diagnostics(entries: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, st
         severity = entry.get("severity", "")
         message = entry.get("message", "").strip().removeprefix(f"{severity}: ")
         # This one is about this computer, not about the change.
-        if message and not message.startswith("using pulumi-"):
+        if message and not message.startswith(("using pulumi-", "resource plugin ")):
             yield severity, message
 
 

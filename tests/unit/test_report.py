@@ -220,6 +220,11 @@ def test_warnings_of_the_engine_are_reported_but_not_where_its_plugins_are() -> 
     notes = [
         {"severity": "warning", "message": "warning: the cluster does not answer\n"},
         {"severity": "warning", "message": "warning: using pulumi-resource-x from $PATH at /x"},
+        {
+            "severity": "warning",
+            "message": "resource plugin x is expected to have version >=2.0.0, but has 1.0.0; the"
+            " wrong version may be on your path, or this may be a bug in the plugin",
+        },
     ]
     same = settings({"n": {}})
     told = report(digest(*node_steps(same, same), diagnostics=notes))
