@@ -45,7 +45,8 @@ check: .venv/installed ## run the fast part: lint, types, shellcheck, unit tests
 
 golden: .venv/installed ## rewrite the golden files and the example report; then review `git diff`
 	UPDATE_GOLDEN=1 $(PYTHON) -m pytest -q tests/unit/test_node_files.py tests/unit/test_golden.py \
-		tests/unit/test_program.py tests/unit/test_versions.py tests/unit/test_report.py
+		tests/unit/test_program.py tests/unit/test_versions.py tests/unit/test_report.py \
+		tests/unit/test_changes.py
 
 bench: .venv/installed .venv-bench/installed ## measure a join against ssh, pyinfra and Ansible, the gate for 100 nodes, rendering 300
 	$(PYTHON) -m tests.bench

@@ -1,0 +1,1 @@
+"""What a change of a stack's settings does and touches: the rows of docs/changes.md."""

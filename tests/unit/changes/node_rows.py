@@ -1,0 +1,127 @@
+"""Changes of nodes and of pools."""
+
+from tests.unit.changes.row import (
+    Row,
+    add,
+    add_pool,
+    both,
+    machine,
+    move,
+    node,
+    pool,
+    remove,
+    remove_all_pools,
+    remove_pool,
+    rename_pool,
+    swap_addresses,
+)
+
+MEMBERSHIP = "tests/unit/test_node_membership.py"
+SCRIPTS = "tests/unit/test_node_scripts.py"
+REFUSED = f"{MEMBERSHIP}::test_another_nodes_machine_is_refused_before_it_is_changed"
+LEFT_ALONE = f"{MEMBERSHIP}::test_a_machine_that_is_another_node_now_is_not_removed"
+
+NODES = (
+    Row(
+        title="Add a node",
+        change=add("workers", "node-9", "10.0.0.19"),
+        note="Joins. The gate proves all nodes of the pool again, over the API server.",
+    ),
+    Row(
+        title="Remove a node",
+        change=remove("workers", "node-2"),
+        note="The program drains it, deletes its Node, stops the kubelet and removes what it wrote."
+        " Volumes that are still mounted stay.",
+        tests=(
+            f"{SCRIPTS}::test_remove_takes_what_was_written_and_nothing_else",
+            f"{MEMBERSHIP}::test_volumes_of_containers_that_still_run_are_kept",
+        ),
+    ),
+    Row(
+        title="`force: true` for a node whose machine is gone",
+        change=node("node-2", force=True),
+        note="Nothing waits for its pods, and nothing connects to it.",
+    ),
+    Row(
+        title="Then remove that node",
+        first=node("node-2", force=True),
+        change=remove("workers", "node-2"),
+        note="If the machine comes back, its kubelet and files are still there.",
+    ),
+    Row(
+        title="Another `name` at the same address",
+        change=both(remove("workers", "node-2"), add("workers", "node-9", "10.0.0.12")),
+        note="A machine that was reinstalled joins under the new name, and the old name's removal"
+        " leaves it alone. A machine that still is the old node refuses the new name and is left as"
+        " it is: remove the old node in one run, and add the new one in the next.",
+        tests=(REFUSED, LEFT_ALONE),
+    ),
+    Row(
+        title="Swap the addresses of two nodes",
+        change=swap_addresses("node-1", "node-2"),
+        note="Only for machines that were both reinstalled. Others refuse, and nothing changes on"
+        " them: swap the addresses back.",
+        tests=(REFUSED,),
+    ),
+    Row(
+        title="Another `address`",
+        change=node("node-1", address="10.0.0.21"),
+        note="A machine that was moved keeps its certificates, and its kubelet asks for a serving"
+        " certificate with the new address. A new machine joins. The machine at the old address is"
+        " left as it is: stop it.",
+        tests=(f"{SCRIPTS}::test_a_node_that_has_joined_is_left_as_it_is",),
+    ),
+    Row(
+        title="A second address (`addresses`)",
+        change=node("node-1", addresses=["fd00::11"]),
+        note="The kubelet asks for a serving certificate with both, which the gate approves.",
+    ),
+    Row(
+        title="A DNS name (`dnsNames`)",
+        change=node("node-1", dnsNames=["db.example.org"]),
+        note="The certificate may hold it. A kubelet asks only for names that its Node has.",
+    ),
+    Row(
+        title="Raise a node's `generation`",
+        change=node("node-1", generation=2),
+        note="A machine that was reinstalled joins again; one that has joined is left as it is.",
+        tests=(f"{SCRIPTS}::test_a_node_that_has_joined_is_left_as_it_is",),
+    ),
+    Row(
+        title="Raise `repair`",
+        change=pool("workers", repair=1),
+        note="Files that somebody changed are written again. The kubelet restarts where one was.",
+        tests=(f"{SCRIPTS}::test_a_file_that_somebody_changed_is_repaired_and_told_so",),
+    ),
+    Row(
+        title="Move a node to another pool",
+        change=move("node-2", "workers", "storage"),
+        note="The node stays as it is. What the pools set differently changes as below.",
+    ),
+    Row(
+        title="Rename a pool",
+        change=rename_pool("workers", "compute"),
+        note="Its nodes stay as they are.",
+    ),
+    Row(
+        title="Add a pool",
+        change=add_pool("gpu", machine("node-9", "10.0.0.19")),
+        note="Its nodes join.",
+    ),
+    Row(
+        title="Remove a pool",
+        change=remove_pool("storage"),
+        note="All of its nodes leave, at the same time.",
+    ),
+    Row(
+        title="Remove all pools",
+        change=remove_all_pools,
+        note="All nodes leave, at the same time. `pulumi destroy` also removes the roles, the"
+        " bindings and, with `manage`, the flags of the control plane.",
+    ),
+    Row(
+        title="`cloudInit`",
+        change=pool("workers", cloudInit=True),
+        note="The output `userData` is new.",
+    ),
+)

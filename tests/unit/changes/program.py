@@ -1,0 +1,104 @@
+"""The whole program, declared for a stack's settings and the files that they name."""
+
+import contextlib
+import copy
+import hashlib
+import json
+import runpy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+from settings.parsing import SECRETS
+from tests.unit.engine import COMPONENT, Engine
+
+ROOT = Path(__file__).parents[3]
+PROJECT = "p"
+STACK = "pulumi:pulumi:Stack"
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """The settings of a stack by their keys, and files by their names; both may be changed."""
+
+    settings: dict[str, Any]
+    files: dict[str, bytes] = field(repr=False)
+
+    def copy(self) -> "World":
+        return World(settings=copy.deepcopy(self.settings), files=dict(self.files))
+
+    def pool(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.settings["pools"][name]
+        return found
+
+    def node(self, name: str) -> dict[str, Any]:
+        """Return the entry of a node, of whichever pool."""
+        entries = (e for pool in self.settings["pools"].values() for e in pool["nodes"])
+        found: dict[str, Any] = next(entry for entry in entries if entry["name"] == name)
+        return found
+
+    @property
+    def hosts(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.settings["controlPlane"]["hosts"]
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """A resource as the program registers it."""
+
+    name: str
+    type: str
+    parent: str  # its parent's name
+    inputs: Mapping[str, Any] = field(repr=False)
+    ignored: frozenset[str]
+    kept: bool  # retainOnDelete: forgotten when it is removed
+
+
+class _Engine(Engine):
+    """Makes another token for other keepers, and another Secret for another name."""
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        identity, state = super().new_resource(args)
+        if args.typ.startswith("random:"):
+            state = {**state, "result": _text(args.inputs)[: int(args.inputs["length"])]}
+        elif args.typ == "kubernetes:core/v1:Secret":
+            name = args.inputs["metadata"]["name"]
+            state = {**state, "metadata": {**args.inputs["metadata"], "uid": _text(name)}}
+        return identity, state
+
+
+def _text(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def declare(world: World, directory: Path) -> dict[str, Declared]:
+    """Return each resource of the program but its components, by URN."""
+    for name, content in world.files.items():
+        (directory / name).write_bytes(content)
+    texts = {
+        f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value)
+        for key, value in world.settings.items()
+    }
+    engine = _Engine()
+    pulumi.runtime.set_all_config(texts, [f"{PROJECT}:{key}" for key in SECRETS])
+    try:
+        with contextlib.chdir(directory):
+            engine.run(lambda: runpy.run_path(str(ROOT / "__main__.py")) and None)
+    finally:
+        pulumi.runtime.set_all_config({})
+    return {
+        urn: Declared(
+            name=request["name"],
+            type=request["type"],
+            parent=request.get("parent", "").rpartition("::")[2],
+            inputs=engine.resources[request["name"]],
+            ignored=frozenset(request.get("ignoreChanges", ())),
+            kept=bool(request.get("retainOnDelete")),
+        )
+        for urn, request in engine.requests.items()
+        if not request["type"].startswith((COMPONENT, STACK))
+    }
