@@ -4,9 +4,9 @@ A serving certificate may hold a node's names and addresses, so the gate and the
 give one that two nodes claim to neither. What a value may be is `formats`'s to say.
 """
 
-import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from settings.model import Machine, NodeSettings, Settings
@@ -72,9 +72,9 @@ def control_plane_addresses(settings: Settings) -> tuple[str, ...]:
         if isinstance(machine.host, NodeSettings) and not machine.host.force
         for claim in claims(machine.path, machine.host)
     }
-    return tuple(
-        host.address for host in settings.control_plane.hosts if host.address not in claimed
-    )
+    found = {host.address for host in settings.control_plane.hosts} - claimed
+    # The order of the hosts says only how they restart.
+    return tuple(sorted(found, key=lambda address: ip_address(address).packed))
 
 
 def server_problems(settings: Settings, server: str) -> Iterator[Problem]:
@@ -106,7 +106,7 @@ def _host(url: str) -> str:
     except ValueError:
         return ""
     try:
-        return str(ipaddress.ip_address(host))
+        return str(ip_address(host))
     except ValueError:
         return host.rstrip(".")
 
