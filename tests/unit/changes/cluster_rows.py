@@ -169,7 +169,7 @@ CONTROL_PLANE = (
         title="`signingCertificate`, `signingKey`",
         change=stack(controlPlane={"signingKey": "/etc/kubernetes/pki/new.key"}),
         note="kube-controller-manager restarts where the program had set the old path.",
-        tests=(f"{FLAGS}::test_another_file_takes_the_place_of_one_that_the_program_brought",),
+        tests=(f"{FLAGS}::test_another_file_takes_the_place_of_one_that_the_program_added",),
     ),
     Row(
         title="Make a host a node too",

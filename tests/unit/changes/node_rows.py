@@ -91,7 +91,7 @@ NODES = (
         title="Raise `repair`",
         change=pool("workers", repair=1),
         note="Files that somebody changed are written again. The kubelet restarts where one was.",
-        tests=(f"{SCRIPTS}::test_a_file_that_somebody_changed_is_repaired_and_told_so",),
+        tests=(f"{SCRIPTS}::test_a_file_that_somebody_changed_is_repaired_and_reported",),
     ),
     Row(
         title="Move a node to another pool",

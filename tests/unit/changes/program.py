@@ -83,11 +83,12 @@ def declare(world: World, directory: Path) -> dict[str, Declared]:
         f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value)
         for key, value in world.settings.items()
     }
-    engine = _Engine()
+    pools = world.settings.get("pools", {}).values()
+    engine = _Engine(joined=[node["name"] for pool in pools for node in pool.get("nodes", ())])
     pulumi.runtime.set_all_config(texts, [f"{PROJECT}:{key}" for key in SECRETS])
     try:
         with contextlib.chdir(directory):
-            engine.run(lambda: runpy.run_path(str(ROOT / "__main__.py")) and None)
+            engine.run_stack(lambda: runpy.run_path(str(ROOT / "__main__.py")) and None)
     finally:
         pulumi.runtime.set_all_config({})
     return {
