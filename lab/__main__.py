@@ -1,6 +1,7 @@
 """The lab's command line.
 
 up          find or build the programs, make the image, start the control plane and the nodes
+reinstall   give a node's machine a new disk, as an installation of its system does
 down        stop everything; disks and stack stay, and the next `up` continues with them
 toolchain   only build the programs (pulumi, kubectl and what the machines run)
 status      show what runs; the exit status is 0 only if everything that should run does
@@ -19,8 +20,9 @@ from types import FrameType
 from typing import NoReturn
 
 from lab import environment, kubelets, ssh
-from lab.cluster import DEFAULT_NODES, Lab
+from lab.cluster import Lab
 from lab.errors import LabError
+from lab.fleet import DEFAULT_NODES
 from lab.status import report
 
 
@@ -45,6 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--approver", action="store_true", help="also load the approver's image on the nodes"
     )
+    again = commands.add_parser("reinstall", help="give a node's machine a new disk")
+    again.add_argument("machine", metavar="NODE")
+    again.add_argument("--keep-host-key", action="store_true", help="with the SSH host key it has")
     down = commands.add_parser("down", help="stop everything that the lab started")
     down.add_argument("--disks", action="store_true", help="also remove the machines and the stack")
     down.add_argument("--purge", action="store_true", help="also remove the cache")
@@ -83,6 +88,8 @@ def _run(lab: Lab, args: argparse.Namespace) -> int:
             lab.up(args.nodes, kubelets.asked_for(args.kubelet))
             if args.approver:
                 lab.load_approver()
+        case "reinstall":
+            lab.reinstall(args.machine, keep_host_key=args.keep_host_key)
         case "down":
             lab.down(disks=args.disks, purge=args.purge)
         case "toolchain":

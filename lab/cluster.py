@@ -38,8 +38,6 @@ from lab.machine import Machine
 from lab.progress import say, step
 from lab.waiting import side_by_side
 
-DEFAULT_NODES = 2
-
 
 class Lab:
     """One lab: its directory, its machines, its cluster."""
@@ -62,7 +60,7 @@ class Lab:
         """
         versions = kubelet_versions or {}
         with self._locked():
-            numbers = sorted({*self._numbers(nodes), *versions})
+            numbers = sorted({*self.fleet.numbers(nodes), *versions})
             for number, version in versions.items():
                 kubelets.check(self.fleet.node(number), version)
             if not self._running(numbers):
@@ -88,6 +86,17 @@ class Lab:
         commands = {node.name: self.ssh_command(node.name) for node in self.fleet.nodes()}
         with step(f"loading {approver_image.NAME} on {len(commands)} nodes"):
             approver_image.load(image, commands)
+
+    def reinstall(self, node: str, *, keep_host_key: bool = False) -> None:
+        """Give a node's machine a new disk and start it; the other machines go on running.
+
+        Args:
+            node: the machine's name.
+            keep_host_key: whether its SSH server has the same key as before.
+        """
+        with self._locked(), step(f"reinstalling {node}"):
+            self.fleet.renew(node, keep_host_key=keep_host_key)
+        self.up()
 
     def down(self, *, disks: bool = False, purge: bool = False) -> None:
         """Stop every machine and remove the network; keep the disks and the stack.
@@ -124,15 +133,6 @@ class Lab:
             and all(side_by_side([partial(ssh.answers, m.address) for m in self.fleet.machines()]))
             and api_server.ready(self.layout.ca)
         )
-
-    def _numbers(self, nodes: int | None) -> range:
-        count = (DEFAULT_NODES if not self.fleet.nodes() else 0) if nodes is None else nodes
-        if not 0 <= count <= network.MOST_NODES:
-            raise LabError(
-                f"--nodes {count} is not between 0 and {network.MOST_NODES}",
-                "give a number in this range, for which the lab's network has addresses",
-            )
-        return range(1, count + 1)
 
     def _start(self, numbers: Collection[int], versions: Mapping[int, str]) -> None:
         older = {*versions.values(), *(node.kubelet() for node in self.fleet.nodes())}

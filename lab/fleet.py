@@ -5,9 +5,12 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from lab import control_plane, kubelets, mounts, network, ssh, toolchain
+from lab.disk import File
 from lab.errors import LabError
 from lab.layout import Layout
-from lab.machine import Machine
+from lab.machine import HOST_KEY, Machine
+
+DEFAULT_NODES = 2
 
 
 class Fleet:
@@ -20,6 +23,16 @@ class Fleet:
     def node(self, number: int) -> Machine:
         """Return `node-<number>`, whether it exists or not."""
         return Machine(f"node-{number}", network.node_address(number), self.layout)
+
+    def numbers(self, nodes: int | None) -> range:
+        """Return the numbers of so many nodes; None: the default, or none where there are some."""
+        count = (DEFAULT_NODES if not self.nodes() else 0) if nodes is None else nodes
+        if not 0 <= count <= network.MOST_NODES:
+            raise LabError(
+                f"--nodes {count} is not between 0 and {network.MOST_NODES}",
+                "give a number that the lab's network has addresses for",
+            )
+        return range(1, count + 1)
 
     def nodes(self) -> list[Machine]:
         """Return the nodes that have a disk, by number."""
@@ -75,8 +88,27 @@ class Fleet:
                 trees = kubelets.find(layout.cache, version)
                 assert trees is not None  # noqa: S101
                 self.node(number).create((*trees, *image), {}, kubelet=version)
+        self._write_known_hosts()
+
+    def renew(self, name: str, *, keep_host_key: bool) -> None:
+        """Stop a node's machine and make its disk again, as an installation of its system does."""
+        machine = self.machine(name)
+        if machine == self.control_plane:
+            raise LabError(
+                f"{name} holds the cluster, which would be lost",
+                "give a node, or make everything again: python -m lab down --disks",
+            )
+        paths = (HOST_KEY, f"{HOST_KEY}.pub") if keep_host_key else ()
+        kept = {path: File((machine.upper / path).read_text(), 0o600) for path in paths}
+        layers, version = machine.layers(), machine.kubelet()
+        machine.stop()
+        mounts.remove_tree(machine.directory)
+        machine.create(layers, kept, kubelet=version)
+        self._write_known_hosts()
+
+    def _write_known_hosts(self) -> None:
         lines = [f"{machine.address} {machine.host_key()}\n" for machine in self.machines()]
-        ssh.write_private(layout.known_hosts, "".join(lines))
+        ssh.write_private(self.layout.known_hosts, "".join(lines))
 
     def _make_identity(self) -> None:
         """Make the SSH key and the cluster's certificates, once."""

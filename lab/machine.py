@@ -23,6 +23,7 @@ from lab.processes import Process, last_lines
 from lab.waiting import until
 
 BOOT = CHECKOUT / "lab/machines/boot.sh"
+HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
 BOOT_LIMIT_S = 90.0
 POWER_OFF_LIMIT_S = 30.0
 KILL_LIMIT_S = 10.0
@@ -50,6 +51,11 @@ class Machine:
     @property
     def directory(self) -> Path:
         return self.layout.machines / self.name
+
+    @property
+    def upper(self) -> Path:
+        """What was written on its disk."""
+        return self.directory / "upper"
 
     @property
     def console(self) -> Path:
@@ -81,8 +87,8 @@ class Machine:
                 f"127.0.0.1 localhost\n::1 localhost ip6-localhost\n{self.address} {self.name}\n"
             ),
             "etc/machine-id": File(f"{secrets.token_hex(16)}\n", 0o444),
-            "etc/ssh/ssh_host_ed25519_key": File(host_key, 0o600),
-            "etc/ssh/ssh_host_ed25519_key.pub": File(f"{public}\n"),
+            HOST_KEY: File(host_key, 0o600),
+            f"{HOST_KEY}.pub": File(f"{public}\n"),
             "root/.ssh/authorized_keys": File(
                 self.layout.ssh_key.with_suffix(".pub").read_text(), 0o600
             ),
@@ -118,8 +124,7 @@ class Machine:
 
     def host_key(self) -> str:
         """Return the machine's public host key as `type key`."""
-        path = self.directory / "upper/etc/ssh/ssh_host_ed25519_key.pub"
-        return " ".join(path.read_text().split()[:2])
+        return " ".join((self.upper / f"{HOST_KEY}.pub").read_text().split()[:2])
 
     def supervisor(self) -> Process | None:
         """Return the systemd-nspawn of the machine, or None if it does not run."""

@@ -22,3 +22,13 @@ def settings(project: Project) -> Iterator[dict[str, Any]]:
     original = project.settings()
     yield copy.deepcopy(original)
     project.write_settings(original)
+
+
+@pytest.fixture(scope="module")
+def joined_nodes(project: Project) -> Iterator[None]:
+    """Two nodes, joined; afterwards nothing is, and the settings are what they were."""
+    original = project.settings()
+    project.up()
+    yield
+    project.write_settings(original)
+    project.pulumi("destroy", "--yes", "--skip-preview")

@@ -59,8 +59,10 @@ class Project:
     def pulumi(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run("pulumi", *args, "--non-interactive", check=check)
 
-    def up(self, *, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = self.pulumi("up", "--yes", "--skip-preview", "--continue-on-error", check=check)
+    def up(self, *options: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = self.pulumi(
+            "up", "--yes", "--skip-preview", "--continue-on-error", *options, check=check
+        )
         self.token_secrets |= self.live_token_secrets()
         return done
 
