@@ -138,7 +138,9 @@ def test_settings_of_another_version_than_the_kubelets_are_refused_before_anythi
     assert done.returncode != 0
     said = done.stdout + done.stderr
     for node, found, wanted in (("node-2", NEWER, OLDER), (MIXED, OLDER, NEWER)):
-        refusal = rf'is "Kubernetes v{re.escape(found)}\.\d+", the settings say {re.escape(wanted)}'
+        refusal = (
+            rf'is "Kubernetes v{re.escape(found)}\.\d+", but the settings say {re.escape(wanted)}'
+        )
         assert re.search(refusal, said), said
         left = f"ls -d {' '.join(FILES)} /var/lib/kubelet-tls-bootstrap/manifest 2>/dev/null"
         assert project.ssh(node, left, check=False) == ""
