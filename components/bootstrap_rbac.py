@@ -17,6 +17,7 @@ from pulumi_kubernetes.rbac.v1 import (
 )
 
 from components.bootstrap_token import GROUP as BOOTSTRAPPERS
+from components.dependencies import after
 
 NODES = "system:nodes"
 RBAC_GROUP = "rbac.authorization.k8s.io"
@@ -50,6 +51,9 @@ class BootstrapRbac(pulumi.ComponentResource):
     serving certificate. Without the binding for `nodeclient` it leaves first requests to the gate.
     """
 
+    ready: list[pulumi.Resource]
+    """The resources to depend on: once they exist, a token's holder may ask for a certificate."""
+
     def __init__(
         self, name: str, args: BootstrapRbacArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
@@ -71,13 +75,15 @@ class BootstrapRbac(pulumi.ComponentResource):
             for binding in BINDINGS
             if binding != AUTO_APPROVAL or args.client_approval == "controller-manager"
         ]
+        self.ready = [role]
         for binding in bindings:
             role_name, group = BINDINGS[binding]
-            ClusterRoleBinding(
+            bound = ClusterRoleBinding(
                 binding,
                 metadata=ObjectMetaArgs(name=binding),
                 role_ref=RoleRefArgs(api_group=RBAC_GROUP, kind="ClusterRole", name=role_name),
                 subjects=[SubjectArgs(api_group=RBAC_GROUP, kind="Group", name=group)],
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=after(self, role)),
             )
+            self.ready.append(bound)
         self.register_outputs({"bindings": bindings})

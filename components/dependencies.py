@@ -8,6 +8,7 @@ whose failure is recovered.
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import pulumi
 from pulumi.resource import DependencyResource
@@ -65,3 +66,12 @@ def unless_failed(resources: Sequence[pulumi.Resource]) -> Dependencies:
     listed = list(resources)
     urns = [resource.urn for resource in listed]
     return pulumi.Output.all(*urns).apply(lambda _: listed).recover(lambda _: [])
+
+
+def value_or(output: pulumi.Output[Any], other: Any) -> pulumi.Output[Any]:
+    """Return an output, or another value if the resource that it is from has failed.
+
+    The SDK ends the program with a traceback when it awaits such an output for an input, or for an
+    output of a component. The other value is never used as an input: the engine skips the resource.
+    """
+    return output.recover(lambda _: other)

@@ -27,7 +27,7 @@ from pulumi_kubernetes.rbac.v1 import (
     SubjectArgs,
 )
 
-from components.dependencies import unless_failed
+from components.dependencies import after, together, unless_failed
 
 NAME = "kubelet-serving-approver"
 LABELS = {"app.kubernetes.io/name": NAME}
@@ -139,9 +139,8 @@ class ServingApprover(pulumi.ComponentResource):
             spec=deployment(args),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=unless_failed(args.after).apply(
-                    lambda after: [account, *bindings, *after]
-                ),
+                # A machine that has failed is no reason to have no approver.
+                depends_on=together(after(self, account, *bindings), unless_failed(args.after)),
                 custom_timeouts=pulumi.CustomTimeouts(create="5m", update="5m"),
             ),
         )
