@@ -20,7 +20,7 @@ from admission.leave import leave
 from admission.pool_inventory import DEFAULT_NAMESPACE
 from admission.process import run
 from admission.serving_certificate import look_at
-from admission.stack_kubeconfig import kubeconfig_of_stack
+from admission.stack_settings import is_forced, kubeconfig, kubeconfig_file
 from admission.terminal import say
 
 DEFAULT_PORT = 10279
@@ -28,17 +28,23 @@ DEFAULT_PORT = 10279
 
 def main() -> int:
     """Return the exit status: 0 when everything is done, 1 with a message otherwise."""
-    parser = argparse.ArgumentParser(prog="python -m admission", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    return run(partial(_work, parser().parse_args()))
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    whole = argparse.ArgumentParser(prog="python -m admission", description=__doc__)
+    commands = whole.add_subparsers(dest="command", required=True)
     commands.add_parser("gate", help="admit the nodes of a pool; orders on stdin")
     leaving = commands.add_parser("leave", help="drain a node and delete its Node")
     leaving.add_argument("node")
     source = leaving.add_mutually_exclusive_group(required=True)
     source.add_argument("--kubeconfig", help="path of the kubeconfig")
+    # --kubeconfig and --stack-config are in the states of earlier releases.
     source.add_argument(
-        "--stack-config", metavar="STACK", help="use this stack's secret key kubeconfig instead"
+        "--stack", "--stack-config", help="use the kubeconfig of this stack's settings"
     )
-    leaving.add_argument("--force", action="store_true", help="do not drain: the machine is dead")
+    leaving.add_argument("--force", action="store_true", help="do not drain: the machine is gone")
     serving = commands.add_parser("serve", help="approve the renewals of all pools' nodes")
     serving.add_argument(
         "--kubeconfig", help="path of the kubeconfig (default: the pod's ServiceAccount)"
@@ -50,7 +56,7 @@ def main() -> int:
     serving.add_argument(
         "--port", type=int, default=DEFAULT_PORT, help="port for health and metrics"
     )
-    return run(partial(_work, parser.parse_args()))
+    return whole
 
 
 def _work(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
@@ -65,6 +71,9 @@ def _work(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
 
 async def _gate(text: str) -> int:
     orders = read_orders(text)
+    if orders.stack:
+        found = await kubeconfig(orders.stack)
+        orders = replace(orders, kubeconfig_path=found.path, kubeconfig=found.content)
     api = await Connection.open(orders.kubeconfig_path, orders.kubeconfig)
     try:
         orders = replace(orders, denied=orders.denied.and_host(api.host))
@@ -74,12 +83,13 @@ async def _gate(text: str) -> int:
 
 
 async def _leave(arguments: argparse.Namespace) -> int:
+    force = arguments.force or await is_forced(arguments.node, arguments.stack)
     if arguments.kubeconfig:
         path = os.path.expanduser(arguments.kubeconfig)  # noqa: ASYNC240, PTH111 - kubectl knows no ~
-        await leave(arguments.node, path, force=arguments.force)
+        await leave(arguments.node, path, force=force)
     else:
-        async with kubeconfig_of_stack(arguments.stack_config) as path:
-            await leave(arguments.node, path, force=arguments.force)
+        async with kubeconfig_file(arguments.stack) as path:
+            await leave(arguments.node, path, force=force)
     return 0
 
 

@@ -1,17 +1,24 @@
 """A node leaves: no new pods, the running ones evicted, then the Node deleted."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from admission import program
 from admission.api_server.api import NODES, ApiError
 from admission.api_server.connection import Connection
+from admission.objects.node import ready_condition
 
 DRAIN_TIMEOUT_S = 300
+# Nobody ends the pods of a machine that does not answer: waiting longer changes nothing.
+SILENT_DRAIN_TIMEOUT_S = 30
 
 
 async def leave(name: str, kubeconfig: str, *, force: bool) -> None:
     """Drain a node with `kubectl drain`, which knows disruption budgets, and delete its Node.
 
-    A node without a Node has left already. With `force` its machine is dead: nothing waits for its
-    pods, which the controller manager removes once the Node is gone.
+    A node without a Node has left already. With `force` its machine is gone: nothing waits for its
+    pods, which the controller manager removes once the Node is gone. Without it, nobody has said
+    that they no longer run: a machine that is only cut off may still write to its volumes.
 
     Raises:
         ValueError: the kubeconfig is invalid, kubectl is missing, or the drain failed; says why.
@@ -22,7 +29,7 @@ async def leave(name: str, kubeconfig: str, *, force: bool) -> None:
         try:
             node = await api.insist("GET", f"{NODES}/{name}")
             if not force:
-                await _drain(name, kubeconfig)
+                await _drain(api, node, kubeconfig)
             # The one that was drained, not one of the same name that has joined since.
             options = {"preconditions": {"uid": node["metadata"]["uid"]}}
             await api.insist("DELETE", f"{NODES}/{name}", options)
@@ -37,14 +44,29 @@ async def leave(name: str, kubeconfig: str, *, force: bool) -> None:
         await api.close()
 
 
-async def _drain(name: str, kubeconfig: str) -> None:
+async def _drain(api: Connection, node: Mapping[str, Any], kubeconfig: str) -> None:
+    name = node["metadata"]["name"]
+    timeout_s = SILENT_DRAIN_TIMEOUT_S if _is_silent(node) else DRAIN_TIMEOUT_S
     status, _, errors = await program.run(
         "kubectl", f"--kubeconfig={kubeconfig}", "drain", name, "--ignore-daemonsets",
-        "--delete-emptydir-data", "--force", f"--timeout={DRAIN_TIMEOUT_S}s",
-        timeout_s=DRAIN_TIMEOUT_S + 30,
+        "--delete-emptydir-data", "--force", f"--timeout={timeout_s}s",
+        timeout_s=timeout_s + 30,
     )  # fmt: skip
-    if status != 0:
-        why = program.last_error(errors)
+    if status == 0:
+        return
+    why = program.last_error(errors)
+    if _is_silent(await api.insist("GET", f"{NODES}/{name}")):
         raise ValueError(
-            f"{name} can't be drained: {why}; fix that, or set force for a dead machine"
+            f"{name} does not answer, and can't be drained: {why}; if its machine is gone, set"
+            f" force: true for {name} (put it back into its pool for that) and run pulumi up, which"
+            " then waits for nothing on it and does not connect to it; if not, start its kubelet"
         )
+    raise ValueError(
+        f"{name} can't be drained: {why}; fix that, or set force: true for {name} if"
+        " its machine is gone"
+    )
+
+
+def _is_silent(node: Mapping[str, Any]) -> bool:
+    """Tell whether its kubelet has not reported for so long that the cluster says so."""
+    return ready_condition(node, "status") == "Unknown"

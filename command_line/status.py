@@ -14,7 +14,7 @@ from admission import pool_inventory
 from admission.api_server.connection import Connection
 from admission.process import run as run_process
 from admission.serving_certificate import look_at
-from admission.stack_kubeconfig import kubeconfig_of_stack
+from admission.stack_settings import kubeconfig_file
 from admission.status.document import document
 from admission.status.snapshot import take
 from admission.status.table import lines
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="path of the kubeconfig (default: KUBECONFIG, or else %(default)s)",
     )
     source.add_argument(
-        "--stack-config", metavar="STACK", help="use this stack's secret key kubeconfig instead"
+        "--stack-config", metavar="STACK", help="use the kubeconfig of this stack's settings"
     )
     parser.add_argument(
         "--namespace",
@@ -65,7 +65,7 @@ async def status(arguments: argparse.Namespace) -> int:
     if not arguments.stack_config:
         return await _print(arguments, arguments.kubeconfig, given)
     os.chdir(project())
-    async with kubeconfig_of_stack(arguments.stack_config) as kubeconfig:
+    async with kubeconfig_file(arguments.stack_config) as kubeconfig:
         return await _print(arguments, kubeconfig, given)
 
 

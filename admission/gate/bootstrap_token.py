@@ -90,7 +90,7 @@ async def find(api: Connection, token: Token, now: datetime, *, limit_s: float) 
     )
 
 
-async def end(api: Connection, token: Token, after_join: AfterJoin) -> str:
+async def end(api: Connection, found: FoundToken, after_join: AfterJoin) -> str:
     """End a token as the settings say, and return its state: revoked, expiring, kept or gone.
 
     Revoking empties the Secret in place. The API server's authenticator then refuses the token
@@ -103,6 +103,9 @@ async def end(api: Connection, token: Token, after_join: AfterJoin) -> str:
         ApiError, UNREACHABLE: the API server refused, or did not answer for a while.
         ValueError: the Secret is not the one that the token was made with, or is still alive.
     """
+    token = found.token
+    if found.life == "revoked":
+        return "revoked"  # or made dead, since all of its nodes had joined before
     if after_join != "revoke":
         return {"expire": "expiring", "keep": "kept"}[after_join]
     path = f"{SECRETS}/{token.secret_name}"

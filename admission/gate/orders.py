@@ -39,6 +39,7 @@ class Token:
 class Orders:
     """Everything that a run of the gate needs to know."""
 
+    stack: str | None = None  # whose settings say where the kubeconfig is; or else it is here
     kubeconfig_path: str | None
     kubeconfig: str | None = field(repr=False)
     pool: str
@@ -51,6 +52,7 @@ class Orders:
     skipped_checks: frozenset[str]
     denied: Denied
     stall_s: int
+    report_path: str | None = None  # where to write who has joined, if not all have
 
     def token_of(self, node: str) -> Token | None:
         """Return the token with which a node joins."""
@@ -70,6 +72,7 @@ def read_orders(text: str) -> Orders:
         )
         nodes = [read_node(entry) for entry in document["nodes"]]
         orders = Orders(
+            stack=kubeconfig.get("stack"),
             kubeconfig_path=kubeconfig.get("path"),
             kubeconfig=kubeconfig.get("content"),
             pool=str(document["pool"]),
@@ -82,6 +85,7 @@ def read_orders(text: str) -> Orders:
             skipped_checks=frozenset(document["skipClusterChecks"]),
             denied=read_denied(denied),
             stall_s=int(document["stallSeconds"]),
+            report_path=document.get("report"),
         )
     except json.JSONDecodeError:
         raise ValueError("the gate's orders on stdin are not JSON") from None
@@ -91,8 +95,9 @@ def read_orders(text: str) -> Orders:
         raise ValueError(f"the gate's orders on stdin are malformed: {error}") from None
     if len(orders.nodes) != len(nodes):
         raise ValueError("two nodes in the gate's orders have the same name")
-    if bool(orders.kubeconfig_path) == bool(orders.kubeconfig):
-        raise ValueError("the gate's orders need either a kubeconfig's path or its content")
+    sources = (orders.stack, orders.kubeconfig_path, orders.kubeconfig)
+    if sum(map(bool, sources)) != 1:
+        raise ValueError("the gate's orders need a stack, or a kubeconfig's path or its content")
     without = next((name for name in orders.nodes if orders.token_of(name) is None), None)
     if without is not None:
         raise ValueError(f"the gate's orders have no token for the node {without}")

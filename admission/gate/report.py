@@ -1,6 +1,10 @@
 """What a run of the gate reports at its end: a table for people, a document for programs."""
 
+import json
+import os
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from admission.gate.orders import Orders
@@ -33,8 +37,12 @@ def table(progresses: Iterable[Progress]) -> Iterator[str]:
     yield from columns(rows) if ordered else ()
     for progress in ordered:
         if not progress.joined:
-            causes = "; ".join(progress.missing()) or "it has not been checked yet"
-            yield f"{progress.entry.name} has NOT joined: {causes}"
+            yield f"{progress.entry.name} has NOT joined: {reason(progress)}"
+
+
+def reason(progress: Progress) -> str:
+    """Return what keeps a node from having joined."""
+    return "; ".join(progress.missing()) or "it has not been checked yet"
 
 
 def shared_machine_ids(progresses: Iterable[Progress]) -> Iterator[str]:
@@ -55,6 +63,7 @@ def document(
     progresses: Iterable[Progress], orders: Orders, token_states: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return what the stack's outputs are made from; it holds no secret."""
+    ordered = sorted(progresses, key=lambda p: p.entry.name)
     nodes = [
         {
             "name": progress.entry.name,
@@ -63,10 +72,34 @@ def document(
             "servingCertificateEnd": progress.certificate
             and progress.certificate.end.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
-        for progress in sorted(progresses, key=lambda p: p.entry.name)
+        for progress in ordered
+        if progress.joined
+    ]
+    pending = [
+        {"name": progress.entry.name, "reason": reason(progress)}
+        for progress in ordered
+        if not progress.joined
     ]
     tokens = [
         {"id": token.id, "node": token.node, "state": token_states[token.id]}
         for token in orders.tokens
+        if token.id in token_states
     ]
-    return {"nodes": nodes, "tokens": tokens}
+    return {"nodes": nodes, "pending": pending, "tokens": tokens}
+
+
+def write(path: str, document: Mapping[str, Any]) -> None:
+    """Write a document for the program that has started the gate, whole or not at all.
+
+    Raises:
+        ValueError: it can't be written; says why.
+    """
+    target = Path(path)
+    try:
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=target.parent)  # mode 0600
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(document, file)
+        Path(name).replace(target)
+    except OSError as error:
+        raise ValueError(f"the report {path} can't be written: {error.strerror}") from None

@@ -12,7 +12,7 @@ from admission.gate.bootstrap_token import FoundToken
 from admission.gate.checks import preflight
 from admission.gate.checks.check import Context
 from admission.gate.gate import Gate
-from admission.gate.orders import Orders, Token
+from admission.gate.orders import Orders
 from admission.inventory import InventoryNode
 from admission.serving_certificate import ServingCertificate
 
@@ -58,23 +58,26 @@ async def admit(
     for line in report.shared_machine_ids(gate.progress.values()):
         say(line)
     if not all_joined:
+        if orders.report_path:
+            report.write(orders.report_path, report.document(gate.progress.values(), orders, {}))
         await _prepare_next_run(orders, api, tokens, gate, say)
         return 1
-    states = await _end(orders, api, orders.tokens, say)
+    states = await _end(orders, api, tokens, say)
     print(json.dumps(report.document(gate.progress.values(), orders, states)))
     return 0
 
 
 async def _end(
-    orders: Orders, api: Connection, tokens: Sequence[Token], say: Say
+    orders: Orders, api: Connection, tokens: Sequence[FoundToken], say: Say
 ) -> Mapping[str, str]:
     """End tokens, and return the state of each, by its id."""
     states = await asyncio.gather(
-        *(bootstrap_token.end(api, token, orders.after_join) for token in tokens)
+        *(bootstrap_token.end(api, found, orders.after_join) for found in tokens)
     )
-    for token, state in zip(tokens, states, strict=True):
-        say(f"token {token.id}: {state}")
-    return {token.id: state for token, state in zip(tokens, states, strict=True)}
+    by_id = {found.token.id: state for found, state in zip(tokens, states, strict=True)}
+    for token_id, state in by_id.items():
+        say(f"token {token_id}: {state}")
+    return by_id
 
 
 async def _preflight(
@@ -106,7 +109,7 @@ async def _prepare_next_run(
     if api.outage:
         say(f"error: the API server {api.server} {api.outage}")
     else:
-        done = [found.token for found in tokens if found not in needed]
+        done = [found for found in tokens if found not in needed]
         await _end(orders, api, done, say)
         for found in needed:
             if found.life == "expired":

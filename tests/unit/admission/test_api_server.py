@@ -17,7 +17,7 @@ import yaml
 from admission.api_server.api import NODES, ApiError
 from admission.api_server.connection import INSIST_LIMIT_S, Connection
 from admission.gate import bootstrap_token
-from admission.gate.bootstrap_token import REVOKED
+from admission.gate.bootstrap_token import REVOKED, FoundToken
 from admission.gate.orders import AfterJoin, Token
 from admission.objects.token_secret import SECRETS
 from tests.unit.admission.fakes import TOKEN_ID, clock, run
@@ -278,7 +278,8 @@ def test_the_review_is_asked_for_the_requester_as_the_csr_names_it(allowed: bool
 def end(*answers: Any, after_join: AfterJoin = "revoke") -> tuple[str, Client]:
     api, client = cluster(*answers)
     token = Token(id=TOKEN_ID, secret_uid="uid", group="system:bootstrappers:workers")
-    state: str = run(bootstrap_token.end(api, token, after_join))
+    found = FoundToken(token=token, life="alive")
+    state: str = run(bootstrap_token.end(api, found, after_join))
     return state, client
 
 

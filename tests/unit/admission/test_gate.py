@@ -531,6 +531,7 @@ def test_the_document_names_nodes_in_order_and_the_token() -> None:
             }
             for name, address in (("node-1", "10.0.0.1"), ("node-2", "10.0.0.2"))
         ],
+        "pending": [],
         "tokens": [{"id": TOKEN_ID, "node": None, "state": "revoked"}],
     }
 

@@ -86,10 +86,10 @@ WRONG = {
     "no JSON": ("hunter2", "are not JSON"),
     "a list": ("[]", "malformed"),
     "no pool": (changed("pool", None), "have no 'pool'"),
-    "no kubeconfig": (changed("kubeconfig", {}), "either a kubeconfig's path or its content"),
+    "no kubeconfig": (changed("kubeconfig", {}), "need a stack, or a kubeconfig's path"),
     "two kubeconfigs": (
         changed("kubeconfig", {"path": "a", "content": "b"}),
-        "either a kubeconfig's path or its content",
+        "need a stack, or a kubeconfig's path",
     ),
     "a token's id": (changed("tokens.0.id", "../x"), "a token's id, as in abc123"),
     "no UID": (changed("tokens.0.secretUid", ""), "its Secret's UID"),

@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import json
+import re
 import stat
 import tempfile
 from pathlib import Path
@@ -10,11 +12,11 @@ from typing import Any
 import pytest
 
 from admission import program
-from admission.__main__ import _leave
+from admission.__main__ import _leave, parser
 from admission.api_server.api import ApiError
 from admission.api_server.connection import Connection
 from admission.leave import leave
-from admission.stack_kubeconfig import kubeconfig_of_stack
+from admission.stack_settings import is_forced, kubeconfig, kubeconfig_file
 
 NODE = "/api/v1/nodes/node-1"
 
@@ -22,8 +24,10 @@ NODE = "/api/v1/nodes/node-1"
 class FakeCluster:
     """Holds one Node, or none."""
 
-    def __init__(self, calls: list[str], node: str | None, *, replaced: bool = False) -> None:
-        self.calls, self.node, self.replaced = calls, node, replaced
+    def __init__(
+        self, calls: list[str], node: str | None, *, replaced: bool = False, ready: str = "True"
+    ) -> None:
+        self.calls, self.node, self.replaced, self.ready = calls, node, replaced, ready
 
     async def insist(self, method: str, path: str, body: Any = None) -> Any:
         assert path == NODE
@@ -32,7 +36,9 @@ class FakeCluster:
             raise ApiError(404, method, path, "not found")
         if method == "DELETE" and self.replaced:
             raise ApiError(409, method, path, "precondition failed")
-        return {"metadata": {"name": "node-1", "uid": self.node}}
+        conditions = [{"type": "Ready", "status": self.ready}]
+        metadata = {"name": "node-1", "uid": self.node}
+        return {"metadata": metadata, "status": {"conditions": conditions}}
 
     async def close(self) -> None:
         self.calls.append("close")
@@ -44,6 +50,7 @@ class Scene:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster | None = None) -> None:
         self.calls: list[str] = cluster.calls if cluster else []
         self.answer: tuple[int, str, str] = (0, "", "")
+        self.settings: dict[str, str] = {}
 
         async def connect(path: str, content: None) -> FakeCluster | None:
             return cluster
@@ -51,7 +58,12 @@ class Scene:
         async def run(*command: str, timeout_s: float) -> tuple[int, str, str]:
             assert timeout_s > 0
             self.calls.append(" ".join(command))
-            return self.answer
+            if command[0] != "pulumi" or self.answer[0]:
+                return self.answer
+            key, stack = command[3], command[5] if "--stack" in command else "selected"
+            if key in self.settings:
+                return 0, f"{self.settings[key]}\n", ""
+            return 1, "", f"error: configuration key '{key}' not found for stack '{stack}'\n"
 
         monkeypatch.setattr(Connection, "open", connect)
         monkeypatch.setattr(program, "run", run)
@@ -88,7 +100,23 @@ def test_a_drain_that_fails_keeps_the_node_and_tells_why(monkeypatch: pytest.Mon
     scene.answer = (1, "evicting pod", "first line\nerror: cannot delete Pod a\n")
     with pytest.raises(ValueError, match="node-1 can't be drained: cannot delete Pod a; fix that"):
         asyncio.run(leave("node-1", "config", force=False))
-    assert scene.calls == ["GET", DRAIN, "close"]
+    assert scene.calls == ["GET", DRAIN, "GET", "close"]
+
+
+def test_a_machine_that_does_not_answer_is_not_waited_for_and_is_kept_until_somebody_gives_it_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", ready="Unknown"))
+    scene.answer = (1, "", "error: global timeout reached: 30s\n")
+    with pytest.raises(ValueError, match=r"node-1 does not answer.*global timeout.*force: true"):
+        asyncio.run(leave("node-1", "config", force=False))
+    assert scene.calls == ["GET", DRAIN.replace("300s", "30s"), "GET", "close"]
+
+
+def test_a_silent_machine_without_pods_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", ready="Unknown"))
+    asyncio.run(leave("node-1", "config", force=False))
+    assert scene.calls[-2:] == [DELETE, "close"]
 
 
 def test_a_node_that_joined_again_meanwhile_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,22 +125,46 @@ def test_a_node_that_joined_again_meanwhile_is_left_alone(monkeypatch: pytest.Mo
         asyncio.run(leave("node-1", "config", force=False))
 
 
-def test_the_stacks_kubeconfig_is_a_private_file_for_a_while(
+def command(*words: str) -> argparse.Namespace:
+    """The arguments of `admission leave`."""
+    return parser().parse_args(["leave", "node-1", *words])
+
+
+def pools(**node: object) -> str:
+    nodes = [{"name": "node-0", "force": True}, {"name": "node-1", **node}]
+    return json.dumps({"workers": {"nodes": nodes}, "empty": {}})
+
+
+def test_the_stacks_secret_kubeconfig_is_a_private_file_for_a_while(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     scene = Scene(monkeypatch)
-    scene.answer = (0, "kind: Config\n", "")
+    scene.settings = {"kubeconfigPath": "", "kubeconfig": "kind: Config"}
 
     async def look() -> str:
-        async with kubeconfig_of_stack("dev") as path:
+        async with kubeconfig_file("dev") as path:
             file = Path(path)
             assert stat.S_IMODE(file.stat().st_mode) == 0o600  # noqa: ASYNC240
             return file.read_text()  # noqa: ASYNC240
 
     assert asyncio.run(look()) == "kind: Config\n"
     assert list(tmp_path.iterdir()) == []
-    assert scene.calls == ["pulumi config get kubeconfig --stack dev --non-interactive"]
+    assert scene.calls == [
+        f"pulumi config get {key} --stack dev --non-interactive"
+        for key in ("kubeconfigPath", "kubeconfig")
+    ]
+
+
+def test_the_stacks_path_is_used_as_it_is_and_no_secret_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "config").write_text("kind: Config\n")
+    scene = Scene(monkeypatch)
+    scene.settings = {"kubeconfigPath": "~/config"}
+    assert asyncio.run(kubeconfig("dev")).path == str(tmp_path / "config")
+    assert len(scene.calls) == 1
 
 
 def test_a_kubeconfig_below_the_home_directory_is_found_by_kubectl_too(
@@ -120,32 +172,94 @@ def test_a_kubeconfig_below_the_home_directory_is_found_by_kubectl_too(
 ) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     scene = Scene(monkeypatch, FakeCluster([], "uid-1"))
-    arguments = argparse.Namespace(node="node-1", kubeconfig="~/config", force=False)
-    assert asyncio.run(_leave(arguments)) == 0
-    assert scene.calls[1].startswith("kubectl --kubeconfig=/home/me/config drain node-1 ")
+    assert asyncio.run(_leave(command("--kubeconfig", "~/config"))) == 0
+    assert scene.calls[2].startswith("kubectl --kubeconfig=/home/me/config drain node-1 ")
+
+
+@pytest.mark.parametrize("form", ["--stack", "--stack-config"])  # the second is in older states
+def test_a_node_leaves_by_the_settings_of_its_stack(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str
+) -> None:
+    (tmp_path / "config").touch()
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1"))
+    scene.settings = {"kubeconfigPath": str(tmp_path / "config"), "pools": pools()}
+    assert asyncio.run(_leave(command(form, "dev"))) == 0
+    assert any(call.startswith("kubectl") for call in scene.calls)
+    assert scene.calls[-2:] == [DELETE, "close"]
+
+
+@pytest.mark.parametrize(
+    ("form", "asked"),
+    [
+        (("--stack", "dev"), "pulumi config get pools --stack dev --non-interactive"),
+        # As states of earlier releases have it: they name no stack.
+        (("--kubeconfig", "config"), "pulumi config get pools --non-interactive"),
+    ],
+)
+def test_the_settings_say_that_a_machine_is_gone_when_its_node_leaves(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: tuple[str, ...], asked: str
+) -> None:
+    (tmp_path / "config").touch()
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", ready="Unknown"))
+    scene.settings = {"kubeconfigPath": str(tmp_path / "config"), "pools": pools(force=True)}
+    assert asyncio.run(_leave(command(*form))) == 0
+    assert not any(call.startswith("kubectl") for call in scene.calls)
+    assert asked in scene.calls
+    assert scene.calls[-2:] == [DELETE, "close"]
+
+
+@pytest.mark.parametrize("text", [pools(), pools(force=False), pools(force="yes"), "[]", "x", ""])
+def test_nobody_gives_a_machine_up_by_accident(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    scene = Scene(monkeypatch)
+    scene.settings = {"pools": text}
+    assert not asyncio.run(is_forced("node-1", "dev"))
+
+
+def test_settings_that_can_not_be_read_give_no_machine_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch)
+    scene.answer = (255, "", "error: no stack selected\n")
+    assert not asyncio.run(is_forced("node-1", None))
 
 
 def test_the_file_is_removed_when_the_leaving_fails(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    Scene(monkeypatch, FakeCluster([], "uid-1", replaced=True))
-    arguments = argparse.Namespace(node="node-1", kubeconfig=None, stack_config="dev", force=True)
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", replaced=True))
+    scene.settings = {"kubeconfig": "kind: Config"}
     with pytest.raises(ValueError, match="another machine"):
-        asyncio.run(_leave(arguments))
+        asyncio.run(_leave(command("--stack", "dev", "--force")))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_stack_without_the_key_is_reported_of(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("settings", "answer", "told"),
+    [
+        ({}, (0, "", ""), "the stack dev has neither kubeconfigPath nor the secret key kubeconfig"),
+        (
+            {"kubeconfigPath": "/no/such/file"},
+            (0, "", ""),
+            'kubeconfigPath "/no/such/file" of the stack dev can\'t be read: No such file or'
+            " directory; correct that and run pulumi up again, which reads the settings of that"
+            " time",
+        ),
+        (
+            {},
+            (255, "", "error: passphrase must be set\n"),
+            "the key kubeconfigPath of the stack dev can't be read: passphrase must be set",
+        ),
+    ],
+)
+def test_a_kubeconfig_that_is_not_there_is_told_with_its_key_and_its_stack(
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, str],
+    answer: tuple[int, str, str],
+    told: str,
+) -> None:
     scene = Scene(monkeypatch)
-    scene.answer = (255, "", "error: configuration key 'kubeconfig' not found for stack 'dev'\n")
-
-    async def look() -> None:
-        async with kubeconfig_of_stack("dev"):
-            pytest.fail("there is none")
-
-    with pytest.raises(ValueError, match="stack dev can't be read: configuration key"):
-        asyncio.run(look())
+    scene.settings, scene.answer = settings, answer
+    with pytest.raises(ValueError, match=re.escape(told)):
+        asyncio.run(kubeconfig("dev"))
 
 
 def test_a_program_that_is_missing_is_named() -> None:

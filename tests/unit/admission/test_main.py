@@ -4,7 +4,9 @@ import base64
 import io
 import json
 import ssl
+import stat
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from admission.api_server.connection import Connection
 from admission.gate.bootstrap_token import REVOKED
 from admission.gate.checks.check import Answer, Context
 from admission.gate.checks.preflight import CHECKS
+from admission.stack_settings import Kubeconfig
 from tests.unit.admission.fakes import FakeApi, Ports
 from tests.unit.admission.test_inventory import ORDERS
 
@@ -100,6 +103,7 @@ def test_all_in_prints_one_document_and_ends_the_token(
                 "servingCertificateEnd": "2027-11-24T00:00:00Z",
             }
         ],
+        "pending": [],
         "tokens": [{"id": "abc123", "node": None, "state": "revoked"}],
     }
     assert "node-1: joined" in printed.err
@@ -118,6 +122,56 @@ def test_a_node_that_is_missing_leaves_the_token_alone(
     assert "PATCH" not in cluster.asked
     assert "DELETE" not in cluster.asked
     assert cluster.asked[-1] == "close"
+
+
+def test_a_gate_that_fails_reports_who_has_joined_and_who_has_not_to_the_program(
+    cluster: FakeCluster, gate: Gate, tmp_path: Path
+) -> None:
+    cluster.node("node-1", "10.0.0.1")
+    path = tmp_path / "directory/report.json"
+    entry = {"name": "node-2", "addresses": ["10.0.0.2"], "dnsNames": [], "kubeletVersion": "1.37"}
+    nodes = [*ONE_NODE["nodes"], entry]
+    assert gate({**ONE_NODE, "nodes": nodes, "stallSeconds": 1, "report": str(path)}) == 1
+    report = json.loads(path.read_text())
+    assert [node["name"] for node in report["nodes"]] == ["node-1"]
+    (pending,) = report["pending"]
+    assert pending["name"] == "node-2"
+    assert "no request for a certificate has arrived" in pending["reason"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [*path.parent.iterdir()] == [path]
+
+
+def test_a_gate_that_succeeds_leaves_no_report(
+    cluster: FakeCluster, gate: Gate, tmp_path: Path
+) -> None:
+    cluster.node("node-1", "10.0.0.1")
+    path = tmp_path / "report.json"
+    assert gate({**ONE_NODE, "stallSeconds": 30, "report": str(path)}) == 0
+    assert not path.exists()
+
+
+def test_a_gate_finds_its_kubeconfig_by_the_settings_of_the_stack(
+    cluster: FakeCluster, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def found(stack: str) -> Kubeconfig:
+        assert stack == "dev"
+        return Kubeconfig(path=".lab/kubeconfig")
+
+    monkeypatch.setattr(module, "kubeconfig", found)
+    cluster.node("node-1", "10.0.0.1")
+    assert gate({**ONE_NODE, "kubeconfig": {"stack": "dev"}, "stallSeconds": 30}) == 0
+
+
+@pytest.mark.parametrize("after_join", ["revoke", "expire", "keep"])
+def test_a_token_that_was_made_dead_is_neither_touched_nor_called_alive(
+    cluster: FakeCluster, gate: Gate, capsys: pytest.CaptureFixture[str], after_join: str
+) -> None:
+    cluster.node("node-1", "10.0.0.1")
+    cluster.token = {"usage-bootstrap-authentication": REVOKED["usage-bootstrap-authentication"]}
+    assert gate({**ONE_NODE, "afterJoin": after_join, "stallSeconds": 30}) == 0
+    (token,) = json.loads(capsys.readouterr().out)["tokens"]
+    assert token["state"] == "revoked"
+    assert "PATCH" not in cluster.asked
 
 
 def test_an_expired_token_of_a_missing_node_is_reported_and_deleted_for_a_refresh_to_create(

@@ -21,8 +21,8 @@ ALLOWED = {
     "terminal": set[str](),
     "process": {"api_server", "terminal"},
     "program": set[str](),
-    "stack_kubeconfig": {"program"},
-    "leave": {"api_server", "program"},
+    "stack_settings": {"program"},
+    "leave": {"api_server", "objects", "program"},
     "gate": {
         *("inventory", "rules", "objects", "api_server"),
         *("serving_certificate", "judge", "terminal"),
