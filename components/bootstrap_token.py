@@ -14,6 +14,8 @@ from pulumi_kubernetes.core.v1 import Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_random import RandomPassword, RandomString
 
+from components.dependencies import Dependencies, value_or
+
 NAMESPACE = "kube-system"
 SECRET_TYPE = "bootstrap.kubernetes.io/token"  # noqa: S105 - a type's name
 ID_LENGTH = 6
@@ -32,10 +34,14 @@ class BootstrapTokenArgs:
     """The pool whose nodes join with it."""
     node: str | None = None
     """The one node that joins with it; None: all nodes of the pool do."""
-    members: Mapping[str, int]
-    """The nodes that join with it, with their generations: any change creates a new token."""
+    members: Mapping[str, str]
+    """The nodes that join with it, with what names each join: any change creates a new token."""
     ttl_minutes: int
     """Minutes from its creation to its expiration."""
+    needed: bool = True
+    """Whether somebody is to join with it. If not, a token that has to be made is born revoked."""
+    after: Dependencies | None = None
+    """What must exist first: the bindings that let its holder ask for a certificate."""
 
 
 class BootstrapToken(pulumi.ComponentResource):
@@ -52,7 +58,7 @@ class BootstrapToken(pulumi.ComponentResource):
     ) -> None:
         super().__init__("kubelet-tls-bootstrap:index:BootstrapToken", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        keepers = {node: str(generation) for node, generation in sorted(args.members.items())}
+        keepers = dict(sorted(args.members.items()))
         # RandomString's result is not secret, so only the public half comes from it.
         token_id = RandomString(
             f"{name}-id", length=ID_LENGTH, special=False, upper=False, keepers=keepers, opts=child
@@ -80,11 +86,13 @@ class BootstrapToken(pulumi.ComponentResource):
             type=SECRET_TYPE,
             data=pulumi.Output.secret(data),
             # The expiration is fixed when the token is created, and a revocation is not undone.
-            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["data", "stringData"]),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=args.after, ignore_changes=["data", "stringData"]
+            ),
         )
         self.secret_uid = token.metadata.apply(lambda metadata: str(metadata.uid))
         self.ready = [token]
-        self.register_outputs({"tokenId": self.id, "secretUid": self.secret_uid})
+        self.register_outputs({"tokenId": self.id, "secretUid": value_or(self.secret_uid, None)})
 
 
 def _data(args: BootstrapTokenArgs, token_id: str, token_secret: str) -> dict[str, str]:
@@ -95,17 +103,23 @@ def _data(args: BootstrapTokenArgs, token_id: str, token_secret: str) -> dict[st
     token.
     """
     subject = f"the node {args.node}" if args.node else "the nodes"
-    expiration = datetime.now(UTC) + timedelta(minutes=args.ttl_minutes)
     values = {
         "description": f"joins {subject} of the pool {args.pool}",
         "token-id": token_id,
-        "token-secret": token_secret,
-        "expiration": expiration.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "usage-bootstrap-authentication": "true",
+        # As the gate leaves a token that it revokes. Without an expiration no token cleaner
+        # deletes it, which the next refresh would find.
+        "usage-bootstrap-authentication": "false",
         # The CA travels over SSH, so nobody needs cluster-info signed with a shared secret.
         "usage-bootstrap-signing": "false",
         "auth-extra-groups": ",".join(groups(args.pool, args.node)),
     }
+    if args.needed:
+        expiration = datetime.now(UTC) + timedelta(minutes=args.ttl_minutes)
+        values |= {
+            "token-secret": token_secret,
+            "expiration": expiration.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "usage-bootstrap-authentication": "true",
+        }
     return {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
 
 

@@ -1,5 +1,6 @@
 """A machine that becomes a node: its files, its join, and its leaving."""
 
+import shlex
 from dataclasses import dataclass
 
 import pulumi
@@ -8,13 +9,14 @@ import node_files
 from components import commands
 from components.access import Access
 from components.bootstrap_token import BootstrapToken
-from components.dependencies import after
-from components.kubeconfig_source import KubeconfigSource
+from components.dependencies import after, value_or
+
+TYPE = "kubelet-tls-bootstrap:index:Node"
 
 
 @dataclass(frozen=True, kw_only=True)
-class JoinedNodeArgs:
-    """A machine, and the token it joins with."""
+class Machine:
+    """A machine, and what it is to become."""
 
     cluster: node_files.Cluster
     """The cluster that it joins."""
@@ -22,14 +24,22 @@ class JoinedNodeArgs:
     """The machine, and how its kubelet runs."""
     access: Access
     """How to reach it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinedNodeArgs:
+    """A machine, and the token it joins with."""
+
+    machine: Machine
+    """What joins."""
     token: BootstrapToken
     """The token of its pool or its own; read once, when the machine joins."""
-    kubeconfig: KubeconfigSource
-    """The kubeconfig with which a leaving node is drained and deleted."""
+    join: str
+    """The name of its join: the machine joins again when it changes."""
     join_limit_s: int
     """How many seconds the machine waits for its certificates when it joins."""
-    force: bool = False
-    """The machine is dead: nothing waits for its pods, and nothing connects to it."""
+    stack: str
+    """The stack whose settings name the kubeconfig with which a leaving node is drained."""
 
 
 class JoinedNode(pulumi.ComponentResource):
@@ -45,24 +55,20 @@ class JoinedNode(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: JoinedNodeArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("kubelet-tls-bootstrap:index:Node", name, None, opts)
-        files = commands.on_host(
-            f"{name}-files",
-            args.access,
-            create=node_files.INSTALL,
-            delete=node_files.REMOVE,
-            stdin=node_files.bundle(args.cluster, args.node),
-            logging=commands.STDOUT,  # a line of JSON: what was changed and repaired
-            # Nothing is written to a machine before the cluster has answered.
-            opts=pulumi.ResourceOptions(
+        super().__init__(TYPE, name, None, opts)
+        machine, token = args.machine, args.token
+        files = _files(
+            name,
+            machine,
+            pulumi.ResourceOptions(
                 parent=self,
-                depends_on=after(args.token, *args.token.ready),
-                retain_on_delete=args.force,
+                # Nothing is written to a machine before the cluster has answered.
+                depends_on=after(token, *token.ready),
             ),
         )
-        join_input = pulumi.Output.all(args.token.id, args.token.secret).apply(
-            lambda token: node_files.join_bundle(
-                args.cluster, args.node, *token, limit_s=args.join_limit_s
+        join_input = pulumi.Output.all(token.id, token.secret).apply(
+            lambda halves: node_files.join_bundle(
+                machine.cluster, machine.node, *halves, limit_s=args.join_limit_s
             )
         )
         # Only a change of `triggers` runs it again: that replaces it, with the token, the script
@@ -70,23 +76,60 @@ class JoinedNode(pulumi.ComponentResource):
         # just joined, so there is none.
         join = commands.on_host(
             f"{name}-join",
-            args.access,
+            machine.access,
             create=node_files.JOIN,
-            stdin=pulumi.Output.secret(join_input),
-            triggers=[args.node.generation],
+            stdin=pulumi.Output.secret(value_or(join_input, "")),
+            # A number, as long as the generation alone names the join: as states have had it.
+            triggers=[int(args.join) if args.join.isdecimal() else args.join],
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=after(self, files),
                 ignore_changes=["connection", "create", "stdin"],
             ),
         )
-        leave = f"admission leave {name} {args.kubeconfig.leave_arguments()}"
+        # Where the kubeconfig is, it reads when it runs: a path that stood here would be the one of
+        # the run before the removal.
         member = commands.python_module(
             f"{name}-member",
-            delete=f"{leave} --force" if args.force else leave,
+            delete=f"admission leave {name} --stack {shlex.quote(args.stack)}",
             opts=pulumi.ResourceOptions(parent=self, depends_on=after(self, join)),
         )
         self.ready = [member]
         self.register_outputs(
-            {"addresses": list(args.node.addresses), "kubeletVersion": args.node.version}
+            {"addresses": list(machine.node.addresses), "kubeletVersion": machine.node.version}
         )
+
+
+class GoneNode(pulumi.ComponentResource):
+    """A node whose machine is gone: its files alone, so that nothing connects to it any more.
+
+    That its join and its membership are no longer there takes the Node out of the cluster. The
+    files stay in the state until the node leaves the settings, and then go without a connection.
+    """
+
+    def __init__(
+        self, name: str, machine: Machine, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(TYPE, name, None, opts)
+        _files(
+            name,
+            machine,
+            pulumi.ResourceOptions(
+                parent=self,
+                retain_on_delete=True,
+                ignore_changes=["connection", "create", "delete", "logging", "stdin"],
+            ),
+        )
+        self.register_outputs({"addresses": list(machine.node.addresses)})
+
+
+def _files(name: str, machine: Machine, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+    return commands.on_host(
+        f"{name}-files",
+        machine.access,
+        create=node_files.INSTALL,
+        delete=node_files.REMOVE,
+        stdin=node_files.bundle(machine.cluster, machine.node),
+        logging=commands.STDOUT,  # a line of JSON: what was changed and repaired
+        opts=opts,
+    )

@@ -1,6 +1,5 @@
 """A pool: the nodes, the tokens that they join with, and the gate that lets them in."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,10 +9,11 @@ import pulumi
 import node_files
 from components import bootstrap_token, commands
 from components.access import Access
+from components.bootstrap_rbac import BootstrapRbac
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
-from components.dependencies import after, together
-from components.joined_node import JoinedNode, JoinedNodeArgs
-from components.kubeconfig_source import KubeconfigSource
+from components.dependencies import after, together, value_or
+from components.gate_report import GateReport
+from components.joined_node import GoneNode, JoinedNode, JoinedNodeArgs, Machine
 from components.pool_inventory import Denied, InventoryNode, pool_inventory
 from components.user_data import UserDataArgs, user_data
 
@@ -30,14 +30,22 @@ class PoolNode:
     """How to reach it."""
     dns_names: tuple[str, ...]
     """The DNS names that its serving certificate may hold, its own name included."""
-    force: bool = False
-    """The machine is dead: nothing waits for its pods, and nothing connects to it."""
+    join: str = "1"
+    """The name of its join: with another one it gets a new token and joins again."""
+    recorded: Mapping[str, Any] | None = None
+    """What the stack's outputs hold of it, if it has joined by this very join."""
+    gone: bool = False
+    """The machine is gone: its Node is deleted, nothing waits for it and nothing connects to it."""
 
     def inventory(self) -> InventoryNode:
         """Return what its serving certificate may hold."""
         return InventoryNode(
             name=self.node.name, addresses=self.node.addresses, dns_names=self.dns_names
         )
+
+    def known(self) -> Mapping[str, Any]:
+        """Return its entry in the stack's outputs, as far as it is known without the gate."""
+        return self.recorded or {"name": self.node.name, "address": self.node.addresses[0]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +73,9 @@ class NodePoolArgs:
     """The cluster that they join."""
     nodes: tuple[PoolNode, ...]
     """The machines."""
-    kubeconfig: KubeconfigSource
-    """How the gate and leaving nodes reach the cluster."""
-    rbac: pulumi.Resource
+    stack: str
+    """The stack whose settings name the kubeconfig of the gate and of leaving nodes."""
+    rbac: BootstrapRbac
     """What allows a token to request a certificate; the tokens depend on it."""
     denied: Denied
     """What no serving certificate may hold."""
@@ -92,7 +100,9 @@ class NodePool(pulumi.ComponentResource):
     """The public half of the pool's token; if each node has its own, a map by the node's name."""
     nodes: pulumi.Output[Any]
     """For each node that has joined: name, address, kubeletVersion, servingCertificateEnd; the last
-    two only if the gate has proven all of the pool's joins."""
+    two only if the gate has proven the join."""
+    pending: pulumi.Output[Any]
+    """For each node that has not joined: name, pool, reason."""
     user_data: pulumi.Output[str] | None
     """cloud-init user data, secret if it holds the token; None: there is none."""
     ready: list[pulumi.Resource]
@@ -103,40 +113,41 @@ class NodePool(pulumi.ComponentResource):
     ) -> None:
         super().__init__("kubelet-tls-bootstrap:index:NodePool", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        tokens = self._tokens(name, args)
-        nodes = [
-            JoinedNode(
-                entry.node.name,
-                JoinedNodeArgs(
-                    cluster=args.cluster,
-                    node=entry.node,
-                    access=entry.access,
-                    token=tokens.get(entry.node.name) or tokens[None],
-                    kubeconfig=args.kubeconfig,
-                    # Longer than the gate, which knows better why a node is late.
-                    join_limit_s=max(SHORTEST_JOIN_LIMIT_S, args.stall_seconds + 60),
-                    force=entry.force,
-                ),
-                opts=child,
+        members = tuple(entry for entry in args.nodes if not entry.gone)
+        tokens = self._tokens(name, args, members)
+        nodes = []
+        for entry in args.nodes:
+            machine = Machine(cluster=args.cluster, node=entry.node, access=entry.access)
+            if entry.gone:
+                GoneNode(entry.node.name, machine, child)
+                continue
+            joining = JoinedNodeArgs(
+                machine=machine,
+                token=tokens.get(entry.node.name) or tokens[None],
+                join=entry.join,
+                # Longer than the gate, which knows better why a node is late.
+                join_limit_s=max(SHORTEST_JOIN_LIMIT_S, args.stall_seconds + 60),
+                stack=args.stack,
             )
-            for entry in args.nodes
-        ]
+            nodes.append(JoinedNode(entry.node.name, joining, child))
         pool_inventory(
             f"{name}-inventory",
             pool=name,
             namespace=args.inventory_namespace,
-            nodes=[entry.inventory() for entry in args.nodes],
+            nodes=[entry.inventory() for entry in members],
             denied=args.denied,
             opts=child,
         )
+        report = GateReport(stack=args.stack, pool=name)
+        report.remove()
         # While the nodes join, not after: each join waits on its machine for the gate's approval.
         orders = gate_orders(name, args, tokens)
         gate = commands.python_module(
             f"{name}-gate",
             create="admission gate",
-            stdin=pulumi.Output.json_dumps(orders),
+            stdin=value_or(pulumi.Output.json_dumps({**orders, "report": str(report.path)}), ""),
             # What it proves. A new limit or kubeconfig is no reason to prove it again.
-            triggers=[orders["nodes"], orders["tokens"]],
+            triggers=[orders["nodes"], value_or(pulumi.Output.from_input(orders["tokens"]), [])],
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=together(*(after(t, *t.ready) for t in tokens.values())),
@@ -145,43 +156,46 @@ class NodePool(pulumi.ComponentResource):
         )
         self.ready = [gate, *(resource for node in nodes for resource in node.ready)]
         ids = {node: token.id for node, token in tokens.items()}
-        self.token_id = ids[None] if None in ids else pulumi.Output.from_input(ids)
+        self.token_id = value_or(pulumi.Output.from_input(ids.get(None, ids)), None)
         self.user_data = None
         if args.user_data is not None:
             self.user_data = user_data(args.cluster, args.user_data, tokens.get(None))
         # A gate that fails takes no outputs with it: who reads them must not lose a whole pool.
-        joined = pulumi.Output.all(*(_succeeded(node.ready[-1]) for node in nodes)).apply(
-            lambda found: [
-                {"name": entry.node.name, "address": entry.node.addresses[0]}
-                for entry, has_joined in zip(args.nodes, found, strict=True)
-                if has_joined
-            ]
-        )
-        self.nodes = gate.stdout.apply(lambda text: json.loads(text)["nodes"]).recover(
-            lambda _: joined
-        )
+        names = [entry.node.name for entry in members]
+        joins = pulumi.Output.all(**dict(zip(names, map(_succeeded, nodes), strict=True)))
+        outcome = report.outcome(gate.stdout, [entry.known() for entry in members], joins)
+        self.nodes = outcome.apply(lambda found: found["nodes"])
+        self.pending = outcome.apply(lambda found: found["pending"])
         self.register_outputs({"tokenId": self.token_id, "nodes": self.nodes})
 
-    def _tokens(self, name: str, args: NodePoolArgs) -> dict[str | None, BootstrapToken]:
+    def _tokens(
+        self, name: str, args: NodePoolArgs, members: tuple[PoolNode, ...]
+    ) -> dict[str | None, BootstrapToken]:
         """Declare a token for each node, by its name, or one for all of them, by None."""
-        generations = {entry.node.name: entry.node.generation for entry in args.nodes}
-        scopes: dict[str | None, dict[str, int]] = {None: generations}
+        scopes: dict[str | None, tuple[PoolNode, ...]] = {None: members}
         if args.token.scope == "node":
-            scopes = {node: {node: generation} for node, generation in generations.items()}
+            scopes = {entry.node.name: (entry,) for entry in members}
+        # Machines that are not listed join with the pool's token as well.
+        others = args.user_data is not None and args.user_data.with_token
         return {
             node: BootstrapToken(
                 f"{node or name}-token",
                 BootstrapTokenArgs(
-                    pool=name, node=node, members=members, ttl_minutes=args.token.ttl_minutes
+                    pool=name,
+                    node=node,
+                    members={entry.node.name: entry.join for entry in entries},
+                    ttl_minutes=args.token.ttl_minutes,
+                    needed=others or not args.nodes or any(e.recorded is None for e in entries),
+                    after=after(args.rbac, *args.rbac.ready),
                 ),
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[args.rbac]),
+                opts=pulumi.ResourceOptions(parent=self),
             )
-            for node, members in scopes.items()
+            for node, entries in scopes.items()
         }
 
 
-def _succeeded(resource: pulumi.Resource) -> pulumi.Output[bool]:
-    return resource.urn.apply(lambda _: True).recover(lambda _: False)
+def _succeeded(node: JoinedNode) -> pulumi.Output[bool]:
+    return value_or(node.ready[-1].urn.apply(lambda _: True), False)
 
 
 def gate_orders(
@@ -189,15 +203,16 @@ def gate_orders(
 ) -> dict[str, Any]:
     """Return everything that the gate reads on stdin."""
     return {
-        "kubeconfig": args.kubeconfig.orders(),
+        "kubeconfig": {"stack": args.stack},
         "pool": name,
         "nodes": [
             {
                 **entry.inventory().document(),
-                "generation": entry.node.generation,
+                "join": entry.join,
                 "kubeletVersion": entry.node.version,
             }
-            for entry in args.nodes
+            for entry in sorted(args.nodes, key=lambda entry: entry.node.name)
+            if not entry.gone
         ],
         "tokens": [
             {
@@ -206,7 +221,7 @@ def gate_orders(
                 "node": node,
                 "group": bootstrap_token.groups(name, node)[-1],
             }
-            for node, token in tokens.items()
+            for node, token in sorted(tokens.items(), key=lambda item: item[0] or "")
         ],
         "afterJoin": args.token.after_join,
         "approval": {"client": args.approval.client, "serving": args.approval.serving},

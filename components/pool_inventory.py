@@ -45,7 +45,8 @@ class Denied:
 
     def document(self) -> dict[str, list[str]]:
         """Return it as `admission` reads it."""
-        return {"addresses": list(self.addresses), "cidrs": list(self.cidrs)}
+        # Sorted: the order in which hosts are listed is that of their restarts, and none of these.
+        return {"addresses": sorted(self.addresses), "cidrs": sorted(self.cidrs)}
 
 
 def pool_inventory(

@@ -27,6 +27,7 @@ class Step:
     old: Mapping[str, Any]  # inputs; empty where there are none
     new: Mapping[str, Any]
     changed: tuple[str, ...]  # paths of the inputs that differ
+    retained: bool  # a deletion takes it out of the state, and does nothing else
 
     @property
     def is_command_on_host(self) -> bool:
@@ -109,6 +110,7 @@ def _step(entry: Mapping[str, Any]) -> Step:
         old=old.get("inputs") or {},
         new=new.get("inputs") or {},
         changed=tuple(sorted(paths)),
+        retained=bool(old.get("retainOnDelete")),
     )
 
 

@@ -99,8 +99,12 @@ class _Membership:
         sort = natural
         self.joining = sorted((n for n, s in joins.items() if s.op == "create"), key=sort)
         self.rejoining = sorted((n for n, s in joins.items() if s.op in REPLACING), key=sort)
-        self.gone = sorted((n for n, s in files.items() if s.op == "delete"), key=sort)
-        self.forced = {n for n, s in digest.of("member") if "--force" in str(s.old.get("delete"))}
+        wiped = {n for n, s in files.items() if s.op == "delete" and not s.retained}
+        self.leaving = {n for n, s in digest.of("member") if s.op == "delete"}
+        kept = {n for n, s in files.items() if s.op == "delete"} - wiped
+        self.gone = sorted({*wiped, *kept, *self.leaving}, key=sort)
+        # Their machines are gone, by the settings.
+        self.forced = {node for node in self.gone if node not in wiped}
         self.replaced = sorted((n for n, s in files.items() if s.op in REPLACING), key=sort)
         affected = [*self.replaced, *self.joining, *self.rejoining, *self.gone]
         self.pools = {self.pool(node) for node in affected}
@@ -128,9 +132,9 @@ class _Membership:
 
     def warnings(self, shared: Shared) -> Iterator[str]:
         for node in self.gone:
-            if node in self.forced:
+            if node in self.forced & self.leaving:
                 yield f"`{node}` is removed without a drain: nothing waits for its pods."
-            else:
+            elif node not in self.forced:
                 yield f"`{node}` is drained: its pods are evicted, then its Node is deleted."
         if self.replaced:
             yield (
@@ -150,7 +154,10 @@ class _Membership:
              " the gate proves the join"),
             (self.rejoining, "Rejoin", "the files are compared; if the machine has no valid"
              " certificate, its kubelet restarts with a new token"),
-            (self.gone, "Leave", "the kubelet stops, and the files of this program are removed"),
+            ([n for n in self.gone if n not in self.forced], "Leave",
+             "the kubelet stops, and the files of this program are removed"),
+            ([n for n in self.gone if n in self.forced], "Leave", "nothing connects to the machine,"
+             " which is gone"),
         )  # fmt: skip
         lines = []
         for nodes, verb, what in described:

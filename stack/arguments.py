@@ -5,9 +5,8 @@ from collections.abc import Iterable
 import pulumi
 
 from components.access import Access, SshServer
-from components.bootstrap_rbac import BootstrapRbacArgs
+from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs
 from components.control_plane import ControlPlaneArgs
-from components.kubeconfig_source import KubeconfigSource
 from components.node_pool import Approval, NodePoolArgs, PoolNode, TokenPolicy
 from components.pool_inventory import Denied
 from components.serving_approver import ServingApproverArgs
@@ -16,6 +15,7 @@ from credentials import Credentials
 from settings import claims
 from settings.layer import Ssh, merge_models
 from settings.model import Host, NodeSettings, Pool, Settings
+from stack import membership
 from stack.nodes import to_cluster, to_node
 from stack.reading import Stack
 
@@ -40,25 +40,15 @@ def bootstrap_rbac(stack: Stack) -> BootstrapRbacArgs:
     return BootstrapRbacArgs(client_approval=stack.settings.approval.client)
 
 
-def node_pool(stack: Stack, pool: Pool, rbac: pulumi.Resource) -> NodePoolArgs:
+def node_pool(stack: Stack, pool: Pool, rbac: BootstrapRbac) -> NodePoolArgs:
     """Return what a pool needs."""
     settings, credentials = stack.settings, stack.credentials
     ssh = merge_models(settings.ssh, pool.ssh)
-    nodes = tuple(
-        PoolNode(
-            node=to_node(settings, pool, node),
-            access=access(merge_models(ssh, node.ssh), credentials, node),
-            dns_names=node.all_names,
-            force=node.force,
-        )
-        for node in pool.nodes
-    )
+    nodes = tuple(_pool_node(stack, pool, node, ssh) for node in pool.nodes)
     return NodePoolArgs(
         cluster=to_cluster(settings.cluster, credentials.server, credentials.ca_certificate),
         nodes=nodes,
-        kubeconfig=KubeconfigSource(
-            path=credentials.kubeconfig_path, content=credentials.kubeconfig
-        ),
+        stack=pulumi.get_stack(),
         rbac=rbac,
         token=TokenPolicy(
             scope=settings.token.scope,
@@ -111,6 +101,20 @@ def access(ssh: Ssh, credentials: Credentials, host: Host) -> Access:
         private_key=credentials.key(ssh.private_key_path),
     )
     return Access(server=server, bastion=bastion, sudo=ssh.sudo)
+
+
+def _pool_node(stack: Stack, pool: Pool, node: NodeSettings, ssh: Ssh) -> PoolNode:
+    join = membership.join(node.name, node.generation, node.address, stack.record)
+    known = stack.record.nodes.get(node.name)
+    joined = membership.has_joined(node.name, join, stack.record)
+    return PoolNode(
+        node=to_node(stack.settings, pool, node),
+        access=access(merge_models(ssh, node.ssh), stack.credentials, node),
+        dns_names=node.all_names,
+        join=join,
+        recorded=known.joined if known is not None and joined else None,
+        gone=node.force,
+    )
 
 
 def _user_data(settings: Settings, pool: Pool) -> UserDataArgs | None:

@@ -1,6 +1,6 @@
 """Reads a whole stack before the first resource: every problem in one error."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import pulumi
 
@@ -13,6 +13,8 @@ from settings import checks, claims, parsing
 from settings.model import Settings
 from settings.parsing import Secret
 from settings.problem import Problem, SettingsError
+from stack import changes, record
+from stack.record import Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +23,8 @@ class Stack:
 
     settings: Settings
     credentials: Credentials
+    record: Record = field(default_factory=Record)
+    """What the last run has recorded; `with_record` reads it."""
 
 
 def read(config: pulumi.Config) -> Stack:
@@ -42,6 +46,14 @@ def read(config: pulumi.Config) -> Stack:
     for warning in checks.warnings(settings):
         pulumi.log.warn(warning)
     return Stack(settings=settings, credentials=credentials)
+
+
+async def with_record(stack: Stack) -> Stack:
+    """Return the stack with what its last run has recorded; warn of changes with a catch."""
+    found = await record.read()
+    for warning in changes.warnings(stack.settings, found):
+        pulumi.log.warn(warning)
+    return replace(stack, record=found)
 
 
 def read_credentials(

@@ -93,9 +93,9 @@ from stack import removals
 
 failing = local.Command("failing", create="exit 3")
 beside = local.Command("beside", create="sleep 1; touch {here}/beside")
-pending = failing.stdout.apply(lambda _: []).recover(lambda _: ["a", "b"])
+pending = failing.stdout.apply(lambda _: []).recover(lambda _: [{{"name": "b"}}, {{"name": "a"}}])
 pulumi.export("pending", pending)
-removals.only_if_all_have_joined(pending)
+pulumi.run(lambda: removals.only_if_all_have_joined(pending))
 """
 
 
@@ -114,7 +114,7 @@ def test_nothing_is_removed_while_a_node_has_not_joined(stack: Stack) -> None:
     assert "unhandled exception" not in done.said
     assert (here / "beside").exists()
     assert not (here / "removed").exists()
-    assert stack.outputs() == {"pending": ["a", "b"]}
+    assert stack.outputs() == {"pending": [{"name": "b"}, {"name": "a"}]}
 
     program.write_text(program.read_text().replace("exit 3", "true"))
     assert stack.run("preview", "--stack", "dev").status == 0

@@ -107,7 +107,9 @@ def test_a_wrong_host_key_is_refused_before_anything_is_sent(
     assert "Traceback" not in said
     outputs = json.loads(project.pulumi("stack", "output", "--json").stdout)
     assert [node["name"] for node in outputs["nodes"]] == ["node-2"]
-    assert outputs["pendingNodes"] == ["node-1"]
+    (pending,) = outputs["pendingNodes"]
+    assert (pending["name"], pending["pool"]) == ("node-1", "workers")
+    assert pending["reason"]
 
 
 def test_a_wrong_ssh_key_is_named(project: Project, settings: dict[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pulumi
@@ -20,6 +21,7 @@ PROVIDED: dict[str, dict[str, Any]] = {
     "random:index/randomPassword:RandomPassword": {"result": "0123456789abcdef"},
     "kubernetes:core/v1:Secret": {"metadata": {"name": "n", "uid": "u-1"}},
     "pulumi:providers:kubernetes": {},
+    "pulumi:pulumi:StackReference": {"secretOutputNames": []},
     "kubernetes:apps/v1:Deployment": {},
     "kubernetes:core/v1:ConfigMap": {},
     "kubernetes:core/v1:ServiceAccount": {},
@@ -34,10 +36,24 @@ PROVIDED: dict[str, dict[str, Any]] = {
 class Engine(mocks.Mocks):
     """Keeps the inputs of each resource; a type that the program must not use is an error."""
 
-    def __init__(self, joined: Sequence[str] = ()) -> None:
-        """Make one whose gates name these nodes."""
-        said = json.dumps({"nodes": [{"name": name} for name in joined]})
-        self.said = {"command:local:Command": {"stdout": said}}
+    def __init__(
+        self,
+        joined: Mapping[str, str] = MappingProxyType({}),
+        pending: Sequence[str] = (),
+        outputs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Make one whose gates name these nodes, and which has these outputs of the last run.
+
+        `joined` holds addresses by the names of the nodes.
+        """
+        said = {
+            "nodes": [{"name": name, "address": address} for name, address in joined.items()],
+            "pending": [{"name": name, "reason": "it is late"} for name in pending],
+        }
+        self.said = {
+            "command:local:Command": {"stdout": json.dumps(said)},
+            "pulumi:pulumi:StackReference": {"outputs": dict(outputs or {})},
+        }
         self.resources: dict[str, dict[str, Any]] = {}  # by name, without components
         self.requests: dict[str, dict[str, Any]] = {}  # by URN, components too
         self.outputs: dict[str, dict[str, Any]] = {}  # of components, by URN

@@ -31,14 +31,15 @@ def inputs(settings: Settings, step: str, *, ca: str = "-", script: str = "") ->
     for pool in settings.pools.values():
         for entry in pool.nodes:
             node = to_node(settings, pool, entry)
+            if entry.force and step != "files":
+                continue
             if step == "files":
                 stdin = script + node_files.bundle(cluster, node)
                 found[entry.name] = {"connection": SECRET, "stdin": stdin}
             elif step == "join":
                 found[entry.name] = {"stdin": SECRET, "triggers": [entry.generation]}
             else:
-                force = " --force" if entry.force else ""
-                found[entry.name] = {"delete": f"admission leave {entry.name}{force}"}
+                found[entry.name] = {"delete": f"admission leave {entry.name} --stack s"}
     return found
 
 
@@ -58,6 +59,7 @@ def node_steps(before: Settings, after: Settings, **changes: Any) -> list[dict[s
     (pool,) = after.pools
     pool_urn = f"{STACK}{PROGRAM}NodePool::{pool}"
     found = [step("same", pool_urn, ROOT, {}, {})]
+    forced = {entry.name for p in before.pools.values() for entry in p.nodes if entry.force}
     kinds = {"files": COMMAND, "join": COMMAND, "member": "command:local:Command"}
     for kind, of_kind in kinds.items():
         old = inputs(before, kind)
@@ -70,6 +72,8 @@ def node_steps(before: Settings, after: Settings, **changes: Any) -> list[dict[s
                 op = "same" if a and b else "create" if b else "delete"
                 found.append(step(op, parent, pool_urn, a and {}, b and {}))
             found.append(_compared(kind, urn, parent, a, b))
+            if kind == "files" and name in forced and a:
+                found[-1]["oldState"]["retainOnDelete"] = True
     return found
 
 

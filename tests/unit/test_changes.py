@@ -45,8 +45,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Cells]:
             row.first(before)
         after = before.copy()
         row.change(after)
-        declared = declare(before, directory) if row.first else usual
-        made[row.title] = cells(list(steps(declared, declare(after, directory))))
+        last = declare(before, directory, usual) if row.first else usual
+        run = declare(after, directory, last)
+        made[row.title] = cells(list(steps(last.resources, run.resources)))
     return made
 
 
@@ -87,7 +88,9 @@ def test_each_test_that_the_page_names_exists(test: str) -> None:
 
 
 def test_the_same_settings_change_nothing(tmp_path: Path) -> None:
-    assert list(steps(declare(world(), tmp_path), declare(world().copy(), tmp_path))) == []
+    last = declare(world(), tmp_path)
+    run = declare(world().copy(), tmp_path, last)
+    assert list(steps(last.resources, run.resources)) == []
 
 
 # Not an input of what was done: it counts when something else is done.

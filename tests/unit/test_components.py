@@ -3,20 +3,21 @@
 import base64
 import json
 import shlex
+from dataclasses import replace
 from typing import Any
 
 import pulumi
 import pytest
 
 import node_files
+from admission.objects.token_secret import is_revoked
 from components import commands
 from components.access import Access, SshServer
 from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
 from components.control_plane import ControlPlane, ControlPlaneArgs
-from components.joined_node import JoinedNode, JoinedNodeArgs
-from components.kubeconfig_source import KubeconfigSource
-from components.node_pool import NodePool, NodePoolArgs, PoolNode, TokenPolicy
+from components.joined_node import GoneNode, JoinedNode, JoinedNodeArgs, Machine
+from components.node_pool import Approval, NodePool, NodePoolArgs, PoolNode, TokenPolicy
 from components.pool_inventory import Denied
 from components.serving_approver import ServingApprover, ServingApproverArgs
 from components.user_data import UserDataArgs
@@ -24,7 +25,6 @@ from tests.unit.engine import Engine
 
 CLUSTER = node_files.Cluster(name="c", server="https://10.0.0.9:6443", ca_certificate="-\n")
 NODE = node_files.Node(name="n1", addresses=("10.0.0.1",), version="1.36")
-KUBECONFIG = KubeconfigSource(path="~/.kube/config")
 SECRET = "0123456789abcdef"  # of the token
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----"
 
@@ -33,16 +33,24 @@ def reach(address: str) -> Access:
     return Access(server=SshServer(address=address, host_key="ssh-ed25519 AAAA", private_key=KEY))
 
 
-def pool_args(rbac: pulumi.Resource, **changes: Any) -> NodePoolArgs:
-    entry = PoolNode(node=NODE, access=reach("10.0.0.1"), dns_names=("n1", "n1.example.org"))
-    return NodePoolArgs(
+MACHINE = Machine(cluster=CLUSTER, node=NODE, access=reach("10.0.0.1"))
+
+
+def pool_node(name: str = "n1", **changes: Any) -> PoolNode:
+    node = replace(NODE, name=name)
+    names = (name, f"{name}.example.org")
+    return PoolNode(node=node, access=reach("10.0.0.1"), dns_names=names, **changes)
+
+
+def pool_args(rbac: BootstrapRbac, **changes: Any) -> NodePoolArgs:
+    usual = NodePoolArgs(
         cluster=CLUSTER,
-        nodes=(entry,),
-        kubeconfig=KUBECONFIG,
+        nodes=(pool_node(),),
+        stack="s",
         rbac=rbac,
-        denied=Denied(addresses=("10.0.0.9",), cidrs=("10.96.0.0/12",)),
-        **changes,
+        denied=Denied(addresses=("10.0.0.9", "10.0.0.8"), cidrs=("10.96.0.0/12",)),
     )
+    return replace(usual, **changes)
 
 
 def depends_on(engine: Engine, name: str) -> set[str]:
@@ -90,31 +98,183 @@ def test_the_gate_needs_no_binding_for_client_certificates() -> None:
 
 
 def test_a_token_registers_its_public_half_alone() -> None:
-    args = BootstrapTokenArgs(pool="p", members={"n1": 1}, ttl_minutes=5)
+    args = BootstrapTokenArgs(pool="p", members={"n1": "1"}, ttl_minutes=5)
     engine = Engine().run(lambda: BootstrapToken("p-token", args) and None)
     assert engine.outputs_of("p-token") == {"tokenId": "abcdef", "secretUid": "u-1"}
     data = engine.resources["p-token"]["data"]["value"]
     assert base64.b64decode(data["token-secret"]).decode() == SECRET
 
 
-@pytest.mark.parametrize("force", [True, False])
-def test_a_node_joins_after_its_token_and_its_files(force: bool) -> None:
+def test_a_token_that_nobody_needs_is_made_as_the_gate_leaves_a_revoked_one() -> None:
+    args = BootstrapTokenArgs(pool="p", members={"n1": "1"}, ttl_minutes=5, needed=False)
+    engine = Engine().run(lambda: BootstrapToken("p-token", args) and None)
+    encoded = engine.resources["p-token"]["data"]["value"]
+    data = {key: base64.b64decode(value).decode() for key, value in encoded.items()}
+    assert is_revoked(data)
+    assert data["usage-bootstrap-authentication"] == "false"
+    # With an expiration the token cleaner would delete it, for the next refresh to find.
+    assert not data.keys() & {"token-secret", "expiration"}
+
+
+def joining(join: str = "1") -> Engine:
+    """The resources of one node that joins."""
+
     def program() -> None:
         token = BootstrapToken("t", BootstrapTokenArgs(pool="p", members={}, ttl_minutes=5))
         args = JoinedNodeArgs(
-            cluster=CLUSTER, node=NODE, access=reach("10.0.0.1"), token=token,
-            kubeconfig=KUBECONFIG, join_limit_s=180, force=force,
-        )  # fmt: skip
+            machine=MACHINE, token=token, join=join, join_limit_s=180, stack="a stack"
+        )
         JoinedNode("n1", args)
 
-    engine = Engine().run(program)
+    return Engine().run(program)
+
+
+def requested(engine: Engine, name: str) -> dict[str, Any]:
+    (found,) = (r for r in engine.requests.values() if r["name"] == name)
+    return found
+
+
+def test_a_node_joins_after_its_token_and_its_files() -> None:
+    engine = joining()
     assert depends_on(engine, "n1-files") == {"t"}
     assert "n1-files" in depends_on(engine, "n1-join")
     assert depends_on(engine, "n1-member") == {"n1-join"}
-    (files,) = (r for r in engine.requests.values() if r["name"] == "n1-files")
-    assert files.get("retainOnDelete", False) == force
-    assert engine.resources["n1-member"]["delete"].endswith(" --force") == force
+    assert "retainOnDelete" not in requested(engine, "n1-files")
+    assert "ignoreChanges" not in requested(engine, "n1-files")
     assert engine.outputs_of("n1") == {"addresses": ["10.0.0.1"], "kubeletVersion": "1.36"}
+
+
+@pytest.mark.parametrize(("join", "trigger"), [("3", 3), ("3@10.0.0.1", "3@10.0.0.1")])
+def test_a_join_runs_again_only_by_what_names_it(join: str, trigger: object) -> None:
+    engine = joining(join)
+    assert engine.resources["n1-join"]["triggers"] == [trigger]
+    ignored = requested(engine, "n1-join")["ignoreChanges"]
+    assert {"connection", "create", "stdin"} <= set(ignored)
+
+
+def test_a_node_leaves_by_the_kubeconfig_of_the_day_on_which_it_does() -> None:
+    delete = joining().resources["n1-member"]["delete"]
+    assert shlex.split(delete)[-5:] == ["admission", "leave", "n1", "--stack", "a stack"]
+
+
+def test_a_machine_that_is_gone_keeps_its_files_and_nothing_touches_it() -> None:
+    engine = Engine().run(lambda: GoneNode("n1", MACHINE) and None)
+    assert list(engine.resources) == ["n1-files"]
+    request = requested(engine, "n1-files")
+    assert request["retainOnDelete"]
+    # Whatever has an effect on a command is ignored, so that none runs.
+    assert {"connection", "create", "delete", "stdin"} <= set(request["ignoreChanges"])
+    assert request["parent"] == requested(joining(), "n1-files")["parent"]
+
+
+def test_a_pool_goes_on_without_a_machine_that_is_gone() -> None:
+    def program() -> None:
+        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
+        nodes = (pool_node("n2", gone=True), pool_node("n1"))
+        NodePool("p", pool_args(rbac, nodes=nodes, token=TokenPolicy(scope="node")))
+
+    engine = Engine().run(program)
+    assert {name for name in engine.resources if name.startswith("n2")} == {"n2-files"}
+    for text in (
+        engine.resources["p-gate"]["stdin"],
+        engine.resources["p-inventory"]["data"]["inventory.json"],
+    ):
+        assert [node["name"] for node in json.loads(text)["nodes"]] == ["n1"]
+
+
+JOINED = {"name": "n1", "address": "10.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "alive"),
+    [
+        ({}, True),
+        ({"nodes": (pool_node(recorded=JOINED),)}, False),
+        ({"nodes": (pool_node(recorded=JOINED), pool_node("n2"))}, True),
+        ({"nodes": (pool_node(gone=True),)}, False),
+        ({"nodes": ()}, True),  # for machines that are not listed
+        (
+            {
+                "nodes": (pool_node(recorded=JOINED),),
+                "user_data": UserDataArgs(node=NODE, with_token=True),
+            },
+            True,
+        ),
+    ],
+)
+def test_a_token_is_made_alive_only_if_somebody_is_to_join_with_it(
+    changes: dict[str, Any], alive: bool
+) -> None:
+    def program() -> None:
+        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
+        NodePool("p", pool_args(rbac, **changes))
+
+    data = Engine().run(program).resources["p-token"]["data"]["value"]
+    assert (base64.b64decode(data["usage-bootstrap-authentication"]) == b"true") == alive
+    assert ("token-secret" in data) == alive
+
+
+def test_with_a_token_for_each_node_only_who_joins_gets_a_live_one() -> None:
+    def program() -> None:
+        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
+        nodes = (pool_node(recorded=JOINED), pool_node("n2"))
+        NodePool("p", pool_args(rbac, nodes=nodes, token=TokenPolicy(scope="node")))
+
+    resources = Engine().run(program).resources
+    assert "token-secret" not in resources["n1-token"]["data"]["value"]
+    assert "token-secret" in resources["n2-token"]["data"]["value"]
+
+
+def gate(**changes: Any) -> dict[str, Any]:
+    """What the gate of a pool is declared with."""
+
+    def program() -> None:
+        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
+        NodePool("p", pool_args(rbac, **changes))
+
+    engine = Engine().run(program)
+    assert set(requested(engine, "p-gate")["ignoreChanges"]) == {"create", "stdin"}
+    return engine.resources["p-gate"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stall_seconds": 600},
+        {"denied": Denied(addresses=("10.0.0.8",), cidrs=("10.97.0.0/16",))},
+        {"stack": "another"},
+        {"skip_cluster_checks": ("clock",)},
+        {"approval": Approval(serving="manual")},
+        {"token": TokenPolicy(after_join="keep")},
+        {"nodes": (pool_node(),), "user_data": UserDataArgs(node=NODE)},
+    ],
+)
+def test_what_decides_about_no_membership_does_not_run_a_gate_again(
+    changes: dict[str, Any],
+) -> None:
+    assert gate(**changes)["triggers"] == gate()["triggers"]
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        (pool_node(join="2"),),
+        (pool_node(), pool_node("n2")),
+        (replace(pool_node(), node=replace(NODE, version="1.37")),),
+        (replace(pool_node(), node=replace(NODE, addresses=("10.0.0.7",))),),
+    ],
+)
+def test_another_membership_runs_a_gate_again(nodes: tuple[PoolNode, ...]) -> None:
+    assert gate(nodes=nodes)["triggers"] != gate()["triggers"]
+
+
+def test_the_order_in_which_nodes_and_hosts_are_listed_is_no_input_of_a_gate() -> None:
+    nodes = (pool_node("n2"), pool_node("n1"))
+    one, other = gate(nodes=nodes), gate(nodes=nodes[::-1])
+    assert one["triggers"] == other["triggers"]
+    assert one["stdin"] == other["stdin"]
+    both = ("10.0.0.8", "10.0.0.9")
+    assert Denied(addresses=both).document() == Denied(addresses=both[::-1]).document()
 
 
 @pytest.mark.parametrize("scope", ["pool", "node"])
@@ -142,7 +302,7 @@ def test_a_pools_gate_works_beside_the_joins() -> None:
     orders = json.loads(engine.resources["p-gate"]["stdin"])
     (node,) = orders["nodes"]
     assert node["dnsNames"] == ["n1", "n1.example.org"]
-    assert orders["denied"] == {"addresses": ["10.0.0.9"], "cidrs": ["10.96.0.0/12"]}
+    assert orders["denied"] == {"addresses": ["10.0.0.8", "10.0.0.9"], "cidrs": ["10.96.0.0/12"]}
     inventory = json.loads(engine.resources["p-inventory"]["data"]["inventory.json"])
     assert inventory["nodes"] == [{key: node[key] for key in ("name", "addresses", "dnsNames")}]
 
@@ -174,19 +334,3 @@ def test_an_approver_starts_after_what_it_is_given() -> None:
         "name": "kubelet-serving-approver",
         "namespace": "kube-system",
     }
-
-
-def test_a_path_can_not_break_out_of_the_command_by_which_a_node_leaves() -> None:
-    path = "~/my clusters/$(id);#'a'"
-    assert shlex.split(KubeconfigSource(path=path).leave_arguments()) == ["--kubeconfig", path]
-
-
-def test_a_command_by_which_a_node_leaves_names_the_stack_and_not_its_secret() -> None:
-    found: list[str] = []
-
-    def program() -> None:
-        source = KubeconfigSource(content=pulumi.Output.secret("s3cret"))
-        found.append(source.leave_arguments())
-
-    Engine().run(program)
-    assert found == ["--stack-config s"]

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import runpy
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -199,7 +200,8 @@ def test_the_gate_gets_the_inventory_and_no_secret(
     resources: dict[str, dict[str, Any]],
 ) -> None:
     orders = json.loads(resources["workers-gate"]["stdin"])
-    assert orders["kubeconfig"] == {"path": "kubeconfig"}
+    assert orders["kubeconfig"] == {"stack": "s"}
+    assert orders["report"] == ".pulumi-gate/s-workers.json"
     assert [node["name"] for node in orders["nodes"]] == ["n1", "n2"]
     assert orders["tokens"] == [
         {
@@ -275,7 +277,7 @@ def test_a_node_overrides_its_pool(resources: dict[str, dict[str, Any]]) -> None
 def test_a_member_only_leaves(resources: dict[str, dict[str, Any]]) -> None:
     member = resources["n1-member"]
     assert "create" not in member
-    assert member["delete"].endswith("-m admission leave n1 --kubeconfig kubeconfig")
+    assert member["delete"].endswith("-m admission leave n1 --stack s")
 
 
 @pytest.mark.parametrize(
@@ -453,12 +455,16 @@ def described(engine: Engine) -> str:
     return "".join(sorted(lines))
 
 
-def run_program(raw: dict[str, Any]) -> Engine:
-    """Run the whole program with these settings of its stack."""
+def run_program(
+    raw: dict[str, Any], outputs: dict[str, Any] | None = None, pending: Sequence[str] = ()
+) -> Engine:
+    """Run the whole program with these settings of its stack, and the outputs of the last run."""
     texts = {f"p:{key}": v if isinstance(v, str) else json.dumps(v) for key, v in raw.items()}
     pulumi.runtime.set_all_config(texts)
     try:
-        return Engine(joined=["n1"]).run_stack(lambda: runpy.run_path(str(ROOT / "__main__.py")))
+        return Engine(joined={"n1": "10.0.0.1"}, outputs=outputs, pending=pending).run_stack(
+            lambda: runpy.run_path(str(ROOT / "__main__.py"))
+        )
     finally:
         pulumi.runtime.set_all_config({})
 
@@ -466,18 +472,42 @@ def run_program(raw: dict[str, Any]) -> Engine:
 def test_types_names_parents_and_order_of_all_resources_are_as_the_golden_file_says(
     tmp_path: Path,
 ) -> None:
-    engine = run_program(write_stack(tmp_path))
+    found = described(run_program(write_stack(tmp_path)))
     golden = ROOT / "tests/golden/resources.txt"
     if os.environ.get("UPDATE_GOLDEN"):
-        golden.write_text(described(engine))
+        golden.write_text(found)
     # A changed type, name or parent replaces what a stack has already: give it an alias.
-    assert described(engine) == golden.read_text()
+    assert found == golden.read_text()
 
 
 def test_a_program_ends_with_an_error_if_a_node_has_not_joined(tmp_path: Path) -> None:
-    """The mock's gate says that n1 has joined, and nobody else."""
-    raw = write_stack(tmp_path)
-    late = {"name": "n2", "address": "10.0.0.2", "hostKey": HOST_KEY}
-    raw["pools"]["workers"]["nodes"].append(late)
+    """The mock's gate says that n1 has joined, and that n2 has not."""
     with pytest.raises(pulumi.RunError, match=r"^n2 has not joined, .* This run removes nothing;"):
-        run_program(raw)
+        run_program(write_stack(tmp_path), pending=["n2"])
+
+
+def test_the_next_run_is_told_who_has_joined_and_by_what(tmp_path: Path) -> None:
+    earlier = {"nodes": [{"name": "n1", "address": "10.0.0.7"}]}
+    outputs = run_program(write_stack(tmp_path), earlier).outputs_of("p-s")
+    # Its address is another one, so that it joins once more, with a new token.
+    assert outputs["membership"]["n1"]["join"] == "1@10.0.0.1"
+    assert [node["name"] for node in outputs["nodes"]] == ["n1"]
+    assert outputs["pendingNodes"] == []
+
+
+def test_the_outputs_of_an_earlier_release_change_no_token_and_no_join(tmp_path: Path) -> None:
+    earlier = {"nodes": [{"name": "n1", "address": "10.0.0.1"}]}
+    resources = run_program(write_stack(tmp_path), earlier).resources
+    assert resources["workers-token-id"]["keepers"] == {"n1": "1"}
+    assert resources["n1-join"]["triggers"] == [1]
+
+
+def test_a_report_of_an_earlier_run_is_not_taken_for_one_of_this(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    report = tmp_path / ".pulumi-gate/s-workers.json"
+    report.parent.mkdir()
+    report.write_text("{}")
+    run_program(write_stack(tmp_path))
+    assert not report.exists()

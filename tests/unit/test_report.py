@@ -167,12 +167,21 @@ def test_a_raised_repair_says_what_it_does() -> None:
 
 
 def test_a_node_that_leaves_is_drained_and_one_that_is_dead_is_given_up() -> None:
-    before = settings({"a": {}, "b": {"force": True}, "c": {}})
-    told = report(digest(*node_steps(before, settings({"c": {}}))))
+    before = settings({"b": {}, "a": {}})
+    told = report(digest(*node_steps(before, settings({"b": {"force": True}}))))
     assert "> - `a` is drained: its pods are evicted, then its Node is deleted." in told
     assert "> - `b` is removed without a drain" in told
-    assert "- **Leave:** `a`, `b`;" in told
-    assert "**2 nodes leave, 1 node changes" in told  # c has another address here
+    assert "- **Leave:** `a`; the kubelet stops, and the files" in told
+    assert "- **Leave:** `b`; nothing connects to the machine" in told
+    assert "**2 nodes leave.**" in told
+
+
+def test_a_dead_node_that_is_taken_out_later_is_neither_drained_nor_reached() -> None:
+    before = settings({"a": {"force": True}, "b": {}})
+    told = report(digest(*node_steps(before, settings({}))))
+    assert "`a` is" not in told
+    assert "> - `b` is drained" in told
+    assert "- **Leave:** `a`; nothing connects to the machine" in told
 
 
 def test_nodes_without_a_known_pool_are_grouped_by_their_change() -> None:
@@ -190,8 +199,10 @@ def test_a_changed_connection_is_reported_once_and_not_shown() -> None:
     assert told.count("The SSH connection changed; the files are compared again") == 1
 
 
-def test_a_node_that_is_given_up_one_day_changes_nothing_now() -> None:
-    told = report(digest(*node_steps(settings({"n": {}}), settings({"n": {"force": True}}))))
+def test_another_way_of_leaving_changes_nothing_now() -> None:
+    same = settings({"n": {}})
+    (member,) = (s for s in node_steps(same, same) if s["urn"].endswith("n-member"))
+    told = report(digest({**member, "op": "update"}))
     assert "**The node's leave command changed** on `n`: nothing happens now\n" in told
     assert "restart" not in told
 

@@ -1,5 +1,6 @@
 """The cells of a row of docs/changes.md, made of what the engine does."""
 
+import base64
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,9 +42,16 @@ def cells(steps: Sequence[Step]) -> Cells:
         resources=_resources(steps),
         connections="<br>".join(_times(connections)) or NOTHING,
         restarts=_listed(_part(step)[1] for step in steps if restarts(step)),
-        tokens=_listed(_part(step)[1] for step in made if step.resource.type == SECRET),
+        tokens=_listed(_part(step)[1] for step in made if _is_live_token(step)),
         gates=_listed(_part(step)[1] for step in steps if _part(step)[0] == "gate" and step.new),
     )
+
+
+def _is_live_token(step: Step) -> bool:
+    if step.resource.type != SECRET:
+        return False
+    data = step.resource.inputs["data"]["value"]  # a secret in its wire form
+    return base64.b64decode(data["usage-bootstrap-authentication"]) == b"true"
 
 
 def _times(connections: Mapping[str, int]) -> Iterator[str]:

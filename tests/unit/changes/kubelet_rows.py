@@ -56,7 +56,8 @@ KUBELETS = (
     Row(
         title="`labels`",
         change=pool("workers", labels={"tier": "a"}),
-        note="A kubelet sets them only when it registers, so Nodes that exist keep theirs.",
+        note="A kubelet sets them only when it registers, so Nodes that exist keep theirs. The"
+        " preview warns of it, with the `kubectl` command for each node.",
     ),
     Row(
         title="`taints`",

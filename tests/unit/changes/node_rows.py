@@ -40,7 +40,8 @@ NODES = (
     Row(
         title="`force: true` for a node whose machine is gone",
         change=node("node-2", force=True),
-        note="Nothing waits for its pods, and nothing connects to it.",
+        note="Its Node is deleted without a drain, and nothing connects to it. A removal that is"
+        " stuck because the machine does not answer ends the same way: put the node back with it.",
     ),
     Row(
         title="Then remove that node",
@@ -67,8 +68,8 @@ NODES = (
         title="Another `address`",
         change=node("node-1", address="10.0.0.21"),
         note="A machine that was moved keeps its certificates, and its kubelet asks for a serving"
-        " certificate with the new address. A new machine joins. The machine at the old address is"
-        " left as it is: stop it.",
+        " certificate with the new address. A new machine joins with the new token. The machine at"
+        " the old address is left as it is: stop it. The preview warns of it.",
         tests=(f"{SCRIPTS}::test_a_node_that_has_joined_is_left_as_it_is",),
     ),
     Row(

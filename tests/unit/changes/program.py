@@ -75,8 +75,16 @@ def _text(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def declare(world: World, directory: Path) -> dict[str, Declared]:
-    """Return each resource of the program but its components, by URN."""
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What a run of the program registers, without its components, by URN; and its outputs."""
+
+    resources: dict[str, Declared] = field(repr=False)
+    outputs: dict[str, Any]
+
+
+def declare(world: World, directory: Path, last: Run | None = None) -> Run:
+    """Run the program after another run, in which all nodes have joined."""
     for name, content in world.files.items():
         (directory / name).write_bytes(content)
     texts = {
@@ -84,14 +92,18 @@ def declare(world: World, directory: Path) -> dict[str, Declared]:
         for key, value in world.settings.items()
     }
     pools = world.settings.get("pools", {}).values()
-    engine = _Engine(joined=[node["name"] for pool in pools for node in pool.get("nodes", ())])
+    nodes = [node for pool in pools for node in pool.get("nodes", ())]
+    engine = _Engine(
+        joined={node["name"]: node["address"] for node in nodes if not node.get("force")},
+        outputs=last.outputs if last else None,
+    )
     pulumi.runtime.set_all_config(texts, [f"{PROJECT}:{key}" for key in SECRETS])
     try:
         with contextlib.chdir(directory):
             engine.run_stack(lambda: runpy.run_path(str(ROOT / "__main__.py")) and None)
     finally:
         pulumi.runtime.set_all_config({})
-    return {
+    resources = {
         urn: Declared(
             name=request["name"],
             type=request["type"],
@@ -103,3 +115,5 @@ def declare(world: World, directory: Path) -> dict[str, Declared]:
         for urn, request in engine.requests.items()
         if not request["type"].startswith((COMPONENT, STACK))
     }
+    outputs = engine.outputs_of(f"{PROJECT}-s")
+    return Run(resources=resources, outputs=outputs)

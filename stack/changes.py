@@ -1,0 +1,92 @@
+"""Changes since the last run that a machine may refuse, or that a kubelet ignores.
+
+They are told before anything is touched. What else a change does is in docs/how-it-works.md.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import node_files
+from settings.model import NodeSettings, Settings
+from stack import membership
+from stack.nodes import to_node
+from stack.record import Record, RecordedNode
+
+
+def warnings(settings: Settings, record: Record) -> Iterator[str]:
+    """Yield what to know of the changes since the record was written, a sentence or two each."""
+    today = {
+        entry.name: entry
+        for pool in settings.pools.values()
+        for entry in pool.nodes
+        if not entry.force
+    }
+    owners = {known.address: name for name, known in record.nodes.items()}
+    for pool_name, pool in settings.pools.items():
+        for index, entry in enumerate(pool.nodes):
+            if entry.force:
+                continue
+            path = f"pools.{pool_name}.nodes[{index}]"
+            yield from _address(path, entry, today, owners, record)
+            known = record.nodes.get(entry.name)
+            join = membership.join(entry.name, entry.generation, entry.address, record)
+            if known is not None and membership.has_joined(entry.name, join, record):
+                yield from _registered_once(path, to_node(settings, pool, entry), known)
+
+
+def _address(
+    path: str,
+    entry: NodeSettings,
+    today: Mapping[str, NodeSettings],
+    owners: Mapping[str, str],
+    record: Record,
+) -> Iterator[str]:
+    """Yield what becomes of a machine that another node was, and of the one that this node was."""
+    name, address = entry.name, entry.address
+    owner = owners.get(address, name)
+    if owner != name:
+        if owner in today and today[owner].address == address:
+            return  # two nodes at one address, which the settings' own check refuses
+        goes = f"moves to {today[owner].address}" if owner in today else "leaves"
+        yield (
+            f'{path}.address "{address}" was the address of the node {owner}, which {goes} in this'
+            f" run. If the machine was reinstalled, it becomes {name}. If it is still {owner}, it"
+            f" refuses and is left as it is: remove {owner} in a run of its own first, then add"
+            f" {name}."
+        )
+    known = record.nodes.get(name)
+    if known is None or known.address == address:
+        return
+    if not any(other.address == known.address for other in today.values()):
+        yield (
+            f'{path}.address of {name} was "{known.address}" and is "{address}": the machine at'
+            f" {address} joins with a new token. The one at {known.address} keeps its kubelet and"
+            f" its certificates, if it still runs: stop it before two machines are {name}."
+        )
+
+
+def _registered_once(path: str, node: node_files.Node, known: RecordedNode) -> Iterator[str]:
+    """Yield the commands for what a kubelet gives its Node only once."""
+    if known.labels is not None and dict(node.labels) != dict(known.labels):
+        words = [f"{key}={value}" for key, value in sorted(node.labels.items())
+                 if known.labels.get(key) != value]  # fmt: skip
+        words += [f"{key}-" for key in sorted(known.labels.keys() - node.labels.keys())]
+        yield _told(path, node.name, "label", words)
+    if known.taints is not None and set(node.taints) != set(known.taints):
+        words = [taint for taint in node.taints if taint not in known.taints]
+        kept = {_key_and_effect(taint) for taint in node.taints}
+        gone = (_key_and_effect(taint) for taint in known.taints if taint not in node.taints)
+        words += [f"{taint}-" for taint in gone if taint not in kept]
+        yield _told(path, node.name, "taint", words)
+
+
+def _told(path: str, name: str, kind: str, words: list[str]) -> str:
+    return (
+        f"{path}: a kubelet sets its {kind}s only when it registers, and {name} has joined; run:"
+        f" kubectl {kind} node {name} --overwrite {' '.join(words)}"
+    )
+
+
+def _key_and_effect(taint: str) -> str:
+    """Return what `kubectl taint` removes a taint by: it takes no value."""
+    key, _, effect = taint.partition(":")
+    return f"{key.partition('=')[0]}:{effect}"

@@ -1,0 +1,70 @@
+"""What the stack's last run has recorded of its nodes: the stack's own outputs.
+
+`membership` says what follows from it for the next run, `changes` what is to be told of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+
+NODES = "nodes"
+MEMBERSHIP = "membership"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedNode:
+    """A node as the last run has left it."""
+
+    address: str
+    join: str | None = None
+    """What its join was named by; None: by a release that did not record it."""
+    labels: Mapping[str, str] | None = None
+    """Those of its settings; None: not recorded."""
+    taints: tuple[str, ...] | None = None
+    """Those of its settings; None: not recorded."""
+    joined: Mapping[str, Any] | None = None
+    """Its entry in the output `nodes`; None: it had not joined."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """The nodes that the last run knew, by their names; none for a stack that never ran."""
+
+    nodes: Mapping[str, RecordedNode] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, outputs: Mapping[str, Any]) -> "Record":
+        """Return what a stack's outputs record, those of earlier releases too."""
+        listed, members = outputs.get(NODES), outputs.get(MEMBERSHIP)
+        joined = {
+            entry["name"]: entry
+            for entry in (listed if isinstance(listed, list) else ())
+            if isinstance(entry, dict) and isinstance(entry.get("name"), str) and "address" in entry
+        }
+        found = {
+            name: RecordedNode(address=str(entry["address"]), joined=entry)
+            for name, entry in joined.items()
+        }
+        for name, entry in (members if isinstance(members, dict) else {}).items():
+            if isinstance(entry, dict) and "address" in entry:
+                found[name] = RecordedNode(
+                    address=str(entry["address"]),
+                    join=str(entry["join"]),
+                    labels=dict(entry["labels"]),
+                    taints=tuple(entry["taints"]),
+                    joined=joined.get(name),
+                )
+        return cls(nodes=found)
+
+
+async def read() -> Record:
+    """Return what the last run of this stack has recorded.
+
+    The engine answers with the state before this run, in a preview too.
+    """
+    stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    reference = pulumi.StackReference("record", stack)
+    names = (NODES, MEMBERSHIP)
+    return Record.of({name: (await reference.get_output_details(name)).value for name in names})

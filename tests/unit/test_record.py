@@ -1,0 +1,221 @@
+"""What a run has recorded of its nodes, what follows for the next one, and what that is told."""
+
+from typing import Any
+
+import pytest
+
+from settings.parsing import parse
+from stack import membership
+from stack.changes import warnings
+from stack.record import Record
+
+EARLIER = {
+    "clusterEndpoint": "https://10.0.0.9:6443",
+    "bootstrapTokenId": {"workers": "abcdef"},
+    "nodes": [
+        {
+            "name": "n1",
+            "address": "10.0.0.1",
+            "kubeletVersion": "v1.37.2",
+            "servingCertificateEnd": "2027-11-24T00:00:00Z",
+        }
+    ],
+}
+
+
+def outputs(name: str = "n1", *, joined: bool = True, **recorded: Any) -> dict[str, Any]:
+    """The outputs of a run that has recorded one node."""
+    entry = {"pool": "workers", "address": "10.0.0.1", "join": "1", "labels": {}, "taints": []}
+    entry |= recorded
+    nodes = [{"name": name, "address": entry["address"]}] if joined else []
+    return {"nodes": nodes, "pendingNodes": [], "membership": {name: entry}}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "generation", "address", "expected"),
+    [
+        ({}, 1, "10.0.0.1", "1"),  # a stack that never ran
+        ({}, 3, "10.0.0.1", "3"),
+        (EARLIER, 1, "10.0.0.1", "1"),  # the outputs of a release that recorded no join
+        (EARLIER, 2, "10.0.0.1", "2"),
+        (EARLIER, 1, "10.0.0.2", "1@10.0.0.2"),
+        (outputs(), 1, "10.0.0.1", "1"),
+        (outputs(), 2, "10.0.0.1", "2@10.0.0.1"),
+        (outputs(), 1, "10.0.0.2", "1@10.0.0.2"),
+        (outputs(join="1@10.0.0.1"), 1, "10.0.0.1", "1@10.0.0.1"),
+        (outputs(join="1@10.0.0.2", address="10.0.0.2"), 1, "10.0.0.1", "1@10.0.0.1"),
+        # Pending since: the same again, so that nothing that the last run made is made again.
+        (outputs(join="2@10.0.0.1", joined=False), 2, "10.0.0.1", "2@10.0.0.1"),
+        (outputs("another"), 1, "10.0.0.1", "1"),
+    ],
+)
+def test_a_join_is_named_by_what_it_depends_on(
+    recorded: dict[str, Any], generation: int, address: str, expected: str
+) -> None:
+    record = Record.of(recorded)
+    assert membership.join("n1", generation, address, record) == expected
+
+
+@pytest.mark.parametrize(
+    ("recorded", "join", "expected"),
+    [
+        ({}, "1", False),
+        (outputs(), "1", True),
+        (outputs(), "2@10.0.0.1", False),
+        (outputs(joined=False), "1", False),
+        # Whether its generation has been raised since is not known.
+        (EARLIER, "1", False),
+    ],
+)
+def test_who_has_joined_by_the_record(recorded: dict[str, Any], join: str, expected: bool) -> None:
+    assert membership.has_joined("n1", join, Record.of(recorded)) == expected
+
+
+@pytest.mark.parametrize("odd", [None, [], "x", {"n1": None}, {"n1": {}}, [{"name": 1}]])
+def test_an_odd_output_is_no_record(odd: Any) -> None:
+    assert Record.of({"nodes": odd, "membership": odd}).nodes == {}
+
+
+RAW = {
+    "labels": {"zone": "a"},
+    "pools": {
+        "workers": {
+            "taints": ["gpu=yes:NoSchedule"],
+            "nodes": [{"name": "n1", "address": "10.0.0.1"}, {"name": "n2", "address": "10.0.0.2"}],
+        }
+    },
+}
+
+
+def recorded_by(raw: dict[str, Any], joined: list[str]) -> Record:
+    """The record of a run with these settings."""
+    nodes = [{"name": name, "address": "10.0.0.9"} for name in joined]
+    return Record.of({"nodes": nodes, "membership": membership.document(parse(raw), Record())})
+
+
+def changed(**change: Any) -> dict[str, Any]:
+    pool = {**RAW["pools"]["workers"], **change}  # type: ignore[index]
+    return {**RAW, "pools": {"workers": pool}}
+
+
+def nodes(*pairs: tuple[str, str]) -> dict[str, Any]:
+    return changed(nodes=[{"name": name, "address": address} for name, address in pairs])
+
+
+def test_the_record_is_small_and_holds_what_the_next_run_needs() -> None:
+    assert membership.document(parse(RAW), Record())["n1"] == {
+        "pool": "workers",
+        "address": "10.0.0.1",
+        "join": "1",
+        "labels": {"zone": "a"},
+        "taints": ["gpu=yes:NoSchedule"],
+    }
+
+
+def test_a_machine_that_is_gone_is_in_no_record() -> None:
+    gone = changed(nodes=[{"name": "n1", "address": "10.0.0.1", "force": True}])
+    assert membership.document(parse(gone), Record()) == {}
+
+
+def test_nothing_is_told_where_nothing_has_changed() -> None:
+    assert list(warnings(parse(RAW), recorded_by(RAW, ["n1", "n2"]))) == []
+    assert list(warnings(parse(RAW), Record())) == []
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        (
+            nodes(("n9", "10.0.0.1"), ("n2", "10.0.0.2")),
+            [
+                'pools.workers.nodes[0].address "10.0.0.1" was the address of the node n1, which'
+                " leaves in this run."
+                " If the machine was reinstalled, it becomes n9. If it is still n1, it refuses and"
+                " is left as it is: remove n1 in a run of its own first, then add n9."
+            ],
+        ),
+        (
+            nodes(("n1", "10.0.0.2"), ("n2", "10.0.0.1")),
+            [
+                'pools.workers.nodes[0].address "10.0.0.2" was the address of the node n2, which'
+                " moves to 10.0.0.1 in this run."
+                " If the machine was reinstalled, it becomes n1. If it is still n2, it refuses and"
+                " is left as it is: remove n2 in a run of its own first, then add n1.",
+                'pools.workers.nodes[1].address "10.0.0.1" was the address of the node n1, which'
+                " moves to 10.0.0.2 in this run."
+                " If the machine was reinstalled, it becomes n2. If it is still n1, it refuses and"
+                " is left as it is: remove n1 in a run of its own first, then add n2.",
+            ],
+        ),
+        (
+            nodes(("n1", "10.0.0.7"), ("n2", "10.0.0.2")),
+            [
+                'pools.workers.nodes[0].address of n1 was "10.0.0.1" and is "10.0.0.7": the machine'
+                " at 10.0.0.7 joins with a new token. The one at 10.0.0.1 keeps its kubelet and its"
+                " certificates, if it still runs: stop it before two machines are n1."
+            ],
+        ),
+        (
+            changed(labels={"zone": "b", "disk": "ssd"}, taints=["gpu=yes:NoExecute"]),
+            [
+                f"pools.workers.nodes[{index}]: a kubelet sets its labels only when it registers,"
+                f" and {name} has joined;"
+                f" run: kubectl label node {name} --overwrite disk=ssd zone=b"
+                for index, name in enumerate(("n1", "n2"))
+            ]
+            + [
+                f"pools.workers.nodes[{index}]: a kubelet sets its taints only when it registers,"
+                f" and {name} has joined; run: kubectl taint node {name} --overwrite"
+                " gpu=yes:NoExecute gpu:NoSchedule-"
+                for index, name in enumerate(("n1", "n2"))
+            ],
+        ),
+        (
+            changed(labels={"zone": None}, taints=[]),
+            [
+                f"pools.workers.nodes[{index}]: a kubelet sets its labels only when it registers,"
+                f" and {name} has joined; run: kubectl label node {name} --overwrite zone-"
+                for index, name in enumerate(("n1", "n2"))
+            ]
+            + [
+                f"pools.workers.nodes[{index}]: a kubelet sets its taints only when it registers,"
+                f" and {name} has joined;"
+                f" run: kubectl taint node {name} --overwrite gpu:NoSchedule-"
+                for index, name in enumerate(("n1", "n2"))
+            ],
+        ),
+    ],
+    ids=["reinstalled", "swapped", "another address", "changed", "removed"],
+)
+def test_a_change_that_a_machine_may_refuse_or_ignore_is_told(
+    after: dict[str, Any], expected: list[str]
+) -> None:
+    found = list(warnings(parse(after), recorded_by(RAW, ["n1", "n2"])))
+    assert sorted(found) == sorted(expected)
+
+
+def test_labels_of_a_node_that_has_not_joined_are_set_when_it_does() -> None:
+    after = parse(changed(labels={"zone": "b"}))
+    found = list(warnings(after, recorded_by(RAW, ["n2"])))
+    assert [line.partition(" --overwrite")[0].rpartition(" ")[2] for line in found] == ["n2"]
+
+
+def test_labels_of_a_node_that_joins_again_are_set_then() -> None:
+    again = changed(
+        labels={"zone": "b"}, nodes=[{"name": "n1", "address": "10.0.0.1", "generation": 2}]
+    )
+    assert list(warnings(parse(again), recorded_by(RAW, ["n1", "n2"]))) == []
+
+
+def test_labels_that_no_run_has_recorded_are_not_compared() -> None:
+    assert list(warnings(parse(RAW), Record.of(EARLIER))) == []
+
+
+def test_the_address_of_a_machine_that_is_gone_is_nobodys() -> None:
+    after = changed(
+        nodes=[
+            {"name": "n1", "address": "10.0.0.1", "force": True},
+            {"name": "n2", "address": "10.0.0.2"},
+        ]
+    )
+    assert list(warnings(parse(after), recorded_by(RAW, ["n1", "n2"]))) == []
