@@ -9,18 +9,16 @@ import os
 import socket
 import sys
 from collections.abc import Coroutine
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from admission.api_server.connection import Connection
-from admission.gate.orders import read_orders
 from admission.gate.run import admit
+from admission.gate.session import session
 from admission.leave import leave
 from admission.pool_inventory import DEFAULT_NAMESPACE
 from admission.process import run
-from admission.serving_certificate import look_at
-from admission.stack_settings import is_forced, kubeconfig, kubeconfig_file
+from admission.stack_settings import is_forced, kubeconfig_file
 from admission.terminal import say
 
 DEFAULT_PORT = 10279
@@ -70,16 +68,8 @@ def _work(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
 
 
 async def _gate(text: str) -> int:
-    orders = read_orders(text)
-    if orders.stack:
-        found = await kubeconfig(orders.stack)
-        orders = replace(orders, kubeconfig_path=found.path, kubeconfig=found.content)
-    api = await Connection.open(orders.kubeconfig_path, orders.kubeconfig)
-    try:
-        orders = replace(orders, denied=orders.denied.and_host(api.host))
-        return await admit(orders, api, partial(look_at, trust=api.trust()), say)
-    finally:
-        await api.close()
+    async with session(text) as (orders, api, look):
+        return await admit(orders, api, look, say)
 
 
 async def _leave(arguments: argparse.Namespace) -> int:

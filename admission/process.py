@@ -14,21 +14,30 @@ REMEDIES = {
 }
 
 
+# How work may fail; anything else is a mistake of ours.
+FAILURES = (ValueError, ApiError, *UNREACHABLE, *UNTRUSTED)
+
+
 def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     """Return the exit status: that of the work, or 1 with a message that says why it failed."""
     try:
         return asyncio.run(_interruptible(work()))
-    except UNTRUSTED as error:
-        say(f"error: {error}; correct the certificate-authority or the server in the kubeconfig")
-    except ApiError as error:
-        say(f"error: {error}{REMEDIES.get(error.status, '')}")
-    except ValueError as error:
-        say(f"error: {error}")
-    except UNREACHABLE as error:
-        say(f"error: the API server does not answer: {type(error).__name__} {error}")
+    except FAILURES as error:
+        say(f"error: {reason(error)}")
     except asyncio.CancelledError:
         say("error: interrupted; run it again, and it continues")
     return 1
+
+
+def reason(error: Exception) -> str:
+    """Return why work has failed, and what to do about it."""
+    if isinstance(error, UNTRUSTED):
+        return f"{error}; correct the certificate-authority or the server in the kubeconfig"
+    if isinstance(error, ApiError):
+        return f"{error}{REMEDIES.get(error.status, '')}"
+    if isinstance(error, ValueError):
+        return str(error)
+    return f"the API server does not answer: {type(error).__name__} {error}"
 
 
 async def _interruptible(work: Coroutine[Any, Any, int]) -> int:

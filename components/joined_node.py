@@ -9,7 +9,8 @@ import node_files
 from components import commands
 from components.access import Access
 from components.bootstrap_token import BootstrapToken
-from components.dependencies import after, value_or
+from components.dependencies import after, together, value_or
+from components.join_approver import JoinApprover
 
 TYPE = "kubelet-tls-bootstrap:index:Node"
 
@@ -40,6 +41,8 @@ class JoinedNodeArgs:
     """How many seconds the machine waits for its certificates when it joins."""
     stack: str
     """The stack whose settings name the kubeconfig with which a leaving node is drained."""
+    approver: JoinApprover
+    """Who approves what the machine asks for."""
 
 
 class JoinedNode(pulumi.ComponentResource):
@@ -49,6 +52,8 @@ class JoinedNode(pulumi.ComponentResource):
     while the kubelet still runs, `files` then stops the kubelet and removes what was written.
     """
 
+    join: pulumi.Resource
+    """The join, which waits on the machine for the node's certificates."""
     ready: list[pulumi.Resource]
     """The resources to depend on: created once the node has joined, deleted when it leaves."""
 
@@ -74,7 +79,7 @@ class JoinedNode(pulumi.ComponentResource):
         # Only a change of `triggers` runs it again: that replaces it, with the token, the script
         # and the connection of that time. A `delete` would run after that, on a machine that has
         # just joined, so there is none.
-        join = commands.on_host(
+        self.join = commands.on_host(
             f"{name}-join",
             machine.access,
             create=node_files.JOIN,
@@ -83,7 +88,8 @@ class JoinedNode(pulumi.ComponentResource):
             triggers=[int(args.join) if args.join.isdecimal() else args.join],
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=after(self, files),
+                depends_on=together(after(self, files), args.approver.ready),
+                hooks=args.approver.join_hooks,
                 ignore_changes=["connection", "create", "stdin"],
             ),
         )
@@ -92,7 +98,7 @@ class JoinedNode(pulumi.ComponentResource):
         member = commands.python_module(
             f"{name}-member",
             delete=f"admission leave {name} --stack {shlex.quote(args.stack)}",
-            opts=pulumi.ResourceOptions(parent=self, depends_on=after(self, join)),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=after(self, self.join)),
         )
         self.ready = [member]
         self.register_outputs(

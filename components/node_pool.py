@@ -13,6 +13,7 @@ from components.bootstrap_rbac import BootstrapRbac
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
 from components.dependencies import after, together, value_or
 from components.gate_report import GateReport
+from components.join_approver import JoinApprover, orders_without_failed_tokens
 from components.joined_node import GoneNode, JoinedNode, JoinedNodeArgs, Machine
 from components.pool_inventory import Denied, InventoryNode, pool_inventory
 from components.user_data import UserDataArgs, user_data
@@ -115,6 +116,8 @@ class NodePool(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         members = tuple(entry for entry in args.nodes if not entry.gone)
         tokens = self._tokens(name, args, members)
+        orders = gate_orders(name, args, tokens)
+        approver = JoinApprover(name, orders=orders_without_failed_tokens(orders), owner=self)
         nodes = []
         for entry in args.nodes:
             machine = Machine(cluster=args.cluster, node=entry.node, access=entry.access)
@@ -128,6 +131,7 @@ class NodePool(pulumi.ComponentResource):
                 # Longer than the gate, which knows better why a node is late.
                 join_limit_s=max(SHORTEST_JOIN_LIMIT_S, args.stall_seconds + 60),
                 stack=args.stack,
+                approver=approver,
             )
             nodes.append(JoinedNode(entry.node.name, joining, child))
         pool_inventory(
@@ -140,8 +144,8 @@ class NodePool(pulumi.ComponentResource):
         )
         report = GateReport(stack=args.stack, pool=name)
         report.remove()
-        # While the nodes join, not after: each join waits on its machine for the gate's approval.
-        orders = gate_orders(name, args, tokens)
+        joins = [node.join for node in nodes]
+        # Beside the joins, not after them: a machine that never joins must not hide who has.
         gate = commands.python_module(
             f"{name}-gate",
             create="admission gate",
@@ -150,10 +154,15 @@ class NodePool(pulumi.ComponentResource):
             triggers=[orders["nodes"], value_or(pulumi.Output.from_input(orders["tokens"]), [])],
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=together(*(after(t, *t.ready) for t in tokens.values())),
+                depends_on=together(
+                    *(after(t, *t.ready) for t in tokens.values()), approver.all_begun(joins)
+                ),
+                hooks=approver.gate_hooks,
                 ignore_changes=["create", "stdin"],
             ),
         )
+        approver.end_after([*joins, gate])
+        approver.end_after([*joins, gate])
         self.ready = [gate, *(resource for node in nodes for resource in node.ready)]
         ids = {node: token.id for node, token in tokens.items()}
         self.token_id = value_or(pulumi.Output.from_input(ids.get(None, ids)), None)
@@ -162,8 +171,8 @@ class NodePool(pulumi.ComponentResource):
             self.user_data = user_data(args.cluster, args.user_data, tokens.get(None))
         # A gate that fails takes no outputs with it: who reads them must not lose a whole pool.
         names = [entry.node.name for entry in members]
-        joins = pulumi.Output.all(**dict(zip(names, map(_succeeded, nodes), strict=True)))
-        outcome = report.outcome(gate.stdout, [entry.known() for entry in members], joins)
+        joined = pulumi.Output.all(**dict(zip(names, map(_succeeded, nodes), strict=True)))
+        outcome = report.outcome(gate.stdout, [entry.known() for entry in members], joined)
         self.nodes = outcome.apply(lambda found: found["nodes"])
         self.pending = outcome.apply(lambda found: found["pending"])
         self.register_outputs({"tokenId": self.token_id, "nodes": self.nodes})

@@ -74,34 +74,40 @@ class Gate:
             ApiError: the kubeconfig's rights are insufficient.
             UNTRUSTED: the kubeconfig's CA did not sign the API server's certificate.
         """
+        proofs = (
+            self._prover.prove(progress, self._wake[name])
+            for name, progress in self.progress.items()
+        )
+        await self._judge_until(asyncio.gather(*proofs), asyncio.create_task(self._stalled()))
+        return all(progress.joined for progress in self.progress.values())
+
+    async def approve(self) -> None:
+        """Approve what the rules let pass, and prove nothing, until it is cancelled.
+
+        Raises:
+            ApiError, UNTRUSTED: as `run` does.
+        """
+        await self._judge_until(asyncio.get_running_loop().create_future())
+
+    async def _judge_until(self, *ends: asyncio.Future[Any]) -> None:
+        """Watch and judge until one of these has ended; the others are cancelled then."""
         watches = [
             asyncio.create_task(self._api.watch(CSRS, self._see_request, self._say)),
             asyncio.create_task(self._api.watch(NODES, self._see_node, self._say)),
         ]
-        proofs = {
-            asyncio.create_task(self._prover.prove(progress, self._wake[name]))
-            for name, progress in self.progress.items()
-        }
-        stall = asyncio.create_task(self._stalled())
-        waiting = set(proofs)
+        tasks = [*ends, *watches]
         try:
-            while waiting:
-                done, _ = await asyncio.wait(
-                    {*waiting, *watches, stall, self._judge.broken, self._client_judge.broken},
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                for ended in done:
-                    ended.result()  # a watch ends only with an error
-                if stall in done:
-                    break
-                waiting -= done
+            done, _ = await asyncio.wait(
+                {*tasks, self._judge.broken, self._client_judge.broken},
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            for ended in done:
+                ended.result()  # a watch ends only with an error
         finally:
-            tasks = [*watches, *proofs, stall]
             for task in tasks:
                 task.cancel()
             closing = (self._judge.close(), self._client_judge.close())
             await asyncio.gather(*tasks, *closing, return_exceptions=True)
-        return all(progress.joined for progress in self.progress.values())
 
     async def _stalled(self) -> None:
         """End when no node has reached a step for as long as the orders say."""

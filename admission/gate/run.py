@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from admission.api_server.api import Say
@@ -13,14 +13,13 @@ from admission.gate.checks import preflight
 from admission.gate.checks.check import Context
 from admission.gate.gate import Gate
 from admission.gate.orders import Orders
-from admission.inventory import InventoryNode
-from admission.serving_certificate import ServingCertificate
+from admission.gate.session import Look
 
 
 async def admit(
     orders: Orders,
     api: Connection,
-    look: Callable[[InventoryNode], Awaitable[ServingCertificate]],
+    look: Look,
     say: Say,
 ) -> int:
     """Admit a pool's nodes, end their tokens, and return the exit status.
@@ -31,11 +30,53 @@ async def admit(
         ValueError: the cluster is not ready for nodes, or a token could not be ended; says why.
         ApiError, UNREACHABLE, UNTRUSTED: the API server refused, or did not answer for a while.
     """
+    tokens, gate = await _gate(orders, api, look, say, tell_all=True)
+    all_joined = await gate.run()
+    for line in report.table(gate.progress.values()):
+        say(line)
+    for line in report.shared_machine_ids(gate.progress.values()):
+        say(line)
+    if not all_joined:
+        if orders.report_path:
+            report.write(orders.report_path, report.document(gate.progress.values(), orders, {}))
+        await _prepare_next_run(orders, api, tokens, gate, say)
+        return 1
+    states = await _end(orders, api, tokens, say)
+    print(json.dumps(report.document(gate.progress.values(), orders, states)))
+    return 0
+
+
+async def approve(
+    orders: Orders,
+    api: Connection,
+    look: Look,
+    say: Say,
+) -> None:
+    """Approve what a pool's nodes ask for while they join, until it is cancelled.
+
+    Of the checks of the cluster only those that fail are told: the gate that follows tells all.
+
+    Raises:
+        ValueError, ApiError, UNREACHABLE, UNTRUSTED: as `admit` does.
+    """
+    _, gate = await _gate(orders, api, look, say, tell_all=False)
+    await gate.approve()
+
+
+async def _gate(
+    orders: Orders,
+    api: Connection,
+    look: Look,
+    say: Say,
+    *,
+    tell_all: bool,
+) -> tuple[Sequence[FoundToken], Gate]:
+    """Return what the cluster holds of the tokens, and a gate, once the cluster is ready."""
     now = datetime.now(UTC)
     tokens = await asyncio.gather(
         *(bootstrap_token.find(api, token, now, limit_s=orders.stall_s) for token in orders.tokens)
     )
-    faults = await _preflight(orders, api, tokens, now, say)
+    faults = await _preflight(orders, api, tokens, now, say, tell_all=tell_all)
     gate = Gate(
         orders,
         api,
@@ -52,19 +93,7 @@ async def admit(
             if (token := orders.token_of(node))
         },
     )
-    all_joined = await gate.run()
-    for line in report.table(gate.progress.values()):
-        say(line)
-    for line in report.shared_machine_ids(gate.progress.values()):
-        say(line)
-    if not all_joined:
-        if orders.report_path:
-            report.write(orders.report_path, report.document(gate.progress.values(), orders, {}))
-        await _prepare_next_run(orders, api, tokens, gate, say)
-        return 1
-    states = await _end(orders, api, tokens, say)
-    print(json.dumps(report.document(gate.progress.values(), orders, states)))
-    return 0
+    return tokens, gate
 
 
 async def _end(
@@ -81,12 +110,18 @@ async def _end(
 
 
 async def _preflight(
-    orders: Orders, api: Connection, tokens: Sequence[FoundToken], now: datetime, say: Say
+    orders: Orders,
+    api: Connection,
+    tokens: Sequence[FoundToken],
+    now: datetime,
+    say: Say,
+    *,
+    tell_all: bool,
 ) -> Mapping[str, str]:
     """Check the cluster, and return what is wrong with tokens, by their ids."""
     context = Context(api=api, orders=orders, tokens=tokens, now=now)
     findings = await preflight.run(context)
-    for line in preflight.summary(findings):
+    for line in preflight.summary(f for f in findings if tell_all or f.state == "failed"):
         say(line)
     failed = [finding.check for finding in findings if finding.state == "failed"]
     if failed:

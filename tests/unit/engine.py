@@ -57,6 +57,7 @@ class Engine(mocks.Mocks):
         self.resources: dict[str, dict[str, Any]] = {}  # by name, without components
         self.requests: dict[str, dict[str, Any]] = {}  # by URN, components too
         self.outputs: dict[str, dict[str, Any]] = {}  # of components, by URN
+        self.hooks: dict[str, pulumi.ResourceHook] = {}  # by name; none is called
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         if args.typ.startswith(COMPONENT):
@@ -90,6 +91,7 @@ class Engine(mocks.Mocks):
 
     def _begin(self) -> None:
         mocks.set_mocks(self, project="p", stack="s", preview=False, monitor=_Monitor(self))
+        pulumi.runtime.settings.SETTINGS.callbacks = _Callbacks(self)
 
     def outputs_of(self, name: str) -> dict[str, Any]:
         """Return what the component with this name registered."""
@@ -110,3 +112,14 @@ class _Monitor(mocks.MockMonitor):
     def RegisterResourceOutputs(self, request: Any) -> Any:
         self.engine.outputs[request.urn] = MessageToDict(request).get("outputs", {})
         return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
+
+
+class _Callbacks:
+    """Where hooks are registered; Pulumi's own mock has no such place."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
+        assert hook.name not in self._engine.hooks
+        self._engine.hooks[hook.name] = hook

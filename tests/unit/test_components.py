@@ -16,6 +16,7 @@ from components.access import Access, SshServer
 from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
 from components.control_plane import ControlPlane, ControlPlaneArgs
+from components.join_approver import JoinApprover
 from components.joined_node import GoneNode, JoinedNode, JoinedNodeArgs, Machine
 from components.node_pool import Approval, NodePool, NodePoolArgs, PoolNode, TokenPolicy
 from components.pool_inventory import Denied
@@ -57,6 +58,12 @@ def depends_on(engine: Engine, name: str) -> set[str]:
     """The names of the resources on which the one with this name depends."""
     (request,) = (r for r in engine.requests.values() if r["name"] == name)
     return {urn.rpartition("::")[2] for urn in request.get("dependencies", ())}
+
+
+def hooks(engine: Engine, name: str) -> dict[str, list[str]]:
+    """The names of the hooks of the resource with this name."""
+    (request,) = (r for r in engine.requests.values() if r["name"] == name)
+    return dict(request["hooks"])
 
 
 def test_the_control_planes_hosts_are_looked_at_one_after_the_other() -> None:
@@ -121,8 +128,14 @@ def joining(join: str = "1") -> Engine:
 
     def program() -> None:
         token = BootstrapToken("t", BootstrapTokenArgs(pool="p", members={}, ttl_minutes=5))
+        orders = pulumi.Output.from_input("{}")
         args = JoinedNodeArgs(
-            machine=MACHINE, token=token, join=join, join_limit_s=180, stack="a stack"
+            machine=MACHINE,
+            token=token,
+            join=join,
+            join_limit_s=180,
+            stack="a stack",
+            approver=JoinApprover("p", orders=orders, owner=token),
         )
         JoinedNode("n1", args)
 
@@ -305,6 +318,22 @@ def test_a_pools_gate_works_beside_the_joins() -> None:
     assert orders["denied"] == {"addresses": ["10.0.0.8", "10.0.0.9"], "cidrs": ["10.96.0.0/12"]}
     inventory = json.loads(engine.resources["p-inventory"]["data"]["inventory.json"])
     assert inventory["nodes"] == [{key: node[key] for key in ("name", "addresses", "dnsNames")}]
+
+
+def test_hooks_tell_when_joins_and_the_gate_begin() -> None:
+    def program() -> None:
+        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
+        NodePool("p", pool_args(rbac, token=TokenPolicy(scope="node")))
+
+    engine = Engine().run(program)
+    assert hooks(engine, "n1-join") == {"before_create": ["p-join-begins"]}
+    assert hooks(engine, "p-gate") == {
+        "before_create": ["p-gate-begins"],
+        "before_update": ["p-gate-begins"],
+    }
+    # An order that only creations need: deletions know nothing of it.
+    assert depends_on(engine, "n1-join") == {"n1-files", "n1-token-id", "n1-token-secret"}
+    assert set(engine.hooks) == {"p-join-begins", "p-gate-begins"}
 
 
 def test_user_data_of_a_pool_with_a_token_for_each_node_holds_none() -> None:

@@ -14,6 +14,7 @@ import pytest
 from admission import __main__ as module
 from admission.api_server.api import ApiError
 from admission.api_server.connection import Connection
+from admission.gate import session
 from admission.gate.bootstrap_token import REVOKED
 from admission.gate.checks.check import Answer, Context
 from admission.gate.checks.preflight import CHECKS
@@ -74,7 +75,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
         return await ports.look(entry)
 
     monkeypatch.setattr(Connection, "open", connect)
-    monkeypatch.setattr(module, "look_at", look)
+    monkeypatch.setattr(session, "look_at", look)
     return fake
 
 
@@ -157,7 +158,7 @@ def test_a_gate_finds_its_kubeconfig_by_the_settings_of_the_stack(
         assert stack == "dev"
         return Kubeconfig(path=".lab/kubeconfig")
 
-    monkeypatch.setattr(module, "kubeconfig", found)
+    monkeypatch.setattr(session, "kubeconfig", found)
     cluster.node("node-1", "10.0.0.1")
     assert gate({**ONE_NODE, "kubeconfig": {"stack": "dev"}, "stallSeconds": 30}) == 0
 

@@ -25,8 +25,9 @@ ALLOWED = {
     "leave": {"api_server", "objects", "program"},
     "gate": {
         *("inventory", "rules", "objects", "api_server"),
-        *("serving_certificate", "judge", "terminal"),
+        *("serving_certificate", "judge", "stack_settings", "terminal"),
     },
+    "approving": {"api_server", "gate", "process", "terminal"},
     "approver": {"pool_inventory", "rules", "objects", "api_server", "judge"},
     "status": {
         *("inventory", "pool_inventory", "rules", "objects", "api_server"),

@@ -1,0 +1,34 @@
+"""A gate's orders, and the connection to the cluster that they name."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+
+from admission.api_server.connection import Connection
+from admission.gate.orders import Orders, read_orders
+from admission.inventory import InventoryNode
+from admission.serving_certificate import ServingCertificate, look_at
+from admission.stack_settings import kubeconfig
+
+Look = Callable[[InventoryNode], Awaitable[ServingCertificate]]
+
+
+@asynccontextmanager
+async def session(text: str) -> AsyncIterator[tuple[Orders, Connection, Look]]:
+    """Yield the orders that a JSON document holds, a connection, and how to look at a kubelet.
+
+    Raises:
+        ValueError: it holds no orders, or the stack has no usable kubeconfig; the message quotes
+            none of it.
+    """
+    orders = read_orders(text)
+    if orders.stack:
+        found = await kubeconfig(orders.stack)
+        orders = replace(orders, kubeconfig_path=found.path, kubeconfig=found.content)
+    api = await Connection.open(orders.kubeconfig_path, orders.kubeconfig)
+    try:
+        orders = replace(orders, denied=orders.denied.and_host(api.host))
+        yield orders, api, partial(look_at, trust=api.trust())
+    finally:
+        await api.close()

@@ -1,0 +1,50 @@
+"""Work in a thread of the program, beside what the engine does."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any
+
+
+class Background:
+    """A coroutine in a thread with an event loop of its own, until it ends or is stopped.
+
+    The program's own loop would not do. Its executor also resolves host names, and with few slots
+    all of its threads may wait for resources. The thread ends with the program at the latest.
+    """
+
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
+        self._stop: Future[None] = Future()
+        self._ended: Future[None] = Future()
+        threading.Thread(target=self._run, args=(work,), name=name, daemon=True).start()
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why the work has ended by itself, if it has."""
+        return self._ended.exception() if self._ended.done() else None
+
+    async def stop(self) -> None:
+        """Cancel the work, and return once it has ended."""
+        self._stop.cancel()
+        await asyncio.gather(asyncio.wrap_future(self._ended), return_exceptions=True)
+
+    def _run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            error = asyncio.run(self._until_stopped(work()))
+        except BaseException as failure:  # noqa: BLE001 - whoever stops it must not wait for ever
+            error = failure
+        if error is None:
+            self._ended.set_result(None)
+        else:
+            self._ended.set_exception(error)
+
+    async def _until_stopped(self, work: Coroutine[Any, Any, None]) -> BaseException | None:
+        """Return how the work has failed, if it has."""
+        task = asyncio.ensure_future(work)
+        stop = asyncio.wrap_future(self._stop)
+        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        task.cancel()
+        stop.cancel()
+        (outcome,) = await asyncio.gather(task, return_exceptions=True)
+        return outcome if isinstance(outcome, Exception) else None

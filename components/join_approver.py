@@ -1,0 +1,149 @@
+"""Who approves what the machines of a pool ask for while they join: the program itself.
+
+A join holds one of the engine's parallel slots while it waits on its machine for certificates. The
+gate is a resource too, so it may have to wait for a slot. Two rules keep that from ever stopping a
+run, whatever the number of pools, nodes and slots:
+
+- From its first join on a pool has an approver that needs no slot.
+- The gate gets a slot only when each of its joins has had one: it waits for no join that waits.
+
+When the gate has its slot the approver ends, for two at once could approve two requests of one
+token. Hooks tell when a resource has its slot; they run neither in previews nor without a change.
+"""
+
+import asyncio
+import contextlib
+import contextvars
+import json
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import pulumi
+
+from components.background import Background
+from components.dependencies import Dependencies
+
+Approve = Callable[[str, Callable[[str], None]], Coroutine[Any, Any, None]]
+
+
+async def approve_by_rules(orders: str, say: Callable[[str], None]) -> None:
+    """Approve what passes the rules, as the gate does, until it is cancelled."""
+    # An import that takes some time, which a run without joins saves.
+    from admission.approving import approve  # noqa: PLC0415
+
+    await approve(orders, say)
+
+
+class JoinApprover:
+    """The approver of one pool."""
+
+    ready: Dependencies
+    """What each join depends on."""
+    join_hooks: pulumi.ResourceHookBinding
+    """The hooks of each join."""
+    gate_hooks: pulumi.ResourceHookBinding
+    """The hooks of the gate."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        orders: pulumi.Output[str],
+        owner: pulumi.Resource,
+        approve: Approve = approve_by_rules,
+    ) -> None:
+        """Declare it; it begins with the first join.
+
+        `orders` is what it reads, as the gate does; `owner` the resource whose lines its are.
+        """
+        self._name, self._orders, self._owner, self._approve = name, orders, owner, approve
+        self._background: Background | None = None
+        self._begun: dict[str, asyncio.Event] = {}
+        self._loop, self._context = asyncio.get_event_loop(), contextvars.copy_context()
+        # No join before the orders are known: the tokens in them may need its slot.
+        self.ready: Dependencies = pulumi.Output.from_input(self._orders_are_known())
+        at_join = pulumi.ResourceHook(f"{name}-join-begins", self._join_begins)
+        at_gate = pulumi.ResourceHook(f"{name}-gate-begins", self._end)
+        self.join_hooks = pulumi.ResourceHookBinding(before_create=[at_join])
+        self.gate_hooks = pulumi.ResourceHookBinding(
+            before_create=[at_gate], before_update=[at_gate]
+        )
+
+    def all_begun(self, joins: Sequence[pulumi.Resource]) -> Dependencies:
+        """Return what the gate depends on: nothing, once each of these joins has begun."""
+        for join in joins:
+            begun = self._begun.setdefault(join.pulumi_resource_name, asyncio.Event())
+            # Unchanged, or failed before its turn came.
+            _settled(join).apply(partial(_set, begun))
+        return pulumi.Output.from_input(self._all_begun())
+
+    def end_after(self, resources: Sequence[pulumi.Resource]) -> None:
+        """End it at the latest when each of these has succeeded or failed."""
+        all_settled = pulumi.Output.all(*map(_settled, resources))
+        self._ended: pulumi.Output[None] = all_settled.apply(self._end)
+
+    # Outputs of their own, since those of resources would be recorded as dependencies on them.
+
+    async def _orders_are_known(self) -> list[pulumi.Resource]:
+        with contextlib.suppress(Exception):  # the hook will raise it
+            await self._orders.future()
+        return []
+
+    async def _all_begun(self) -> list[pulumi.Resource]:
+        await asyncio.gather(*(event.wait() for event in self._begun.values()))
+        return []
+
+    # Hooks
+
+    async def _join_begins(self, args: pulumi.ResourceHookArgs) -> None:
+        orders = await self._orders.future()
+        if self._background is None:
+            work = partial(self._work, str(orders))
+            self._background = Background(work, name=f"{self._name}-approver")
+        elif (error := self._background.error) is not None:
+            raise ValueError(f"nobody approves what the pool's machines ask for: {error}")
+        self._begun.setdefault(args.name, asyncio.Event()).set()
+
+    async def _end(self, _: Any) -> None:
+        if self._background is not None:
+            await self._background.stop()
+
+    # In the thread
+
+    async def _work(self, orders: str) -> None:
+        try:
+            await self._approve(orders, partial(self._tell, pulumi.log.info))
+        except Exception as error:
+            self._tell(pulumi.log.warn, f"{self._name}: {error}")
+            raise
+
+    def _tell(self, log: Callable[..., None], line: str) -> None:
+        if not self._loop.is_closed():
+            told = partial(log, line, self._owner)
+            self._loop.call_soon_threadsafe(told, context=self._context)
+
+
+def orders_without_failed_tokens(orders: Mapping[str, Any]) -> pulumi.Output[str]:
+    """Return a gate's orders as JSON, without what failed: a token that was not made, its node."""
+    made = [pulumi.Output.from_input(token).recover(lambda _: None) for token in orders["tokens"]]
+    others = {key: value for key, value in orders.items() if key != "tokens"}
+    return pulumi.Output.all(others=others, made=made).apply(
+        lambda found: json.dumps(_of_tokens(found["others"], found["made"]))
+    )
+
+
+def _of_tokens(orders: Mapping[str, Any], made: Sequence[Any]) -> Mapping[str, Any]:
+    tokens = [token for token in made if token is not None]
+    whose = {token["node"] for token in tokens}
+    nodes = [node for node in orders["nodes"] if whose & {node["name"], None}]
+    return {**orders, "nodes": nodes, "tokens": tokens}
+
+
+def _set(event: asyncio.Event, _: Any) -> None:
+    event.set()
+
+
+def _settled(resource: pulumi.Resource) -> pulumi.Output[str]:
+    """Return an output that is known once a resource has succeeded or failed."""
+    return resource.urn.recover(lambda _: "")

@@ -1,0 +1,179 @@
+"""The approver of joins: when it begins and ends, what it reads, and what it tells."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime.stack import ResourceRegistrationFailed
+
+from components.join_approver import JoinApprover, orders_without_failed_tokens
+from tests.unit.engine import COMPONENT, Engine
+
+Say = Callable[[str], None]
+
+
+class Approving:
+    """An approval that notes when it runs."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.orders: list[str] = []
+        self.running = 0
+        self._failure = failure
+
+    async def __call__(self, orders: str, say: Say) -> None:
+        self.orders.append(orders)
+        self.running += 1
+        try:
+            say("it begins")
+            if self._failure:
+                raise self._failure
+            await asyncio.Event().wait()
+        finally:
+            self.running -= 1
+
+
+async def begins(engine: Engine, hook: str, name: str) -> None:
+    """Do what the engine does when a resource has its slot."""
+    await until(lambda: hook in engine.hooks)
+    called: Any = engine.hooks[hook](
+        pulumi.ResourceHookArgs(urn=f"urn::{name}", id="", name=name, type="t")
+    )
+    await called
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    while not condition():
+        await asyncio.sleep(0)
+
+
+def in_program(work: Callable[[Engine, pulumi.Resource], Coroutine[Any, Any, None]]) -> None:
+    engine = Engine()
+    ended: list[bool] = []
+
+    def program() -> pulumi.Output[None]:
+        owner = pulumi.ComponentResource(f"{COMPONENT}NodePool", "p")
+
+        async def all_of_it() -> None:
+            await work(engine, owner)
+            ended.append(True)
+
+        return pulumi.Output.from_input(all_of_it())
+
+    engine.run(program)
+    assert ended == [True]
+
+
+def approver(owner: pulumi.Resource, approve: Approving) -> JoinApprover:
+    orders = pulumi.Output.from_input('{"pool": "p"}')
+    return JoinApprover("p", orders=orders, owner=owner, approve=approve)
+
+
+def test_one_approver_works_from_the_first_join_to_the_gate(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    approve = Approving()
+
+    async def work(engine: Engine, owner: pulumi.Resource) -> None:
+        approver(owner, approve)
+        assert approve.orders == []
+        await begins(engine, "p-join-begins", "n1-join")
+        await until(lambda: approve.running)
+        await begins(engine, "p-join-begins", "n2-join")
+        await begins(engine, "p-gate-begins", "p-gate")
+        assert approve.running == 0
+        await until(lambda: "it begins" in caplog.messages)
+
+    in_program(work)
+    assert approve.orders == ['{"pool": "p"}']
+
+
+def test_a_gate_without_joins_ends_nothing() -> None:
+    async def work(engine: Engine, owner: pulumi.Resource) -> None:
+        approve = Approving()
+        approver(owner, approve)
+        await begins(engine, "p-gate-begins", "p-gate")
+        assert approve.orders == []
+
+    in_program(work)
+
+
+def test_the_gates_turn_comes_once_every_join_has_begun() -> None:
+    async def work(engine: Engine, owner: pulumi.Resource) -> None:
+        it = approver(owner, Approving())
+        settle: asyncio.Future[str] = asyncio.Future()
+        unchanged = Settling("n1-join", settle)
+        last: asyncio.Future[str] = asyncio.Future()
+        waiting = Settling("n2-join", last)
+        turn = asyncio.ensure_future(it.all_begun([unchanged, waiting]).future())
+        settle.set_result("urn")
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not turn.done()
+        await begins(engine, "p-join-begins", "n2-join")
+        assert await turn == []
+        await begins(engine, "p-gate-begins", "p-gate")
+        last.set_result("urn")
+
+    in_program(work)
+
+
+class Settling:
+    """As much of a resource as an approver looks at."""
+
+    def __init__(self, name: str, urn: asyncio.Future[str]) -> None:
+        self.pulumi_resource_name = name
+        self.urn: pulumi.Output[str] = pulumi.Output.from_input(urn)
+
+
+def test_a_failure_is_told_and_lets_no_later_join_begin(caplog: pytest.LogCaptureFixture) -> None:
+    async def work(engine: Engine, owner: pulumi.Resource) -> None:
+        approver(owner, Approving(ValueError("the cluster is not ready; fix that")))
+        await begins(engine, "p-join-begins", "n1-join")
+        await until(lambda: "p: the cluster is not ready; fix that" in caplog.messages)
+        with pytest.raises(ValueError, match="ask for: the cluster is not ready; fix that"):
+            while True:
+                await begins(engine, "p-join-begins", "n2-join")
+
+    in_program(work)
+
+
+NODES = [{"name": "n1"}, {"name": "n2"}]
+
+
+async def not_made() -> str:
+    raise ResourceRegistrationFailed
+
+
+def read(tokens: Callable[[], list[dict[str, Any]]]) -> Any:
+    """What is left of orders with these tokens."""
+    found: list[str] = []
+
+    def program() -> pulumi.Output[None]:
+        orders = {"pool": "p", "nodes": NODES, "tokens": tokens()}
+        return orders_without_failed_tokens(orders).apply(found.append)
+
+    Engine().run(program)
+    return json.loads(found[0])
+
+
+def test_a_token_that_was_not_made_takes_only_its_node_out_of_the_orders() -> None:
+    def tokens() -> list[dict[str, Any]]:
+        return [
+            {"id": pulumi.Output.from_input("abcdef"), "node": "n1"},
+            {"id": pulumi.Output.from_input(not_made()), "node": "n2"},
+        ]
+
+    left = {"id": "abcdef", "node": "n1"}
+    assert read(tokens) == {"pool": "p", "nodes": [{"name": "n1"}], "tokens": [left]}
+
+
+def test_a_token_of_the_pool_is_for_all_nodes() -> None:
+    def tokens() -> list[dict[str, Any]]:
+        return [{"id": pulumi.Output.from_input("abcdef"), "node": None}]
+
+    assert read(tokens)["nodes"] == NODES
