@@ -114,3 +114,16 @@ def test_a_machine_that_was_reinstalled_under_a_new_name_joins_in_one_run_and_st
     project.pulumi("preview", "--expect-no-changes")
     is_alive(project, "node-9")
     assert main_pid(project, "node-2") == pid
+
+
+def test_a_machine_that_was_reinstalled_with_a_new_host_key_joins_under_a_new_name(
+    project: Project, settings: dict[str, Any]
+) -> None:
+    """What the state knows of the node that was there is a key that nobody has any more."""
+    project.lab("reinstall", "node-2")
+    project.write_settings(settings)
+    project.up()
+
+    assert set(nodes(project)) == {"node-1", "node-2"}
+    is_alive(project, "node-2")
+    project.pulumi("preview", "--expect-no-changes")

@@ -1,0 +1,104 @@
+"""One machine is off: the others join, the stack tells who has not, and the dead one can leave.
+
+Begins and ends with nothing joined; the tests tell one story and run in their order.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.lab.kubelet import is_alive, main_pid, nodes, outputs
+from tests.lab.project import Project
+from tests.lab.test_failures import PREFIX, nodes_of, until
+from tests.lab.test_join import ADDRESSES, FIRST_NODES, run_pod
+from tests.lab.test_leave import change, put_back, take_out
+
+pytestmark = pytest.mark.lab
+
+DEAD = "node-3"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def three_nodes_of_which_one_is_off(project: Project) -> Iterator[None]:
+    """The settings of the whole module are kept in the stack's own file."""
+    original = project.settings()
+    project.lab("up", "--nodes", "3")
+    settings = project.settings()
+    nodes_of(settings).append({"name": DEAD, "address": ADDRESSES[DEAD]})
+    settings["config"][f"{PREFIX}stallSeconds"] = 20
+    project.write_settings(settings)
+    power_off(project)
+    yield
+    # It was never told that it has left.
+    project.lab("reinstall", DEAD, "--keep-host-key")
+    project.write_settings(original)
+    project.pulumi("destroy", "--yes", "--skip-preview")
+
+
+def power_off(project: Project) -> None:
+    project.ssh(DEAD, "systemctl poweroff", check=False)
+    until(lambda: project.run("ping", "-c1", "-W1", ADDRESSES[DEAD], check=False).returncode != 0)
+
+
+def failed(project: Project) -> str:
+    done = project.up(check=False)
+    said = done.stdout + done.stderr
+    print(said)  # pytest shows it if the test fails
+    assert done.returncode != 0
+    assert "Traceback" not in said
+    assert "unhandled exception" not in said
+    return said
+
+
+def names(found: dict[str, Any], output: str) -> set[str]:
+    return {node["name"] for node in found[output]}
+
+
+def test_a_first_run_tells_who_has_joined_and_who_has_not(project: Project) -> None:
+    failed(project)
+    assert set(nodes(project)) == set(FIRST_NODES)
+    for node in FIRST_NODES:
+        is_alive(project, node)
+    told = outputs(project)
+    assert names(told, "nodes") == set(FIRST_NODES)
+    (pending,) = told["pendingNodes"]
+    assert (pending["name"], pending["pool"]) == (DEAD, "workers")
+    assert pending["reason"]
+
+
+def test_the_next_run_goes_on_once_the_machine_is_there(project: Project) -> None:
+    pids = {node: main_pid(project, node) for node in FIRST_NODES}
+    project.lab("up")
+    project.up()
+    is_alive(project, DEAD)
+    assert {node: main_pid(project, node) for node in FIRST_NODES} == pids
+    told = outputs(project)
+    assert names(told, "nodes") == set(ADDRESSES)
+    assert told["pendingNodes"] == []
+    project.pulumi("preview", "--expect-no-changes")
+
+
+def test_a_dead_machine_that_is_taken_out_stays_and_force_is_named(project: Project) -> None:
+    run_pod(project, DEAD)
+    power_off(project)
+    removed = take_out(project, DEAD)
+    said = failed(project)
+    put_back(project, removed)
+    assert f"{DEAD} does not answer" in said
+    assert "force: true" in said
+
+
+def test_one_run_with_force_lets_it_leave(project: Project) -> None:
+    pids = {node: main_pid(project, node) for node in FIRST_NODES}
+    change(project, DEAD, force=True)
+    project.up()
+    assert set(nodes(project)) == set(FIRST_NODES)
+    assert names(outputs(project), "nodes") == set(FIRST_NODES)
+
+    take_out(project, DEAD)
+    project.up()
+    assert set(nodes(project)) == set(FIRST_NODES)
+    assert {node: main_pid(project, node) for node in FIRST_NODES} == pids
+    assert not [name for name in project.state_resources() if name.startswith(DEAD)]
+    project.pulumi("preview", "--expect-no-changes")
