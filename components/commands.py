@@ -15,6 +15,7 @@ from node_files import SUDO
 
 PER_DIAL_TIMEOUT_S = 5
 DIAL_ERROR_LIMIT = 3
+ON_HOST = "command:remote:Command"
 STDOUT = remote.Logging.STDOUT
 # The interpreter that has this program's packages; the engine starts commands in the project.
 PYTHON = 'exec "${KUBELET_TLS_BOOTSTRAP_PYTHON:-.venv/bin/python}"'

@@ -21,6 +21,9 @@ from typing import Any
 
 import pulumi
 
+# A language host takes the project off sys.path once it has run __main__.py, before any hook runs.
+# What is found already finds the modules below it.
+import admission  # noqa: F401
 from components.background import Background
 from components.dependencies import Dependencies
 

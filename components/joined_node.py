@@ -43,6 +43,8 @@ class JoinedNodeArgs:
     """The stack whose settings name the kubeconfig with which a leaving node is drained."""
     approver: JoinApprover
     """Who approves what the machine asks for."""
+    former: str | None = None
+    """The node that the machine was until this run, which removes that node."""
 
 
 class JoinedNode(pulumi.ComponentResource):
@@ -69,6 +71,8 @@ class JoinedNode(pulumi.ComponentResource):
                 parent=self,
                 # Nothing is written to a machine before the cluster has answered.
                 depends_on=after(token, *token.ready),
+                # So that nothing removes the files of the former node from what is this one now.
+                aliases=[self._files_of(args.former)] if args.former else None,
             ),
         )
         join_input = pulumi.Output.all(token.id, token.secret).apply(
@@ -103,6 +107,12 @@ class JoinedNode(pulumi.ComponentResource):
         self.ready = [member]
         self.register_outputs(
             {"addresses": list(machine.node.addresses), "kubeletVersion": machine.node.version}
+        )
+
+    def _files_of(self, node: str) -> pulumi.Output[str]:
+        """Return the URN of another node's files."""
+        return self.urn.apply(
+            lambda urn: f"{urn.rpartition('::')[0]}${commands.ON_HOST}::{node}-files"
         )
 
 

@@ -35,6 +35,8 @@ class PoolNode:
     """The name of its join: with another one it gets a new token and joins again."""
     recorded: Mapping[str, Any] | None = None
     """What the stack's outputs hold of it, if it has joined by this very join."""
+    former: str | None = None
+    """The node that the machine was until this run, which removes that node."""
     gone: bool = False
     """The machine is gone: its Node is deleted, nothing waits for it and nothing connects to it."""
 
@@ -132,6 +134,7 @@ class NodePool(pulumi.ComponentResource):
                 join_limit_s=max(SHORTEST_JOIN_LIMIT_S, args.stall_seconds + 60),
                 stack=args.stack,
                 approver=approver,
+                former=entry.former,
             )
             nodes.append(JoinedNode(entry.node.name, joining, child))
         pool_inventory(

@@ -113,6 +113,7 @@ def _pool_node(stack: Stack, pool: Pool, node: NodeSettings, ssh: Ssh) -> PoolNo
         dns_names=node.all_names,
         join=join,
         recorded=known.joined if known is not None and joined else None,
+        former=membership.former(node, stack.settings, stack.record),
         gone=node.force,
     )
 

@@ -6,7 +6,7 @@ with another address, at which there is another machine.
 
 from typing import Any
 
-from settings.model import Settings
+from settings.model import NodeSettings, Settings
 from stack.nodes import to_node
 from stack.record import Record
 
@@ -32,6 +32,15 @@ def has_joined(name: str, join: str, record: Record) -> bool:
     """Tell whether a node is known to have joined by this very join."""
     known = record.nodes.get(name)
     return known is not None and known.joined is not None and known.join == join
+
+
+def former(node: NodeSettings, settings: Settings, record: Record) -> str | None:
+    """Return the node that a new node's machine was, if the settings have that one no more."""
+    if node.force or node.name in record.nodes:
+        return None
+    present = {entry.name for pool in settings.pools.values() for entry in pool.nodes}
+    owners = (name for name, known in record.nodes.items() if known.address == node.address)
+    return next((name for name in sorted(owners) if name not in present), None)
 
 
 def document(settings: Settings, record: Record) -> dict[str, dict[str, Any]]:

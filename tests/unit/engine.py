@@ -104,6 +104,13 @@ class _Monitor(mocks.MockMonitor):
         super().__init__(engine)
         self.engine = engine
 
+    def make_urn(self, parent: str, type_: str, name: str) -> str:
+        """Return the URN as the engine makes it: with the types of all parents but the stack."""
+        chain = parent.split("::")[2] if parent else "pulumi:pulumi:Stack"
+        if chain != "pulumi:pulumi:Stack":
+            type_ = f"{chain}${type_}"
+        return str(super().make_urn("", type_, name))  # type: ignore[no-untyped-call]
+
     def RegisterResource(self, request: Any) -> Any:
         urn = self.make_urn(request.parent, request.type, request.name)
         self.engine.requests[urn] = MessageToDict(request, preserving_proto_field_name=True)

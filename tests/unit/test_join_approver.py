@@ -3,7 +3,10 @@
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -177,3 +180,17 @@ def test_a_token_of_the_pool_is_for_all_nodes() -> None:
         return [{"id": pulumi.Output.from_input("abcdef"), "node": None}]
 
     assert read(tokens)["nodes"] == NODES
+
+
+def test_the_rules_are_found_after_the_project_has_left_the_path() -> None:
+    """A language host runs the program with `runpy`, which takes the project off `sys.path`."""
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import components.join_approver;"
+        " sys.path.remove(sys.argv[1]); from admission.approving import approve; print(approve)"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(  # from elsewhere, since Python looks in the working directory too
+        [sys.executable, "-c", program, str(root)],
+        cwd=root.parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr

@@ -52,9 +52,10 @@ NODES = (
     Row(
         title="Another `name` at the same address",
         change=both(remove("workers", "node-2"), add("workers", "node-9", "10.0.0.12")),
-        note="A machine that was reinstalled joins under the new name, and the old name's removal"
-        " leaves it alone. A machine that still is the old node refuses the new name and is left as"
-        " it is: remove the old node in one run, and add the new one in the next.",
+        note="A machine that was reinstalled joins under the new name, also with a new host key: it"
+        " takes over the old one's `files`. A machine that still is the old node refuses"
+        " the new name and is left as it is: remove the old node in one run, and add the new one in"
+        " the next.",
         tests=(REFUSED, LEFT_ALONE),
     ),
     Row(

@@ -56,6 +56,7 @@ class Declared:
     inputs: Mapping[str, Any] = field(repr=False)
     ignored: frozenset[str]
     kept: bool  # retainOnDelete: forgotten when it is removed
+    former: str | None  # the URN of another resource, which it takes over if that is not declared
 
 
 class _Engine(Engine):
@@ -111,6 +112,7 @@ def declare(world: World, directory: Path, last: Run | None = None) -> Run:
             inputs=engine.resources[request["name"]],
             ignored=frozenset(request.get("ignoreChanges", ())),
             kept=bool(request.get("retainOnDelete")),
+            former=next((a["urn"] for a in request.get("aliases", ()) if "urn" in a), None),
         )
         for urn, request in engine.requests.items()
         if not request["type"].startswith((COMPONENT, STACK))

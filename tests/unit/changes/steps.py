@@ -44,8 +44,13 @@ class Step:
 
 def steps(before: Mapping[str, Declared], after: Mapping[str, Declared]) -> Iterator[Step]:
     """Yield a step for each resource that does not stay as it is."""
+    taken = {new.former for new in after.values() if new.former} & before.keys() - after.keys()
     for urn in dict.fromkeys([*before, *after]):
+        if urn in taken:
+            continue
         old, new = before.get(urn), after.get(urn)
+        if old is None and new is not None and new.former in taken:
+            old = before[new.former]
         if old is None:
             yield Step(operation="create", new=new)
         elif new is None:
