@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 from collections.abc import Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,7 @@ from admission.gate.session import session
 from admission.leave import leave
 from admission.pool_inventory import DEFAULT_NAMESPACE
 from admission.process import run
-from admission.stack_settings import is_forced, kubeconfig_file
+from admission.stack_settings import kubeconfig_file, leaving
 from admission.terminal import say
 
 DEFAULT_PORT = 10279
@@ -73,13 +74,15 @@ async def _gate(text: str) -> int:
 
 
 async def _leave(arguments: argparse.Namespace) -> int:
-    force = arguments.force or await is_forced(arguments.node, arguments.stack)
+    how = await leaving(arguments.node, arguments.stack)
+    if arguments.force:
+        how = replace(how, force=True)
     if arguments.kubeconfig:
         path = os.path.expanduser(arguments.kubeconfig)  # noqa: ASYNC240, PTH111 - kubectl knows no ~
-        await leave(arguments.node, path, force=force)
+        await leave(arguments.node, path, how)
     else:
         async with kubeconfig_file(arguments.stack) as path:
-            await leave(arguments.node, path, force=force)
+            await leave(arguments.node, path, how)
     return 0
 
 

@@ -6,19 +6,21 @@ from typing import Any
 from admission import program
 from admission.api_server.api import NODES, ApiError
 from admission.api_server.connection import Connection
-from admission.objects.node import ready_condition
+from admission.objects.node import internal_addresses, ready_condition
+from admission.stack_settings import Leaving
 
 DRAIN_TIMEOUT_S = 300
 # Nobody ends the pods of a machine that does not answer: waiting longer changes nothing.
 SILENT_DRAIN_TIMEOUT_S = 30
 
 
-async def leave(name: str, kubeconfig: str, *, force: bool) -> None:
+async def leave(name: str, kubeconfig: str, how: Leaving) -> None:
     """Drain a node with `kubectl drain`, which knows disruption budgets, and delete its Node.
 
     A node without a Node has left already. With `force` its machine is gone: nothing waits for its
-    pods, which the controller manager removes once the Node is gone. Without it, nobody has said
-    that they no longer run: a machine that is only cut off may still write to its volumes.
+    pods, which the controller manager removes once the Node is gone. So it is if the Node is silent
+    and another node has its address: that one's machine was reinstalled. Otherwise nobody has said
+    that the pods no longer run: a machine that is only cut off may still write to its volumes.
 
     Raises:
         ValueError: the kubeconfig is invalid, kubectl is missing, or the drain failed; says why.
@@ -28,7 +30,9 @@ async def leave(name: str, kubeconfig: str, *, force: bool) -> None:
     try:
         try:
             node = await api.insist("GET", f"{NODES}/{name}")
-            if not force:
+            if not how.force and not (
+                _is_silent(node) and how.taken.intersection(internal_addresses(node))
+            ):
                 await _drain(api, node, kubeconfig)
             # The one that was drained, not one of the same name that has joined since.
             options = {"preconditions": {"uid": node["metadata"]["uid"]}}

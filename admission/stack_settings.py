@@ -27,6 +27,16 @@ class Kubeconfig:
     content: str | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Leaving:
+    """How a node leaves by the settings."""
+
+    force: bool = False
+    """Its machine is gone."""
+    taken: frozenset[str] = frozenset()
+    """The addresses that other nodes have."""
+
+
 async def kubeconfig(stack: str) -> Kubeconfig:
     """Return the kubeconfig of a stack's settings.
 
@@ -70,17 +80,24 @@ async def kubeconfig_file(stack: str) -> AsyncIterator[str]:
         Path(name).unlink(missing_ok=True)  # noqa: ASYNC240 - it takes no time
 
 
-async def is_forced(node: str, stack: str | None) -> bool:
-    """Tell whether the settings say that a node's machine is gone; None: the selected stack's."""
+async def leaving(node: str, stack: str | None) -> Leaving:
+    """Return what a stack's settings say of a node that leaves; None: the selected stack's.
+
+    Settings that can't be read say nothing.
+    """
     try:
         pools = json.loads(await _value(POOLS, stack) or "{}")
-        return any(
-            entry.get("name") == node and entry.get("force") is True
-            for pool in pools.values()
-            for entry in pool.get("nodes") or ()
+        entries = [entry for pool in pools.values() for entry in pool.get("nodes") or ()]
+        return Leaving(
+            force=any(e.get("name") == node and e.get("force") is True for e in entries),
+            taken=frozenset(
+                str(e["address"])
+                for e in entries
+                if e.get("name") != node and not e.get("force") and "address" in e
+            ),
         )
     except (ValueError, AttributeError, TypeError):
-        return False  # nobody has said so
+        return Leaving()
 
 
 async def _value(key: str, stack: str | None) -> str | None:

@@ -28,6 +28,7 @@ class Step:
     new: Mapping[str, Any]
     changed: tuple[str, ...]  # paths of the inputs that differ
     retained: bool  # a deletion takes it out of the state, and does nothing else
+    former_name: str  # before this change: another one if it takes over another's resource
 
     @property
     def is_command_on_host(self) -> bool:
@@ -111,6 +112,7 @@ def _step(entry: Mapping[str, Any]) -> Step:
         new=new.get("inputs") or {},
         changed=tuple(sorted(paths)),
         retained=bool(old.get("retainOnDelete")),
+        former_name=str(old.get("urn") or urn).rpartition("::")[2],
     )
 
 

@@ -75,7 +75,7 @@ def _shared(digest: Digest, members: "_Membership") -> Shared:
     """Return each pool's changes of nodes that stay, each with its nodes."""
     found: Shared = {}
     for node, change in _changes(digest):
-        if node not in members.gone:
+        if node not in members.gone and node not in members.joining:
             of_pool = found.setdefault(members.pool(node), {})
             # A dict, for an order without repetition.
             of_pool.setdefault(change, {})[node] = None
@@ -103,8 +103,14 @@ class _Membership:
         self.leaving = {n for n, s in digest.of("member") if s.op == "delete"}
         kept = {n for n, s in files.items() if s.op == "delete"} - wiped
         self.gone = sorted({*wiped, *kept, *self.leaving}, key=sort)
+        # Whose machine becomes another node's.
+        self.taken = {
+            step.former_name.removesuffix("-files"): node
+            for node, step in files.items()
+            if step.former_name != step.name
+        }
         # Their machines are gone, by the settings.
-        self.forced = {node for node in self.gone if node not in wiped}
+        self.forced = {node for node in self.gone if node not in {*wiped, *self.taken}}
         self.replaced = sorted((n for n, s in files.items() if s.op in REPLACING), key=sort)
         affected = [*self.replaced, *self.joining, *self.rejoining, *self.gone]
         self.pools = {self.pool(node) for node in affected}
@@ -132,7 +138,12 @@ class _Membership:
 
     def warnings(self, shared: Shared) -> Iterator[str]:
         for node in self.gone:
-            if node in self.forced & self.leaving:
+            if node in self.taken:
+                yield (
+                    f"`{node}`: its machine becomes `{self.taken[node]}`, if it was reinstalled. It"
+                    " refuses if it is still this node."
+                )
+            elif node in self.forced & self.leaving:
                 yield f"`{node}` is removed without a drain: nothing waits for its pods."
             elif node not in self.forced:
                 yield f"`{node}` is drained: its pods are evicted, then its Node is deleted."
@@ -154,7 +165,8 @@ class _Membership:
              " the gate proves the join"),
             (self.rejoining, "Rejoin", "the files are compared; if the machine has no valid"
              " certificate, its kubelet restarts with a new token"),
-            ([n for n in self.gone if n not in self.forced], "Leave",
+            ([n for n in self.gone if n in self.taken], "Leave", "its Node is deleted"),
+            ([n for n in self.gone if n not in self.forced | self.taken.keys()], "Leave",
              "the kubelet stops, and the files of this program are removed"),
             ([n for n in self.gone if n in self.forced], "Leave", "nothing connects to the machine,"
              " which is gone"),

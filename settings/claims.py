@@ -22,8 +22,13 @@ class Claim:
 
 
 def claims(path: str, node: NodeSettings) -> Iterator[Claim]:
-    """Yield each name and address that the serving certificate of the node at `path` may hold."""
+    """Yield each name and address that the serving certificate of the node at `path` may hold.
+
+    A machine that is gone asks for no certificate, so its node claims its name alone.
+    """
     yield Claim(path=f"{path}.name", value=node.name)
+    if node.force:
+        return
     yield Claim(path=f"{path}.address", value=node.address)
     for index, address in enumerate(node.addresses):
         yield Claim(path=f"{path}.addresses[{index}]", value=address)
@@ -68,8 +73,7 @@ def control_plane_addresses(settings: Settings) -> tuple[str, ...]:
     claimed = {
         claim.value
         for machine in settings.machines()
-        # A machine that is gone asks for no certificate.
-        if isinstance(machine.host, NodeSettings) and not machine.host.force
+        if isinstance(machine.host, NodeSettings)
         for claim in claims(machine.path, machine.host)
     }
     found = {host.address for host in settings.control_plane.hosts} - claimed

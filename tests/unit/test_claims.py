@@ -163,6 +163,13 @@ def test_addresses_of_the_control_plane_are_denied_but_to_the_node_that_is_the_m
     assert {"cp-flags", "cp-2-flags", "cp-files", "cp-join"} <= declared.keys()
 
 
+def test_the_address_of_a_machine_that_is_gone_is_free_but_not_its_name() -> None:
+    gone = {**A, "force": True}
+    assert list(claims.problems(pools(gone, {**A, "name": "b"}))) == []
+    (problem,) = claims.problems(pools(gone, {**A, "address": "10.0.0.7"}))
+    assert problem.path == "pools.b.nodes[1].name"
+
+
 def test_the_address_of_a_machine_that_is_gone_is_denied_to_it_too() -> None:
     settings = pools(A, {**HOST, "force": True}, HOST)
     assert claims.control_plane_addresses(settings) == ("10.0.0.9",)

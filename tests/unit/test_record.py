@@ -219,3 +219,23 @@ def test_the_address_of_a_machine_that_is_gone_is_nobodys() -> None:
         ]
     )
     assert list(warnings(parse(after), recorded_by(RAW, ["n1", "n2"]))) == []
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        (nodes(("n9", "10.0.0.1"), ("n2", "10.0.0.2")), "n1"),
+        (nodes(("n9", "10.0.0.7"), ("n2", "10.0.0.2")), None),
+        # Still in the settings: its files are its own.
+        (nodes(("n9", "10.0.0.1"), ("n1", "10.0.0.7")), None),
+        # It has files of its own.
+        (nodes(("n2", "10.0.0.1")), None),
+        (nodes(("n1", "10.0.0.1")), None),
+    ],
+)
+def test_a_new_node_takes_over_what_its_machine_was(
+    listed: dict[str, Any], expected: str | None
+) -> None:
+    after = parse(listed)
+    (entry, *_) = after.pools["workers"].nodes
+    assert membership.former(entry, after, recorded_by(RAW, ["n1", "n2"])) == expected

@@ -184,6 +184,22 @@ def test_a_dead_node_that_is_taken_out_later_is_neither_drained_nor_reached() ->
     assert "- **Leave:** `a`; nothing connects to the machine" in told
 
 
+def test_a_machine_that_becomes_another_node_is_no_change_of_files() -> None:
+    """The new node takes over the resource of the old one, by its URN."""
+    before, after = settings({"a": {}, "b": {}}), settings({"a": {}, "c": {}})
+    steps = node_steps(before, after)
+    (gone,) = (s for s in steps if s["urn"].endswith("::b-files"))
+    (new,) = (s for s in steps if s["urn"].endswith("::c-files"))
+    steps.remove(gone)
+    new |= {"op": "update", "oldState": gone["oldState"], "detailedDiff": {"stdin": {}}}
+    told = report(digest(*steps))
+    assert "> - `b`: its machine becomes `c`, if it was reinstalled. It refuses if" in told
+    assert "- **Leave:** `b`; its Node is deleted\n" in told
+    assert "- **Join:** `c`; the files are written" in told
+    assert "**1 node joins, 1 node leaves.**" in told
+    assert "restart" not in told
+
+
 def test_nodes_without_a_known_pool_are_grouped_by_their_change() -> None:
     before, after = settings(fifty()), settings(fifty(), kubelet={"maxPods": 60})
     steps = [s for s in node_steps(before, after) if s["op"] != "same"]

@@ -16,7 +16,7 @@ from admission.__main__ import _leave, parser
 from admission.api_server.api import ApiError
 from admission.api_server.connection import Connection
 from admission.leave import leave
-from admission.stack_settings import is_forced, kubeconfig, kubeconfig_file
+from admission.stack_settings import Leaving, kubeconfig, kubeconfig_file, leaving
 
 NODE = "/api/v1/nodes/node-1"
 
@@ -38,7 +38,9 @@ class FakeCluster:
             raise ApiError(409, method, path, "precondition failed")
         conditions = [{"type": "Ready", "status": self.ready}]
         metadata = {"name": "node-1", "uid": self.node}
-        return {"metadata": metadata, "status": {"conditions": conditions}}
+        addresses = [{"type": "InternalIP", "address": "10.0.0.1"}]
+        status = {"conditions": conditions, "addresses": addresses}
+        return {"metadata": metadata, "status": status}
 
     async def close(self) -> None:
         self.calls.append("close")
@@ -78,20 +80,20 @@ DELETE = "DELETE {'preconditions': {'uid': 'uid-1'}}"
 
 def test_a_node_is_drained_and_that_one_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, FakeCluster([], "uid-1"))
-    asyncio.run(leave("node-1", "config", force=False))
+    asyncio.run(leave("node-1", "config", Leaving()))
     assert scene.calls == ["GET", DRAIN, DELETE, "close"]
 
 
 def test_a_dead_machines_node_is_deleted_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, FakeCluster([], "uid-1"))
-    asyncio.run(leave("node-1", "config", force=True))
+    asyncio.run(leave("node-1", "config", Leaving(force=True)))
     assert scene.calls == ["GET", DELETE, "close"]
 
 
 @pytest.mark.parametrize("force", [True, False])
 def test_a_node_that_never_joined_has_left(monkeypatch: pytest.MonkeyPatch, force: bool) -> None:
     scene = Scene(monkeypatch, FakeCluster([], None))
-    asyncio.run(leave("node-1", "config", force=force))
+    asyncio.run(leave("node-1", "config", Leaving(force=force)))
     assert scene.calls == ["GET", "close"]
 
 
@@ -99,7 +101,7 @@ def test_a_drain_that_fails_keeps_the_node_and_tells_why(monkeypatch: pytest.Mon
     scene = Scene(monkeypatch, FakeCluster([], "uid-1"))
     scene.answer = (1, "evicting pod", "first line\nerror: cannot delete Pod a\n")
     with pytest.raises(ValueError, match="node-1 can't be drained: cannot delete Pod a; fix that"):
-        asyncio.run(leave("node-1", "config", force=False))
+        asyncio.run(leave("node-1", "config", Leaving()))
     assert scene.calls == ["GET", DRAIN, "GET", "close"]
 
 
@@ -109,20 +111,44 @@ def test_a_machine_that_does_not_answer_is_not_waited_for_and_is_kept_until_some
     scene = Scene(monkeypatch, FakeCluster([], "uid-1", ready="Unknown"))
     scene.answer = (1, "", "error: global timeout reached: 30s\n")
     with pytest.raises(ValueError, match=r"node-1 does not answer.*global timeout.*force: true"):
-        asyncio.run(leave("node-1", "config", force=False))
+        asyncio.run(leave("node-1", "config", Leaving()))
     assert scene.calls == ["GET", DRAIN.replace("300s", "30s"), "GET", "close"]
 
 
 def test_a_silent_machine_without_pods_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, FakeCluster([], "uid-1", ready="Unknown"))
-    asyncio.run(leave("node-1", "config", force=False))
+    asyncio.run(leave("node-1", "config", Leaving()))
     assert scene.calls[-2:] == [DELETE, "close"]
+
+
+@pytest.mark.parametrize(
+    ("ready", "taken", "drained"),
+    [("Unknown", "10.0.0.1", False), ("True", "10.0.0.1", True), ("Unknown", "10.0.0.11", True)],
+)
+def test_pods_of_a_machine_that_is_another_node_now_are_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, ready: str, taken: str, drained: bool
+) -> None:
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", ready=ready))
+    asyncio.run(leave("node-1", "config", Leaving(taken=frozenset({taken}))))
+    assert any(call.startswith("kubectl") for call in scene.calls) is drained
+    assert scene.calls[-2:] == [DELETE, "close"]
+
+
+def test_the_settings_say_which_addresses_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch)
+    nodes = [
+        {"name": "node-1", "address": "10.0.0.1"},
+        {"name": "node-2", "address": "10.0.0.2"},
+        {"name": "node-3", "address": "10.0.0.3", "force": True},
+    ]
+    scene.settings = {"pools": json.dumps({"workers": {"nodes": nodes}})}
+    assert asyncio.run(leaving("node-1", "dev")).taken == {"10.0.0.2"}
 
 
 def test_a_node_that_joined_again_meanwhile_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     Scene(monkeypatch, FakeCluster([], "uid-1", replaced=True))
     with pytest.raises(ValueError, match="another machine has joined as node-1"):
-        asyncio.run(leave("node-1", "config", force=False))
+        asyncio.run(leave("node-1", "config", Leaving()))
 
 
 def command(*words: str) -> argparse.Namespace:
@@ -212,13 +238,13 @@ def test_the_settings_say_that_a_machine_is_gone_when_its_node_leaves(
 def test_nobody_gives_a_machine_up_by_accident(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     scene = Scene(monkeypatch)
     scene.settings = {"pools": text}
-    assert not asyncio.run(is_forced("node-1", "dev"))
+    assert not asyncio.run(leaving("node-1", "dev")).force
 
 
 def test_settings_that_can_not_be_read_give_no_machine_up(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch)
     scene.answer = (255, "", "error: no stack selected\n")
-    assert not asyncio.run(is_forced("node-1", None))
+    assert asyncio.run(leaving("node-1", None)) == Leaving()
 
 
 def test_the_file_is_removed_when_the_leaving_fails(

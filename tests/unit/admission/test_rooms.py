@@ -22,7 +22,7 @@ ALLOWED = {
     "process": {"api_server", "terminal"},
     "program": set[str](),
     "stack_settings": {"program"},
-    "leave": {"api_server", "objects", "program"},
+    "leave": {"api_server", "objects", "program", "stack_settings"},
     "gate": {
         *("inventory", "rules", "objects", "api_server"),
         *("serving_certificate", "judge", "stack_settings", "terminal"),
