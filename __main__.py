@@ -17,6 +17,7 @@ async def main() -> None:
     """Declare every resource and output."""
     stack = await reading.with_record(reading.read(pulumi.Config()))
     control_plane = ControlPlane("control-plane", arguments.control_plane(stack))
+    await control_plane.require_a_host()
     # Without an identifier of its own, a new path or a rotated key would replace all of the
     # objects.
     cluster = kubernetes.Provider(

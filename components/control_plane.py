@@ -11,7 +11,7 @@ import pulumi
 
 from components import commands
 from components.access import Access
-from components.dependencies import Dependencies, after_any, unless_failed
+from components.dependencies import Dependencies, unless_failed
 from node_files import command, script
 
 API_SERVER = "kube-apiserver"
@@ -40,8 +40,7 @@ class ControlPlane(pulumi.ComponentResource):
     """
 
     ready: Dependencies
-    """What to depend on: the hosts that have what is needed. The engine skips what depends on it
-    only if no host has: one host that is down must not keep nodes out."""
+    """What to depend on: the hosts that have what is needed, if there is one."""
 
     def __init__(
         self, name: str, args: ControlPlaneArgs, opts: pulumi.ResourceOptions | None = None
@@ -65,8 +64,24 @@ class ControlPlane(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self, depends_on=unless_failed(hosts[-1:])),
             )
             hosts.append(flags)
-        self.ready = after_any(self, *hosts)
+        self.ready = unless_failed(hosts)
+        self._hosts = tuple(args.hosts)
         self.register_outputs({"hosts": list(args.hosts)})
+
+    async def require_a_host(self) -> None:
+        """Return once the hosts are looked at: one that is down must not keep nodes out.
+
+        The resources of a provider can't depend on a failed one: the SDK would end the program with
+        a traceback.
+
+        Raises:
+            RunError: all hosts have failed.
+        """
+        if self._hosts and await self.ready.future() == []:
+            raise pulumi.RunError(
+                f"the control plane ({', '.join(self._hosts)}) is not ready for nodes, for the"
+                " reasons above; nothing else was changed"
+            )
 
 
 def control_plane_input(

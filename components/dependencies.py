@@ -25,15 +25,6 @@ def after(parent: pulumi.Resource | None, *resources: pulumi.Resource) -> Depend
     return pulumi.Output.all(*urns).apply(lambda known: [DependencyResource(u) for u in known])
 
 
-def after_any(parent: pulumi.Resource | None, *resources: pulumi.Resource) -> Dependencies:
-    """Return the resources that have not failed, to depend on; if all have, do as `after` does."""
-    urns = [resource.urn.recover(lambda _: "") for resource in resources]
-    well = pulumi.Output.all(*urns).apply(
-        lambda known: [DependencyResource(urn) for urn in known if urn]
-    )
-    return pulumi.Output.all(well, after(parent, *resources)).apply(lambda both: both[0] or both[1])
-
-
 def together(*dependencies: Dependencies) -> Dependencies:
     """Return one dependency on all of them."""
     return pulumi.Output.all(*dependencies).apply(lambda found: [r for each in found for r in each])
@@ -59,13 +50,14 @@ def _urn(
 
 
 def unless_failed(resources: Sequence[pulumi.Resource]) -> Dependencies:
-    """Return the resources to depend on, or none of them if one has failed.
+    """Return the resources to depend on, without those that have failed.
 
     For an order that only removals need, or where a failure must not block what comes after.
     """
-    listed = list(resources)
-    urns = [resource.urn for resource in listed]
-    return pulumi.Output.all(*urns).apply(lambda _: listed).recover(lambda _: [])
+    urns = [resource.urn.recover(lambda _: "") for resource in resources]
+    return pulumi.Output.all(*urns).apply(
+        lambda known: [DependencyResource(urn) for urn in known if urn]
+    )
 
 
 def value_or(output: pulumi.Output[Any], other: Any) -> pulumi.Output[Any]:

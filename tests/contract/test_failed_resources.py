@@ -16,7 +16,7 @@ import sys
 sys.path.insert(0, {root!r})
 import pulumi
 from pulumi_command import local
-from components.dependencies import after, after_any, unless_failed
+from components.dependencies import after, unless_failed
 
 options = pulumi.ResourceOptions
 failing = local.Command("failing", create="exit 3")
@@ -33,10 +33,6 @@ both = local.Command(
     create="touch {here}/both",
     opts=options(depends_on=unless_failed([well]).apply(lambda listed: [well, *listed])),
 )
-some = options(depends_on=after_any(None, failing, well))
-local.Command("some", create="touch {here}/some", opts=some)
-none = options(depends_on=after_any(None, failing, needs))
-local.Command("none", create="touch {here}/none", opts=none)
 
 
 class Part(pulumi.ComponentResource):
@@ -77,8 +73,8 @@ def test_what_needs_a_failed_resource_is_left_out_and_the_rest_goes_on(stack: St
     done = stack.up(PULUMI_CONTINUE_ON_ERROR="true")
     assert done.status != 0
     there = {path.name for path in stack.directory.iterdir()}
-    assert {"beside", "both", "some", "good-second", "good-third"} < there
-    assert not {"needs", "next", "none", "bad-second", "bad-third"} & there
+    assert {"beside", "both", "good-second", "good-third"} < there
+    assert not {"needs", "next", "bad-second", "bad-third"} & there
     assert "Traceback" not in done.said, done.said
     assert "unhandled exception" not in done.said
     assert stack.outputs() == {"failing": "it failed", "well": "well"}
@@ -120,6 +116,46 @@ def test_nothing_is_removed_while_a_node_has_not_joined(stack: Stack) -> None:
     assert stack.run("preview", "--stack", "dev").status == 0
     assert stack.up().status == 0
     assert (here / "removed").exists()
+
+
+CONTROL_PLANE = """
+import sys
+sys.path.insert(0, {root!r})
+import pulumi
+from pulumi_command import local
+from components.access import Access, SshServer
+from components.control_plane import ControlPlane, ControlPlaneArgs
+
+async def main():
+    # Nothing listens there.
+    server = SshServer(
+        address="127.0.0.1", port=1, user="root", private_key=None, host_key="ssh-ed25519 AAAA"
+    )
+    args = ControlPlaneArgs(
+        hosts={{"cp-1": Access(server=server, bastion=None, sudo=False)}},
+        manage=False,
+        signing_certificate="/a",
+        signing_key="/b",
+    )
+    await ControlPlane("cp", args).require_a_host()
+    local.Command("later", create="touch {here}/later")
+
+pulumi.run(main)
+"""
+
+
+@pytest.mark.parametrize("go_on", ["true", "false"])
+def test_nothing_goes_on_without_a_control_plane(stack: Stack, go_on: str) -> None:
+    program, here = stack.project / "__main__.py", stack.directory
+    program.write_text(CONTROL_PLANE.format(root=str(ROOT), here=here))
+    done = stack.up(PULUMI_CONTINUE_ON_ERROR=go_on)
+    assert done.status != 0
+    assert "cp-1-flags" in done.said
+    assert "Traceback" not in done.said, done.said
+    assert "unhandled exception" not in done.said
+    assert not (here / "later").exists()
+    if go_on == "true":
+        assert "the control plane (cp-1) is not ready for nodes, for the reasons" in done.said
 
 
 def test_an_order_is_kept_where_all_is_well(stack: Stack) -> None:
