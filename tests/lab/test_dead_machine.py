@@ -3,6 +3,7 @@
 Begins and ends with nothing joined; the tests tell one story and run in their order.
 """
 
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,7 +39,15 @@ def three_nodes_of_which_one_is_off(project: Project) -> Iterator[None]:
 
 def power_off(project: Project) -> None:
     project.ssh(DEAD, "systemctl poweroff", check=False)
-    until(lambda: project.run("ping", "-c1", "-W1", ADDRESSES[DEAD], check=False).returncode != 0)
+    until(lambda: not listens(ADDRESSES[DEAD], 22))
+
+
+def listens(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def failed(project: Project) -> str:
