@@ -51,7 +51,7 @@ async def main() -> None:
     pulumi.export("nodes", concatenated(pool.nodes for pool in pools.values()))
     pending = concatenated(pool.pending for pool in pools.values())
     pulumi.export("pendingNodes", pending)
-    pulumi.export("membership", membership.document(stack.settings, stack.record))
+    pulumi.export("record", membership.document(stack.settings, stack.record, stack.keys))
     await removals.only_if_all_have_joined(pending)
 
 

@@ -1,9 +1,15 @@
 """The SSH private keys in files; a key with a passphrase belongs in the SSH agent."""
 
+import base64
+import hashlib
 from collections.abc import Iterable
 
 import pulumi
-from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_ssh_private_key,
+)
 
 from credentials.text_file import read_text
 from settings.layer import Ssh
@@ -21,6 +27,19 @@ def read_private_keys(
             if path and path not in found:
                 found[path] = _read(f"{setting}.privateKeyPath", path, problems)
     return {path: key for path, key in found.items() if key is not None}
+
+
+def fingerprint(key: str) -> str | None:
+    """Return the fingerprint of a private key's public half, as `ssh-keygen -l` prints it.
+
+    None: it can't be read.
+    """
+    try:
+        public = load_ssh_private_key(key.encode(), password=None).public_key()
+    except (ValueError, TypeError):
+        return None
+    blob = base64.b64decode(public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).split()[1])
+    return f"SHA256:{base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip('=')}"
 
 
 def _read(setting: str, path: str, problems: list[Problem]) -> pulumi.Output[str] | None:

@@ -8,12 +8,18 @@ from collections.abc import Iterator, Mapping
 import node_files
 from settings.model import NodeSettings, Settings
 from stack import membership
+from stack.membership import Keys
 from stack.nodes import to_node
 from stack.record import Record, RecordedNode
 
 
-def warnings(settings: Settings, record: Record) -> Iterator[str]:
-    """Yield what to know of the changes since the record was written, a sentence or two each."""
+def warnings(settings: Settings, record: Record, keys: Keys) -> Iterator[str]:
+    """Yield what to know of the changes since the record was written, a sentence or two each.
+
+    `keys` are the fingerprints of today's SSH keys.
+    """
+    yield from _lifetime(settings, record)
+    yield from _former_keys(settings, record, keys)
     today = {
         entry.name: entry
         for pool in settings.pools.values()
@@ -31,6 +37,28 @@ def warnings(settings: Settings, record: Record) -> Iterator[str]:
             join = membership.join(entry.name, entry.generation, entry.address, record)
             if known is not None and membership.has_joined(entry.name, join, record):
                 yield from _registered_once(path, to_node(settings, pool, entry), known)
+
+
+def _lifetime(settings: Settings, record: Record) -> Iterator[str]:
+    was, now = record.ttl_minutes, settings.token.ttl_minutes
+    if was not in (None, now):
+        yield (
+            f"token.ttlMinutes was {was} and is {now}: it counts for tokens that are created from"
+            " now on, and changes none that exists"
+        )
+
+
+def _former_keys(settings: Settings, record: Record, keys: Keys) -> Iterator[str]:
+    """Yield the nodes that leave over a connection with a key that the settings have no more."""
+    present = {entry.name for pool in settings.pools.values() for entry in pool.nodes}
+    for name, known in record.nodes.items():
+        if name not in present and known.key is not None and known.key not in keys.values():
+            yield (
+                f"{name} leaves in this run, over SSH with the key of the last run ({known.key}),"
+                " which the settings no longer have; if its machine no longer accepts that key, its"
+                f" removal fails: remove {name} in a run with its key, or set force: true for it if"
+                " the machine is gone"
+            )
 
 
 def _address(

@@ -4,11 +4,15 @@ A token is made again, and a join runs again, when the identity changes: with a 
 with another address, at which there is another machine.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+from settings.layer import merge_models
 from settings.model import NodeSettings, Settings
 from stack.nodes import to_node
 from stack.record import Record
+
+Keys = Mapping[str | None, str]
 
 
 def join(name: str, generation: int, address: str, record: Record) -> str:
@@ -43,19 +47,25 @@ def former(node: NodeSettings, settings: Settings, record: Record) -> str | None
     return next((name for name in sorted(owners) if name not in present), None)
 
 
-def document(settings: Settings, record: Record) -> dict[str, dict[str, Any]]:
-    """Return what the next run needs to know of this one's nodes: the output `membership`."""
+def document(settings: Settings, record: Record, keys: Keys) -> dict[str, Any]:
+    """Return what the next run needs to know of this one: the output `record`.
+
+    `keys` are the fingerprints of the SSH keys by their paths, the stack's own by None.
+    """
     found = {}
     for pool_name, pool in settings.pools.items():
         for entry in pool.nodes:
             if entry.force:
                 continue
             node = to_node(settings, pool, entry)
+            ssh = merge_models(merge_models(settings.ssh, pool.ssh), entry.ssh)
+            key = keys.get(ssh.private_key_path)
             found[entry.name] = {
                 "pool": pool_name,
                 "address": entry.address,
                 "join": join(entry.name, entry.generation, entry.address, record),
                 "labels": dict(node.labels),
                 "taints": list(node.taints),
+                **({"key": key} if key else {}),
             }
-    return found
+    return {"ttlMinutes": settings.token.ttl_minutes, "nodes": found}

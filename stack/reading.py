@@ -8,12 +8,13 @@ from credentials import Credentials
 from credentials.certificate_authority import read_ca
 from credentials.host_key import pin_keys
 from credentials.kubeconfig import read_cluster, server
-from credentials.private_key import read_private_keys
+from credentials.private_key import fingerprint, read_private_keys
 from settings import checks, claims, parsing
 from settings.model import Settings
 from settings.parsing import Secret
 from settings.problem import Problem, SettingsError
 from stack import changes, record
+from stack.membership import Keys
 from stack.record import Record
 
 
@@ -25,6 +26,8 @@ class Stack:
     credentials: Credentials
     record: Record = field(default_factory=Record)
     """What the last run has recorded; `with_record` reads it."""
+    keys: Keys = field(default_factory=dict)
+    """The fingerprints of the SSH keys by their paths, the stack's own by None."""
 
 
 def read(config: pulumi.Config) -> Stack:
@@ -50,10 +53,20 @@ def read(config: pulumi.Config) -> Stack:
 
 async def with_record(stack: Stack) -> Stack:
     """Return the stack with what its last run has recorded; warn of changes with a catch."""
-    found = await record.read()
-    for warning in changes.warnings(stack.settings, found):
+    found, keys = await record.read(), await fingerprints(stack.credentials)
+    for warning in changes.warnings(stack.settings, found, keys):
         pulumi.log.warn(warning)
-    return replace(stack, record=found)
+    return replace(stack, record=found, keys=keys)
+
+
+async def fingerprints(credentials: Credentials) -> Keys:
+    """Return the fingerprint of each SSH key that is a file or a secret of the stack."""
+    found: dict[str | None, str] = {}
+    for path in (None, *credentials.key_files):
+        key = credentials.key(path)
+        if key is not None and (told := fingerprint(await key.future() or "")):
+            found[path] = told
+    return found
 
 
 def read_credentials(

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 
 NODES = "nodes"
-MEMBERSHIP = "membership"
+RECORD = "record"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,20 +24,27 @@ class RecordedNode:
     """Those of its settings; None: not recorded."""
     taints: tuple[str, ...] | None = None
     """Those of its settings; None: not recorded."""
+    key: str | None = None
+    """The fingerprint of the SSH key; None: the agent's, or not recorded."""
     joined: Mapping[str, Any] | None = None
     """Its entry in the output `nodes`; None: it had not joined."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """The nodes that the last run knew, by their names; none for a stack that never ran."""
+    """What the last run knew; nothing for a stack that never ran."""
 
     nodes: Mapping[str, RecordedNode] = field(default_factory=dict)
+    """By their names."""
+    ttl_minutes: int | None = None
+    """The setting `token.ttlMinutes`; None: not recorded."""
 
     @classmethod
     def of(cls, outputs: Mapping[str, Any]) -> "Record":
         """Return what a stack's outputs record, those of earlier releases too."""
-        listed, members = outputs.get(NODES), outputs.get(MEMBERSHIP)
+        listed, record = outputs.get(NODES), outputs.get(RECORD)
+        record = record if isinstance(record, dict) else {}
+        members = record.get("nodes")
         joined = {
             entry["name"]: entry
             for entry in (listed if isinstance(listed, list) else ())
@@ -54,9 +61,10 @@ class Record:
                     join=str(entry["join"]),
                     labels=dict(entry["labels"]),
                     taints=tuple(entry["taints"]),
+                    key=entry.get("key"),
                     joined=joined.get(name),
                 )
-        return cls(nodes=found)
+        return cls(nodes=found, ttl_minutes=record.get("ttlMinutes"))
 
 
 async def read() -> Record:
@@ -66,5 +74,5 @@ async def read() -> Record:
     """
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     reference = pulumi.StackReference("record", stack)
-    names = (NODES, MEMBERSHIP)
+    names = (NODES, RECORD)
     return Record.of({name: (await reference.get_output_details(name)).value for name in names})

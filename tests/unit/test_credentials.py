@@ -2,6 +2,7 @@
 
 import base64
 import hmac
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from credentials import Credentials
+from credentials.private_key import fingerprint
 from settings.model import Settings
 from settings.parsing import parse
 from settings.problem import Problem
@@ -257,3 +259,11 @@ def test_a_private_key_in_the_place_of_its_path_is_refused_and_not_quoted(files:
     pool = {"ssh": {"privateKeyPath": (files / "key").read_text()}, "nodes": []}
     message = only(load_pools(files, {"w": pool})[1])
     assert message == ("pools.w.ssh.privateKeyPath is the content of a file; give the file's path")
+
+
+def test_a_keys_fingerprint_is_the_one_that_ssh_keygen_prints(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    shown = subprocess.run(["ssh-keygen", "-lf", key], capture_output=True, text=True, check=True)
+    assert fingerprint(key.read_text()) == shown.stdout.split()[1]
+    assert fingerprint("no key") is None

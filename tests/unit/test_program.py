@@ -490,7 +490,7 @@ def test_the_next_run_is_told_who_has_joined_and_by_what(tmp_path: Path) -> None
     earlier = {"nodes": [{"name": "n1", "address": "10.0.0.7"}]}
     outputs = run_program(write_stack(tmp_path), earlier).outputs_of("p-s")
     # Its address is another one, so that it joins once more, with a new token.
-    assert outputs["membership"]["n1"]["join"] == "1@10.0.0.1"
+    assert outputs["record"]["nodes"]["n1"]["join"] == "1@10.0.0.1"
     assert [node["name"] for node in outputs["nodes"]] == ["n1"]
     assert outputs["pendingNodes"] == []
 

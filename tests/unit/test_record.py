@@ -9,6 +9,7 @@ from stack import membership
 from stack.changes import warnings
 from stack.record import Record
 
+KEYS = {None: "SHA256:a"}
 EARLIER = {
     "clusterEndpoint": "https://10.0.0.9:6443",
     "bootstrapTokenId": {"workers": "abcdef"},
@@ -28,7 +29,7 @@ def outputs(name: str = "n1", *, joined: bool = True, **recorded: Any) -> dict[s
     entry = {"pool": "workers", "address": "10.0.0.1", "join": "1", "labels": {}, "taints": []}
     entry |= recorded
     nodes = [{"name": name, "address": entry["address"]}] if joined else []
-    return {"nodes": nodes, "pendingNodes": [], "membership": {name: entry}}
+    return {"nodes": nodes, "pendingNodes": [], "record": {"nodes": {name: entry}}}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_who_has_joined_by_the_record(recorded: dict[str, Any], join: str, expec
 
 @pytest.mark.parametrize("odd", [None, [], "x", {"n1": None}, {"n1": {}}, [{"name": 1}]])
 def test_an_odd_output_is_no_record(odd: Any) -> None:
-    assert Record.of({"nodes": odd, "membership": odd}).nodes == {}
+    assert Record.of({"nodes": odd, "record": odd}).nodes == {}
 
 
 RAW = {
@@ -90,7 +91,8 @@ RAW = {
 def recorded_by(raw: dict[str, Any], joined: list[str]) -> Record:
     """The record of a run with these settings."""
     nodes = [{"name": name, "address": "10.0.0.9"} for name in joined]
-    return Record.of({"nodes": nodes, "membership": membership.document(parse(raw), Record())})
+    document = membership.document(parse(raw), Record(), KEYS)
+    return Record.of({"nodes": nodes, "record": document})
 
 
 def changed(**change: Any) -> dict[str, Any]:
@@ -103,23 +105,24 @@ def nodes(*pairs: tuple[str, str]) -> dict[str, Any]:
 
 
 def test_the_record_is_small_and_holds_what_the_next_run_needs() -> None:
-    assert membership.document(parse(RAW), Record())["n1"] == {
+    assert membership.document(parse(RAW), Record(), KEYS)["nodes"]["n1"] == {
         "pool": "workers",
         "address": "10.0.0.1",
         "join": "1",
         "labels": {"zone": "a"},
         "taints": ["gpu=yes:NoSchedule"],
+        "key": "SHA256:a",
     }
 
 
 def test_a_machine_that_is_gone_is_in_no_record() -> None:
     gone = changed(nodes=[{"name": "n1", "address": "10.0.0.1", "force": True}])
-    assert membership.document(parse(gone), Record()) == {}
+    assert membership.document(parse(gone), Record(), KEYS)["nodes"] == {}
 
 
 def test_nothing_is_told_where_nothing_has_changed() -> None:
-    assert list(warnings(parse(RAW), recorded_by(RAW, ["n1", "n2"]))) == []
-    assert list(warnings(parse(RAW), Record())) == []
+    assert list(warnings(parse(RAW), recorded_by(RAW, ["n1", "n2"]), KEYS)) == []
+    assert list(warnings(parse(RAW), Record(), KEYS)) == []
 
 
 @pytest.mark.parametrize(
@@ -190,13 +193,13 @@ def test_nothing_is_told_where_nothing_has_changed() -> None:
 def test_a_change_that_a_machine_may_refuse_or_ignore_is_told(
     after: dict[str, Any], expected: list[str]
 ) -> None:
-    found = list(warnings(parse(after), recorded_by(RAW, ["n1", "n2"])))
+    found = list(warnings(parse(after), recorded_by(RAW, ["n1", "n2"]), KEYS))
     assert sorted(found) == sorted(expected)
 
 
 def test_labels_of_a_node_that_has_not_joined_are_set_when_it_does() -> None:
     after = parse(changed(labels={"zone": "b"}))
-    found = list(warnings(after, recorded_by(RAW, ["n2"])))
+    found = list(warnings(after, recorded_by(RAW, ["n2"]), KEYS))
     assert [line.partition(" --overwrite")[0].rpartition(" ")[2] for line in found] == ["n2"]
 
 
@@ -204,11 +207,11 @@ def test_labels_of_a_node_that_joins_again_are_set_then() -> None:
     again = changed(
         labels={"zone": "b"}, nodes=[{"name": "n1", "address": "10.0.0.1", "generation": 2}]
     )
-    assert list(warnings(parse(again), recorded_by(RAW, ["n1", "n2"]))) == []
+    assert list(warnings(parse(again), recorded_by(RAW, ["n1", "n2"]), KEYS)) == []
 
 
 def test_labels_that_no_run_has_recorded_are_not_compared() -> None:
-    assert list(warnings(parse(RAW), Record.of(EARLIER))) == []
+    assert list(warnings(parse(RAW), Record.of(EARLIER), KEYS)) == []
 
 
 def test_the_address_of_a_machine_that_is_gone_is_nobodys() -> None:
@@ -218,7 +221,7 @@ def test_the_address_of_a_machine_that_is_gone_is_nobodys() -> None:
             {"name": "n2", "address": "10.0.0.2"},
         ]
     )
-    assert list(warnings(parse(after), recorded_by(RAW, ["n1", "n2"]))) == []
+    assert list(warnings(parse(after), recorded_by(RAW, ["n1", "n2"]), KEYS)) == []
 
 
 @pytest.mark.parametrize(
@@ -239,3 +242,18 @@ def test_a_new_node_takes_over_what_its_machine_was(
     after = parse(listed)
     (entry, *_) = after.pools["workers"].nodes
     assert membership.former(entry, after, recorded_by(RAW, ["n1", "n2"])) == expected
+
+
+def test_another_lifetime_of_tokens_is_told_to_change_none_that_exists() -> None:
+    (told,) = warnings(parse({**RAW, "token": {"ttlMinutes": 30}}), recorded_by(RAW, []), KEYS)
+    assert told.startswith("token.ttlMinutes was 60 and is 30: it counts for tokens that are")
+
+
+def test_a_node_that_leaves_by_a_key_of_the_past_is_told() -> None:
+    after, record = parse(nodes(("n2", "10.0.0.2"))), recorded_by(RAW, ["n1", "n2"])
+    assert list(warnings(after, record, KEYS)) == []
+    (told,) = warnings(after, record, {None: "SHA256:b"})
+    assert told.startswith(
+        "n1 leaves in this run, over SSH with the key of the last run (SHA256:a)"
+    )
+    assert "remove n1 in a run with its key, or set force: true for it" in told
