@@ -16,7 +16,7 @@ from typing import Any
 from admission.api_server.connection import Connection
 from admission.gate.run import admit
 from admission.gate.session import session
-from admission.leave import leave
+from admission.leave import leave, require_answer
 from admission.pool_inventory import DEFAULT_NAMESPACE
 from admission.process import run
 from admission.stack_settings import kubeconfig_file, leaving
@@ -42,6 +42,9 @@ def parser() -> argparse.ArgumentParser:
     # --kubeconfig and --stack-config are in the states of earlier releases.
     source.add_argument(
         "--stack", "--stack-config", help="use the kubeconfig of this stack's settings"
+    )
+    leaving.add_argument(
+        "--ssh", nargs=2, metavar=("HOST", "PORT"), help="where the machine must answer"
     )
     leaving.add_argument("--force", action="store_true", help="do not drain: the machine is gone")
     serving = commands.add_parser("serve", help="approve the renewals of all pools' nodes")
@@ -77,6 +80,9 @@ async def _leave(arguments: argparse.Namespace) -> int:
     how = await leaving(arguments.node, arguments.stack)
     if arguments.force:
         how = replace(how, force=True)
+    if arguments.ssh and not how.force:
+        host, port = arguments.ssh
+        await require_answer(arguments.node, host, int(port))
     if arguments.kubeconfig:
         path = os.path.expanduser(arguments.kubeconfig)  # noqa: ASYNC240, PTH111 - kubectl knows no ~
         await leave(arguments.node, path, how)

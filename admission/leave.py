@@ -1,5 +1,6 @@
 """A node leaves: no new pods, the running ones evicted, then the Node deleted."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,34 @@ from admission.stack_settings import Leaving
 DRAIN_TIMEOUT_S = 300
 # Nobody ends the pods of a machine that does not answer: waiting longer changes nothing.
 SILENT_DRAIN_TIMEOUT_S = 30
+# As often and as long as the engine tries.
+DIALS, DIAL_TIMEOUT_S = 3, 5
+REMEDY = (
+    "if its machine is gone, set force: true for {name} (put it back into its pool for that) and"
+    " run pulumi up, which then waits for nothing on it and does not connect to it"
+)
+
+
+async def require_answer(name: str, host: str, port: int) -> None:
+    """Return if something listens there: what comes after the drain has to reach the machine.
+
+    Raises:
+        ValueError: nothing answers; says what to do.
+    """
+    for left in reversed(range(DIALS)):
+        try:
+            async with asyncio.timeout(DIAL_TIMEOUT_S):
+                _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+            return
+        except OSError as error:  # TimeoutError is one
+            if not left:
+                raise ValueError(
+                    f"{name} does not answer at {host}:{port}, over which its kubelet is to be"
+                    f" stopped ({error or 'no answer'}); {REMEDY.format(name=name)}; if not, start"
+                    " the machine"
+                ) from None
+            await asyncio.sleep(1)
 
 
 async def leave(name: str, kubeconfig: str, how: Leaving) -> None:
@@ -61,9 +90,8 @@ async def _drain(api: Connection, node: Mapping[str, Any], kubeconfig: str) -> N
     why = program.last_error(errors)
     if _is_silent(await api.insist("GET", f"{NODES}/{name}")):
         raise ValueError(
-            f"{name} does not answer, and can't be drained: {why}; if its machine is gone, set"
-            f" force: true for {name} (put it back into its pool for that) and run pulumi up, which"
-            " then waits for nothing on it and does not connect to it; if not, start its kubelet"
+            f"{name} does not answer, and can't be drained: {why}; {REMEDY.format(name=name)}; if"
+            " not, start its kubelet"
         )
     raise ValueError(
         f"{name} can't be drained: {why}; fix that, or set force: true for {name} if"

@@ -101,7 +101,7 @@ class JoinedNode(pulumi.ComponentResource):
         # the run before the removal.
         member = commands.python_module(
             f"{name}-member",
-            delete=f"admission leave {name} --stack {shlex.quote(args.stack)}",
+            delete=_leave(name, args),
             opts=pulumi.ResourceOptions(parent=self, depends_on=after(self, self.join)),
         )
         self.ready = [member]
@@ -137,6 +137,13 @@ class GoneNode(pulumi.ComponentResource):
             ),
         )
         self.register_outputs({"addresses": list(machine.node.addresses)})
+
+
+def _leave(name: str, args: JoinedNodeArgs) -> str:
+    server, bastion = args.machine.access.server, args.machine.access.bastion
+    # Through a bastion, only SSH itself could tell whether the machine answers.
+    at = "" if bastion else f" --ssh {shlex.quote(server.address)} {server.port}"
+    return f"admission leave {name} --stack {shlex.quote(args.stack)}{at}"
 
 
 def _files(name: str, machine: Machine, opts: pulumi.ResourceOptions) -> pulumi.Resource:

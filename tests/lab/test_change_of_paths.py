@@ -23,7 +23,7 @@ DEFAULT_PATHS = (
     "/etc/kubernetes/kubelet.env",
     "/etc/kubernetes/pki/ca.crt",
     "/var/lib/kubelet/config.yaml",
-    "/var/lib/kubelet/pki",
+    "/var/lib/kubelet/pki/kubelet-client-current.pem",
 )
 CLASSIC_CERTIFICATE = "/etc/kubernetes/ssl/kubelet-client-current.pem"
 CLASSIC_PATHS = (

@@ -89,13 +89,17 @@ def test_the_next_run_goes_on_once_the_machine_is_there(project: Project) -> Non
 
 
 def test_a_dead_machine_that_is_taken_out_stays_and_force_is_named(project: Project) -> None:
-    run_pod(project, DEAD)
+    pod = run_pod(project, DEAD)
     power_off(project)
     removed = take_out(project, DEAD)
     said = failed(project)
     put_back(project, removed)
-    assert f"{DEAD} does not answer" in said
-    assert "force: true" in said
+    assert f"{DEAD} does not answer at {ADDRESSES[DEAD]}:22" in said
+    assert f"set force: true for {DEAD}" in said
+    # It is not half removed: nobody has evicted its pods, and the next run finds all of it.
+    assert DEAD in nodes(project)
+    assert project.get("pod", pod)["spec"]["nodeName"] == DEAD
+    assert f"{DEAD}-member" in project.state_resources()
 
 
 def test_one_run_with_force_lets_it_leave(project: Project) -> None:

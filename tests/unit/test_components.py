@@ -167,7 +167,9 @@ def test_a_join_runs_again_only_by_what_names_it(join: str, trigger: object) -> 
 
 def test_a_node_leaves_by_the_kubeconfig_of_the_day_on_which_it_does() -> None:
     delete = joining().resources["n1-member"]["delete"]
-    assert shlex.split(delete)[-5:] == ["admission", "leave", "n1", "--stack", "a stack"]
+    words = shlex.split(delete)
+    assert words[-8:-3] == ["admission", "leave", "n1", "--stack", "a stack"]
+    assert words[-3:] == ["--ssh", "10.0.0.1", "22"]
 
 
 def test_a_machine_that_is_gone_keeps_its_files_and_nothing_touches_it() -> None:

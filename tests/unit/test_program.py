@@ -277,7 +277,7 @@ def test_a_node_overrides_its_pool(resources: dict[str, dict[str, Any]]) -> None
 def test_a_member_only_leaves(resources: dict[str, dict[str, Any]]) -> None:
     member = resources["n1-member"]
     assert "create" not in member
-    assert member["delete"].endswith("-m admission leave n1 --stack s")
+    assert member["delete"].endswith("-m admission leave n1 --stack s --ssh 10.0.0.1 22")
 
 
 @pytest.mark.parametrize(

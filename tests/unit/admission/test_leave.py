@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import re
+import socket
 import stat
 import tempfile
 from pathlib import Path
@@ -154,6 +155,33 @@ def test_a_node_that_joined_again_meanwhile_is_left_alone(monkeypatch: pytest.Mo
 def command(*words: str) -> argparse.Namespace:
     """The arguments of `admission leave`."""
     return parser().parse_args(["leave", "node-1", *words])
+
+
+def test_a_machine_that_nothing_connects_to_any_more_is_not_half_removed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").touch()
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1"))
+    scene.settings = {"kubeconfigPath": str(tmp_path / "config"), "pools": pools()}
+    monkeypatch.setattr(asyncio, "sleep", no_sleep)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        words = ("--stack", "dev", "--ssh", "127.0.0.1", str(server.getsockname()[1]))
+        with pytest.raises(ValueError, match=r"node-1 does not answer at .* set force: true for"):
+            asyncio.run(_leave(command(*words)))  # bound, but nobody listens
+        assert not any(call.startswith("kubectl") for call in scene.calls)
+        assert DELETE not in scene.calls
+
+        scene.settings["pools"] = pools(force=True)
+        assert asyncio.run(_leave(command(*words))) == 0
+        scene.settings["pools"] = pools()
+        server.listen()
+        assert asyncio.run(_leave(command(*words))) == 0
+    assert any(call.startswith("kubectl") for call in scene.calls)
+
+
+async def no_sleep(_seconds: float) -> None:
+    pass
 
 
 def pools(**node: object) -> str:
