@@ -1,4 +1,11 @@
 """Joins the machines of a stack's settings to its cluster, and keeps them joined."""
+# ruff: noqa: E402
+
+import gc
+
+# The imports make hundreds of thousands of objects that stay. Looking among them for garbage, again
+# and again and once more when Python ends, takes as long as the imports themselves.
+gc.set_threshold(100_000)
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,7 +21,15 @@ from stack import arguments, membership, reading, removals
 
 
 async def main() -> None:
-    """Declare every resource and output."""
+    """Run the program, and spare its end the look for garbage."""
+    try:
+        await declare()
+    finally:
+        gc.freeze()
+
+
+async def declare() -> None:
+    """Declare every resource and output, and wait until all nodes have joined."""
     stack = await reading.with_record(reading.read(pulumi.Config()))
     control_plane = ControlPlane("control-plane", arguments.control_plane(stack))
     await control_plane.require_a_host()
