@@ -49,6 +49,12 @@ SKIPPED = (
 )  # fmt: skip
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 SERVING_ROLE = "approve-node-server-renewal-csr"
+BESIDE = """
+import asyncio, sys
+from admission.approving import approve
+asyncio.run(approve(sys.stdin.read(), print))
+"""
+APPROVING = {"gate": ("-m", "admission", "gate"), "beside the joins": ("-c", BESIDE)}
 
 
 def group(name: str) -> str:
@@ -135,9 +141,11 @@ def orders(cluster: Cluster, uids: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module")
-def attack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attack]:
-    """What an attacker has, beside a gate that works."""
+@pytest.fixture(scope="module", params=sorted(APPROVING))
+def attack(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Attack]:
+    """What an attacker has, while a gate works, or what approves beside the joins before it."""
     directory = tmp_path_factory.mktemp("attacked")
     with running(directory, *FLAGS) as cluster:
         kubeconfig = yaml.safe_load(cluster.kubeconfig.read_text())
@@ -151,7 +159,7 @@ def attack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attack]:
             (directory / "orders.json").open() as stdin,
             (directory / "gate.log").open("w") as log,
             subprocess.Popen(
-                [sys.executable, "-m", "admission", "gate"],
+                [sys.executable, *APPROVING[request.param]],
                 stdin=stdin, stdout=log, stderr=log, cwd=CHECKOUT,
             ) as gate,
         ):  # fmt: skip
