@@ -66,7 +66,13 @@ async def declare() -> None:
     pulumi.export("nodes", concatenated(pool.nodes for pool in pools.values()))
     pending = concatenated(pool.pending for pool in pools.values())
     pulumi.export("pendingNodes", pending)
-    pulumi.export("record", membership.document(stack.settings, stack.record, stack.keys))
+    written = pulumi.Output.all(
+        **{name: done for pool in pools.values() for name, done in pool.written.items()}
+    )
+    record = written.apply(
+        lambda found: membership.document(stack.settings, stack.record, stack.keys, found)
+    )
+    pulumi.export("record", record)
     await removals.only_if_all_have_joined(pending)
 
 

@@ -54,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     leaving.add_argument(
         "--ssh", nargs=2, metavar=("HOST", "PORT"), help="where the machine must answer"
     )
+    leaving.add_argument("--server", help="the URL to which the kubeconfig must lead")
     leaving.add_argument("--force", action="store_true", help="do not drain: the machine is gone")
     serving = commands.add_parser("serve", help="approve the renewals of all pools' nodes")
     serving.add_argument(
@@ -85,18 +86,19 @@ async def _gate(text: str) -> int:
 
 
 async def _leave(arguments: argparse.Namespace) -> int:
-    how = await leaving(arguments.node, arguments.stack)
+    how = await leaving(arguments.node, arguments.stack, arguments.kubeconfig)
     if arguments.force:
         how = replace(how, force=True)
     if arguments.ssh and not how.force:
         host, port = arguments.ssh
-        await require_answer(arguments.node, host, int(port))
+        if host not in how.taken:
+            await require_answer(arguments.node, host, int(port))
     if arguments.kubeconfig:
         path = os.path.expanduser(arguments.kubeconfig)  # noqa: ASYNC240, PTH111 - kubectl knows no ~
         await leave(arguments.node, path, how)
     else:
         async with kubeconfig_file(arguments.stack) as path:
-            await leave(arguments.node, path, how)
+            await leave(arguments.node, path, how, server=arguments.server)
     return 0
 
 

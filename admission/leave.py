@@ -8,7 +8,7 @@ from admission import program
 from admission.api_server.api import NODES, ApiError
 from admission.api_server.connection import Connection
 from admission.objects.node import internal_addresses, ready_condition
-from admission.stack_settings import Leaving
+from admission.stack_settings import Leaving, is_same_server
 
 DRAIN_TIMEOUT_S = 300
 # Nobody ends the pods of a machine that does not answer: waiting longer changes nothing.
@@ -43,7 +43,7 @@ async def require_answer(name: str, host: str, port: int) -> None:
             await asyncio.sleep(1)
 
 
-async def leave(name: str, kubeconfig: str, how: Leaving) -> None:
+async def leave(name: str, kubeconfig: str, how: Leaving, *, server: str | None = None) -> None:
     """Drain a node with `kubectl drain`, which knows disruption budgets, and delete its Node.
 
     A node without a Node has left already. With `force` its machine is gone: nothing waits for its
@@ -57,6 +57,12 @@ async def leave(name: str, kubeconfig: str, how: Leaving) -> None:
     """
     api = await Connection.open(kubeconfig, None)
     try:
+        if server and not is_same_server(server, api.server):
+            raise ValueError(
+                f"the kubeconfig of the stack's settings leads to {api.server}, but {name} is a"
+                f" node of {server}: put {name} back into its pool and run pulumi up, if they are"
+                " one cluster, and remove it then; if not, use the former kubeconfig"
+            )
         try:
             node = await api.insist("GET", f"{NODES}/{name}")
             if not how.force and not (

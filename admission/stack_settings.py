@@ -43,7 +43,7 @@ async def kubeconfig(stack: str) -> Kubeconfig:
     Raises:
         ValueError: the stack has none, or it can't be read; says which key of which stack.
     """
-    if path := await _value(PATH, stack):
+    if path := (await _plain(stack)).get(PATH):
         path = os.path.expanduser(path)  # noqa: ASYNC240, PTH111 - kubectl knows no ~
         try:
             Path(path).open().close()  # noqa: ASYNC230
@@ -52,7 +52,7 @@ async def kubeconfig(stack: str) -> Kubeconfig:
                 f'{PATH} "{path}" of the stack {stack} can\'t be read: {error.strerror}; {REMEDY}'
             ) from None
         return Kubeconfig(path=path)
-    if content := await _value(CONTENT, stack):
+    if content := await _secret(CONTENT, stack):
         return Kubeconfig(content=content)
     raise ValueError(
         f"the stack {stack} has neither {PATH} nor the secret key {CONTENT}, by which the cluster"
@@ -80,13 +80,17 @@ async def kubeconfig_file(stack: str) -> AsyncIterator[str]:
         Path(name).unlink(missing_ok=True)  # noqa: ASYNC240 - it takes no time
 
 
-async def leaving(node: str, stack: str | None) -> Leaving:
-    """Return what a stack's settings say of a node that leaves; None: the selected stack's.
+async def leaving(node: str, stack: str | None, path: str | None = None) -> Leaving:
+    """Return what a stack's settings say of a node that leaves.
 
-    Settings that can't be read say nothing.
+    Without a stack it is the selected one, if that has the kubeconfig of this path: states of
+    earlier releases hold the path alone. Settings that can't be read say nothing.
     """
     try:
-        pools = json.loads(await _value(POOLS, stack) or "{}")
+        settings = await _plain(stack)
+        if not stack and settings.get(PATH) != path:
+            return Leaving()
+        pools = json.loads(settings.get(POOLS) or "{}")
         entries = [entry for pool in pools.values() for entry in pool.get("nodes") or ()]
         return Leaving(
             force=any(e.get("name") == node and e.get("force") is True for e in entries),
@@ -100,14 +104,35 @@ async def leaving(node: str, stack: str | None) -> Leaving:
         return Leaving()
 
 
-async def _value(key: str, stack: str | None) -> str | None:
-    which = ["--stack", stack] if stack else []
-    status, value, errors = await program.run(
-        "pulumi", "config", "get", key, *which, "--non-interactive", timeout_s=CONFIG_TIMEOUT_S
-    )
+def is_same_server(one: str, other: str) -> bool:
+    """Tell whether two URLs name one API server."""
+    return one.rstrip("/") == other.rstrip("/")
+
+
+async def _plain(stack: str | None) -> dict[str, str]:
+    """Return the settings that are no secrets, by their keys without the project's name."""
+    status, text, errors = await _pulumi(stack, "config", "--json")
+    if status:
+        why = program.last_error(errors)
+        raise ValueError(f"the settings of the stack {stack or 'selected'} can't be read: {why}")
+    return {
+        key.rpartition(":")[2]: entry["value"]
+        for key, entry in json.loads(text).items()
+        if "value" in entry
+    }
+
+
+async def _secret(key: str, stack: str) -> str | None:
+    status, value, errors = await _pulumi(stack, "config", "get", key)
     if status == 0:
-        return value if key == CONTENT else value.strip()
+        return value
     why = program.last_error(errors)
     if why.startswith("configuration key") and "not found" in why:
         return None
-    raise ValueError(f"the key {key} of the stack {stack or 'selected'} can't be read: {why}")
+    raise ValueError(f"the key {key} of the stack {stack} can't be read: {why}")
+
+
+async def _pulumi(stack: str | None, *words: str) -> tuple[int, str, str]:
+    which = ["--stack", stack] if stack else []
+    command = ("pulumi", *words, *which, "--non-interactive")
+    return await program.run(*command, timeout_s=CONFIG_TIMEOUT_S)

@@ -67,3 +67,8 @@ def value_or(output: pulumi.Output[Any], other: Any) -> pulumi.Output[Any]:
     output of a component. The other value is never used as an input: the engine skips the resource.
     """
     return output.recover(lambda _: other)
+
+
+def succeeded(resource: pulumi.Resource) -> pulumi.Output[bool]:
+    """Tell whether the stack has a resource at the end of this run."""
+    return value_or(resource.urn.apply(lambda _: True), False)

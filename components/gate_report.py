@@ -26,7 +26,7 @@ class GateReport:
     @property
     def path(self) -> Path:
         """Where it is, from the project's directory, in which commands run as well."""
-        return Path(DIRECTORY, f"{self.stack}-{self.pool}.json")
+        return Path(DIRECTORY, self.stack, f"{self.pool}.json")
 
     def remove(self) -> None:
         """Remove what an earlier run has left, which says nothing of this one."""

@@ -101,6 +101,11 @@ class JoinApprover:
 
     async def _join_begins(self, args: pulumi.ResourceHookArgs) -> None:
         orders = await self._orders.future()
+        if orders is None:
+            raise ValueError(
+                "the tokens of the pool are not all known, so nobody could approve what its"
+                " machines ask for; run pulumi up without --target"
+            )
         if self._background is None:
             work = partial(self._work, str(orders))
             self._background = Background(work, name=f"{self._name}-approver")

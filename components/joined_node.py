@@ -43,8 +43,10 @@ class JoinedNodeArgs:
     """The stack whose settings name the kubeconfig with which a leaving node is drained."""
     approver: JoinApprover
     """Who approves what the machine asks for."""
-    former: str | None = None
-    """The node that the machine was until this run, which removes that node."""
+    api_server: str
+    """The URL to which that kubeconfig leads."""
+    former: tuple[str, ...] = ()
+    """The nodes that the machine was until this run, which removes them."""
 
 
 class JoinedNode(pulumi.ComponentResource):
@@ -54,6 +56,8 @@ class JoinedNode(pulumi.ComponentResource):
     while the kubelet still runs, `files` then stops the kubelet and removes what was written.
     """
 
+    files: pulumi.Resource
+    """What is written to the machine."""
     join: pulumi.Resource
     """The join, which waits on the machine for the node's certificates."""
     ready: list[pulumi.Resource]
@@ -64,15 +68,15 @@ class JoinedNode(pulumi.ComponentResource):
     ) -> None:
         super().__init__(TYPE, name, None, opts)
         machine, token = args.machine, args.token
-        files = _files(
+        self.files = files = _files(
             name,
             machine,
             pulumi.ResourceOptions(
                 parent=self,
                 # Nothing is written to a machine before the cluster has answered.
                 depends_on=after(token, *token.ready),
-                # So that nothing removes the files of the former node from what is this one now.
-                aliases=[self._files_of(args.former)] if args.former else None,
+                # So that nothing removes the files of a former node from what is this one now.
+                aliases=[self._files_of(former) for former in args.former],
             ),
         )
         join_input = pulumi.Output.all(token.id, token.secret).apply(
@@ -143,7 +147,8 @@ def _leave(name: str, args: JoinedNodeArgs) -> str:
     server, bastion = args.machine.access.server, args.machine.access.bastion
     # Through a bastion, only SSH itself could tell whether the machine answers.
     at = "" if bastion else f" --ssh {shlex.quote(server.address)} {server.port}"
-    return f"admission leave {name} --stack {shlex.quote(args.stack)}{at}"
+    cluster = f"--stack {shlex.quote(args.stack)} --server {shlex.quote(args.api_server)}"
+    return f"admission leave {name} {cluster}{at}"
 
 
 def _files(name: str, machine: Machine, opts: pulumi.ResourceOptions) -> pulumi.Resource:

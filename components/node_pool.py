@@ -11,7 +11,7 @@ from components import bootstrap_token, commands
 from components.access import Access
 from components.bootstrap_rbac import BootstrapRbac
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
-from components.dependencies import after, together, value_or
+from components.dependencies import after, succeeded, together, value_or
 from components.gate_report import GateReport
 from components.join_approver import JoinApprover, orders_without_failed_tokens
 from components.joined_node import GoneNode, JoinedNode, JoinedNodeArgs, Machine
@@ -35,10 +35,12 @@ class PoolNode:
     """The name of its join: with another one it gets a new token and joins again."""
     recorded: Mapping[str, Any] | None = None
     """What the stack's outputs hold of it, if it has joined by this very join."""
-    former: str | None = None
-    """The node that the machine was until this run, which removes that node."""
+    former: tuple[str, ...] = ()
+    """The nodes that the machine was until this run, which removes them."""
     gone: bool = False
     """The machine is gone: its Node is deleted, nothing waits for it and nothing connects to it."""
+    written: bool = True
+    """Whether the stack has its files, if it is gone."""
 
     def inventory(self) -> InventoryNode:
         """Return what its serving certificate may hold."""
@@ -48,7 +50,8 @@ class PoolNode:
 
     def known(self) -> Mapping[str, Any]:
         """Return its entry in the stack's outputs, as far as it is known without the gate."""
-        return self.recorded or {"name": self.node.name, "address": self.node.addresses[0]}
+        node = {"name": self.node.name, "address": self.node.addresses[0], "join": self.join}
+        return self.recorded or node
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +81,8 @@ class NodePoolArgs:
     """The machines."""
     stack: str
     """The stack whose settings name the kubeconfig of the gate and of leaving nodes."""
+    api_server: str
+    """The URL to which that kubeconfig leads."""
     rbac: BootstrapRbac
     """What allows a token to request a certificate; the tokens depend on it."""
     denied: Denied
@@ -102,12 +107,14 @@ class NodePool(pulumi.ComponentResource):
     token_id: pulumi.Output[Any]
     """The public half of the pool's token; if each node has its own, a map by the node's name."""
     nodes: pulumi.Output[Any]
-    """For each node that has joined: name, address, kubeletVersion, servingCertificateEnd; the last
-    two only if the gate has proven the join."""
+    """For each node that has joined: name, address, join, and if the gate has proven the join
+    kubeletVersion and servingCertificateEnd."""
     pending: pulumi.Output[Any]
     """For each node that has not joined: name, pool, reason."""
     user_data: pulumi.Output[str] | None
     """cloud-init user data, secret if it holds the token; None: there is none."""
+    written: dict[str, pulumi.Output[bool]]
+    """Whether the stack has the files of each node, by its name."""
     ready: list[pulumi.Resource]
     """The resources to depend on: created once all nodes have joined, deleted before a drain."""
 
@@ -124,7 +131,8 @@ class NodePool(pulumi.ComponentResource):
         for entry in args.nodes:
             machine = Machine(cluster=args.cluster, node=entry.node, access=entry.access)
             if entry.gone:
-                GoneNode(entry.node.name, machine, child)
+                if entry.written:
+                    GoneNode(entry.node.name, machine, child)
                 continue
             joining = JoinedNodeArgs(
                 machine=machine,
@@ -133,6 +141,7 @@ class NodePool(pulumi.ComponentResource):
                 # Longer than the gate, which knows better why a node is late.
                 join_limit_s=max(SHORTEST_JOIN_LIMIT_S, args.stall_seconds + 60),
                 stack=args.stack,
+                api_server=args.api_server,
                 approver=approver,
                 former=entry.former,
             )
@@ -165,7 +174,7 @@ class NodePool(pulumi.ComponentResource):
             ),
         )
         approver.end_after([*joins, gate])
-        approver.end_after([*joins, gate])
+        self.written = {node.pulumi_resource_name: succeeded(node.files) for node in nodes}
         self.ready = [gate, *(resource for node in nodes for resource in node.ready)]
         ids = {node: token.id for node, token in tokens.items()}
         self.token_id = value_or(pulumi.Output.from_input(ids.get(None, ids)), None)
@@ -173,8 +182,9 @@ class NodePool(pulumi.ComponentResource):
         if args.user_data is not None:
             self.user_data = user_data(args.cluster, args.user_data, tokens.get(None))
         # A gate that fails takes no outputs with it: who reads them must not lose a whole pool.
-        names = [entry.node.name for entry in members]
-        joined = pulumi.Output.all(**dict(zip(names, map(_succeeded, nodes), strict=True)))
+        joined = pulumi.Output.all(
+            **{n.pulumi_resource_name: succeeded(n.ready[-1]) for n in nodes}
+        )
         outcome = report.outcome(gate.stdout, [entry.known() for entry in members], joined)
         self.nodes = outcome.apply(lambda found: found["nodes"])
         self.pending = outcome.apply(lambda found: found["pending"])
@@ -206,16 +216,12 @@ class NodePool(pulumi.ComponentResource):
         }
 
 
-def _succeeded(node: JoinedNode) -> pulumi.Output[bool]:
-    return value_or(node.ready[-1].urn.apply(lambda _: True), False)
-
-
 def gate_orders(
     name: str, args: NodePoolArgs, tokens: Mapping[str | None, BootstrapToken]
 ) -> dict[str, Any]:
     """Return everything that the gate reads on stdin."""
     return {
-        "kubeconfig": {"stack": args.stack},
+        "kubeconfig": {"stack": args.stack, "server": args.api_server},
         "pool": name,
         "nodes": [
             {

@@ -16,7 +16,8 @@ class Credentials:
 
     kubeconfig_path: str | None  # or else the content of the secret key `kubeconfig`
     kubeconfig: pulumi.Output[str] | None = field(repr=False)
-    server: str
+    server: str  # for kubelets
+    api_server: str  # the kubeconfig's
     ca_certificate: str  # PEM
     private_key: pulumi.Output[str] | None = field(repr=False)  # the secret key sshPrivateKey
     host_keys: Mapping[str, str]  # by the host's name: "TYPE KEY"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, StrictBool
 
 from settings.formats import (
     Address,
@@ -98,7 +98,8 @@ class NodeSettings(Layer, Host):
     dns_names: tuple[Name, ...] = ()
     generation: Annotated[int, at_least(1)] = 1
     repair: Repair = 0
-    force: bool = False
+    # Also read as JSON, where only `true` is true.
+    force: StrictBool = False
 
     @property
     def all_addresses(self) -> tuple[str, ...]:

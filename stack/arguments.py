@@ -18,6 +18,7 @@ from settings.model import Host, NodeSettings, Pool, Settings
 from stack import membership
 from stack.nodes import to_cluster, to_node
 from stack.reading import Stack
+from stack.record import full_name
 
 
 def control_plane(stack: Stack) -> ControlPlaneArgs:
@@ -48,7 +49,8 @@ def node_pool(stack: Stack, pool: Pool, rbac: BootstrapRbac) -> NodePoolArgs:
     return NodePoolArgs(
         cluster=to_cluster(settings.cluster, credentials.server, credentials.ca_certificate),
         nodes=nodes,
-        stack=pulumi.get_stack(),
+        stack=full_name(),
+        api_server=credentials.api_server,
         rbac=rbac,
         token=TokenPolicy(
             scope=settings.token.scope,
@@ -115,6 +117,7 @@ def _pool_node(stack: Stack, pool: Pool, node: NodeSettings, ssh: Ssh) -> PoolNo
         recorded=known.joined if known is not None and joined else None,
         former=membership.former(node, stack.settings, stack.record),
         gone=node.force,
+        written=membership.written(node, stack.record),
     )
 
 

@@ -26,7 +26,11 @@ def warnings(settings: Settings, record: Record, keys: Keys) -> Iterator[str]:
         for entry in pool.nodes
         if not entry.force
     }
-    owners = {known.address: name for name, known in record.nodes.items()}
+    owners = {
+        known.address: name
+        for name, known in record.nodes.items()
+        if not known.gone and not known.left
+    }
     for pool_name, pool in settings.pools.items():
         for index, entry in enumerate(pool.nodes):
             if entry.force:
@@ -50,9 +54,11 @@ def _lifetime(settings: Settings, record: Record) -> Iterator[str]:
 
 def _former_keys(settings: Settings, record: Record, keys: Keys) -> Iterator[str]:
     """Yield the nodes that leave over a connection with a key that the settings have no more."""
-    present = {entry.name for pool in settings.pools.values() for entry in pool.nodes}
+    present = membership.names(settings)
     for name, known in record.nodes.items():
-        if name not in present and known.key is not None and known.key not in keys.values():
+        if name in present or known.gone or not known.written:
+            continue
+        if known.key is not None and known.key not in keys.values():
             yield (
                 f"{name} leaves in this run, over SSH with the key of the last run ({known.key}),"
                 " which the settings no longer have; if its machine no longer accepts that key, its"

@@ -77,14 +77,14 @@ def read_credentials(
     private_key: Secret | None = None,
 ) -> Credentials:
     """Return what the settings name and the secret keys hold; add what is wrong to `problems`."""
-    url = ca = ""
+    url = api_server = ca = ""
     entry = read_cluster(
         settings.kubeconfig_path, kubeconfig.text if kubeconfig else None, problems
     )
     if entry is not None:
         url = server(settings.cluster.server, entry, problems)
-        # The gate's API server: kubelets may use another URL.
-        problems += claims.server_problems(settings, entry.server)
+        api_server = entry.server  # the gate's: kubelets may use another URL
+        problems += claims.server_problems(settings, api_server)
         ca = read_ca(settings.cluster.ca_path, entry, problems)
     if settings.ssh.private_key_path and private_key is not None:
         problems.append(
@@ -100,6 +100,7 @@ def read_credentials(
         kubeconfig_path=settings.kubeconfig_path,
         kubeconfig=kubeconfig.output if kubeconfig else None,
         server=url,
+        api_server=api_server,
         ca_certificate=ca,
         private_key=private_key.output if private_key else None,
         host_keys=host_keys.hosts,

@@ -26,8 +26,23 @@ class RecordedNode:
     """Those of its settings; None: not recorded."""
     key: str | None = None
     """The fingerprint of the SSH key; None: the agent's, or not recorded."""
+    written: bool = True
+    """Whether the stack had its files."""
+    gone: bool = False
+    """Whether its machine was gone by the settings."""
+    left: bool = False
+    """Whether it had left the settings, and was to be removed at the end of that run."""
     joined: Mapping[str, Any] | None = None
     """Its entry in the output `nodes`; None: it had not joined."""
+
+    @property
+    def has_joined(self) -> bool:
+        """Whether it is known to have joined by the very join that its settings named."""
+        return (
+            self.joined is not None
+            and self.join is not None
+            and (self.joined.get("join") == self.join)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +77,21 @@ class Record:
                     labels=dict(entry["labels"]),
                     taints=tuple(entry["taints"]),
                     key=entry.get("key"),
+                    written=entry.get("written", True),
+                    gone=entry.get("gone", False),
+                    left=entry.get("left", False),
                     joined=joined.get(name),
                 )
-        return cls(nodes=found, ttl_minutes=record.get("ttlMinutes"))
+        if all(node.has_joined or node.gone or node.left for node in found.values()):
+            # The run went on to its removals.
+            found = {name: node for name, node in found.items() if not node.left}
+        ttl = record.get("ttlMinutes")
+        return cls(nodes=found, ttl_minutes=ttl if ttl is None else int(ttl))
+
+
+def full_name() -> str:
+    """Return the stack's name with its organization and project, as every backend takes it."""
+    return f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
 
 
 async def read() -> Record:
@@ -72,7 +99,6 @@ async def read() -> Record:
 
     The engine answers with the state before this run, in a preview too.
     """
-    stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    reference = pulumi.StackReference("record", stack)
+    reference = pulumi.StackReference("record", full_name())
     names = (NODES, RECORD)
     return Record.of({name: (await reference.get_output_details(name)).value for name in names})

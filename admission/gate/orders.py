@@ -40,6 +40,7 @@ class Orders:
     """Everything that a run of the gate needs to know."""
 
     stack: str | None = None  # whose settings say where the kubeconfig is; or else it is here
+    server: str | None = None  # to which the kubeconfig must lead
     kubeconfig_path: str | None
     kubeconfig: str | None = field(repr=False)
     pool: str
@@ -52,6 +53,7 @@ class Orders:
     skipped_checks: frozenset[str]
     denied: Denied
     stall_s: int
+    joins: Mapping[str, str] = field(default_factory=dict)  # what names each node's join
     report_path: str | None = None  # where to write who has joined, if not all have
 
     def token_of(self, node: str) -> Token | None:
@@ -73,10 +75,12 @@ def read_orders(text: str) -> Orders:
         nodes = [read_node(entry) for entry in document["nodes"]]
         orders = Orders(
             stack=kubeconfig.get("stack"),
+            server=kubeconfig.get("server"),
             kubeconfig_path=kubeconfig.get("path"),
             kubeconfig=kubeconfig.get("content"),
             pool=str(document["pool"]),
             nodes={node.name: node for node in nodes},
+            joins={e["name"]: str(e.get("join", "")) for e in document["nodes"]},
             kubelet_versions={e["name"]: str(e["kubeletVersion"]) for e in document["nodes"]},
             tokens=tuple(_token(token) for token in document["tokens"]),
             after_join=_choice(document, "afterJoin", AfterJoin),

@@ -68,6 +68,7 @@ def document(
         {
             "name": progress.entry.name,
             "address": str(progress.entry.addresses[0]),
+            "join": orders.joins.get(progress.entry.name, ""),
             "kubeletVersion": progress.kubelet_version,
             "servingCertificateEnd": progress.certificate
             and progress.certificate.end.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -96,7 +97,7 @@ def write(path: str, document: Mapping[str, Any]) -> None:
     """
     target = Path(path)
     try:
-        target.parent.mkdir(mode=0o700, exist_ok=True)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=target.parent)  # mode 0600
         with os.fdopen(descriptor, "w") as file:
             json.dump(document, file)

@@ -9,7 +9,7 @@ from admission.api_server.connection import Connection
 from admission.gate.orders import Orders, read_orders
 from admission.inventory import InventoryNode
 from admission.serving_certificate import ServingCertificate, look_at
-from admission.stack_settings import kubeconfig
+from admission.stack_settings import is_same_server, kubeconfig
 
 Look = Callable[[InventoryNode], Awaitable[ServingCertificate]]
 
@@ -28,6 +28,12 @@ async def session(text: str) -> AsyncIterator[tuple[Orders, Connection, Look]]:
         orders = replace(orders, kubeconfig_path=found.path, kubeconfig=found.content)
     api = await Connection.open(orders.kubeconfig_path, orders.kubeconfig)
     try:
+        if orders.server and not is_same_server(orders.server, api.server):
+            raise ValueError(
+                f"the kubeconfig of the stack {orders.stack} leads to {api.server}, but this run's"
+                f" to {orders.server}: a gate reads the stack's own settings, so don't give pulumi"
+                " other ones with --config-file"
+            )
         orders = replace(orders, denied=orders.denied.and_host(api.host))
         yield orders, api, partial(look_at, trust=api.trust())
     finally:

@@ -46,14 +46,8 @@ class Engine(mocks.Mocks):
 
         `joined` holds addresses by the names of the nodes.
         """
-        said = {
-            "nodes": [{"name": name, "address": address} for name, address in joined.items()],
-            "pending": [{"name": name, "reason": "it is late"} for name in pending],
-        }
-        self.said = {
-            "command:local:Command": {"stdout": json.dumps(said)},
-            "pulumi:pulumi:StackReference": {"outputs": dict(outputs or {})},
-        }
+        self.joined, self.pending = joined, pending
+        self.last = {"outputs": dict(outputs or {})}
         self.resources: dict[str, dict[str, Any]] = {}  # by name, without components
         self.requests: dict[str, dict[str, Any]] = {}  # by URN, components too
         self.outputs: dict[str, dict[str, Any]] = {}  # of components, by URN
@@ -64,11 +58,23 @@ class Engine(mocks.Mocks):
             return "", args.inputs
         assert args.name not in self.resources
         self.resources[args.name] = {"__type": args.typ, **args.inputs}
-        return f"{args.name}-id", {
-            **args.inputs,
-            **PROVIDED[args.typ],
-            **self.said.get(args.typ, {}),
-        }
+        said: Mapping[str, Any] = {}
+        if args.typ == "pulumi:pulumi:StackReference":
+            said = self.last
+        elif args.typ == "command:local:Command":
+            said = {"stdout": self._gate(args.inputs.get("stdin") or "{}")}
+        return f"{args.name}-id", {**args.inputs, **PROVIDED[args.typ], **said}
+
+    def _gate(self, orders: str) -> str:
+        """Return what a gate prints that has these orders."""
+        joins = {node["name"]: node["join"] for node in json.loads(orders).get("nodes", ())}
+        nodes = [
+            {"name": name, "address": address, "join": joins[name]}
+            for name, address in self.joined.items()
+            if name in joins
+        ]
+        pending = [{"name": n, "reason": "it is late"} for n in self.pending if n in joins]
+        return json.dumps({"nodes": nodes, "pending": pending})
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
         raise AssertionError(f"the program calls {args.token}")
@@ -90,7 +96,9 @@ class Engine(mocks.Mocks):
         return self
 
     def _begin(self) -> None:
-        mocks.set_mocks(self, project="p", stack="s", preview=False, monitor=_Monitor(self))
+        mocks.set_mocks(
+            self, project="p", stack="s", organization="o", preview=False, monitor=_Monitor(self)
+        )
         pulumi.runtime.settings.SETTINGS.callbacks = _Callbacks(self)
 
     def outputs_of(self, name: str) -> dict[str, Any]:

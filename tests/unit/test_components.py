@@ -24,7 +24,11 @@ from components.serving_approver import ServingApprover, ServingApproverArgs
 from components.user_data import UserDataArgs
 from tests.unit.engine import Engine
 
-CLUSTER = node_files.Cluster(name="c", server="https://10.0.0.9:6443", ca_certificate="-\n")
+CLUSTER = node_files.Cluster(
+    name="c",
+    server="https://10.0.0.9:6443",
+    ca_certificate="-\n",
+)
 NODE = node_files.Node(name="n1", addresses=("10.0.0.1",), version="1.36")
 SECRET = "0123456789abcdef"  # of the token
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----"
@@ -48,6 +52,7 @@ def pool_args(rbac: BootstrapRbac, **changes: Any) -> NodePoolArgs:
         cluster=CLUSTER,
         nodes=(pool_node(),),
         stack="s",
+        api_server="https://api",
         rbac=rbac,
         denied=Denied(addresses=("10.0.0.9", "10.0.0.8"), cidrs=("10.96.0.0/12",)),
     )
@@ -135,6 +140,7 @@ def joining(join: str = "1") -> Engine:
             join=join,
             join_limit_s=180,
             stack="a stack",
+            api_server="https://api",
             approver=JoinApprover("p", orders=orders, owner=token),
         )
         JoinedNode("n1", args)
@@ -168,7 +174,8 @@ def test_a_join_runs_again_only_by_what_names_it(join: str, trigger: object) -> 
 def test_a_node_leaves_by_the_kubeconfig_of_the_day_on_which_it_does() -> None:
     delete = joining().resources["n1-member"]["delete"]
     words = shlex.split(delete)
-    assert words[-8:-3] == ["admission", "leave", "n1", "--stack", "a stack"]
+    assert words[-10:-5] == ["admission", "leave", "n1", "--stack", "a stack"]
+    assert words[-5:-3] == ["--server", "https://api"]
     assert words[-3:] == ["--ssh", "10.0.0.1", "22"]
 
 
@@ -258,6 +265,7 @@ def gate(**changes: Any) -> dict[str, Any]:
         {"stall_seconds": 600},
         {"denied": Denied(addresses=("10.0.0.8",), cidrs=("10.97.0.0/16",))},
         {"stack": "another"},
+        {"api_server": "https://another"},
         {"skip_cluster_checks": ("clock",)},
         {"approval": Approval(serving="manual")},
         {"token": TokenPolicy(after_join="keep")},

@@ -61,6 +61,7 @@ def declare(settings: Settings) -> dict[str, dict[str, Any]]:
         kubeconfig_path="kubeconfig",
         kubeconfig=None,
         server="https://10.0.0.9:6443",
+        api_server="https://10.0.0.9:6443",
         ca_certificate="-----BEGIN CERTIFICATE-----\n",
         private_key=None,
         host_keys=dict.fromkeys(("n1", "n2", "cp", "cp-2"), HOST_KEY),
@@ -200,8 +201,8 @@ def test_the_gate_gets_the_inventory_and_no_secret(
     resources: dict[str, dict[str, Any]],
 ) -> None:
     orders = json.loads(resources["workers-gate"]["stdin"])
-    assert orders["kubeconfig"] == {"stack": "s"}
-    assert orders["report"] == ".pulumi-gate/s-workers.json"
+    assert orders["kubeconfig"] == {"stack": "o/p/s", "server": "https://10.0.0.9:6443"}
+    assert orders["report"] == ".pulumi-gate/o/p/s/workers.json"
     assert [node["name"] for node in orders["nodes"]] == ["n1", "n2"]
     assert orders["tokens"] == [
         {
@@ -277,7 +278,9 @@ def test_a_node_overrides_its_pool(resources: dict[str, dict[str, Any]]) -> None
 def test_a_member_only_leaves(resources: dict[str, dict[str, Any]]) -> None:
     member = resources["n1-member"]
     assert "create" not in member
-    assert member["delete"].endswith("-m admission leave n1 --stack s --ssh 10.0.0.1 22")
+    assert member["delete"].endswith(
+        "-m admission leave n1 --stack o/p/s --server https://10.0.0.9:6443 --ssh 10.0.0.1 22"
+    )
 
 
 @pytest.mark.parametrize(
@@ -335,6 +338,7 @@ def user_data(cloud_init: object) -> tuple[str, bool]:
         kubeconfig_path="kubeconfig",
         kubeconfig=None,
         server="https://10.0.0.9:6443",
+        api_server="https://10.0.0.9:6443",
         ca_certificate="-",
         private_key=None,
         host_keys={},
@@ -481,9 +485,8 @@ def test_types_names_parents_and_order_of_all_resources_are_as_the_golden_file_s
 
 
 def test_a_program_ends_with_an_error_if_a_node_has_not_joined(tmp_path: Path) -> None:
-    """The mock's gate says that n1 has joined, and that n2 has not."""
-    with pytest.raises(pulumi.RunError, match=r"^n2 has not joined, .* This run removes nothing;"):
-        run_program(write_stack(tmp_path), pending=["n2"])
+    with pytest.raises(pulumi.RunError, match=r"^n1 has not joined, .* This run removes nothing;"):
+        run_program(write_stack(tmp_path), pending=["n1"])
 
 
 def test_the_next_run_is_told_who_has_joined_and_by_what(tmp_path: Path) -> None:
@@ -506,8 +509,8 @@ def test_a_report_of_an_earlier_run_is_not_taken_for_one_of_this(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    report = tmp_path / ".pulumi-gate/s-workers.json"
-    report.parent.mkdir()
+    report = tmp_path / ".pulumi-gate/o/p/s/workers.json"
+    report.parent.mkdir(parents=True)
     report.write_text("{}")
     run_program(write_stack(tmp_path))
     assert not report.exists()

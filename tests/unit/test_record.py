@@ -1,5 +1,6 @@
 """What a run has recorded of its nodes, what follows for the next one, and what that is told."""
 
+from collections import defaultdict
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from stack.changes import warnings
 from stack.record import Record
 
 KEYS = {None: "SHA256:a"}
+ALL = defaultdict[str, bool](lambda: True)
 EARLIER = {
     "clusterEndpoint": "https://10.0.0.9:6443",
     "bootstrapTokenId": {"workers": "abcdef"},
@@ -28,7 +30,7 @@ def outputs(name: str = "n1", *, joined: bool = True, **recorded: Any) -> dict[s
     """The outputs of a run that has recorded one node."""
     entry = {"pool": "workers", "address": "10.0.0.1", "join": "1", "labels": {}, "taints": []}
     entry |= recorded
-    nodes = [{"name": name, "address": entry["address"]}] if joined else []
+    nodes = [{"name": name, "address": entry["address"], "join": entry["join"]}] if joined else []
     return {"nodes": nodes, "pendingNodes": [], "record": {"nodes": {name: entry}}}
 
 
@@ -90,8 +92,8 @@ RAW = {
 
 def recorded_by(raw: dict[str, Any], joined: list[str]) -> Record:
     """The record of a run with these settings."""
-    nodes = [{"name": name, "address": "10.0.0.9"} for name in joined]
-    document = membership.document(parse(raw), Record(), KEYS)
+    document = membership.document(parse(raw), Record(), KEYS, ALL)
+    nodes = [{"name": n, "address": "-", "join": document["nodes"][n]["join"]} for n in joined]
     return Record.of({"nodes": nodes, "record": document})
 
 
@@ -105,7 +107,7 @@ def nodes(*pairs: tuple[str, str]) -> dict[str, Any]:
 
 
 def test_the_record_is_small_and_holds_what_the_next_run_needs() -> None:
-    assert membership.document(parse(RAW), Record(), KEYS)["nodes"]["n1"] == {
+    assert membership.document(parse(RAW), Record(), KEYS, ALL)["nodes"]["n1"] == {
         "pool": "workers",
         "address": "10.0.0.1",
         "join": "1",
@@ -117,7 +119,7 @@ def test_the_record_is_small_and_holds_what_the_next_run_needs() -> None:
 
 def test_a_machine_that_is_gone_is_in_no_record() -> None:
     gone = changed(nodes=[{"name": "n1", "address": "10.0.0.1", "force": True}])
-    assert membership.document(parse(gone), Record(), KEYS)["nodes"] == {}
+    assert membership.document(parse(gone), Record(), KEYS, ALL)["nodes"] == {}
 
 
 def test_nothing_is_told_where_nothing_has_changed() -> None:
@@ -227,17 +229,15 @@ def test_the_address_of_a_machine_that_is_gone_is_nobodys() -> None:
 @pytest.mark.parametrize(
     ("listed", "expected"),
     [
-        (nodes(("n9", "10.0.0.1"), ("n2", "10.0.0.2")), "n1"),
-        (nodes(("n9", "10.0.0.7"), ("n2", "10.0.0.2")), None),
+        (nodes(("n9", "10.0.0.1"), ("n2", "10.0.0.2")), ("n1",)),
+        (nodes(("n9", "10.0.0.7"), ("n2", "10.0.0.2")), ()),
         # Still in the settings: its files are its own.
-        (nodes(("n9", "10.0.0.1"), ("n1", "10.0.0.7")), None),
-        # It has files of its own.
-        (nodes(("n2", "10.0.0.1")), None),
-        (nodes(("n1", "10.0.0.1")), None),
+        (nodes(("n9", "10.0.0.1"), ("n1", "10.0.0.7")), ()),
+        (nodes(("n1", "10.0.0.1")), ()),
     ],
 )
 def test_a_new_node_takes_over_what_its_machine_was(
-    listed: dict[str, Any], expected: str | None
+    listed: dict[str, Any], expected: tuple[str, ...]
 ) -> None:
     after = parse(listed)
     (entry, *_) = after.pools["workers"].nodes
@@ -257,3 +257,68 @@ def test_a_node_that_leaves_by_a_key_of_the_past_is_told() -> None:
         "n1 leaves in this run, over SSH with the key of the last run (SHA256:a)"
     )
     assert "remove n1 in a run with its key, or set force: true for it" in told
+
+
+def after(raw: dict[str, Any], last: Record, joined: list[str], **written: bool) -> Record:
+    """The record of a run after another one."""
+    settings = parse(raw)
+    document = membership.document(
+        settings, last, KEYS, {**dict.fromkeys(ALL_NAMES, True), **written}
+    )
+    nodes = [{"name": n, "address": "-", "join": document["nodes"][n]["join"]} for n in joined]
+    return Record.of({"nodes": nodes, "record": document})
+
+
+ALL_NAMES = ("n1", "n2", "n8", "n9")
+RENAMED = nodes(("n9", "10.0.0.1"), ("n2", "10.0.0.2"))
+
+
+def former(raw: dict[str, Any], record: Record) -> tuple[str, ...]:
+    settings = parse(raw)
+    return membership.former(settings.pools["workers"].nodes[0], settings, record)
+
+
+def test_what_a_machine_was_is_known_until_the_engine_has_gone_on_to_removals() -> None:
+    """A first try that fails before anything is written must not lose it."""
+    first = recorded_by(RAW, ["n1", "n2"])
+    failed = after(RENAMED, first, ["n2"], n9=False)
+    assert former(RENAMED, failed) == ("n1",)
+    again = after(RENAMED, failed, ["n2"], n9=False)
+    assert former(RENAMED, again) == ("n1",)
+    # Renamed once more.
+    third = nodes(("n8", "10.0.0.1"), ("n2", "10.0.0.2"))
+    assert former(third, again) == ("n1", "n9")
+    done = after(RENAMED, again, ["n2", "n9"])
+    assert set(done.nodes) == {"n2", "n9"}
+    assert former(RENAMED, done) == ()
+
+
+def test_a_node_that_is_pending_keeps_those_that_have_left() -> None:
+    alone = nodes(("n1", "10.0.0.1"))
+    kept = after(alone, recorded_by(RAW, ["n1", "n2"]), [])
+    assert kept.nodes["n2"].left
+    assert after(alone, kept, ["n1"]).nodes.keys() == {"n1"}
+
+
+def test_a_machine_that_is_gone_is_remembered_with_its_files() -> None:
+    gone = changed(nodes=[{"name": "n1", "address": "10.0.0.1", "force": True}])
+    (entry,) = parse(gone).pools["workers"].nodes
+    # A new stack has none, and must not begin to write any.
+    assert not membership.written(entry, Record())
+    record = recorded_by(RAW, ["n1", "n2"])
+    assert membership.written(entry, record)
+    for _ in range(3):
+        record = after(gone, record, [])
+        assert membership.written(entry, record)
+        assert record.nodes.keys() == {"n1"}
+    # A node that has taken them over, and left again.
+    taken = after(RENAMED, recorded_by(RAW, ["n1", "n2"]), ["n2"])
+    assert not membership.written(entry, taken)
+    assert membership.written(entry, after(RENAMED, recorded_by(RAW, ["n1"]), ["n2"], n9=False))
+
+
+def test_a_join_that_the_gate_has_not_proven_yet_is_no_join() -> None:
+    """A run with --target writes a record of today's settings, and keeps the last gate's word."""
+    record = outputs(join="1@10.0.0.2", address="10.0.0.2")
+    record["nodes"] = [{"name": "n1", "address": "10.0.0.1", "join": "1"}]
+    assert not membership.has_joined("n1", "1@10.0.0.2", Record.of(record))

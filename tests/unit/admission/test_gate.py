@@ -526,6 +526,7 @@ def test_the_document_names_nodes_in_order_and_the_token() -> None:
             {
                 "name": name,
                 "address": address,
+                "join": "",
                 "kubeletVersion": "v1.37.2",
                 "servingCertificateEnd": "2027-11-24T00:00:00Z",
             }

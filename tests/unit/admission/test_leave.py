@@ -25,6 +25,8 @@ NODE = "/api/v1/nodes/node-1"
 class FakeCluster:
     """Holds one Node, or none."""
 
+    server = "https://api:6443"
+
     def __init__(
         self, calls: list[str], node: str | None, *, replaced: bool = False, ready: str = "True"
     ) -> None:
@@ -63,6 +65,12 @@ class Scene:
             self.calls.append(" ".join(command))
             if command[0] != "pulumi" or self.answer[0]:
                 return self.answer
+            if command[1:3] == ("config", "--json"):
+                held = {
+                    f"p:{key}": {"secret": True} if key == "kubeconfig" else {"value": value}
+                    for key, value in self.settings.items()
+                }
+                return 0, json.dumps(held), ""
             key, stack = command[3], command[5] if "--stack" in command else "selected"
             if key in self.settings:
                 return 0, f"{self.settings[key]}\n", ""
@@ -135,6 +143,35 @@ def test_pods_of_a_machine_that_is_another_node_now_are_not_waited_for(
     assert scene.calls[-2:] == [DELETE, "close"]
 
 
+def test_another_stack_that_is_selected_gives_no_machine_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene(monkeypatch)
+    scene.settings = {"kubeconfigPath": "another", "pools": pools(force=True)}
+    assert not asyncio.run(leaving("node-1", None, "config")).force
+
+
+def test_a_node_leaves_no_other_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1"))
+    asyncio.run(leave("node-1", "config", Leaving(), server="https://api:6443/"))
+    assert DELETE in scene.calls
+    scene.calls.clear()
+    with pytest.raises(ValueError, match=r"leads to https://api:6443, but node-1 is a node of"):
+        asyncio.run(leave("node-1", "config", Leaving(), server="https://other:6443"))
+    assert scene.calls == ["close"]
+
+
+def test_a_reinstalled_machine_need_not_answer_where_it_did(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").touch()
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", ready="Unknown"))
+    nodes = [{"name": "node-9", "address": "127.0.0.1"}]
+    settings = {"workers": {"nodes": nodes}}
+    scene.settings = {"kubeconfigPath": str(tmp_path / "config"), "pools": json.dumps(settings)}
+    assert asyncio.run(_leave(command("--stack", "dev", "--ssh", "127.0.0.1", "1"))) == 0
+
+
 def test_the_settings_say_which_addresses_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch)
     nodes = [
@@ -205,8 +242,8 @@ def test_the_stacks_secret_kubeconfig_is_a_private_file_for_a_while(
     assert asyncio.run(look()) == "kind: Config\n"
     assert list(tmp_path.iterdir()) == []
     assert scene.calls == [
-        f"pulumi config get {key} --stack dev --non-interactive"
-        for key in ("kubeconfigPath", "kubeconfig")
+        "pulumi config --json --stack dev --non-interactive",
+        "pulumi config get kubeconfig --stack dev --non-interactive",
     ]
 
 
@@ -245,9 +282,9 @@ def test_a_node_leaves_by_the_settings_of_its_stack(
 @pytest.mark.parametrize(
     ("form", "asked"),
     [
-        (("--stack", "dev"), "pulumi config get pools --stack dev --non-interactive"),
+        (("--stack", "dev"), "pulumi config --json --stack dev --non-interactive"),
         # As states of earlier releases have it: they name no stack.
-        (("--kubeconfig", "config"), "pulumi config get pools --non-interactive"),
+        (("--kubeconfig", "config"), "pulumi config --json --non-interactive"),
     ],
 )
 def test_the_settings_say_that_a_machine_is_gone_when_its_node_leaves(
@@ -255,7 +292,8 @@ def test_the_settings_say_that_a_machine_is_gone_when_its_node_leaves(
 ) -> None:
     (tmp_path / "config").touch()
     scene = Scene(monkeypatch, FakeCluster([], "uid-1", ready="Unknown"))
-    scene.settings = {"kubeconfigPath": str(tmp_path / "config"), "pools": pools(force=True)}
+    path = form[1] if form[0] == "--kubeconfig" else str(tmp_path / "config")
+    scene.settings = {"kubeconfigPath": path, "pools": pools(force=True)}
     assert asyncio.run(_leave(command(*form))) == 0
     assert not any(call.startswith("kubectl") for call in scene.calls)
     assert asked in scene.calls
@@ -300,7 +338,7 @@ def test_the_file_is_removed_when_the_leaving_fails(
         (
             {},
             (255, "", "error: passphrase must be set\n"),
-            "the key kubeconfigPath of the stack dev can't be read: passphrase must be set",
+            "the settings of the stack dev can't be read: passphrase must be set",
         ),
     ],
 )

@@ -100,6 +100,7 @@ def test_all_in_prints_one_document_and_ends_the_token(
             {
                 "name": "node-1",
                 "address": "10.0.0.1",
+                "join": "",
                 "kubeletVersion": "v1.37.2",
                 "servingCertificateEnd": "2027-11-24T00:00:00Z",
             }
