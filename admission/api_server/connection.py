@@ -110,21 +110,32 @@ class Connection:
         *,
         content_type: str = "application/json",
         limit_s: float = INSIST_LIMIT_S,
+        say: Say | None = None,
     ) -> Any:
-        """Make a request that may safely be repeated, again while an API server restarts."""
+        """Make a request that may safely be repeated, again while an API server restarts.
+
+        `say` gets a line when the API server does not answer, as in `watch`.
+        """
         loop, pause_s = asyncio.get_running_loop(), FIRST_PAUSE_S
         limit = loop.time() + limit_s
         while True:
             try:
-                return await self.request(method, path, body, content_type=content_type)
+                answer = await self.request(method, path, body, content_type=content_type)
             except UNTRUSTED:
                 raise
-            except UNREACHABLE:
+            except UNREACHABLE as error:
                 if loop.time() > limit:
                     raise
+                if say:
+                    why = f"does not answer: {type(error).__name__} {error}"
+                    self._watcher.note_outage(why, say)
             except ApiError as error:
                 if error.status not in BUSY or loop.time() > limit:
                     raise
+            else:
+                if say:
+                    self._watcher.note_answer(say)
+                return answer
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 

@@ -62,7 +62,7 @@ class Watcher:
             try:
                 listed = await self._source.request("GET", path)
                 answered = loop.time()
-                self._note_answer(say)
+                self.note_answer(say)
                 see("SYNC", listed)
                 for item in listed.get("items") or []:
                     see("ADDED", item)
@@ -72,20 +72,22 @@ class Watcher:
             except ApiError as error:
                 if error.status in (401, 403) and loop.time() - answered > RIGHTS_LIMIT_S:
                     raise
-                self._note_outage(f"answers {error}", say)
+                self.note_outage(f"answers {error}", say)
             except UNREACHABLE as error:
-                self._note_outage(f"does not answer: {type(error).__name__} {error}", say)
+                self.note_outage(f"does not answer: {type(error).__name__} {error}", say)
             if loop.time() - began > LONGEST_PAUSE_S:
                 pause_s = FIRST_PAUSE_S
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
-    def _note_outage(self, why: str, say: Say) -> None:
+    def note_outage(self, why: str, say: Say) -> None:
+        """Say how the API server fails, unless that has been said."""
         if not self.outage:
             say(f"the API server {self._source.server} {why}; trying again")
         self.outage = why
 
-    def _note_answer(self, say: Say) -> None:
+    def note_answer(self, say: Say) -> None:
+        """Say that the API server answers again, if it did not."""
         if self.outage:
             say(f"the API server {self._source.server} answers again")
         self.outage = ""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from admission.api_server.api import MERGE_PATCH, ApiError
+from admission.api_server.api import MERGE_PATCH, ApiError, Say
 from admission.api_server.connection import Connection
 from admission.gate.orders import AfterJoin, Token
 from admission.objects.csr import created
@@ -63,14 +63,16 @@ class FoundToken:
                 )
 
 
-async def find(api: Connection, token: Token, now: datetime, *, limit_s: float) -> FoundToken:
+async def find(
+    api: Connection, token: Token, now: datetime, say: Say, *, limit_s: float
+) -> FoundToken:
     """Return what the cluster holds of a token; try again up to the limit.
 
     Raises:
         ApiError, UNREACHABLE: the API server refused, or did not answer.
     """
     try:
-        secret = await api.insist("GET", f"{SECRETS}/{token.secret_name}", limit_s=limit_s)
+        secret = await api.insist("GET", f"{SECRETS}/{token.secret_name}", limit_s=limit_s, say=say)
     except ApiError as error:
         if error.status == 404:
             return FoundToken(token=token, life="gone")

@@ -74,7 +74,10 @@ async def _gate(
     """Return what the cluster holds of the tokens, and a gate, once the cluster is ready."""
     now = datetime.now(UTC)
     tokens = await asyncio.gather(
-        *(bootstrap_token.find(api, token, now, limit_s=orders.stall_s) for token in orders.tokens)
+        *(
+            bootstrap_token.find(api, token, now, say, limit_s=orders.stall_s)
+            for token in orders.tokens
+        )
     )
     faults = await _preflight(orders, api, tokens, now, say, tell_all=tell_all)
     gate = Gate(

@@ -226,6 +226,16 @@ def test_insisting_outlives_a_restart(failure: Any) -> None:
     assert run(api.insist("GET", NODES)) == {"a": 1}
 
 
+def test_insisting_says_once_that_nobody_answers() -> None:
+    api, _ = cluster(ConnectionRefusedError("no"), ConnectionRefusedError("no"), Answer({"a": 1}))
+    said: list[str] = []
+    assert run(api.insist("GET", NODES, say=said.append)) == {"a": 1}
+    assert said == [
+        f"the API server {api.server} does not answer: ConnectionRefusedError no; trying again",
+        f"the API server {api.server} answers again",
+    ]
+
+
 def test_insisting_ends() -> None:
     api, _ = cluster(*[ConnectionRefusedError()] * 100)
 

@@ -333,7 +333,7 @@ def found(api: Answers, data: Mapping[str, str], uid: str = "uid") -> FoundToken
     metadata = {"uid": uid, "creationTimestamp": "2026-11-24T11:59:00Z"}
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
     api.answers[path] = {"metadata": metadata, "data": encoded}
-    result: FoundToken = run(find(api, TOKEN, NOW, limit_s=1))  # type: ignore[arg-type]
+    result: FoundToken = run(find(api, TOKEN, NOW, print, limit_s=1))  # type: ignore[arg-type]
     return result
 
 
