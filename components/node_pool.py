@@ -241,6 +241,7 @@ def gate_orders(
             }
             for node, token in sorted(tokens.items(), key=lambda item: item[0] or "")
         ],
+        "joining": sum(not entry.gone and entry.recorded is None for entry in args.nodes),
         "afterJoin": args.token.after_join,
         "approval": {"client": args.approval.client, "serving": args.approval.serving},
         "skipClusterChecks": list(args.skip_cluster_checks),

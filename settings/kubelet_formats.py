@@ -138,6 +138,6 @@ CheckName = Annotated[str, AfterValidator(_check_name)]
 ProtectedPath = Annotated[str, AfterValidator(_protected_path)]
 # The names of the checks in admission/gate/checks/preflight.py.
 ClusterCheck = Literal[
-    "version", "rights", "clock", "token", "client-approval", "signer", "token-cleaner",
-    "left-over-tokens", "kubelet-verification",
+    "version", "rights", "clock", "token", "client-approval", "signer", "signing-rate",
+    "token-cleaner", "left-over-tokens", "kubelet-verification",
 ]  # fmt: skip

@@ -54,6 +54,7 @@ class Orders:
     denied: Denied
     stall_s: int
     joins: Mapping[str, str] = field(default_factory=dict)  # what names each node's join
+    joining: int = 0  # how many of them are not known to have joined
     report_path: str | None = None  # where to write who has joined, if not all have
 
     def token_of(self, node: str) -> Token | None:
@@ -89,6 +90,7 @@ def read_orders(text: str) -> Orders:
             skipped_checks=frozenset(document["skipClusterChecks"]),
             denied=read_denied(denied),
             stall_s=int(document["stallSeconds"]),
+            joining=int(document.get("joining", 0)),
             report_path=document.get("report"),
         )
     except json.JSONDecodeError:

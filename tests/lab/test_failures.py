@@ -189,8 +189,8 @@ def test_a_kubelet_that_crashes_and_a_wrong_ca_are_each_named(
     nodes_of(settings)[0]["kubelet"] = {"featureGates": {"NoSuchGate": True}}
     said = failed(project, settings, stall_s=20)
     assert (
-        "cluster checks passed: version, rights, clock, token, client-approval, token-cleaner,"
-        " left-over-tokens" in said
+        "cluster checks passed: version, rights, clock, token, client-approval, signing-rate,"
+        " token-cleaner, left-over-tokens" in said
     )
     assert "not checked: no request was signed recently" in said
     assert "node-1 has not joined: the kubelet keeps stopping" in said

@@ -13,6 +13,8 @@ LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-control
 MOST_CLOCK_DIFFERENCE = timedelta(seconds=30)
 # https://kubernetes.io/releases/version-skew-policy/: a kubelet may be three minors older.
 MOST_MINORS_BEHIND = 3
+SIGNERS_QPS, REQUESTS_A_NODE = 20, 2
+LONG_SIGNING_S = 10  # worth a word
 LONGEST_SIGNING = timedelta(minutes=1)
 LONGEST_RENEWAL = timedelta(minutes=1)
 
@@ -114,6 +116,23 @@ async def check_signer(context: Context) -> Answer:
             " not running, and nobody signs certificates"
         )
     return PASSED
+
+
+async def check_signing_rate(context: Context) -> Answer:
+    """Say how long a large run takes at least, since its flags can't be seen from outside.
+
+    The signers of kube-controller-manager share one client, which makes 20 requests a second unless
+    --kube-api-qps is raised (pkg/controller/apis/config/v1alpha1/defaults.go, and
+    cmd/kube-controller-manager/app/certificates.go), one for each of a node's two certificates.
+    """
+    least_s = context.orders.joining * REQUESTS_A_NODE / SIGNERS_QPS
+    if least_s < LONG_SIGNING_S:
+        return PASSED
+    return "not checked", (
+        f"kube-controller-manager signs for {SIGNERS_QPS // REQUESTS_A_NODE} nodes a second, unless"
+        f" its --kube-api-qps (20) and --kube-api-burst (30) are raised: {context.orders.joining}"
+        f" nodes take at least {least_s:.0f} s"
+    )
 
 
 async def check_kubelet_verification(_: Context) -> Answer:

@@ -15,6 +15,7 @@ from admission.gate.checks.cluster import (
     check_kubelet_verification,
     check_rights,
     check_signer,
+    check_signing_rate,
     check_version,
 )
 from admission.gate.checks.tokens import (
@@ -31,6 +32,7 @@ CHECKS: Mapping[str, Check] = {
     "token": check_token,
     "client-approval": check_client_approval,
     "signer": check_signer,
+    "signing-rate": check_signing_rate,
     "token-cleaner": check_token_cleaner,
     "left-over-tokens": check_left_over_tokens,
     "kubelet-verification": check_kubelet_verification,

@@ -116,7 +116,7 @@ def test_a_sound_cluster_passes_and_says_what_can_not_be_seen(api: Answers) -> N
     lines = list(preflight.summary(run(preflight.run(context))))
     assert lines[0] == (
         "cluster checks passed: version, rights, clock, token, client-approval, signer,"
-        " token-cleaner, left-over-tokens"
+        " signing-rate, token-cleaner, left-over-tokens"
     )
     assert [line.partition(":")[0] for line in lines[1:]] == ["not checked"]
 
@@ -153,6 +153,19 @@ def test_an_odd_object_of_somebody_stops_no_check_but_its_own(api: Answers) -> N
     assert findings["signer"].state == "not checked"
     assert findings["token-cleaner"].state == "warning"
     assert findings["left-over-tokens"].state == "passed"
+
+
+@pytest.mark.parametrize(
+    ("joining", "told"),
+    [(0, ""), (99, ""), (300, "signs for 10 nodes a second, unless its --kube-api-qps (20)")],
+)
+def test_a_large_run_is_told_how_long_signing_takes(api: Answers, joining: int, told: str) -> None:
+    many = replace(orders(), joining=joining)
+    context = Context(api=api, orders=many, tokens=(), now=NOW)  # type: ignore[arg-type]
+    findings = {finding.check: finding for finding in run(preflight.run(context))}
+    assert findings["signing-rate"].state == ("not checked" if told else "passed")
+    assert told in findings["signing-rate"].text
+    assert not told or findings["signing-rate"].text.endswith("300 nodes take at least 30 s")
 
 
 def test_the_settings_know_each_check() -> None:
