@@ -4,6 +4,7 @@ No resource holds it: a new kubeconfig changes none, and a node leaves by the se
 which it leaves, not by those of the run before.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from admission import program
 
 CONFIG_TIMEOUT_S = 60
+PAUSES_S = (0.2, 0.5, 1, 2, 4)
 PATH, CONTENT, POOLS = "kubeconfigPath", "kubeconfig", "pools"
 REMEDY = "correct that and run pulumi up again, which reads the settings of that time"
 
@@ -135,4 +137,10 @@ async def _secret(key: str, stack: str) -> str | None:
 async def _pulumi(stack: str | None, *words: str) -> tuple[int, str, str]:
     which = ["--stack", stack] if stack else []
     command = ("pulumi", *words, *which, "--non-interactive")
-    return await program.run(*command, timeout_s=CONFIG_TIMEOUT_S)
+    for pause_s in PAUSES_S:
+        status, text, errors = await program.run(*command, timeout_s=CONFIG_TIMEOUT_S)
+        # It reads the state too, which the engine writes meanwhile: in a directory, not at once.
+        if not status or "load checkpoint" not in errors:
+            break
+        await asyncio.sleep(pause_s)
+    return status, text, errors

@@ -56,6 +56,7 @@ class Scene:
         self.calls: list[str] = cluster.calls if cluster else []
         self.answer: tuple[int, str, str] = (0, "", "")
         self.settings: dict[str, str] = {}
+        self.failures: list[tuple[int, str, str]] = []  # of `pulumi`, before it answers
 
         async def connect(path: str, content: None) -> FakeCluster | None:
             return cluster
@@ -63,6 +64,8 @@ class Scene:
         async def run(*command: str, timeout_s: float) -> tuple[int, str, str]:
             assert timeout_s > 0
             self.calls.append(" ".join(command))
+            if self.failures:
+                return self.failures.pop()
             if command[0] != "pulumi" or self.answer[0]:
                 return self.answer
             if command[1:3] == ("config", "--json"):
@@ -352,6 +355,22 @@ def test_a_kubeconfig_that_is_not_there_is_told_with_its_key_and_its_stack(
     scene.settings, scene.answer = settings, answer
     with pytest.raises(ValueError, match=re.escape(told)):
         asyncio.run(kubeconfig("dev"))
+
+
+@pytest.mark.parametrize("failures", [1, 9])
+def test_a_state_that_is_being_written_is_read_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failures: int
+) -> None:
+    (tmp_path / "config").touch()
+    scene = Scene(monkeypatch)
+    scene.settings = {"kubeconfigPath": str(tmp_path / "config")}
+    scene.failures = [(255, "", "error: failed to load checkpoint: EOF\n")] * failures
+    monkeypatch.setattr(asyncio, "sleep", no_sleep)
+    if failures == 1:
+        assert asyncio.run(kubeconfig("dev")).path
+    else:
+        with pytest.raises(ValueError, match="can't be read: failed to load checkpoint: EOF"):
+            asyncio.run(kubeconfig("dev"))
 
 
 def test_a_program_that_is_missing_is_named() -> None:
