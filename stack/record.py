@@ -99,6 +99,9 @@ async def read() -> Record:
 
     The engine answers with the state before this run, in a preview too.
     """
+    root = pulumi.runtime.get_root_resource()
+    if root is not None:
+        await root.urn.future()  # the engine writes that into the state which it is to read now
     reference = pulumi.StackReference("record", full_name())
     names = (NODES, RECORD)
     return Record.of({name: (await reference.get_output_details(name)).value for name in names})
