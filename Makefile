@@ -7,10 +7,10 @@ SCRIPTS := $(wildcard node_files/*.sh components/*.sh lab/*.sh lab/plugins/*.sh)
 IN_LAB := eval "$$($(PYTHON) -m lab env)" &&
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check contract golden bench packages
+.PHONY: help up down test check contract golden bench bench-fleet packages
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 20
 	@echo
 	@echo 'The first `make up` builds Kubernetes, etcd, the Pulumi engine and its Kubernetes provider from'
 	@echo 'Go modules: 17 minutes on two cores, 4 GiB of memory, 20 GiB of disk. See docs/lab.md.'
@@ -52,6 +52,11 @@ bench: .venv/installed .venv-bench/installed ## measure a join against ssh, pyin
 	$(PYTHON) -m tests.bench
 	$(PYTHON) -m tests.bench.gate
 	$(PYTHON) -m tests.bench.many_nodes
+
+NODES := 20
+bench-fleet: .venv/installed ## measure the whole program for NODES=20 simulated machines, from the first `up` to `destroy`
+	$(PYTHON) -m lab toolchain
+	$(PYTHON) -m tests.bench.fleet --nodes $(NODES)
 
 packages: ## install the Debian packages that the lab and the checks need
 	@lab/packages.sh
