@@ -154,14 +154,17 @@ def main() -> int:
     # The kernel ends everything else in the namespace with its first process.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     make_network()
-    rows = []
+    rows: list[report.Row] = []
     with running_fleet(
         given.directory, given.simulator, skip_checkpoints=given.skip_checkpoints
     ) as fleet:
-        for step in steps(given.nodes):
-            rows.append(row := fleet.run(step))
-            print(f"{step.name}: {row.measured.wall_s:.1f} s", file=sys.stderr, flush=True)
-    print("\n".join(report.table(rows)))
+        try:
+            for step in steps(given.nodes):
+                rows.append(row := fleet.run(step))
+                print(f"{step.name}: {row.measured.wall_s:.1f} s", file=sys.stderr, flush=True)
+        finally:
+            # Also what was measured before a step that failed: at many nodes that took minutes.
+            print("\n".join(report.table(rows)), flush=True)
     return 0
 
 
