@@ -58,6 +58,8 @@ def _former_keys(settings: Settings, record: Record, keys: Keys) -> Iterator[str
     for name, known in record.nodes.items():
         if name in present or known.gone or not known.written:
             continue
+        if known.left and record.settled:
+            continue  # its removal has had its turn
         if known.key is not None and known.key not in keys.values():
             yield (
                 f"{name} leaves in this run, over SSH with the key of the last run ({known.key}),"

@@ -95,14 +95,11 @@ def document(
             left = name not in present
             found[name] = _entry(
                 address=known.address,
-                join=known.join or "",
-                labels=dict(known.labels or {}),
-                taints=list(known.taints or ()),
                 key=known.key,
                 # A new node at its address has taken them over.
                 written=known.written and not (left and known.address in taken),
                 gone=known.gone or not left,
-                # Kept until it is known that the engine has gone on to removals.
+                # Kept for ever: a removal may have failed, and may be given up any time later.
                 left=left,
             )
     return {"ttlMinutes": settings.token.ttl_minutes, "nodes": found}

@@ -31,7 +31,7 @@ class RecordedNode:
     gone: bool = False
     """Whether its machine was gone by the settings."""
     left: bool = False
-    """Whether it had left the settings, and was to be removed at the end of that run."""
+    """Whether it had left the settings. Nobody knows whether its removal has succeeded."""
     joined: Mapping[str, Any] | None = None
     """Its entry in the output `nodes`; None: it had not joined."""
 
@@ -51,6 +51,8 @@ class Record:
 
     nodes: Mapping[str, RecordedNode] = field(default_factory=dict)
     """By their names."""
+    settled: bool = True
+    """Whether all nodes of the settings had joined, so that the run went on to its removals."""
     ttl_minutes: int | None = None
     """The setting `token.ttlMinutes`; None: not recorded."""
 
@@ -73,20 +75,21 @@ class Record:
             if isinstance(entry, dict) and "address" in entry:
                 found[name] = RecordedNode(
                     address=str(entry["address"]),
-                    join=str(entry["join"]),
-                    labels=dict(entry["labels"]),
-                    taints=tuple(entry["taints"]),
+                    join=entry.get("join"),
+                    labels=entry.get("labels"),
+                    taints=tuple(entry["taints"]) if "taints" in entry else None,
                     key=entry.get("key"),
                     written=entry.get("written", True),
                     gone=entry.get("gone", False),
                     left=entry.get("left", False),
                     joined=joined.get(name),
                 )
-        if all(node.has_joined or node.gone or node.left for node in found.values()):
-            # The run went on to its removals.
-            found = {name: node for name, node in found.items() if not node.left}
         ttl = record.get("ttlMinutes")
-        return cls(nodes=found, ttl_minutes=ttl if ttl is None else int(ttl))
+        return cls(
+            nodes=found,
+            settled=all(node.has_joined or node.gone or node.left for node in found.values()),
+            ttl_minutes=ttl if ttl is None else int(ttl),
+        )
 
 
 def full_name() -> str:

@@ -257,9 +257,13 @@ def test_a_node_that_leaves_by_a_key_of_the_past_is_told() -> None:
         "n1 leaves in this run, over SSH with the key of the last run (SHA256:a)"
     )
     assert "remove n1 in a run with its key, or set force: true for it" in told
+    # Once its removal has had its turn, it is no longer this run's affair.
+    listed = nodes(("n2", "10.0.0.2"))
+    removed = run_after(listed, record, ["n2"])
+    assert list(warnings(after, removed, {None: "SHA256:b"})) == []
 
 
-def after(raw: dict[str, Any], last: Record, joined: list[str], **written: bool) -> Record:
+def run_after(raw: dict[str, Any], last: Record, joined: list[str], **written: bool) -> Record:
     """The record of a run after another one."""
     settings = parse(raw)
     document = membership.document(
@@ -278,26 +282,29 @@ def former(raw: dict[str, Any], record: Record) -> tuple[str, ...]:
     return membership.former(settings.pools["workers"].nodes[0], settings, record)
 
 
-def test_what_a_machine_was_is_known_until_the_engine_has_gone_on_to_removals() -> None:
+def test_what_a_machine_was_is_known_however_often_a_run_fails() -> None:
     """A first try that fails before anything is written must not lose it."""
     first = recorded_by(RAW, ["n1", "n2"])
-    failed = after(RENAMED, first, ["n2"], n9=False)
+    failed = run_after(RENAMED, first, ["n2"], n9=False)
     assert former(RENAMED, failed) == ("n1",)
-    again = after(RENAMED, failed, ["n2"], n9=False)
+    again = run_after(RENAMED, failed, ["n2"], n9=False)
     assert former(RENAMED, again) == ("n1",)
     # Renamed once more.
     third = nodes(("n8", "10.0.0.1"), ("n2", "10.0.0.2"))
     assert former(third, again) == ("n1", "n9")
-    done = after(RENAMED, again, ["n2", "n9"])
-    assert set(done.nodes) == {"n2", "n9"}
-    assert former(RENAMED, done) == ()
+    done = run_after(RENAMED, again, ["n2", "n9"])
+    # Its removal may have failed, so nobody forgets it; but the new node has its files.
+    assert done.nodes["n1"].left
+    assert not done.nodes["n1"].written
+    assert done.nodes["n9"].written
 
 
-def test_a_node_that_is_pending_keeps_those_that_have_left() -> None:
+def test_a_run_is_settled_once_all_nodes_have_joined() -> None:
     alone = nodes(("n1", "10.0.0.1"))
-    kept = after(alone, recorded_by(RAW, ["n1", "n2"]), [])
+    kept = run_after(alone, recorded_by(RAW, ["n1", "n2"]), [])
     assert kept.nodes["n2"].left
-    assert after(alone, kept, ["n1"]).nodes.keys() == {"n1"}
+    assert not kept.settled
+    assert run_after(alone, kept, ["n1"]).settled
 
 
 def test_a_machine_that_is_gone_is_remembered_with_its_files() -> None:
@@ -308,13 +315,18 @@ def test_a_machine_that_is_gone_is_remembered_with_its_files() -> None:
     record = recorded_by(RAW, ["n1", "n2"])
     assert membership.written(entry, record)
     for _ in range(3):
-        record = after(gone, record, [])
+        record = run_after(gone, record, [])
         assert membership.written(entry, record)
-        assert record.nodes.keys() == {"n1"}
+        assert record.nodes["n1"].gone
+        assert not record.nodes["n1"].left
+    # Its removal has failed, and it is given up.
+    alone = nodes(("n2", "10.0.0.2"))
+    record = run_after(alone, run_after(alone, recorded_by(RAW, ["n1", "n2"]), ["n2"]), ["n2"])
+    assert membership.written(entry, record)
     # A node that has taken them over, and left again.
-    taken = after(RENAMED, recorded_by(RAW, ["n1", "n2"]), ["n2"])
+    taken = run_after(RENAMED, recorded_by(RAW, ["n1", "n2"]), ["n2"])
     assert not membership.written(entry, taken)
-    assert membership.written(entry, after(RENAMED, recorded_by(RAW, ["n1"]), ["n2"], n9=False))
+    assert membership.written(entry, run_after(RENAMED, recorded_by(RAW, ["n1"]), ["n2"], n9=False))
 
 
 def test_a_join_that_the_gate_has_not_proven_yet_is_no_join() -> None:
