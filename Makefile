@@ -7,7 +7,7 @@ SCRIPTS := $(wildcard node_files/*.sh components/*.sh lab/*.sh lab/plugins/*.sh)
 IN_LAB := eval "$$($(PYTHON) -m lab env)" &&
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check contract golden bench bench-fleet packages
+.PHONY: help up down test test-long check contract golden bench bench-fleet packages
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 20
@@ -34,7 +34,11 @@ test: check ## run everything: `make check`, the scripts, the plugins, and the j
 	$(PYTHON) -m lab toolchain --all
 	$(PYTHON) -m pytest --numprocesses 4 tests/scripts
 	$(PYTHON) -m pytest tests/contract
-	$(PYTHON) -m pytest tests/lab
+	$(PYTHON) -m pytest -m 'not long' tests/lab
+
+test-long: .venv/installed ## run the tests on the lab that `make test` leaves out: rarer cases, long waits
+	$(PYTHON) -m lab toolchain --all
+	$(PYTHON) -m pytest -m long tests/lab
 
 check: .venv/installed ## run the fast part: lint, types, shellcheck, unit tests
 	$(PYTHON) -m ruff check .

@@ -107,6 +107,7 @@ def test_the_classic_preset_moves_a_joined_kubelet_and_back(
         assert there(project, node, *DEFAULT_PATHS) == set(DEFAULT_PATHS)
 
 
+@pytest.mark.long
 def test_another_path_of_the_kubeconfig_alone(project: Project, settings: dict[str, Any]) -> None:
     serials = {node: serial(project, node) for node in FIRST_NODES}
     other = "/etc/kubernetes/other.conf"
@@ -122,6 +123,7 @@ def test_another_path_of_the_kubeconfig_alone(project: Project, settings: dict[s
             assert serial(project, node) == serials[node]
 
 
+@pytest.mark.long
 def test_another_server_and_an_embedded_ca_reach_the_kubelets_kubeconfig(
     project: Project, settings: dict[str, Any]
 ) -> None:

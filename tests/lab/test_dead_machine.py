@@ -15,7 +15,7 @@ from tests.lab.test_failures import PREFIX, nodes_of, until
 from tests.lab.test_join import ADDRESSES, FIRST_NODES, run_pod
 from tests.lab.test_leave import change, put_back, take_out
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 DEAD = "node-3"
 

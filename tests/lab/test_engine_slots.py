@@ -29,11 +29,22 @@ def nothing_joined(project: Project) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("slots", "members"),
     [
-        (1, {"workers": ("node-1",), "others": ("node-2",)}),
-        (2, {"workers": ("node-1", "node-2"), "others": ("node-3",)}),
-        (2, {"one": ("node-1",), "two": ("node-2",), "three": ("node-3",)}),
+        pytest.param(
+            1, {"workers": ("node-1",), "others": ("node-2",)}, id="one slot for two pools"
+        ),
+        pytest.param(
+            2,
+            {"workers": ("node-1", "node-2"), "others": ("node-3",)},
+            id="more nodes than slots",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            2,
+            {"one": ("node-1",), "two": ("node-2",), "three": ("node-3",)},
+            id="more pools than slots",
+            marks=pytest.mark.long,
+        ),
     ],
-    ids=["one slot for two pools", "more nodes than slots", "more pools than slots"],
 )
 def test_all_nodes_join(
     project: Project, settings: dict[str, Any], slots: int, members: dict[str, tuple[str, ...]]
