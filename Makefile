@@ -30,7 +30,7 @@ up: .venv/installed ## start the lab and join its machines (builds its programs 
 down: .venv/installed ## stop the lab's machines (their disks and the stack are kept)
 	$(PYTHON) -m lab down
 
-test: check ## run everything: `make check`, the scripts, the plugins, and the joins on the lab's machines
+test: check ## run everything but `test-long`: `make check`, the scripts, the plugins, the joins on the lab
 	$(PYTHON) -m lab toolchain --all
 	$(PYTHON) -m pytest --numprocesses 4 tests/scripts
 	$(PYTHON) -m pytest tests/contract
