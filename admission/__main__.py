@@ -26,7 +26,7 @@ from admission.gate.session import session
 from admission.leave import leave, require_answer
 from admission.pool_inventory import DEFAULT_NAMESPACE
 from admission.process import run
-from admission.stack_settings import kubeconfig_file, leaving
+from admission.stack_settings import StackSettings
 from admission.terminal import say
 
 gc.freeze()
@@ -86,7 +86,8 @@ async def _gate(text: str) -> int:
 
 
 async def _leave(arguments: argparse.Namespace) -> int:
-    how = await leaving(arguments.node, arguments.stack, arguments.kubeconfig)
+    settings = StackSettings(arguments.stack)
+    how = await settings.leaving(arguments.node, arguments.kubeconfig)
     if arguments.force:
         how = replace(how, force=True)
     if arguments.ssh and not how.force:
@@ -97,7 +98,7 @@ async def _leave(arguments: argparse.Namespace) -> int:
         path = os.path.expanduser(arguments.kubeconfig)  # noqa: ASYNC240, PTH111 - kubectl knows no ~
         await leave(arguments.node, path, how)
     else:
-        async with kubeconfig_file(arguments.stack) as path:
+        async with settings.kubeconfig_file() as path:
             await leave(arguments.node, path, how, server=arguments.server)
     return 0
 

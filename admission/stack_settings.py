@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,108 +39,114 @@ class Leaving:
     """The addresses that other nodes have."""
 
 
-async def kubeconfig(stack: str) -> Kubeconfig:
-    """Return the kubeconfig of a stack's settings.
-
-    Raises:
-        ValueError: the stack has none, or it can't be read; says which key of which stack.
-    """
-    if path := (await _plain(stack)).get(PATH):
-        path = os.path.expanduser(path)  # noqa: ASYNC240, PTH111 - kubectl knows no ~
-        try:
-            Path(path).open().close()  # noqa: ASYNC230
-        except OSError as error:
-            raise ValueError(
-                f'{PATH} "{path}" of the stack {stack} can\'t be read: {error.strerror}; {REMEDY}'
-            ) from None
-        return Kubeconfig(path=path)
-    if content := await _secret(CONTENT, stack):
-        return Kubeconfig(content=content)
-    raise ValueError(
-        f"the stack {stack} has neither {PATH} nor the secret key {CONTENT}, by which the cluster"
-        f" is reached; {REMEDY}"
-    )
-
-
-@contextlib.asynccontextmanager
-async def kubeconfig_file(stack: str) -> AsyncIterator[str]:
-    """Give the path of a stack's kubeconfig: a private file for a while, if it is a secret key.
-
-    Raises:
-        ValueError: as `kubeconfig`.
-    """
-    found = await kubeconfig(stack)
-    if found.path:
-        yield found.path
-        return
-    descriptor, name = tempfile.mkstemp(prefix="kubelet-tls-bootstrap-")  # mode 0600
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(found.content or "")
-        yield name
-    finally:
-        Path(name).unlink(missing_ok=True)  # noqa: ASYNC240 - it takes no time
-
-
-async def leaving(node: str, stack: str | None, path: str | None = None) -> Leaving:
-    """Return what a stack's settings say of a node that leaves.
-
-    Without a stack it is the selected one, if that has the kubeconfig of this path: states of
-    earlier releases hold the path alone. Settings that can't be read say nothing.
-    """
-    try:
-        settings = await _plain(stack)
-        if not stack and settings.get(PATH) != path:
-            return Leaving()
-        pools = json.loads(settings.get(POOLS) or "{}")
-        entries = [entry for pool in pools.values() for entry in pool.get("nodes") or ()]
-        return Leaving(
-            force=any(e.get("name") == node and e.get("force") is True for e in entries),
-            taken=frozenset(
-                str(e["address"])
-                for e in entries
-                if e.get("name") != node and not e.get("force") and "address" in e
-            ),
-        )
-    except (ValueError, AttributeError, TypeError):
-        return Leaving()
-
-
 def is_same_server(one: str, other: str) -> bool:
     """Tell whether two URLs name one API server."""
     return one.rstrip("/") == other.rstrip("/")
 
 
-async def _plain(stack: str | None) -> dict[str, str]:
-    """Return the settings that are no secrets, by their keys without the project's name."""
-    status, text, errors = await _pulumi(stack, "config", "--json")
-    if status:
+class StackSettings:
+    """The settings of a stack; None: of the selected one. They are read once, when needed."""
+
+    def __init__(self, stack: str | None) -> None:
+        self._stack = stack
+        self._read: dict[str, str] | None = None
+
+    async def kubeconfig(self) -> Kubeconfig:
+        """Return the kubeconfig that they name or hold.
+
+        Raises:
+            ValueError: there is none, or it can't be read; says which key of which stack.
+        """
+        if path := (await self._plain()).get(PATH):
+            path = os.path.expanduser(path)  # noqa: ASYNC240, PTH111 - kubectl knows no ~
+            try:
+                Path(path).open().close()  # noqa: ASYNC230
+            except OSError as error:
+                raise ValueError(
+                    f'{PATH} "{path}" of the stack {self._stack} can\'t be read:'
+                    f" {error.strerror}; {REMEDY}"
+                ) from None
+            return Kubeconfig(path=path)
+        if content := await self._secret(CONTENT):
+            return Kubeconfig(content=content)
+        raise ValueError(
+            f"the stack {self._stack} has neither {PATH} nor the secret key {CONTENT}, by which the"
+            f" cluster is reached; {REMEDY}"
+        )
+
+    @contextlib.asynccontextmanager
+    async def kubeconfig_file(self) -> AsyncIterator[str]:
+        """Give the kubeconfig's path: a private file for a while, if it is a secret key.
+
+        Raises:
+            ValueError: as `kubeconfig`.
+        """
+        found = await self.kubeconfig()
+        if found.path:
+            yield found.path
+            return
+        descriptor, name = tempfile.mkstemp(prefix="kubelet-tls-bootstrap-")  # mode 0600
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(found.content or "")
+            yield name
+        finally:
+            Path(name).unlink(missing_ok=True)  # noqa: ASYNC240 - it takes no time
+
+    async def leaving(self, node: str, path: str | None = None) -> Leaving:
+        """Return what they say of a node that leaves; settings that can't be read say nothing.
+
+        Those of the selected stack count only if they have the kubeconfig of this path: states of
+        earlier releases hold the path alone.
+        """
+        try:
+            settings = await self._plain()
+            if not self._stack and settings.get(PATH) != path:
+                return Leaving()
+            pools = json.loads(settings.get(POOLS) or "{}")
+            entries = [entry for pool in pools.values() for entry in pool.get("nodes") or ()]
+            return Leaving(
+                force=any(e.get("name") == node and e.get("force") is True for e in entries),
+                taken=frozenset(
+                    str(e["address"])
+                    for e in entries
+                    if e.get("name") != node and not e.get("force") and "address" in e
+                ),
+            )
+        except (ValueError, AttributeError, TypeError):
+            return Leaving()
+
+    async def _plain(self) -> Mapping[str, str]:
+        """Return those that are no secrets, by their keys without the project's name."""
+        if self._read is None:
+            status, text, errors = await self._pulumi("config", "--json")
+            if status:
+                which, why = self._stack or "selected", program.last_error(errors)
+                raise ValueError(f"the settings of the stack {which} can't be read: {why}")
+            self._read = {
+                key.rpartition(":")[2]: entry["value"]
+                for key, entry in json.loads(text).items()
+                if "value" in entry
+            }
+        return self._read
+
+    async def _secret(self, key: str) -> str | None:
+        status, value, errors = await self._pulumi("config", "get", key)
+        if status == 0:
+            return value
         why = program.last_error(errors)
-        raise ValueError(f"the settings of the stack {stack or 'selected'} can't be read: {why}")
-    return {
-        key.rpartition(":")[2]: entry["value"]
-        for key, entry in json.loads(text).items()
-        if "value" in entry
-    }
+        if why.startswith("configuration key") and "not found" in why:
+            return None
+        raise ValueError(f"the key {key} of the stack {self._stack} can't be read: {why}")
 
-
-async def _secret(key: str, stack: str) -> str | None:
-    status, value, errors = await _pulumi(stack, "config", "get", key)
-    if status == 0:
-        return value
-    why = program.last_error(errors)
-    if why.startswith("configuration key") and "not found" in why:
-        return None
-    raise ValueError(f"the key {key} of the stack {stack} can't be read: {why}")
-
-
-async def _pulumi(stack: str | None, *words: str) -> tuple[int, str, str]:
-    which = ["--stack", stack] if stack else []
-    command = ("pulumi", *words, *which, "--non-interactive")
-    for pause_s in PAUSES_S:
-        status, text, errors = await program.run(*command, timeout_s=CONFIG_TIMEOUT_S)
-        # It reads the state too, which the engine writes meanwhile: in a directory, not at once.
-        if not status or "load checkpoint" not in errors:
-            break
-        await asyncio.sleep(pause_s)
-    return status, text, errors
+    async def _pulumi(self, *words: str) -> tuple[int, str, str]:
+        which = ["--stack", self._stack] if self._stack else []
+        command = ("pulumi", *words, *which, "--non-interactive")
+        for pause_s in PAUSES_S:
+            status, text, errors = await program.run(*command, timeout_s=CONFIG_TIMEOUT_S)
+            # It reads the state too, which the engine writes meanwhile: in a directory, not at
+            # once.
+            if not status or "load checkpoint" not in errors:
+                break
+            await asyncio.sleep(pause_s)
+        return status, text, errors

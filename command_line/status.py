@@ -14,7 +14,7 @@ from admission import pool_inventory
 from admission.api_server.connection import Connection
 from admission.process import run as run_process
 from admission.serving_certificate import look_at
-from admission.stack_settings import kubeconfig_file
+from admission.stack_settings import StackSettings
 from admission.status.document import document
 from admission.status.snapshot import take
 from admission.status.table import lines
@@ -65,7 +65,7 @@ async def status(arguments: argparse.Namespace) -> int:
     if not arguments.stack_config:
         return await _print(arguments, arguments.kubeconfig, given)
     os.chdir(project())
-    async with kubeconfig_file(arguments.stack_config) as kubeconfig:
+    async with StackSettings(arguments.stack_config).kubeconfig_file() as kubeconfig:
         return await _print(arguments, kubeconfig, given)
 
 

@@ -9,7 +9,7 @@ from admission.api_server.connection import Connection
 from admission.gate.orders import Orders, read_orders
 from admission.inventory import InventoryNode
 from admission.serving_certificate import ServingCertificate, look_at
-from admission.stack_settings import is_same_server, kubeconfig
+from admission.stack_settings import StackSettings, is_same_server
 
 Look = Callable[[InventoryNode], Awaitable[ServingCertificate]]
 
@@ -24,7 +24,7 @@ async def session(text: str) -> AsyncIterator[tuple[Orders, Connection, Look]]:
     """
     orders = read_orders(text)
     if orders.stack:
-        found = await kubeconfig(orders.stack)
+        found = await StackSettings(orders.stack).kubeconfig()
         orders = replace(orders, kubeconfig_path=found.path, kubeconfig=found.content)
     api = await Connection.open(orders.kubeconfig_path, orders.kubeconfig)
     try:

@@ -17,7 +17,7 @@ from admission.__main__ import _leave, parser
 from admission.api_server.api import ApiError
 from admission.api_server.connection import Connection
 from admission.leave import leave
-from admission.stack_settings import Leaving, kubeconfig, kubeconfig_file, leaving
+from admission.stack_settings import Leaving, StackSettings
 
 NODE = "/api/v1/nodes/node-1"
 
@@ -151,7 +151,7 @@ def test_another_stack_that_is_selected_gives_no_machine_up(
 ) -> None:
     scene = Scene(monkeypatch)
     scene.settings = {"kubeconfigPath": "another", "pools": pools(force=True)}
-    assert not asyncio.run(leaving("node-1", None, "config")).force
+    assert not asyncio.run(StackSettings(None).leaving("node-1", "config")).force
 
 
 def test_a_node_leaves_no_other_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ def test_the_settings_say_which_addresses_are_others(monkeypatch: pytest.MonkeyP
         {"name": "node-3", "address": "10.0.0.3", "force": True},
     ]
     scene.settings = {"pools": json.dumps({"workers": {"nodes": nodes}})}
-    assert asyncio.run(leaving("node-1", "dev")).taken == {"10.0.0.2"}
+    assert asyncio.run(StackSettings("dev").leaving("node-1")).taken == {"10.0.0.2"}
 
 
 def test_a_node_that_joined_again_meanwhile_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +237,7 @@ def test_the_stacks_secret_kubeconfig_is_a_private_file_for_a_while(
     scene.settings = {"kubeconfigPath": "", "kubeconfig": "kind: Config"}
 
     async def look() -> str:
-        async with kubeconfig_file("dev") as path:
+        async with StackSettings("dev").kubeconfig_file() as path:
             file = Path(path)
             assert stat.S_IMODE(file.stat().st_mode) == 0o600  # noqa: ASYNC240
             return file.read_text()  # noqa: ASYNC240
@@ -257,7 +257,7 @@ def test_the_stacks_path_is_used_as_it_is_and_no_secret_is_asked_for(
     (tmp_path / "config").write_text("kind: Config\n")
     scene = Scene(monkeypatch)
     scene.settings = {"kubeconfigPath": "~/config"}
-    assert asyncio.run(kubeconfig("dev")).path == str(tmp_path / "config")
+    assert asyncio.run(StackSettings("dev").kubeconfig()).path == str(tmp_path / "config")
     assert len(scene.calls) == 1
 
 
@@ -278,6 +278,7 @@ def test_a_node_leaves_by_the_settings_of_its_stack(
     scene = Scene(monkeypatch, FakeCluster([], "uid-1"))
     scene.settings = {"kubeconfigPath": str(tmp_path / "config"), "pools": pools()}
     assert asyncio.run(_leave(command(form, "dev"))) == 0
+    assert sum(call.startswith("pulumi") for call in scene.calls) == 1
     assert any(call.startswith("kubectl") for call in scene.calls)
     assert scene.calls[-2:] == [DELETE, "close"]
 
@@ -307,13 +308,13 @@ def test_the_settings_say_that_a_machine_is_gone_when_its_node_leaves(
 def test_nobody_gives_a_machine_up_by_accident(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     scene = Scene(monkeypatch)
     scene.settings = {"pools": text}
-    assert not asyncio.run(leaving("node-1", "dev")).force
+    assert not asyncio.run(StackSettings("dev").leaving("node-1")).force
 
 
 def test_settings_that_can_not_be_read_give_no_machine_up(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch)
     scene.answer = (255, "", "error: no stack selected\n")
-    assert asyncio.run(leaving("node-1", None)) == Leaving()
+    assert asyncio.run(StackSettings(None).leaving("node-1")) == Leaving()
 
 
 def test_the_file_is_removed_when_the_leaving_fails(
@@ -354,7 +355,7 @@ def test_a_kubeconfig_that_is_not_there_is_told_with_its_key_and_its_stack(
     scene = Scene(monkeypatch)
     scene.settings, scene.answer = settings, answer
     with pytest.raises(ValueError, match=re.escape(told)):
-        asyncio.run(kubeconfig("dev"))
+        asyncio.run(StackSettings("dev").kubeconfig())
 
 
 @pytest.mark.parametrize("failures", [1, 9])
@@ -367,10 +368,10 @@ def test_a_state_that_is_being_written_is_read_again(
     scene.failures = [(255, "", "error: failed to load checkpoint: EOF\n")] * failures
     monkeypatch.setattr(asyncio, "sleep", no_sleep)
     if failures == 1:
-        assert asyncio.run(kubeconfig("dev")).path
+        assert asyncio.run(StackSettings("dev").kubeconfig()).path
     else:
         with pytest.raises(ValueError, match="can't be read: failed to load checkpoint: EOF"):
-            asyncio.run(kubeconfig("dev"))
+            asyncio.run(StackSettings("dev").kubeconfig())
 
 
 def test_a_program_that_is_missing_is_named() -> None:

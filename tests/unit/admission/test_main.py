@@ -18,7 +18,7 @@ from admission.gate import session
 from admission.gate.bootstrap_token import REVOKED
 from admission.gate.checks.check import Answer, Context
 from admission.gate.checks.preflight import CHECKS
-from admission.stack_settings import Kubeconfig
+from admission.stack_settings import Kubeconfig, StackSettings
 from tests.unit.admission.fakes import FakeApi, Ports
 from tests.unit.admission.test_inventory import ORDERS
 
@@ -155,11 +155,10 @@ def test_a_gate_that_succeeds_leaves_no_report(
 def test_a_gate_finds_its_kubeconfig_by_the_settings_of_the_stack(
     cluster: FakeCluster, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def found(stack: str) -> Kubeconfig:
-        assert stack == "dev"
+    async def found(_: StackSettings) -> Kubeconfig:
         return Kubeconfig(path=".lab/kubeconfig")
 
-    monkeypatch.setattr(session, "kubeconfig", found)
+    monkeypatch.setattr(StackSettings, "kubeconfig", found)
     cluster.node("node-1", "10.0.0.1")
     assert gate({**ONE_NODE, "kubeconfig": {"stack": "dev"}, "stallSeconds": 30}) == 0
 
