@@ -55,6 +55,7 @@ def test_a_renamed_control_plane_host_keeps_its_flags(
     project.pulumi("preview", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_a_control_plane_host_that_is_down_keeps_no_new_node_out(
     project: Project, settings: dict[str, Any]
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_control_plane_host_that_is_down_keeps_no_new_node_out(
     project.pulumi("preview", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_the_first_key_again_connects_to_no_kubelet(project: Project) -> None:
     pids = {node: main_pid(project, node) for node in FIRST_NODES}
     project.up()

@@ -34,7 +34,7 @@ def live_tokens(project: Project) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("scope", ["pool", "node"])
+@pytest.mark.parametrize("scope", ["pool", pytest.param("node", marks=pytest.mark.long)])
 def test_a_deleted_secret_of_a_dead_token_is_no_drift_for_ever(
     project: Project, settings: dict[str, Any], scope: str
 ) -> None:
