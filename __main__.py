@@ -15,6 +15,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.bootstrap_rbac import BootstrapRbac
 from components.control_plane import ControlPlane
+from components.dependencies import together, unless_all_failed
 from components.node_pool import NodePool
 from components.serving_approver import ServingApprover
 from stack import arguments, membership, reading, removals
@@ -53,7 +54,11 @@ async def declare() -> None:
         name: NodePool(name, arguments.node_pool(stack, pool, rbac), in_cluster)
         for name, pool in stack.settings.pools.items()
     }
-    joined = [resource for pool in pools.values() for resource in pool.ready]
+    # A machine that has failed is no reason to have no approver. But its pods need a node: without
+    # one, the engine would wait for them in vain.
+    ready = [resource for pool in pools.values() for resource in pool.ready]
+    failures = together(*(pool.failure for pool in pools.values()))
+    joined = unless_all_failed(ready, failures)
     if (approver := arguments.serving_approver(stack, joined)) is not None:
         ServingApprover("serving-approver", approver, in_cluster)
 

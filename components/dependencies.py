@@ -60,6 +60,13 @@ def unless_failed(resources: Sequence[pulumi.Resource]) -> Dependencies:
     )
 
 
+def unless_all_failed(resources: Sequence[pulumi.Resource], failure: Dependencies) -> Dependencies:
+    """Return the resources that have not failed; if all have, a dependency on one of those."""
+    return pulumi.Output.all(unless_failed(resources), failure).apply(
+        lambda both: both[0] or both[1]
+    )
+
+
 def value_or(output: pulumi.Output[Any], other: Any) -> pulumi.Output[Any]:
     """Return an output, or another value if the resource that it is from has failed.
 

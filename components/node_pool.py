@@ -11,7 +11,7 @@ from components import bootstrap_token, commands
 from components.access import Access
 from components.bootstrap_rbac import BootstrapRbac
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
-from components.dependencies import after, succeeded, together, value_or
+from components.dependencies import Dependencies, after, succeeded, together, value_or
 from components.gate_report import GateReport
 from components.join_approver import JoinApprover, orders_without_failed_tokens
 from components.joined_node import GoneNode, JoinedNode, JoinedNodeArgs, Machine
@@ -115,6 +115,8 @@ class NodePool(pulumi.ComponentResource):
     """cloud-init user data, secret if it holds the token; None: there is none."""
     written: dict[str, pulumi.Output[bool]]
     """Whether the stack has the files of each node, by its name."""
+    failure: Dependencies
+    """What the engine leaves something out by, if the gate has failed."""
     ready: list[pulumi.Resource]
     """The resources to depend on: created once all nodes have joined, deleted before a drain."""
 
@@ -157,6 +159,7 @@ class NodePool(pulumi.ComponentResource):
         report = GateReport(stack=args.stack, pool=name)
         report.remove()
         joins = [node.join for node in nodes]
+        needed = [after(token, *token.ready) for token in tokens.values()]
         # Beside the joins, not after them: a machine that never joins must not hide who has.
         gate = commands.python_module(
             f"{name}-gate",
@@ -166,25 +169,22 @@ class NodePool(pulumi.ComponentResource):
             triggers=[orders["nodes"], value_or(pulumi.Output.from_input(orders["tokens"]), [])],
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=together(
-                    *(after(t, *t.ready) for t in tokens.values()), approver.all_begun(joins)
-                ),
+                depends_on=together(*needed, approver.all_begun(joins)),
                 hooks=approver.gate_hooks,
                 ignore_changes=["create", "stdin"],
             ),
         )
         approver.end_after([*joins, gate])
         self.written = {node.pulumi_resource_name: succeeded(node.files) for node in nodes}
+        self.failure = after(self, gate)
         self.ready = [gate, *(resource for node in nodes for resource in node.ready)]
         ids = {node: token.id for node, token in tokens.items()}
         self.token_id = value_or(pulumi.Output.from_input(ids.get(None, ids)), None)
-        self.user_data = None
-        if args.user_data is not None:
-            self.user_data = user_data(args.cluster, args.user_data, tokens.get(None))
+        given, token = args.user_data, tokens.get(None)
+        self.user_data = None if given is None else user_data(args.cluster, given, token)
         # A gate that fails takes no outputs with it: who reads them must not lose a whole pool.
-        joined = pulumi.Output.all(
-            **{n.pulumi_resource_name: succeeded(n.ready[-1]) for n in nodes}
-        )
+        ends = {node.pulumi_resource_name: succeeded(node.ready[-1]) for node in nodes}
+        joined = pulumi.Output.all(**ends)
         outcome = report.outcome(gate.stdout, [entry.known() for entry in members], joined)
         self.nodes = outcome.apply(lambda found: found["nodes"])
         self.pending = outcome.apply(lambda found: found["pending"])

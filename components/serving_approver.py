@@ -27,7 +27,7 @@ from pulumi_kubernetes.rbac.v1 import (
     SubjectArgs,
 )
 
-from components.dependencies import after, together, unless_failed
+from components.dependencies import Dependencies, after, together
 
 NAME = "kubelet-serving-approver"
 LABELS = {"app.kubernetes.io/name": NAME}
@@ -85,8 +85,8 @@ class ServingApproverArgs:
     """Whether its pods use the machine's network: they then work without a CNI plugin."""
     server: str | None = None
     """The API server's https URL for its pods; None: the cluster's Service."""
-    after: tuple[pulumi.Resource, ...] = ()
-    """The resources that it depends on: the nodes that it runs on."""
+    after: Dependencies | None = None
+    """What it depends on: the nodes that it runs on."""
 
 
 class ServingApprover(pulumi.ComponentResource):
@@ -139,8 +139,9 @@ class ServingApprover(pulumi.ComponentResource):
             spec=deployment(args),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # A machine that has failed is no reason to have no approver.
-                depends_on=together(after(self, account, *bindings), unless_failed(args.after)),
+                depends_on=together(
+                    after(self, account, *bindings), *([args.after] if args.after else [])
+                ),
                 custom_timeouts=pulumi.CustomTimeouts(create="5m", update="5m"),
             ),
         )

@@ -1,12 +1,9 @@
 """The arguments of the components, made from a stack's settings and credentials."""
 
-from collections.abc import Iterable
-
-import pulumi
-
 from components.access import Access, SshServer
 from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs
 from components.control_plane import ControlPlaneArgs
+from components.dependencies import Dependencies
 from components.node_pool import Approval, NodePoolArgs, PoolNode, TokenPolicy
 from components.pool_inventory import Denied
 from components.serving_approver import ServingApproverArgs
@@ -69,7 +66,7 @@ def node_pool(stack: Stack, pool: Pool, rbac: BootstrapRbac) -> NodePoolArgs:
     )
 
 
-def serving_approver(stack: Stack, after: Iterable[pulumi.Resource]) -> ServingApproverArgs | None:
+def serving_approver(stack: Stack, after: Dependencies) -> ServingApproverArgs | None:
     """Return what the resident approver needs, or None if it is off."""
     settings = stack.settings.approver
     if not settings.enabled or settings.image is None:
@@ -80,7 +77,7 @@ def serving_approver(stack: Stack, after: Iterable[pulumi.Resource]) -> ServingA
         namespace=settings.namespace,
         host_network=settings.host_network,
         server=settings.server,
-        after=tuple(after),
+        after=after,
     )
 
 

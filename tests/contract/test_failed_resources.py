@@ -16,7 +16,7 @@ import sys
 sys.path.insert(0, {root!r})
 import pulumi
 from pulumi_command import local
-from components.dependencies import after, unless_failed
+from components.dependencies import after, unless_all_failed, unless_failed
 
 options = pulumi.ResourceOptions
 failing = local.Command("failing", create="exit 3")
@@ -33,6 +33,12 @@ both = local.Command(
     create="touch {here}/both",
     opts=options(depends_on=unless_failed([well]).apply(lambda listed: [well, *listed])),
 )
+
+
+some = unless_all_failed([failing, well], after(None, failing))
+local.Command("some", create="touch {here}/some", opts=options(depends_on=some))
+none = unless_all_failed([failing, needs], after(None, failing))
+local.Command("none", create="touch {here}/none", opts=options(depends_on=none))
 
 
 class Part(pulumi.ComponentResource):
@@ -73,8 +79,8 @@ def test_what_needs_a_failed_resource_is_left_out_and_the_rest_goes_on(stack: St
     done = stack.up(PULUMI_CONTINUE_ON_ERROR="true")
     assert done.status != 0
     there = {path.name for path in stack.directory.iterdir()}
-    assert {"beside", "both", "good-second", "good-third"} < there
-    assert not {"needs", "next", "bad-second", "bad-third"} & there
+    assert {"beside", "both", "some", "good-second", "good-third"} < there
+    assert not {"needs", "next", "none", "bad-second", "bad-third"} & there
     assert "Traceback" not in done.said, done.said
     assert "unhandled exception" not in done.said
     assert stack.outputs() == {"failing": "it failed", "well": "well"}

@@ -16,6 +16,7 @@ from components.access import Access, SshServer
 from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
 from components.control_plane import ControlPlane, ControlPlaneArgs
+from components.dependencies import unless_failed
 from components.join_approver import JoinApprover
 from components.joined_node import GoneNode, JoinedNode, JoinedNodeArgs, Machine
 from components.node_pool import Approval, NodePool, NodePoolArgs, PoolNode, TokenPolicy
@@ -365,7 +366,7 @@ def test_user_data_of_a_pool_with_a_token_for_each_node_holds_none() -> None:
 def test_an_approver_starts_after_what_it_is_given() -> None:
     def program() -> None:
         token = BootstrapToken("t", BootstrapTokenArgs(pool="p", members={}, ttl_minutes=5))
-        ServingApprover("a", ServingApproverArgs(image="i", after=tuple(token.ready)))
+        ServingApprover("a", ServingApproverArgs(image="i", after=unless_failed(token.ready)))
 
     engine = Engine().run(program)
     assert "t" in depends_on(engine, "a-deployment")
