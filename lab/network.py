@@ -1,9 +1,11 @@
 """The lab's network: a bridge, its addresses, and a route that keeps its traffic on this machine.
 
 The bridge's alias holds the lab's directory. By it a lab tells its own bridge from another lab's
-and from anybody else's.
+and from anybody else's. A bridge outlives a lab whose processes were all killed; the next lab
+takes it over.
 """
 
+import fcntl
 import ipaddress
 import json
 import subprocess
@@ -69,7 +71,7 @@ def conflict(
             f"a network interface named {BRIDGE} exists and is not the lab's",
             f"remove or rename it (ip link show {BRIDGE})",
         )
-    if holder is not None and holder != str(directory):
+    if holder is not None and holder != str(directory) and _in_use(holder, links):
         return LabError(
             f"another lab runs from {holder}",
             f"stop it first: LAB_DIR={holder} .venv/bin/python -m lab down",
@@ -93,6 +95,20 @@ def conflict(
                 f"remove it while the lab runs (ip route show {route['dst']})",
             )
     return None
+
+
+def _in_use(holder: str, links: list[dict[str, Any]]) -> bool:
+    """Return whether another lab has a machine on the bridge, or is about to start or stop one."""
+    if any(link.get("master") == BRIDGE for link in links):
+        return True
+    try:
+        with (Path(holder) / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _inside(destination: str) -> bool:
@@ -121,7 +137,10 @@ def start(directory: Path) -> None:
     if not routes:
         # First in, last out: traffic to a machine of the lab never takes the default route.
         ip("route", "add", *_route())
-    if owner(_json("link", "show")) is None:
+    holder = owner(_json("link", "show"))
+    if holder is not None and holder != str(directory):
+        ip("link", "delete", BRIDGE)
+    if holder != str(directory):
         # Under another name until it has its alias, so that every bridge of our name has an owner.
         ip("link", "delete", UNNAMED, check=False)
         ip("link", "add", UNNAMED, "type", "bridge")

@@ -1,5 +1,6 @@
 """What the lab refuses to start on, how it knows what is its own, and how its cache heals."""
 
+import fcntl
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -93,7 +94,10 @@ def test_a_network_that_is_free_or_our_own_is_no_conflict(
     [
         ([link(network.BRIDGE)], [], "is not the lab's"),
         (
-            [link(network.BRIDGE, alias=f"{network.ALIAS}/elsewhere")],
+            [
+                link(network.BRIDGE, alias=f"{network.ALIAS}/elsewhere"),
+                link("vb-cp-1") | {"master": network.BRIDGE},
+            ],
             [],
             "another lab runs from /elsewhere",
         ),
@@ -107,6 +111,23 @@ def test_somebody_elses_network_is_left_alone(
     found = network.conflict(HERE, links, routes)
     assert found is not None
     assert problem in found.problem
+
+
+def test_another_lab_that_is_starting_has_the_network(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = network.conflict(
+            HERE, [link(network.BRIDGE, alias=f"{network.ALIAS}{tmp_path}")], []
+        )
+    assert found is not None
+    assert f"another lab runs from {tmp_path}" in found.problem
+
+
+def test_the_bridge_of_a_lab_whose_processes_were_killed_is_no_conflict(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()
+    for directory in (tmp_path, tmp_path / "removed"):
+        left = link(network.BRIDGE, alias=f"{network.ALIAS}{directory}")
+        assert network.conflict(HERE, [left], []) is None
 
 
 def maker(content: str, made: list[str]) -> Callable[[Path], None]:
