@@ -7,9 +7,6 @@ import gc
 # and again and once more when Python ends, takes as long as the imports themselves.
 gc.set_threshold(100_000)
 
-from collections.abc import Iterable
-from typing import Any
-
 import pulumi
 import pulumi_kubernetes as kubernetes
 
@@ -68,8 +65,8 @@ async def declare() -> None:
     if user_data:
         pulumi.export("userData", user_data)
     # The next run reads these three: who has joined, and by what.
-    pulumi.export("nodes", concatenated(pool.nodes for pool in pools.values()))
-    pending = concatenated(pool.pending for pool in pools.values())
+    pulumi.export("nodes", together(*(pool.nodes for pool in pools.values())))
+    pending = together(*(pool.pending for pool in pools.values()))
     pulumi.export("pendingNodes", pending)
     written = pulumi.Output.all(
         **{name: done for pool in pools.values() for name, done in pool.written.items()}
@@ -79,11 +76,6 @@ async def declare() -> None:
     )
     pulumi.export("record", record)
     await removals.only_if_all_have_joined(pending)
-
-
-def concatenated(lists: Iterable[pulumi.Output[Any]]) -> pulumi.Output[list[Any]]:
-    """Return the items of all lists."""
-    return pulumi.Output.all(*lists).apply(lambda found: [item for each in found for item in each])
 
 
 pulumi.run(main)

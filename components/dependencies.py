@@ -25,9 +25,9 @@ def after(parent: pulumi.Resource | None, *resources: pulumi.Resource) -> Depend
     return pulumi.Output.all(*urns).apply(lambda known: [DependencyResource(u) for u in known])
 
 
-def together(*dependencies: Dependencies) -> Dependencies:
-    """Return one dependency on all of them."""
-    return pulumi.Output.all(*dependencies).apply(lambda found: [r for each in found for r in each])
+def together(*lists: pulumi.Output[Any]) -> pulumi.Output[list[Any]]:
+    """Return the items of all lists: of dependencies, one on all of them."""
+    return pulumi.Output.all(*lists).apply(lambda found: [item for each in found for item in each])
 
 
 def _urn(
@@ -54,7 +54,7 @@ def unless_failed(resources: Sequence[pulumi.Resource]) -> Dependencies:
 
     For an order that only removals need, or where a failure must not block what comes after.
     """
-    urns = [resource.urn.recover(lambda _: "") for resource in resources]
+    urns = [value_or(resource.urn, "") for resource in resources]
     return pulumi.Output.all(*urns).apply(
         lambda known: [DependencyResource(urn) for urn in known if urn]
     )

@@ -25,7 +25,7 @@ import pulumi
 # What is found already finds the modules below it.
 import admission  # noqa: F401
 from components.background import Background
-from components.dependencies import Dependencies
+from components.dependencies import Dependencies, value_or
 
 Approve = Callable[[str, Callable[[str], None]], Coroutine[Any, Any, None]]
 
@@ -134,7 +134,7 @@ class JoinApprover:
 
 def orders_without_failed_tokens(orders: Mapping[str, Any]) -> pulumi.Output[str]:
     """Return a gate's orders as JSON, without what failed: a token that was not made, its node."""
-    made = [pulumi.Output.from_input(token).recover(lambda _: None) for token in orders["tokens"]]
+    made = [value_or(pulumi.Output.from_input(token), None) for token in orders["tokens"]]
     others = {key: value for key, value in orders.items() if key != "tokens"}
     return pulumi.Output.all(others=others, made=made).apply(
         lambda found: json.dumps(_of_tokens(found["others"], found["made"]))
@@ -154,4 +154,4 @@ def _set(event: asyncio.Event, _: Any) -> None:
 
 def _settled(resource: pulumi.Resource) -> pulumi.Output[str]:
     """Return an output that is known once a resource has succeeded or failed."""
-    return resource.urn.recover(lambda _: "")
+    return value_or(resource.urn, "")

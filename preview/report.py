@@ -99,10 +99,10 @@ class _Membership:
         sort = natural
         self.joining = sorted((n for n, s in joins.items() if s.op == "create"), key=sort)
         self.rejoining = sorted((n for n, s in joins.items() if s.op in REPLACING), key=sort)
-        wiped = {n for n, s in files.items() if s.op == "delete" and not s.retained}
+        deleted = {n: s for n, s in files.items() if s.op == "delete"}
+        wiped = {n for n, s in deleted.items() if not s.retained}
         self.leaving = {n for n, s in digest.of("member") if s.op == "delete"}
-        kept = {n for n, s in files.items() if s.op == "delete"} - wiped
-        self.gone = sorted({*wiped, *kept, *self.leaving}, key=sort)
+        self.gone = sorted({*deleted, *self.leaving}, key=sort)
         # Whose machine becomes another node's.
         self.taken = {
             step.former_name.removesuffix("-files"): node

@@ -127,8 +127,7 @@ class Connection:
                 if loop.time() > limit:
                     raise
                 if say:
-                    why = f"does not answer: {type(error).__name__} {error}"
-                    self._watcher.note_outage(why, say)
+                    self._watcher.note_outage(error, say)
             except ApiError as error:
                 if error.status not in BUSY or loop.time() > limit:
                     raise

@@ -72,16 +72,19 @@ class Watcher:
             except ApiError as error:
                 if error.status in (401, 403) and loop.time() - answered > RIGHTS_LIMIT_S:
                     raise
-                self.note_outage(f"answers {error}", say)
+                self.note_outage(error, say)
             except UNREACHABLE as error:
-                self.note_outage(f"does not answer: {type(error).__name__} {error}", say)
+                self.note_outage(error, say)
             if loop.time() - began > LONGEST_PAUSE_S:
                 pause_s = FIRST_PAUSE_S
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
-    def note_outage(self, why: str, say: Say) -> None:
+    def note_outage(self, error: Exception, say: Say) -> None:
         """Say how the API server fails, unless that has been said."""
+        why = f"does not answer: {type(error).__name__} {error}"
+        if isinstance(error, ApiError):
+            why = f"answers {error}"
         if not self.outage:
             say(f"the API server {self._source.server} {why}; trying again")
         self.outage = why

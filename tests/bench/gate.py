@@ -65,7 +65,7 @@ def main() -> int:
         subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        with running(directory, *api_server_flags(directory)) as cluster:
+        with running(directory, *api_server_flags(directory, OWN_ADDRESS)) as cluster:
             prepare(cluster)
             with certificate_controllers(cluster, directory):
                 for number in range(1, arguments.rounds + 1):
@@ -76,9 +76,9 @@ def main() -> int:
     return 0
 
 
-def api_server_flags(directory: Path) -> tuple[str, ...]:
+def api_server_flags(directory: Path, address: str) -> tuple[str, ...]:
     return (
-        f"--advertise-address={OWN_ADDRESS}",  # one of loopback would be refused
+        f"--advertise-address={address}",  # one of loopback would be refused
         "--authorization-mode=Node",
         "--enable-admission-plugins=NodeRestriction",
         "--enable-bootstrap-token-auth=true",

@@ -6,7 +6,6 @@ join asks and waits, and what has been asked for is granted by the pool's approv
 
 import json
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -57,18 +56,11 @@ def pools(tmp_path: Path) -> Write:
 
 
 def up(stack: Stack, parallel: int, *options: str, **variables: str) -> Done:
-    process = start(stack, parallel, *options, **variables)
-    try:
-        said, _ = process.communicate(timeout=LIMIT_S)
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-    return Done(process.returncode, said)
+    return stack.run(*command(parallel), *options, PYTHONPATH=str(ROOT), **variables)
 
 
-def start(stack: Stack, parallel: int, *options: str, **variables: str) -> "subprocess.Popen[str]":
-    arguments = ("up", "--yes", "--skip-preview", "--stack", STACK, "--parallel", str(parallel))
-    return stack.start(*arguments, *options, PYTHONPATH=str(ROOT), **variables)
+def command(parallel: int) -> tuple[str, ...]:
+    return ("up", "--yes", "--skip-preview", "--stack", STACK, "--parallel", str(parallel))
 
 
 def preview(stack: Stack) -> Done:
@@ -133,7 +125,7 @@ def test_a_join_that_has_begun_is_approved_though_another_has_ended_the_run(pool
 
 def test_an_interrupted_run_leaves_no_approver(pools: Write) -> None:
     stack = pools(1, 1, granting=False, rounds=60)
-    process = start(stack, 1)
+    process = stack.start(*command(1), PYTHONPATH=str(ROOT))
     running = stack.project / "running/p0"
     while not (running.exists() and (stack.project / "asked/p0-n0").exists()):
         assert process.poll() is None

@@ -8,6 +8,11 @@ from tests.lab.project import Project
 from tests.lab.test_failures import quietly, until
 from tests.lab.test_join import ready
 
+# What a reinstallation does to a machine, as far as its kubelet goes.
+WIPE = (
+    "systemctl disable --now kubelet; rm -rf /etc/kubernetes /var/lib/kubelet"
+    " /var/lib/kubelet-tls-bootstrap /etc/systemd/system/kubelet.service"
+)
 CLIENT_CERTIFICATE = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 
 

@@ -12,16 +12,14 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.lab.kubelet import WIPE
 from tests.lab.project import Project
 
 pytestmark = pytest.mark.lab
 
 PREFIX = "kubelet-tls-bootstrap:"
 MACHINE = "node-2"
-CLEAN = (
-    "systemctl disable --now kubelet; rm -rf /etc/kubernetes /var/lib/kubelet"
-    " /var/lib/kubelet-tls-bootstrap /etc/systemd/system/kubelet.service; systemctl daemon-reload"
-)
+CLEAN = f"{WIPE}; systemctl daemon-reload"
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.kubelet import is_alive, main_pid, nodes, serial
+from tests.lab.kubelet import WIPE, is_alive, main_pid, nodes, serial
 from tests.lab.project import Project
 from tests.lab.test_failures import PREFIX, our_secrets
 
@@ -102,9 +102,5 @@ def test_a_plan_that_the_settings_have_outrun_ends_without_a_word_of_a_token(
 
 def reset(project: Project) -> None:
     """What a reinstallation does to the machine, and its operator to the Node."""
-    project.ssh(
-        "node-2",
-        "systemctl disable --now kubelet; rm -rf /etc/kubernetes /var/lib/kubelet"
-        " /var/lib/kubelet-tls-bootstrap /etc/systemd/system/kubelet.service",
-    )
+    project.ssh("node-2", WIPE)
     project.kubectl("delete", "node", "node-2")

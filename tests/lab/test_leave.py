@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.lab.kubelet import WIPE
 from tests.lab.project import Project
 from tests.lab.test_join import ADDRESSES, FILES, FIRST_NODES, ready, run_pod, ssh_logins
 
@@ -75,11 +76,7 @@ def test_a_node_leaves_by_itself(project: Project) -> None:
 
 
 def test_a_reinstalled_machine_joins_again_with_a_higher_generation(project: Project) -> None:
-    project.ssh(
-        "node-2",
-        "systemctl disable --now kubelet; rm -rf /etc/kubernetes /var/lib/kubelet"
-        " /var/lib/kubelet-tls-bootstrap /etc/systemd/system/kubelet.service",
-    )
+    project.ssh("node-2", WIPE)
     project.kubectl("delete", "node", "node-2")
     change(project, "node-2", generation=2)
     changes = project.preview()

@@ -17,7 +17,7 @@ from tests.bench.fleet import machines, report, stack
 from tests.bench.fleet.machines import Machines
 from tests.bench.fleet.meter import measure
 from tests.bench.fleet.stack import Stack
-from tests.bench.gate import certificate_controllers
+from tests.bench.gate import api_server_flags, certificate_controllers
 from tests.contract.kubernetes_provider import cluster
 from tests.contract.kubernetes_provider.cluster import Cluster
 from tests.lab.project import copy_checkout
@@ -111,7 +111,8 @@ def running_fleet(directory: Path, simulator: Path, *, skip_checkpoints: bool) -
         place.mkdir()
     copy_checkout(project)
     with contextlib.ExitStack() as running:
-        control_plane = running.enter_context(cluster.running(files, *api_server_flags(files)))
+        flags = api_server_flags(files, machines.CONTROL_PLANE_ADDRESS)
+        control_plane = running.enter_context(cluster.running(files, *flags))
         running.enter_context(certificate_controllers(control_plane, files))
         played = running.enter_context(machines.running(simulator, directory))
         ours = Stack(
@@ -125,17 +126,6 @@ def running_fleet(directory: Path, simulator: Path, *, skip_checkpoints: bool) -
         if ours.start("stack", "init", "--no-select").wait() != 0:
             raise SystemExit(ours.log.read_text())
         yield Fleet(control_plane, played, ours)
-
-
-def api_server_flags(files: Path) -> tuple[str, ...]:
-    return (
-        f"--advertise-address={machines.CONTROL_PLANE_ADDRESS}",  # one of loopback would be refused
-        "--authorization-mode=Node",
-        "--enable-admission-plugins=NodeRestriction",
-        "--enable-bootstrap-token-auth=true",
-        f"--kubelet-certificate-authority={files}/ca.crt",
-        "--kubelet-preferred-address-types=InternalIP",
-    )
 
 
 def make_network() -> None:
