@@ -68,13 +68,7 @@ async def declare() -> None:
     pulumi.export("nodes", together(*(pool.nodes for pool in pools.values())))
     pending = together(*(pool.pending for pool in pools.values()))
     pulumi.export("pendingNodes", pending)
-    written = pulumi.Output.all(
-        **{name: done for pool in pools.values() for name, done in pool.written.items()}
-    )
-    record = written.apply(
-        lambda found: membership.document(stack.settings, stack.record, stack.keys, found)
-    )
-    pulumi.export("record", record)
+    pulumi.export("record", membership.document(stack.settings, stack.record))
     await removals.only_if_all_have_joined(pending)
 
 

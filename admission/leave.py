@@ -51,20 +51,31 @@ async def leave(name: str, kubeconfig: str, how: Leaving, *, server: str | None 
     and another node has its address: that one's machine was reinstalled. Otherwise nobody has said
     that the pods no longer run: a machine that is only cut off may still write to its volumes.
 
+    `server` is the URL of its API server when the stack last joined it. At another one only a
+    silent node whose machine is gone may leave, since that may be another cluster.
+
     Raises:
         ValueError: the kubeconfig is invalid, kubectl is missing, or the drain failed; says why.
         ApiError, UNREACHABLE: the API server refused, or did not answer for a while.
     """
     api = await Connection.open(kubeconfig, None)
     try:
-        if server and not is_same_server(server, api.server):
+        elsewhere = bool(server) and not is_same_server(server or "", api.server)
+        if elsewhere and not how.force:
             raise ValueError(
                 f"the kubeconfig of the stack's settings leads to {api.server}, but {name} is a"
                 f" node of {server}: put {name} back into its pool and run pulumi up, if they are"
-                " one cluster, and remove it then; if not, use the former kubeconfig"
+                " one cluster, and remove it then, or set force: true for it if its machine is"
+                " gone; if not, use the former kubeconfig"
             )
         try:
             node = await api.insist("GET", f"{NODES}/{name}")
+            if elsewhere and not _is_silent(node):
+                raise ValueError(
+                    f"the kubeconfig of the stack's settings leads to {api.server}, where {name} is"
+                    f" alive; the one whose machine is gone is a node of {server}: use the former"
+                    " kubeconfig"
+                )
             if not how.force and not (
                 _is_silent(node) and how.taken.intersection(internal_addresses(node))
             ):

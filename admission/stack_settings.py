@@ -103,7 +103,9 @@ class StackSettings:
             settings = await self._plain()
             if not self._stack and settings.get(PATH) != path:
                 return Leaving()
-            pools = json.loads(settings.get(POOLS) or "{}")
+            # A value that holds a secret is missing among those that are none.
+            text = settings.get(POOLS) or await self._secret(POOLS)
+            pools = json.loads(text or "{}")
             entries = [entry for pool in pools.values() for entry in pool.get("nodes") or ()]
             return Leaving(
                 force=any(e.get("name") == node and e.get("force") is True for e in entries),

@@ -113,8 +113,6 @@ class NodePool(pulumi.ComponentResource):
     """For each node that has not joined: name, pool, reason."""
     user_data: pulumi.Output[str] | None
     """cloud-init user data, secret if it holds the token; None: there is none."""
-    written: dict[str, pulumi.Output[bool]]
-    """Whether the stack has the files of each node, by its name."""
     failure: Dependencies
     """What the engine leaves something out by, if the gate has failed."""
     ready: list[pulumi.Resource]
@@ -175,7 +173,6 @@ class NodePool(pulumi.ComponentResource):
             ),
         )
         approver.end_after([*joins, gate])
-        self.written = {node.pulumi_resource_name: succeeded(node.files) for node in nodes}
         self.failure = after(self, gate)
         self.ready = [gate, *(resource for node in nodes for resource in node.ready)]
         ids = {node: token.id for node, token in tokens.items()}

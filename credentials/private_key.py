@@ -1,6 +1,7 @@
 """The SSH private keys in files; a key with a passphrase belongs in the SSH agent."""
 
 import base64
+import functools
 import hashlib
 from collections.abc import Iterable
 
@@ -29,6 +30,7 @@ def read_private_keys(
     return {path: key for path, key in found.items() if key is not None}
 
 
+@functools.cache  # the key of hundreds of nodes, and RSA takes its time
 def fingerprint(key: str) -> str | None:
     """Return the fingerprint of a private key's public half, as `ssh-keygen -l` prints it.
 

@@ -15,7 +15,7 @@ from settings.model import Host, NodeSettings, Pool, Settings
 from stack import membership
 from stack.nodes import to_cluster, to_node
 from stack.reading import Stack
-from stack.record import full_name
+from stack.state import full_name
 
 
 def control_plane(stack: Stack) -> ControlPlaneArgs:
@@ -114,7 +114,7 @@ def _pool_node(stack: Stack, pool: Pool, node: NodeSettings, ssh: Ssh) -> PoolNo
         recorded=known.joined if known is not None and joined else None,
         former=membership.former(node, stack.settings, stack.record),
         gone=node.force,
-        written=membership.written(node, stack.record),
+        written=node.name in stack.record.files,
     )
 
 

@@ -8,15 +8,16 @@ from collections.abc import Iterator, Mapping
 import node_files
 from settings.model import NodeSettings, Settings
 from stack import membership
-from stack.membership import Keys
 from stack.nodes import to_node
 from stack.record import Record, RecordedNode
+
+Keys = Mapping[str | None, str]
 
 
 def warnings(settings: Settings, record: Record, keys: Keys) -> Iterator[str]:
     """Yield what to know of the changes since the record was written, a sentence or two each.
 
-    `keys` are the fingerprints of today's SSH keys.
+    `keys` are the fingerprints of today's SSH keys by their paths, the stack's own by None.
     """
     yield from _lifetime(settings, record)
     yield from _former_keys(settings, record, keys)
@@ -26,11 +27,9 @@ def warnings(settings: Settings, record: Record, keys: Keys) -> Iterator[str]:
         for entry in pool.nodes
         if not entry.force
     }
-    owners = {
-        known.address: name
-        for name, known in record.nodes.items()
-        if not known.gone and not known.left
-    }
+    gone = {name for name, known in record.nodes.items() if known.gone}
+    gone |= membership.names(settings) - today.keys()
+    owners = {files.address: name for name, files in record.files.items() if name not in gone}
     for pool_name, pool in settings.pools.items():
         for index, entry in enumerate(pool.nodes):
             if entry.force:
@@ -54,15 +53,17 @@ def _lifetime(settings: Settings, record: Record) -> Iterator[str]:
 
 def _former_keys(settings: Settings, record: Record, keys: Keys) -> Iterator[str]:
     """Yield the nodes that leave over a connection with a key that the settings have no more."""
-    present = membership.names(settings)
-    for name, known in record.nodes.items():
-        if name in present or known.gone or not known.written:
+    stay = membership.names(settings)
+    for pool in settings.pools.values():
+        for entry in pool.nodes:
+            stay.update(membership.former(entry, settings, record))
+    for name, files in record.files.items():
+        known = record.nodes.get(name)
+        if name in stay or (known is not None and known.gone):
             continue
-        if known.left and record.settled:
-            continue  # its removal has had its turn
-        if known.key is not None and known.key not in keys.values():
+        if files.key is not None and files.key not in keys.values():
             yield (
-                f"{name} leaves in this run, over SSH with the key of the last run ({known.key}),"
+                f"{name} leaves in this run, over SSH with the key of the last run ({files.key}),"
                 " which the settings no longer have; if its machine no longer accepts that key, its"
                 f" removal fails: remove {name} in a run with its key, or set force: true for it if"
                 " the machine is gone"

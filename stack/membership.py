@@ -4,15 +4,11 @@ A token is made again, and a join runs again, when the identity changes: with a 
 with another address, at which there is another machine.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-from settings.layer import merge_models
 from settings.model import NodeSettings, Settings
 from stack.nodes import to_node
 from stack.record import Record
-
-Keys = Mapping[str | None, str]
 
 
 def join(name: str, generation: int, address: str, record: Record) -> str:
@@ -33,9 +29,13 @@ def join(name: str, generation: int, address: str, record: Record) -> str:
 
 
 def has_joined(name: str, join: str, record: Record) -> bool:
-    """Tell whether a node is known to have joined by this very join."""
+    """Tell whether a node is known to have joined by this very join, which the stack still has.
+
+    An interrupted `pulumi destroy` leaves the outputs as they were.
+    """
     known = record.nodes.get(name)
-    return known is not None and known.has_joined and known.join == join
+    proven = known is not None and known.joined is not None and known.joined.get("join") == join
+    return proven and record.joins.get(name) == join
 
 
 def names(settings: Settings) -> set[str]:
@@ -44,72 +44,40 @@ def names(settings: Settings) -> set[str]:
 
 
 def former(node: NodeSettings, settings: Settings, record: Record) -> tuple[str, ...]:
-    """Return the nodes that a node's machine was, as far as the settings have them no more."""
-    if node.force:
+    """Return the nodes whose files a node takes over: its machine was those until this run.
+
+    That needs files of theirs at its address, none of its own, and settings without them.
+    """
+    if node.force or node.name in record.files:
         return ()
     present = names(settings)
     return tuple(
         name
-        for name, known in sorted(record.nodes.items())
-        if known.address == node.address and name not in present
+        for name, files in sorted(record.files.items())
+        if files.address == node.address and name not in present
     )
 
 
-def written(node: NodeSettings, record: Record) -> bool:
-    """Tell whether the stack has a node's files, as far as the last run knows.
-
-    A new stack has none, whatever the settings say of a machine that is gone.
-    """
-    known = record.nodes.get(node.name)
-    return known is not None and known.written
-
-
-def document(
-    settings: Settings, record: Record, keys: Keys, written: Mapping[str, bool]
-) -> dict[str, Any]:
-    """Return what the next run needs to know of this one: the output `record`.
-
-    `keys` are the fingerprints of the SSH keys by their paths, the stack's own by None; `written`
-    tells of each node that is not gone whether the stack has its files.
-    """
-    found = {}
+def document(settings: Settings, record: Record) -> dict[str, Any]:
+    """Return what the next run needs to know of this one: the output `record`."""
+    found: dict[str, Any] = {}
     for pool_name, pool in settings.pools.items():
         for entry in pool.nodes:
             if entry.force:
                 continue
             node = to_node(settings, pool, entry)
-            ssh = merge_models(merge_models(settings.ssh, pool.ssh), entry.ssh)
-            found[entry.name] = _entry(
-                pool=pool_name,
-                address=entry.address,
-                join=join(entry.name, entry.generation, entry.address, record),
-                labels=dict(node.labels),
-                taints=list(node.taints),
-                key=keys.get(ssh.private_key_path),
-                written=written[entry.name],
-            )
-    taken = {entry["address"] for entry in found.values() if entry.get("written", True)}
-    present = names(settings)
+            found[entry.name] = {
+                "pool": pool_name,
+                "address": entry.address,
+                "join": join(entry.name, entry.generation, entry.address, record),
+                "labels": dict(node.labels),
+                "taints": list(node.taints),
+            }
+    forced = names(settings) - found.keys()
     for name, known in record.nodes.items():
-        if name not in found:
-            left = name not in present
-            found[name] = _entry(
-                address=known.address,
-                key=known.key,
-                # A new node at its address has taken them over.
-                written=known.written and not (left and known.address in taken),
-                gone=known.gone or not left,
-                # Kept for ever: a removal may have failed, and may be given up any time later.
-                left=left,
-            )
+        # Until the stack has nothing of it any more: its removal may fail, or it may come back.
+        if name not in found and (name in record.files or name in record.joins):
+            found[name] = {"address": known.address}
+            found[name] |= {"join": known.join} if known.join else {}
+            found[name] |= {"gone": True} if known.gone or name in forced else {}
     return {"ttlMinutes": settings.token.ttl_minutes, "nodes": found}
-
-
-def _entry(
-    *, key: str | None, written: bool, gone: bool = False, left: bool = False, **rest: Any
-) -> dict[str, Any]:
-    """Return a node's entry, without what is as usual."""
-    flags = {"gone": True} if gone else {}
-    flags |= {"left": True} if left else {}
-    flags |= {} if written else {"written": False}
-    return {**rest, **({"key": key} if key else {}), **flags}

@@ -13,8 +13,8 @@ from settings import checks, claims, parsing
 from settings.model import Settings
 from settings.parsing import Secret
 from settings.problem import Problem, SettingsError
-from stack import changes, record
-from stack.membership import Keys
+from stack import changes, state
+from stack.changes import Keys
 from stack.record import Record
 
 
@@ -25,9 +25,7 @@ class Stack:
     settings: Settings
     credentials: Credentials
     record: Record = field(default_factory=Record)
-    """What the last run has recorded; `with_record` reads it."""
-    keys: Keys = field(default_factory=dict)
-    """The fingerprints of the SSH keys by their paths, the stack's own by None."""
+    """What is known of the nodes; `with_record` reads it."""
 
 
 def read(config: pulumi.Config) -> Stack:
@@ -52,11 +50,12 @@ def read(config: pulumi.Config) -> Stack:
 
 
 async def with_record(stack: Stack) -> Stack:
-    """Return the stack with what its last run has recorded; warn of changes with a catch."""
-    found, keys = await record.read(), await fingerprints(stack.credentials)
+    """Return the stack with what is known of its nodes; warn of changes with a catch."""
+    found = Record.of(await state.read())
+    keys = await fingerprints(stack.credentials)
     for warning in changes.warnings(stack.settings, found, keys):
         pulumi.log.warn(warning)
-    return replace(stack, record=found, keys=keys)
+    return replace(stack, record=found)
 
 
 async def fingerprints(credentials: Credentials) -> Keys:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.lab.kubelet import is_alive, main_pid, nodes
 from tests.lab.project import Project
-from tests.lab.test_failures import failed, nodes_of
+from tests.lab.test_failures import PREFIX, failed, nodes_of
 from tests.lab.test_join import FILES, FIRST_NODES
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("joined_nodes")]
@@ -51,7 +51,17 @@ def test_a_machine_that_was_only_renamed_in_the_settings_keeps_its_owner(
 
 
 def test_the_name_changed_back_is_all_it_takes(project: Project) -> None:
+    """Although a refresh gives what the stack has of the machine to the refused name."""
     before, uids = look(project), nodes(project)
+    original = project.settings()
+    renamed = project.settings()
+    nodes_of(renamed)[1]["name"] = "node-9"
+    renamed["config"][f"{PREFIX}stallSeconds"] = STALL_S
+    project.write_settings(renamed)
+    assert project.up("--refresh", "--run-program", check=False).returncode != 0
+    assert "node-9-files" in project.state_resources()
+    assert look(project) == before
+    project.write_settings(original)
     project.up()
     assert look(project) == before
     assert nodes(project) == uids

@@ -102,7 +102,18 @@ def test_a_dead_machine_that_is_taken_out_stays_and_force_is_named(project: Proj
     assert f"{DEAD}-member" in project.state_resources()
 
 
+def test_a_change_fails_on_a_dead_machine_and_not_on_the_others(project: Project) -> None:
+    settings = project.settings()
+    settings["config"].setdefault(f"{PREFIX}kubelet", {})["registryBurst"] = 12
+    project.write_settings(settings)
+    failed(project)
+    for node in FIRST_NODES:
+        assert "registryBurst: 12" in project.ssh(node, "cat /var/lib/kubelet/config.yaml")
+    assert f"{DEAD}-files" in project.state_resources()
+
+
 def test_one_run_with_force_lets_it_leave(project: Project) -> None:
+    """Although the last run has failed to change its files."""
     pids = {node: main_pid(project, node) for node in FIRST_NODES}
     change(project, DEAD, force=True)
     project.up()

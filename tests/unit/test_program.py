@@ -22,7 +22,7 @@ from components.node_pool import NodePool
 from credentials import Credentials
 from settings.model import Settings
 from settings.parsing import parse
-from stack import arguments
+from stack import arguments, state
 from stack.nodes import to_node
 from stack.reading import Stack
 from tests.unit.certificates import authority
@@ -463,10 +463,13 @@ def run_program(
     raw: dict[str, Any], outputs: dict[str, Any] | None = None, pending: Sequence[str] = ()
 ) -> Engine:
     """Run the whole program with these settings of its stack, and the outputs of the last run."""
+    left = {
+        "urn:pulumi:s::p::pulumi:pulumi:Stack::p-s": {"type": state.STACK, "outputs": outputs or {}}
+    }
     texts = {f"p:{key}": v if isinstance(v, str) else json.dumps(v) for key, v in raw.items()}
     pulumi.runtime.set_all_config(texts)
     try:
-        return Engine(joined={"n1": "10.0.0.1"}, outputs=outputs, pending=pending).run_stack(
+        return Engine(joined={"n1": "10.0.0.1"}, state=left, pending=pending).run_stack(
             lambda: runpy.run_path(str(ROOT / "__main__.py"))
         )
     finally:

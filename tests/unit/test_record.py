@@ -1,6 +1,6 @@
-"""What a run has recorded of its nodes, what follows for the next one, and what that is told."""
+"""What is known of the nodes before a run, what follows from it, and what is told of it."""
 
-from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +9,9 @@ from settings.parsing import parse
 from stack import membership
 from stack.changes import warnings
 from stack.record import Record
+from stack.state import Files, State
 
 KEYS = {None: "SHA256:a"}
-ALL = defaultdict[str, bool](lambda: True)
 EARLIER = {
     "clusterEndpoint": "https://10.0.0.9:6443",
     "bootstrapTokenId": {"workers": "abcdef"},
@@ -32,6 +32,10 @@ def outputs(name: str = "n1", *, joined: bool = True, **recorded: Any) -> dict[s
     entry |= recorded
     nodes = [{"name": name, "address": entry["address"], "join": entry["join"]}] if joined else []
     return {"nodes": nodes, "pendingNodes": [], "record": {"nodes": {name: entry}}}
+
+
+def record_of(outputs: dict[str, Any], **joins: str) -> Record:
+    return Record.of(State(outputs=outputs, joins=joins))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +59,7 @@ def outputs(name: str = "n1", *, joined: bool = True, **recorded: Any) -> dict[s
 def test_a_join_is_named_by_what_it_depends_on(
     recorded: dict[str, Any], generation: int, address: str, expected: str
 ) -> None:
-    record = Record.of(recorded)
+    record = record_of(recorded)
     assert membership.join("n1", generation, address, record) == expected
 
 
@@ -71,12 +75,17 @@ def test_a_join_is_named_by_what_it_depends_on(
     ],
 )
 def test_who_has_joined_by_the_record(recorded: dict[str, Any], join: str, expected: bool) -> None:
-    assert membership.has_joined("n1", join, Record.of(recorded)) == expected
+    assert membership.has_joined("n1", join, record_of(recorded, n1="1")) == expected
+
+
+def test_who_has_joined_by_the_record_has_left_by_a_destroy_that_was_interrupted() -> None:
+    assert not membership.has_joined("n1", "1", record_of(outputs()))
+    assert not membership.has_joined("n1", "1", record_of(outputs(), n2="1"))
 
 
 @pytest.mark.parametrize("odd", [None, [], "x", {"n1": None}, {"n1": {}}, [{"name": 1}]])
 def test_an_odd_output_is_no_record(odd: Any) -> None:
-    assert Record.of({"nodes": odd, "record": odd}).nodes == {}
+    assert record_of({"nodes": odd, "record": odd}).nodes == {}
 
 
 RAW = {
@@ -90,11 +99,18 @@ RAW = {
 }
 
 
-def recorded_by(raw: dict[str, Any], joined: list[str]) -> Record:
-    """The record of a run with these settings."""
-    document = membership.document(parse(raw), Record(), KEYS, ALL)
+def recorded_by(raw: dict[str, Any], joined: list[str], last: Record | None = None) -> Record:
+    """The record of a run with these settings, in which all files were written."""
+    settings = parse(raw)
+    document = membership.document(settings, last or Record())
     nodes = [{"name": n, "address": "-", "join": document["nodes"][n]["join"]} for n in joined]
-    return Record.of({"nodes": nodes, "record": document})
+    entries = [entry for pool in settings.pools.values() for entry in pool.nodes if not entry.force]
+    state = State(
+        outputs={"nodes": nodes, "record": document},
+        files={entry.name: Files(address=entry.address, key="SHA256:a") for entry in entries},
+        joins={n: document["nodes"][n]["join"] for n in joined},
+    )
+    return Record.of(state)
 
 
 def changed(**change: Any) -> dict[str, Any]:
@@ -107,19 +123,18 @@ def nodes(*pairs: tuple[str, str]) -> dict[str, Any]:
 
 
 def test_the_record_is_small_and_holds_what_the_next_run_needs() -> None:
-    assert membership.document(parse(RAW), Record(), KEYS, ALL)["nodes"]["n1"] == {
+    assert membership.document(parse(RAW), Record())["nodes"]["n1"] == {
         "pool": "workers",
         "address": "10.0.0.1",
         "join": "1",
         "labels": {"zone": "a"},
         "taints": ["gpu=yes:NoSchedule"],
-        "key": "SHA256:a",
     }
 
 
 def test_a_machine_that_is_gone_is_in_no_record() -> None:
     gone = changed(nodes=[{"name": "n1", "address": "10.0.0.1", "force": True}])
-    assert membership.document(parse(gone), Record(), KEYS, ALL)["nodes"] == {}
+    assert membership.document(parse(gone), Record())["nodes"] == {}
 
 
 def test_nothing_is_told_where_nothing_has_changed() -> None:
@@ -213,7 +228,7 @@ def test_labels_of_a_node_that_joins_again_are_set_then() -> None:
 
 
 def test_labels_that_no_run_has_recorded_are_not_compared() -> None:
-    assert list(warnings(parse(RAW), Record.of(EARLIER), KEYS)) == []
+    assert list(warnings(parse(RAW), record_of(EARLIER), KEYS)) == []
 
 
 def test_the_address_of_a_machine_that_is_gone_is_nobodys() -> None:
@@ -257,23 +272,13 @@ def test_a_node_that_leaves_by_a_key_of_the_past_is_told() -> None:
         "n1 leaves in this run, over SSH with the key of the last run (SHA256:a)"
     )
     assert "remove n1 in a run with its key, or set force: true for it" in told
-    # Once its removal has had its turn, it is no longer this run's affair.
-    listed = nodes(("n2", "10.0.0.2"))
-    removed = run_after(listed, record, ["n2"])
+    # Once its removal has succeeded, or another node has taken its machine over.
+    removed = recorded_by(nodes(("n2", "10.0.0.2")), ["n2"], record)
     assert list(warnings(after, removed, {None: "SHA256:b"})) == []
+    told_of_renamed = warnings(parse(RENAMED), record, {None: "SHA256:b"})
+    assert not any("leaves in this run, over SSH" in line for line in told_of_renamed)
 
 
-def run_after(raw: dict[str, Any], last: Record, joined: list[str], **written: bool) -> Record:
-    """The record of a run after another one."""
-    settings = parse(raw)
-    document = membership.document(
-        settings, last, KEYS, {**dict.fromkeys(ALL_NAMES, True), **written}
-    )
-    nodes = [{"name": n, "address": "-", "join": document["nodes"][n]["join"]} for n in joined]
-    return Record.of({"nodes": nodes, "record": document})
-
-
-ALL_NAMES = ("n1", "n2", "n8", "n9")
 RENAMED = nodes(("n9", "10.0.0.1"), ("n2", "10.0.0.2"))
 
 
@@ -282,55 +287,41 @@ def former(raw: dict[str, Any], record: Record) -> tuple[str, ...]:
     return membership.former(settings.pools["workers"].nodes[0], settings, record)
 
 
-def test_what_a_machine_was_is_known_however_often_a_run_fails() -> None:
-    """A first try that fails before anything is written must not lose it."""
+def test_what_a_machine_was_is_what_the_stack_has_of_it() -> None:
+    """However often a run fails, or ends without outputs."""
     first = recorded_by(RAW, ["n1", "n2"])
-    failed = run_after(RENAMED, first, ["n2"], n9=False)
+    failed = replace(recorded_by(RENAMED, ["n2"], first), files=first.files)
     assert former(RENAMED, failed) == ("n1",)
-    again = run_after(RENAMED, failed, ["n2"], n9=False)
-    assert former(RENAMED, again) == ("n1",)
-    # Renamed once more.
-    third = nodes(("n8", "10.0.0.1"), ("n2", "10.0.0.2"))
-    assert former(third, again) == ("n1", "n9")
-    done = run_after(RENAMED, again, ["n2", "n9"])
-    # Its removal may have failed, so nobody forgets it; but the new node has its files.
-    assert done.nodes["n1"].left
-    assert not done.nodes["n1"].written
-    assert done.nodes["n9"].written
+    # Renamed once more, and back.
+    assert former(nodes(("n8", "10.0.0.1"), ("n2", "10.0.0.2")), failed) == ("n1",)
+    assert former(RAW, failed) == ()
+    # What no outputs know.
+    assert former(RENAMED, replace(Record(), files=first.files)) == ("n1",)
+    done = recorded_by(RENAMED, ["n2", "n9"], failed)
+    assert former(RENAMED, done) == ()
+    # A refresh may have moved them to the new name, although the machine has refused it.
+    assert former(RAW, done) == ("n9",)
 
 
-def test_a_run_is_settled_once_all_nodes_have_joined() -> None:
-    alone = nodes(("n1", "10.0.0.1"))
-    kept = run_after(alone, recorded_by(RAW, ["n1", "n2"]), [])
-    assert kept.nodes["n2"].left
-    assert not kept.settled
-    assert run_after(alone, kept, ["n1"]).settled
+def test_a_node_at_the_address_of_one_that_left_keeps_its_own_files() -> None:
+    """An old node moves to the address; there is nothing to take over."""
+    moved = nodes(("n2", "10.0.0.1"))
+    assert former(moved, recorded_by(RAW, ["n1", "n2"])) == ()
 
 
-def test_a_machine_that_is_gone_is_remembered_with_its_files() -> None:
-    gone = changed(nodes=[{"name": "n1", "address": "10.0.0.1", "force": True}])
-    (entry,) = parse(gone).pools["workers"].nodes
-    # A new stack has none, and must not begin to write any.
-    assert not membership.written(entry, Record())
-    record = recorded_by(RAW, ["n1", "n2"])
-    assert membership.written(entry, record)
-    for _ in range(3):
-        record = run_after(gone, record, [])
-        assert membership.written(entry, record)
-        assert record.nodes["n1"].gone
-        assert not record.nodes["n1"].left
-    # Its removal has failed, and it is given up.
-    alone = nodes(("n2", "10.0.0.2"))
-    record = run_after(alone, run_after(alone, recorded_by(RAW, ["n1", "n2"]), ["n2"]), ["n2"])
-    assert membership.written(entry, record)
-    # A node that has taken them over, and left again.
-    taken = run_after(RENAMED, recorded_by(RAW, ["n1", "n2"]), ["n2"])
-    assert not membership.written(entry, taken)
-    assert membership.written(entry, run_after(RENAMED, recorded_by(RAW, ["n1"]), ["n2"], n9=False))
+def test_what_the_stack_still_has_of_a_node_is_remembered() -> None:
+    first = recorded_by(RAW, ["n1", "n2"])
+    alone = parse(nodes(("n2", "10.0.0.2")))
+    leaving = membership.document(alone, first)["nodes"]
+    assert leaving["n1"] == {"address": "10.0.0.1", "join": "1"}
+    gone = parse(changed(nodes=[{"name": "n1", "address": "10.0.0.1", "force": True}]))
+    assert membership.document(gone, first)["nodes"]["n1"]["gone"]
+    left = replace(first, files={"n2": first.files["n2"]}, joins={"n2": "1"})
+    assert "n1" not in membership.document(alone, left)["nodes"]
 
 
 def test_a_join_that_the_gate_has_not_proven_yet_is_no_join() -> None:
     """A run with --target writes a record of today's settings, and keeps the last gate's word."""
     record = outputs(join="1@10.0.0.2", address="10.0.0.2")
     record["nodes"] = [{"name": "n1", "address": "10.0.0.1", "join": "1"}]
-    assert not membership.has_joined("n1", "1@10.0.0.2", Record.of(record))
+    assert not membership.has_joined("n1", "1@10.0.0.2", record_of(record, n1="1"))

@@ -56,6 +56,7 @@ class Scene:
         self.calls: list[str] = cluster.calls if cluster else []
         self.answer: tuple[int, str, str] = (0, "", "")
         self.settings: dict[str, str] = {}
+        self.secrets = {"kubeconfig"}
         self.failures: list[tuple[int, str, str]] = []  # of `pulumi`, before it answers
 
         async def connect(path: str, content: None) -> FakeCluster | None:
@@ -70,7 +71,7 @@ class Scene:
                 return self.answer
             if command[1:3] == ("config", "--json"):
                 held = {
-                    f"p:{key}": {"secret": True} if key == "kubeconfig" else {"value": value}
+                    f"p:{key}": {"secret": True} if key in self.secrets else {"value": value}
                     for key, value in self.settings.items()
                 }
                 return 0, json.dumps(held), ""
@@ -162,6 +163,29 @@ def test_a_node_leaves_no_other_cluster(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(ValueError, match=r"leads to https://api:6443, but node-1 is a node of"):
         asyncio.run(leave("node-1", "config", Leaving(), server="https://other:6443"))
     assert scene.calls == ["close"]
+
+
+@pytest.mark.parametrize(("ready", "leaves"), [("Unknown", True), ("True", False)])
+def test_by_another_url_only_a_silent_node_whose_machine_is_gone_leaves(
+    monkeypatch: pytest.MonkeyPatch, ready: str, leaves: bool
+) -> None:
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", ready=ready))
+    gone = leave("node-1", "config", Leaving(force=True), server="https://other:6443")
+    if leaves:
+        asyncio.run(gone)
+    else:
+        with pytest.raises(ValueError, match="leads to https://api:6443, where node-1 is alive"):
+            asyncio.run(gone)
+    assert (DELETE in scene.calls) is leaves
+
+
+def test_pools_that_hold_a_secret_say_that_a_machine_is_gone_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene(monkeypatch)
+    scene.secrets = {"pools"}
+    scene.settings = {"pools": pools(force=True)}
+    assert asyncio.run(StackSettings("dev").leaving("node-1")).force
 
 
 def test_a_reinstalled_machine_need_not_answer_where_it_did(

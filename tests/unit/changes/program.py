@@ -13,11 +13,11 @@ from typing import Any
 import pulumi
 
 from settings.parsing import SECRETS
+from stack.state import STACK
 from tests.unit.engine import COMPONENT, Engine
 
 ROOT = Path(__file__).parents[3]
 PROJECT = "p"
-STACK = "pulumi:pulumi:Stack"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +78,10 @@ def _text(value: Any) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What a run of the program registers, without its components, by URN; and its outputs."""
+    """What a run of the program registers, without its components, by URN; and its state."""
 
     resources: dict[str, Declared] = field(repr=False)
-    outputs: dict[str, Any]
+    state: dict[str, Any] = field(repr=False)
 
 
 def declare(world: World, directory: Path, last: Run | None = None) -> Run:
@@ -96,7 +96,7 @@ def declare(world: World, directory: Path, last: Run | None = None) -> Run:
     nodes = [node for pool in pools for node in pool.get("nodes", ())]
     engine = _Engine(
         joined={node["name"]: node["address"] for node in nodes if not node.get("force")},
-        outputs=last.outputs if last else None,
+        state=last.state if last else {},
     )
     pulumi.runtime.set_all_config(texts, [f"{PROJECT}:{key}" for key in SECRETS])
     try:
@@ -117,5 +117,4 @@ def declare(world: World, directory: Path, last: Run | None = None) -> Run:
         for urn, request in engine.requests.items()
         if not request["type"].startswith((COMPONENT, STACK))
     }
-    outputs = engine.outputs_of(f"{PROJECT}-s")
-    return Run(resources=resources, outputs=outputs)
+    return Run(resources=resources, state=engine.left_behind())

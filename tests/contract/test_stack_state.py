@@ -1,0 +1,170 @@
+"""What a program reads of its stack's state, with the real engine, whatever earlier runs have done.
+
+The program has the components and commands of nodes, on machines that are SSH servers here.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract import ssh_server
+from tests.contract.engine import STACK, Done, Stack
+from tests.contract.ssh_server import SshServer
+
+pytestmark = pytest.mark.contract
+ROOT = Path(__file__).parents[2]
+
+PROGRAM = """
+import json
+from pathlib import Path
+import pulumi
+from components import commands, joined_node
+from components.access import Access, SshServer
+from stack import state
+
+async def main():
+    found = await state.read()
+    known = {name: [files.address, files.key] for name, files in found.files.items()}
+    told = {"files": known, "joins": dict(found.joins), "outputs": dict(found.outputs)}
+    Path("told.json").write_text(json.dumps(told))
+    for name, node in json.loads(Path("nodes.json").read_text()).items():
+        Node(name, node)
+    pulumi.export("seen", sorted(known))
+
+class Node(pulumi.ComponentResource):
+    def __init__(self, name, node):
+        super().__init__(joined_node.TYPE, name)
+        server = SshServer(
+            address=node["host"],
+            host_key=node["hostKey"],
+            port=node["port"],
+            private_key=pulumi.Output.secret(node["privateKey"]),
+        )
+        access = Access(server=server, sudo=False)
+        files = commands.on_host(
+            f"{name}-files",
+            access,
+            create=node["create"],
+            delete="true",
+            stdin=node["stdin"],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        if "join" in node:
+            commands.on_host(
+                f"{name}-join",
+                access,
+                create="true",
+                stdin="",
+                triggers=[node["join"]],
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[files]),
+            )
+
+pulumi.run(main)
+"""
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def machine() -> Iterator[SshServer]:
+    with ssh_server.running() as started:
+        yield started
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    stack = Stack(tmp_path, plugins=("pulumi-resource-command",))
+    stack.project.mkdir()
+    (stack.project / "venv").symlink_to(sys.prefix)
+    stack.write(PROGRAM, runtime={"name": "python", "options": {"virtualenv": "venv"}})
+    stack.select()
+    return stack
+
+
+@pytest.fixture
+def up(stack: Stack, machine: SshServer) -> Run:
+    """Run the program with these nodes, each with its changes."""
+
+    def run(*arguments: str, **nodes: dict[str, Any]) -> Done:
+        usual = {
+            "host": "127.0.0.1",
+            "port": machine.port,
+            "hostKey": machine.host_key,
+            "privateKey": machine.private_key,
+            "create": "true",
+            "stdin": "1",
+            "join": 1,
+        }
+        listed = {name: usual | changes for name, changes in nodes.items()}
+        (stack.project / "nodes.json").write_text(json.dumps(listed))
+        command = ["up", "--yes", "--skip-preview", "--stack", STACK, *arguments]
+        return stack.run(*command, PYTHONPATH=str(ROOT))
+
+    return run
+
+
+def told(stack: Stack) -> dict[str, Any]:
+    """What the last run was told of the state before it."""
+    return dict(json.loads((stack.project / "told.json").read_text()))
+
+
+def test_a_stack_that_never_ran_has_nothing(stack: Stack, up: Run) -> None:
+    assert up().status == 0
+    assert told(stack) == {"files": {}, "joins": {}, "outputs": {}}
+
+
+def test_what_earlier_runs_have_written_is_known_with_address_and_key(
+    stack: Stack, up: Run
+) -> None:
+    assert up(n1={}, n2={"join": "2@10.0.0.1"}).status == 0
+    assert up(n1={}, n2={"join": "2@10.0.0.1"}).status == 0
+    found = told(stack)
+    address, key = found["files"]["n1"]
+    assert address == "127.0.0.1"
+    assert key.startswith("SHA256:")
+    assert sorted(found["files"]) == ["n1", "n2"]
+    assert found["joins"] == {"n1": "1", "n2": "2@10.0.0.1"}
+    assert found["outputs"] == {"seen": []}
+
+
+def test_a_preview_knows_it_too(stack: Stack, up: Run) -> None:
+    assert up(n1={}).status == 0
+    done = stack.run("preview", "--expect-no-changes", "--stack", STACK, PYTHONPATH=str(ROOT))
+    assert "error" not in done.said
+    assert list(told(stack)["files"]) == ["n1"]
+
+
+def test_files_whose_update_has_failed_are_still_there(stack: Stack, up: Run) -> None:
+    assert up(n1={}).status == 0
+    for _ in range(2):
+        assert up(n1={"create": "false", "stdin": "2"}).status != 0
+        assert list(told(stack)["files"]) == ["n1"]
+    # An address whose change has failed is not where the files are.
+    assert up(n1={"host": "localhost", "hostKey": "ssh-ed25519 AAAA"}).status != 0
+    assert up(n1={"create": "false", "stdin": "3"}).status != 0
+    assert told(stack)["files"]["n1"][0] == "127.0.0.1"
+
+
+def test_what_was_never_written_is_not_there(stack: Stack, up: Run) -> None:
+    assert up("--continue-on-error", n1={"create": "false"}, n2={}).status != 0
+    assert up(n2={}).status == 0
+    assert list(told(stack)["files"]) == ["n2"]
+
+
+def test_what_has_left_is_there_until_it_has_been_removed(stack: Stack, up: Run) -> None:
+    assert up(n1={}, n2={}).status == 0
+    assert up(n2={}).status == 0
+    assert sorted(told(stack)["files"]) == ["n1", "n2"]
+    assert up(n2={}).status == 0
+    assert list(told(stack)["files"]) == ["n2"]
+
+
+def test_no_secret_of_the_state_reaches_what_a_run_prints(up: Run, machine: SshServer) -> None:
+    assert up(n1={}).status == 0
+    done = up("--debug", "--diff", n1={"stdin": "2"})
+    secret = machine.private_key.splitlines()[2]
+    assert done.status == 0
+    assert secret not in done.said
