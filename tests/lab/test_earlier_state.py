@@ -86,7 +86,9 @@ def test_one_up_takes_over_a_state_of_an_earlier_release(
     assert look(project) == machines
     assert in_cluster(project) == cluster
     after = {r["urn"] for r in project.state()}
-    assert before == after
+    assert before <= after
+    # What the program knows of its last run is read by way of the engine itself.
+    assert {urn.split("::")[2] for urn in after - before} <= {"pulumi:providers:pulumi"}
     project.pulumi("preview", "--expect-no-changes")
 
 
