@@ -1,7 +1,7 @@
 # The two that matter: `make up` and `make test`. Everything they need is installed or built first.
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
-PYTHON_PACKAGES := settings credentials stack components node_files preview command_line admission lab __main__.py
+PYTHON_PACKAGES := settings credentials stack components node_files preview ssh command_line admission lab __main__.py
 SCRIPTS := $(wildcard node_files/*.sh components/*.sh lab/*.sh lab/plugins/*.sh) ktb .ci/run
 # Starts a shell line that uses the lab's pulumi and kubectl.
 IN_LAB := eval "$$($(PYTHON) -m lab env)" &&

@@ -2,6 +2,7 @@
 # ruff: noqa: E402
 
 import gc
+import sys
 
 # The imports make hundreds of thousands of objects that stay. Looking among them for garbage, again
 # and again and once more when Python ends, takes as long as the imports themselves.
@@ -16,13 +17,18 @@ from components.dependencies import together, unless_all_failed
 from components.node_pool import NodePool
 from components.serving_approver import ServingApprover
 from stack import arguments, membership, reading, removals
+from stack.sender import Sender
 
 
 async def main() -> None:
     """Run the program, and spare its end the look for garbage."""
+    # The SDK gives each resource the stack of calls that has made it, and the engine keeps that in
+    # the state: more than a kilobyte for each. An error is shown with all of its own calls.
+    sys.tracebacklimit = 1
     try:
         await declare()
     finally:
+        del sys.tracebacklimit
         gc.freeze()
 
 
@@ -47,8 +53,9 @@ async def declare() -> None:
     )
     in_cluster = pulumi.ResourceOptions(provider=cluster)
     rbac = BootstrapRbac("rbac", arguments.bootstrap_rbac(stack), in_cluster)
+    sender = Sender(stack.credentials)
     pools = {
-        name: NodePool(name, arguments.node_pool(stack, pool, rbac), in_cluster)
+        name: NodePool(name, arguments.node_pool(stack, pool, rbac, sender), in_cluster)
         for name, pool in stack.settings.pools.items()
     }
     # A machine that has failed is no reason to have no approver. But its pods need a node: without

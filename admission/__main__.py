@@ -21,9 +21,7 @@ from functools import partial
 from typing import Any
 
 from admission.api_server.connection import Connection
-from admission.gate.run import admit
-from admission.gate.session import session
-from admission.leave import leave, require_answer
+from admission.leave import is_ip, leave, require_answer
 from admission.pool_inventory import DEFAULT_NAMESPACE
 from admission.process import run
 from admission.stack_settings import StackSettings
@@ -81,6 +79,10 @@ def _work(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
 
 
 async def _gate(text: str) -> int:
+    # It reads certificates, which a node that leaves does not need.
+    from admission.gate.run import admit  # noqa: PLC0415
+    from admission.gate.session import session  # noqa: PLC0415
+
     async with session(text) as (orders, api, look):
         return await admit(orders, api, look, say)
 
@@ -99,7 +101,9 @@ async def _leave(arguments: argparse.Namespace) -> int:
         await leave(arguments.node, path, how)
     else:
         async with settings.kubeconfig_file() as path:
-            await leave(arguments.node, path, how, server=arguments.server)
+            address = arguments.ssh[0] if arguments.ssh and is_ip(arguments.ssh[0]) else None
+            server = arguments.server
+            await leave(arguments.node, path, how, server=server, address=address, say=say)
     return 0
 
 

@@ -1,7 +1,8 @@
 """A node leaves: no new pods, the running ones evicted, then the Node deleted."""
 
 import asyncio
-from collections.abc import Mapping
+import ipaddress
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from admission import program
@@ -43,7 +44,15 @@ async def require_answer(name: str, host: str, port: int) -> None:
             await asyncio.sleep(1)
 
 
-async def leave(name: str, kubeconfig: str, how: Leaving, *, server: str | None = None) -> None:
+async def leave(
+    name: str,
+    kubeconfig: str,
+    how: Leaving,
+    *,
+    server: str | None = None,
+    address: str | None = None,
+    say: Callable[[str], None] = print,
+) -> None:
     """Drain a node with `kubectl drain`, which knows disruption budgets, and delete its Node.
 
     A node without a Node has left already. With `force` its machine is gone: nothing waits for its
@@ -52,7 +61,7 @@ async def leave(name: str, kubeconfig: str, how: Leaving, *, server: str | None 
     that the pods no longer run: a machine that is only cut off may still write to its volumes.
 
     `server` is the URL of its API server when the stack last joined it. At another one only a
-    silent node whose machine is gone may leave, since that may be another cluster.
+    silent node at this address whose machine is gone may leave: that may be another cluster.
 
     Raises:
         ValueError: the kubeconfig is invalid, kubectl is missing, or the drain failed; says why.
@@ -70,11 +79,12 @@ async def leave(name: str, kubeconfig: str, how: Leaving, *, server: str | None 
             )
         try:
             node = await api.insist("GET", f"{NODES}/{name}")
-            if elsewhere and not _is_silent(node):
+            another = address is not None and address not in internal_addresses(node)
+            if elsewhere and (another or not _is_silent(node)):
                 raise ValueError(
                     f"the kubeconfig of the stack's settings leads to {api.server}, where {name} is"
-                    f" alive; the one whose machine is gone is a node of {server}: use the former"
-                    " kubeconfig"
+                    f" {'another machine' if another else 'alive'}; the one whose machine is gone"
+                    f" is a node of {server}: use the former kubeconfig"
                 )
             if not how.force and not (
                 _is_silent(node) and how.taken.intersection(internal_addresses(node))
@@ -90,8 +100,19 @@ async def leave(name: str, kubeconfig: str, how: Leaving, *, server: str | None 
                 ) from None
             if error.status != 404:
                 raise
+            if elsewhere:
+                say(f"{name} has no Node at {api.server}; it joined at {server}")
     finally:
         await api.close()
+
+
+def is_ip(host: str) -> bool:
+    """Tell whether a host is given by its IP address, as a Node's InternalIPs are."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 async def _drain(api: Connection, node: Mapping[str, Any], kubeconfig: str) -> None:

@@ -15,7 +15,7 @@ from node_files import SUDO
 
 PER_DIAL_TIMEOUT_S = 5
 DIAL_ERROR_LIMIT = 3
-ON_HOST = "command:remote:Command"
+ON_HOST, ON_THIS_MACHINE = "command:remote:Command", "command:local:Command"
 STDOUT = remote.Logging.STDOUT
 # The interpreter that has this program's packages; the engine starts commands in the project.
 PYTHON = 'exec "${KUBELET_TLS_BOOTSTRAP_PYTHON:-.venv/bin/python}"'
@@ -26,8 +26,8 @@ def on_host(
     host: Access,
     *,
     create: str,
-    stdin: pulumi.Input[str],
     opts: pulumi.ResourceOptions,
+    stdin: pulumi.Input[str] | None = None,
     delete: str | None = None,
     triggers: Sequence[Any] | None = None,
     logging: remote.Logging = remote.Logging.NONE,

@@ -43,8 +43,8 @@ class JoinApprover:
 
     ready: Dependencies
     """What each join depends on."""
-    join_hooks: pulumi.ResourceHookBinding
-    """The hooks of each join."""
+    join_hook: pulumi.ResourceHook
+    """What is called before each join."""
     gate_hooks: pulumi.ResourceHookBinding
     """The hooks of the gate."""
 
@@ -66,9 +66,8 @@ class JoinApprover:
         self._loop, self._context = asyncio.get_event_loop(), contextvars.copy_context()
         # No join before the orders are known: the tokens in them may need its slot.
         self.ready: Dependencies = pulumi.Output.from_input(self._orders_are_known())
-        at_join = pulumi.ResourceHook(f"{name}-join-begins", self._join_begins)
+        self.join_hook = pulumi.ResourceHook(f"{name}-join-begins", self._join_begins)
         at_gate = pulumi.ResourceHook(f"{name}-gate-begins", self._end)
-        self.join_hooks = pulumi.ResourceHookBinding(before_create=[at_join])
         self.gate_hooks = pulumi.ResourceHookBinding(
             before_create=[at_gate], before_update=[at_gate]
         )

@@ -1,7 +1,9 @@
 """A machine that becomes a node: its files, its join, and its leaving."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pulumi
 
@@ -9,6 +11,7 @@ import node_files
 from components import commands
 from components.access import Access
 from components.bootstrap_token import BootstrapToken
+from components.deliveries import Bring, Deliveries
 from components.dependencies import after, together, value_or
 from components.join_approver import JoinApprover
 
@@ -37,6 +40,12 @@ class JoinedNodeArgs:
     """The token of its pool or its own; read once, when the machine joins."""
     join: str
     """The name of its join: the machine joins again when it changes."""
+    joins: bool
+    """Whether it is not known to have joined by that."""
+    bring: Bring
+    """Brings something to the machine."""
+    deliveries: Deliveries
+    """What is brought, and when."""
     join_limit_s: int
     """How many seconds the machine waits for its certificates when it joins."""
     stack: str
@@ -75,29 +84,27 @@ class JoinedNode(pulumi.ComponentResource):
                 parent=self,
                 # Nothing is written to a machine before the cluster has answered.
                 depends_on=after(token, *token.ready),
+                hooks=args.deliveries.hooks,
                 # So that nothing removes the files of a former node from what is this one now.
-                aliases=[self._files_of(former) for former in args.former],
+                aliases=_files_of(self, args.former),
             ),
         )
-        join_input = pulumi.Output.all(token.id, token.secret).apply(
-            lambda halves: node_files.join_bundle(
-                machine.cluster, machine.node, *halves, limit_s=args.join_limit_s
-            )
-        )
+        self._deliver_before(name, args)
         # Only a change of `triggers` runs it again: that replaces it, with the token, the script
         # and the connection of that time. A `delete` would run after that, on a machine that has
         # just joined, so there is none.
         self.join = commands.on_host(
             f"{name}-join",
             machine.access,
-            create=node_files.JOIN,
-            stdin=pulumi.Output.secret(value_or(join_input, "")),
+            create=node_files.join(machine.node),
             # A number, as long as the generation alone names the join: as states have had it.
             triggers=[int(args.join) if args.join.isdecimal() else args.join],
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=together(after(self, files), args.approver.ready),
-                hooks=args.approver.join_hooks,
+                hooks=pulumi.ResourceHookBinding(
+                    before_create=[args.approver.join_hook, args.deliveries.hook]
+                ),
                 ignore_changes=["connection", "create", "stdin"],
             ),
         )
@@ -113,11 +120,29 @@ class JoinedNode(pulumi.ComponentResource):
             {"addresses": list(machine.node.addresses), "kubeletVersion": machine.node.version}
         )
 
-    def _files_of(self, node: str) -> pulumi.Output[str]:
-        """Return the URN of another node's files."""
-        return self.urn.apply(
-            lambda urn: f"{urn.rpartition('::')[0]}${commands.ON_HOST}::{node}-files"
+    def _deliver_before(self, name: str, args: JoinedNodeArgs) -> None:
+        """Bring the bundle before `files`, and the token before `join`: at once where both run."""
+        cluster, node, token = args.machine.cluster, args.machine.node, args.token
+        join_text = value_or(
+            pulumi.Output.all(token.id, token.secret).apply(
+                lambda halves: node_files.join_bundle(
+                    cluster, node, *halves, limit_s=args.join_limit_s
+                )
+            ),
+            "",
         )
+        brought_token = False
+
+        async def bring(*, token: bool) -> None:
+            nonlocal brought_token
+            if token and brought_token:
+                return
+            text = await join_text.future() if token else ""
+            await args.bring(node_files.deliver(cluster, node, text or ""))
+            brought_token = bool(text)
+
+        args.deliveries.before(f"{name}-files", partial(bring, token=args.joins))
+        args.deliveries.before(f"{name}-join", partial(bring, token=True))
 
 
 class GoneNode(pulumi.ComponentResource):
@@ -128,7 +153,11 @@ class GoneNode(pulumi.ComponentResource):
     """
 
     def __init__(
-        self, name: str, machine: Machine, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        machine: Machine,
+        former: Sequence[str] = (),
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(TYPE, name, None, opts)
         _files(
@@ -136,11 +165,24 @@ class GoneNode(pulumi.ComponentResource):
             machine,
             pulumi.ResourceOptions(
                 parent=self,
+                aliases=_files_of(self, former),
                 retain_on_delete=True,
                 ignore_changes=["connection", "create", "delete", "logging", "stdin"],
             ),
         )
         self.register_outputs({"addresses": list(machine.node.addresses)})
+
+
+def _files_of(component: pulumi.Resource, nodes: Sequence[str]) -> list[pulumi.Output[str]]:
+    """Return the URNs of other nodes' files."""
+    return [
+        component.urn.apply(
+            lambda urn, node=node: (  # type: ignore[misc]
+                f"{urn.rpartition('::')[0]}${commands.ON_HOST}::{node}-files"
+            )
+        )
+        for node in nodes
+    ]
 
 
 def _leave(name: str, args: JoinedNodeArgs) -> str:
@@ -155,9 +197,9 @@ def _files(name: str, machine: Machine, opts: pulumi.ResourceOptions) -> pulumi.
     return commands.on_host(
         f"{name}-files",
         machine.access,
-        create=node_files.INSTALL,
-        delete=node_files.REMOVE,
-        stdin=node_files.bundle(machine.cluster, machine.node),
+        create=node_files.install(machine.node),
+        delete=node_files.remove(machine.node),
+        stdin=node_files.known(machine.cluster, machine.node),
         logging=commands.STDOUT,  # a line of JSON: what was changed and repaired
         opts=opts,
     )

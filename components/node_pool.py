@@ -1,104 +1,24 @@
 """A pool: the nodes, the tokens that they join with, and the gate that lets them in."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+import hashlib
+from typing import Any
 
 import pulumi
 
 import node_files
-from components import bootstrap_token, commands
-from components.access import Access
-from components.bootstrap_rbac import BootstrapRbac
+from components import commands
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
+from components.deliveries import Deliveries
 from components.dependencies import Dependencies, after, succeeded, together, value_or
+from components.gate_orders import gate_orders
 from components.gate_report import GateReport
 from components.join_approver import JoinApprover, orders_without_failed_tokens
 from components.joined_node import GoneNode, JoinedNode, JoinedNodeArgs, Machine
-from components.pool_inventory import Denied, InventoryNode, pool_inventory
-from components.user_data import UserDataArgs, user_data
+from components.pool_arguments import NodePoolArgs, PoolNode
+from components.pool_inventory import pool_inventory
+from components.user_data import user_data
 
 SHORTEST_JOIN_LIMIT_S = 180
-
-
-@dataclass(frozen=True, kw_only=True)
-class PoolNode:
-    """A machine of the pool."""
-
-    node: node_files.Node
-    """The machine, and how its kubelet runs."""
-    access: Access
-    """How to reach it."""
-    dns_names: tuple[str, ...]
-    """The DNS names that its serving certificate may hold, its own name included."""
-    join: str = "1"
-    """The name of its join: with another one it gets a new token and joins again."""
-    recorded: Mapping[str, Any] | None = None
-    """What the stack's outputs hold of it, if it has joined by this very join."""
-    former: tuple[str, ...] = ()
-    """The nodes that the machine was until this run, which removes them."""
-    gone: bool = False
-    """The machine is gone: its Node is deleted, nothing waits for it and nothing connects to it."""
-    written: bool = True
-    """Whether the stack has its files, if it is gone."""
-
-    def inventory(self) -> InventoryNode:
-        """Return what its serving certificate may hold."""
-        return InventoryNode(
-            name=self.node.name, addresses=self.node.addresses, dns_names=self.dns_names
-        )
-
-    def known(self) -> Mapping[str, Any]:
-        """Return its entry in the stack's outputs, as far as it is known without the gate."""
-        node = {"name": self.node.name, "address": self.node.addresses[0], "join": self.join}
-        return self.recorded or node
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenPolicy:
-    """Who gets a token, how long it lives, and what happens to it after the join."""
-
-    scope: Literal["pool", "node"] = "pool"
-    ttl_minutes: int = 60
-    after_join: Literal["revoke", "expire", "keep"] = "revoke"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Approval:
-    """Who approves the first client certificates, and who the serving certificates."""
-
-    client: Literal["controller-manager", "gate"] = "controller-manager"
-    serving: Literal["gate", "manual"] = "gate"
-
-
-@dataclass(frozen=True, kw_only=True)
-class NodePoolArgs:
-    """The machines of a pool, and how they join."""
-
-    cluster: node_files.Cluster
-    """The cluster that they join."""
-    nodes: tuple[PoolNode, ...]
-    """The machines."""
-    stack: str
-    """The stack whose settings name the kubeconfig of the gate and of leaving nodes."""
-    api_server: str
-    """The URL to which that kubeconfig leads."""
-    rbac: BootstrapRbac
-    """What allows a token to request a certificate; the tokens depend on it."""
-    denied: Denied
-    """What no serving certificate may hold."""
-    token: TokenPolicy = TokenPolicy()
-    """The bootstrap tokens."""
-    approval: Approval = Approval()
-    """Who approves what."""
-    inventory_namespace: str = "kube-system"
-    """The namespace of the ConfigMap with the inventory."""
-    skip_cluster_checks: tuple[str, ...] = ()
-    """The checks of the cluster that the gate leaves out."""
-    stall_seconds: int = 120
-    """How many seconds without progress the gate waits before it gives up."""
-    user_data: UserDataArgs | None = None
-    """What the user data for machines that are not listed is made from; None: there is none."""
 
 
 class NodePool(pulumi.ComponentResource):
@@ -121,23 +41,33 @@ class NodePool(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: NodePoolArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("kubelet-tls-bootstrap:index:NodePool", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
         members = tuple(entry for entry in args.nodes if not entry.gone)
+        shared: dict[str, list[str]] = {}
+        for entry in members:
+            text = node_files.shared(args.cluster, entry.node)
+            shared.setdefault(text, []).append(entry.node.name)
+        # For a preview, and the state: a node's own resource has only what is its own.
+        inputs = {"shared": [{"nodes": names, "text": text} for text, names in shared.items()]}
+        super().__init__("kubelet-tls-bootstrap:index:NodePool", name, inputs, opts)
+        child = pulumi.ResourceOptions(parent=self)
         tokens = self._tokens(name, args, members)
         orders = gate_orders(name, args, tokens)
+        deliveries = Deliveries(name)
         approver = JoinApprover(name, orders=orders_without_failed_tokens(orders), owner=self)
         nodes = []
         for entry in args.nodes:
             machine = Machine(cluster=args.cluster, node=entry.node, access=entry.access)
             if entry.gone:
                 if entry.written:
-                    GoneNode(entry.node.name, machine, child)
+                    GoneNode(entry.node.name, machine, entry.former, child)
                 continue
             joining = JoinedNodeArgs(
                 machine=machine,
                 token=tokens.get(entry.node.name) or tokens[None],
                 join=entry.join,
+                joins=entry.recorded is None,
+                bring=entry.bring,
+                deliveries=deliveries,
                 # Longer than the gate, which knows better why a node is late.
                 join_limit_s=max(SHORTEST_JOIN_LIMIT_S, args.stall_seconds + 60),
                 stack=args.stack,
@@ -162,9 +92,14 @@ class NodePool(pulumi.ComponentResource):
         gate = commands.python_module(
             f"{name}-gate",
             create="admission gate",
-            stdin=value_or(pulumi.Output.json_dumps({**orders, "report": str(report.path)}), ""),
+            stdin=value_or(
+                pulumi.Output.json_dumps(
+                    {**orders, "report": str(report.path)}, separators=(",", ":")
+                ),
+                "",
+            ),
             # What it proves. A new limit or kubeconfig is no reason to prove it again.
-            triggers=[orders["nodes"], value_or(pulumi.Output.from_input(orders["tokens"]), [])],
+            triggers=[value_or(_digest(orders["nodes"], orders["tokens"]), "")],
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=together(*needed, approver.all_begun(joins)),
@@ -213,35 +148,7 @@ class NodePool(pulumi.ComponentResource):
         }
 
 
-def gate_orders(
-    name: str, args: NodePoolArgs, tokens: Mapping[str | None, BootstrapToken]
-) -> dict[str, Any]:
-    """Return everything that the gate reads on stdin."""
-    return {
-        "kubeconfig": {"stack": args.stack, "server": args.api_server},
-        "pool": name,
-        "nodes": [
-            {
-                **entry.inventory().document(),
-                "join": entry.join,
-                "kubeletVersion": entry.node.version,
-            }
-            for entry in sorted(args.nodes, key=lambda entry: entry.node.name)
-            if not entry.gone
-        ],
-        "tokens": [
-            {
-                "id": token.id,
-                "secretUid": token.secret_uid,
-                "node": node,
-                "group": bootstrap_token.groups(name, node)[-1],
-            }
-            for node, token in sorted(tokens.items(), key=lambda item: item[0] or "")
-        ],
-        "joining": sum(not entry.gone and entry.recorded is None for entry in args.nodes),
-        "afterJoin": args.token.after_join,
-        "approval": {"client": args.approval.client, "serving": args.approval.serving},
-        "skipClusterChecks": list(args.skip_cluster_checks),
-        "denied": args.denied.document(),
-        "stallSeconds": args.stall_seconds,
-    }
+def _digest(*values: Any) -> pulumi.Output[str]:
+    """Return a hash of values: a state has it in the place of them."""
+    text = pulumi.Output.json_dumps(values, sort_keys=True)
+    return text.apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:32])

@@ -4,11 +4,16 @@ import base64
 import functools
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import pulumi
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
+    NoEncryption,
+    PrivateFormat,
     PublicFormat,
+    load_pem_private_key,
     load_ssh_private_key,
 )
 
@@ -37,11 +42,42 @@ def fingerprint(key: str) -> str | None:
     None: it can't be read.
     """
     try:
-        public = load_ssh_private_key(key.encode(), password=None).public_key()
+        public = _load(key).public_key()
     except (ValueError, TypeError):
         return None
     blob = base64.b64decode(public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).split()[1])
     return f"SHA256:{base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip('=')}"
+
+
+@functools.cache
+def for_engine(key: str) -> str:
+    """Return a key in the shortest form that the engine reads, since each command's state has it.
+
+    That is a third of OpenSSH's form for ed25519; keys of other types, and what is no key, stay.
+    """
+    try:
+        loaded = _load(key)
+    except (ValueError, TypeError):
+        return key
+    if not isinstance(loaded, Ed25519PrivateKey):
+        return key
+    return loaded.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def for_openssh(key: str) -> str:
+    """Return a key in the form that every OpenSSH reads; what is no key stays."""
+    try:
+        loaded = _load(key)
+    except (ValueError, TypeError):
+        return key
+    text: bytes = loaded.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    return text.decode()
+
+
+def _load(key: str) -> Any:
+    if "BEGIN OPENSSH PRIVATE KEY" in key:
+        return load_ssh_private_key(key.encode(), password=None)
+    return load_pem_private_key(key.encode(), password=None)
 
 
 def _read(setting: str, path: str, problems: list[Problem]) -> pulumi.Output[str] | None:
@@ -60,4 +96,4 @@ def _read(setting: str, path: str, problems: list[Problem]) -> pulumi.Output[str
             )
         )
         return None
-    return pulumi.Output.secret(text)
+    return pulumi.Output.secret(for_engine(text))

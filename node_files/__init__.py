@@ -3,19 +3,9 @@
 Plain values in, text out: no Pulumi, no network, no clock. `bundle` returns what a node is sent.
 """
 
-from node_files.bundle import (
-    CHECKS,
-    INSTALL,
-    JOIN,
-    REMOVE,
-    SUDO,
-    bundle,
-    command,
-    files,
-    join_bundle,
-    script,
-)
+from node_files.bundle import CHECKS, bundle, files, join_bundle
 from node_files.cloud_init import user_data
+from node_files.delivery import Delivery, bring, deliver, install, join, known, remove, shared
 from node_files.kubeconfig import bootstrap_kubeconfig
 from node_files.kubelet_configuration import merge, merge_patches
 from node_files.model import (
@@ -29,6 +19,7 @@ from node_files.model import (
     Paths,
 )
 from node_files.presets import PRESETS, Preset, preset_fields
+from node_files.scripts import SUDO, command, script
 from node_files.systemd import WATCHDOG_SINCE
 from node_files.versions import (
     SUPPORTED_VERSIONS,
@@ -41,15 +32,13 @@ from node_files.versions import (
 __all__ = [
     "CHECKS",
     "DEFAULT_RUNTIME_ENDPOINT",
-    "INSTALL",
-    "JOIN",
     "PRESETS",
-    "REMOVE",
     "RUNTIME_ENDPOINTS",
     "SUDO",
     "SUPPORTED_VERSIONS",
     "WATCHDOG_SINCE",
     "Cluster",
+    "Delivery",
     "Directory",
     "Effect",
     "File",
@@ -57,17 +46,24 @@ __all__ = [
     "Paths",
     "Preset",
     "bootstrap_kubeconfig",
+    "bring",
     "bundle",
     "command",
+    "deliver",
     "files",
     "flag_problems",
     "flag_warnings",
+    "install",
+    "join",
     "join_bundle",
+    "known",
     "merge",
     "merge_patches",
     "preset_fields",
     "problems",
+    "remove",
     "script",
+    "shared",
     "user_data",
     "warnings",
 ]

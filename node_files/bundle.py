@@ -1,27 +1,19 @@
-"""What is sent to a node: its commands, and the text on their stdin.
+"""What a node gets: the script, and its bundle of words and files.
 
-A command is a short constant. It reads a script from stdin up to a marker and runs it with the
-rest of stdin as input. So the errors of pulumi-command, which print the whole command, stay
-readable, and the node's process list shows none of the values.
-
-The text after the marker is a bundle: one word and its value on each line, and each line of a file
-after `| `, so that no content can pass for anything else. People read it in a preview.
+A bundle has one word and its value on each line, and each line of a file after `| `, so that no
+content can pass for anything else. People read it in a preview.
 """
 
 import re
-import shlex
 from collections.abc import Iterator
-from importlib import resources
 from ipaddress import ip_address
 
 from node_files.kubeconfig import bootstrap_kubeconfig
 from node_files.kubelet_configuration import kubelet_configuration, to_yaml
 from node_files.model import Cluster, Directory, Effect, File, Node
+from node_files.scripts import script
 from node_files.systemd import arguments_file, unit
 
-MARKER = "#data"
-# Never asks for a password, since nobody could answer. stdin is passed on to the command.
-SUDO = "sudo -n "
 PLAIN_PATH = re.compile(r"\A(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+\Z")
 PLAIN_WORD = re.compile(r"\A[A-Za-z0-9_.:@-]+\Z")
 
@@ -34,41 +26,8 @@ CHECKS = (
 CGROUP_V1_ENDS = 35  # the minor version from which failCgroupV1 is true by default
 DROP_IN = "90-kubelet-tls-bootstrap.conf"  # after kubeadm's 10-kubeadm.conf
 
-# The line feed comes from printf: some login shells refuse one between quotes.
-_RUNNER = (
-    'n=$(printf "\\n."); n=${n%.}; s=; while IFS= read -r l; do'
-    f' case $l in "{MARKER}") break;; esac; s=$s$l$n; done; eval "$s"'
-)
-
-
-def command(limit_s: int, action: str) -> str:
-    """Return the command that runs an action of the script on stdin for at most `limit_s` seconds.
-
-    It is one program with its arguments, so SUDO can go before it.
-    """
-    words = ("timeout", "-k", "10", str(limit_s), "sh", "-c", _RUNNER, "node_files", action)
-    return shlex.join(words)
-
-
-def script(package: str, *names: str) -> str:
-    """Return a package's script, joined from one or more files, and the marker.
-
-    Comments and indentation are left out, because each node's state holds the script twice. So a
-    script must not have quoted text or a here-document with lines that begin with a space or `#`.
-    """
-    texts = (resources.files(package).joinpath(name).read_text() for name in names)
-    lines = "".join(texts).splitlines()
-    kept = [line.lstrip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    return "\n".join([*kept, MARKER, ""])
-
-
 DEFAULT_JOIN_LIMIT_S = 180
-FILES_SCRIPTS = ("files.sh", "membership.sh", "removal.sh", "preflight.sh")
-INSTALL = command(180, "install")  # with bundle() on stdin
-REMOVE = command(240, "remove")  # with the same
-# With join_bundle() on stdin, which says when to give up. This is for a script that hangs, longer
-# than any such limit.
-JOIN = command(4200, "join")
+FILES_SCRIPTS = ("files.sh", "delivery.sh", "membership.sh", "removal.sh", "preflight.sh")
 
 
 def files(cluster: Cluster, node: Node) -> tuple[File, ...]:
@@ -82,9 +41,13 @@ def files(cluster: Cluster, node: Node) -> tuple[File, ...]:
     return (
         File(path=paths.ca, mode="0644", content=_with_end(cluster.ca_certificate)),
         File(path=paths.config, mode="0600", content=configuration),
-        File(path=paths.arguments, mode="0600", content=arguments_file(node)),
+        _arguments(node),
         File(path=unit_path(node), mode="0600", content=unit(node), effect=Effect.UNIT),
     )
+
+
+def _arguments(node: Node) -> File:
+    return File(path=node.paths.arguments, mode="0600", content=arguments_file(node))
 
 
 def unit_path(node: Node) -> str:
@@ -117,38 +80,62 @@ def directories(node: Node) -> tuple[Directory, ...]:
 
 
 def bundle(cluster: Cluster, node: Node) -> str:
-    """Return what stdin holds for INSTALL and REMOVE. It holds no secret.
+    """Return the script that installs and removes, and its bundle. It holds no secret.
 
     Raises:
         ValueError: as in `files`, or a path has a character that is not allowed.
     """
+    lines = [*shared_lines(cluster, node), *own_lines(node), *arguments_lines(node), "end", ""]
+    return script("node_files", *FILES_SCRIPTS) + "\n".join(lines)
+
+
+def shared_lines(cluster: Cluster, node: Node) -> list[str]:
+    """Return the lines that nodes of a pool have in common, unless their settings differ.
+
+    Raises:
+        ValueError: as `bundle`.
+    """
     paths = node.paths
     lines = [
-        f"state {_plain(paths.state)}",
+        f"state {plain(paths.state)}",
+        f"kubelet {plain(paths.kubelet)} {node.version}",
+        f"runtime {node.runtime_endpoint}",
+        f"server {cluster.server} {plain(paths.ca)}",
+        *_checks(cluster, node),
+        f"made {plain(paths.kubeconfig)}",
+        *_extras(paths.kubeconfig_acl),
+        f"made {plain(paths.bootstrap_kubeconfig)}",
+        f"certificates {plain(paths.certificates)}",
+        *(["embed-ca"] if node.embed_ca else []),
+        f"data {plain(paths.root)}",
+    ]
+    for d in directories(node):
+        lines += [f"dir {d.mode} {_word(d.owner)} {_word(d.group)} {plain(d.path)}"]
+        lines += _extras((), d.selinux_type)
+    for file in files(cluster, node):
+        if file.path != paths.arguments:
+            lines += _file(file)
+    return lines
+
+
+def own_lines(node: Node) -> list[str]:
+    """Return the lines that only this node has."""
+    return [
         f"node {node.name}",
         f"generation {node.generation}",
         *([f"repair {node.repair}"] if node.repair else []),
-        f"kubelet {_plain(paths.kubelet)} {node.version}",
-        f"runtime {node.runtime_endpoint}",
-        f"server {cluster.server} {_plain(paths.ca)}",
         # As `ip address` writes them.
         f"addresses {' '.join(str(ip_address(address)) for address in node.addresses)}",
-        *_checks(cluster, node),
-        f"made {_plain(paths.kubeconfig)}",
-        *_extras(paths.kubeconfig_acl),
-        f"made {_plain(paths.bootstrap_kubeconfig)}",
-        f"certificates {_plain(paths.certificates)}",
-        *(["embed-ca"] if node.embed_ca else []),
-        f"data {_plain(paths.root)}",
     ]
-    for d in directories(node):
-        lines += [f"dir {d.mode} {_word(d.owner)} {_word(d.group)} {_plain(d.path)}"]
-        lines += _extras((), d.selinux_type)
-    for file in files(cluster, node):
-        owner = f"{_word(file.owner)} {_word(file.group)}"
-        lines += [f"file {file.mode} {owner} {file.effect} {_plain(file.path)}"]
-        lines += [*_extras(file.acl, file.selinux_type), *_quoted(file.content)]
-    return script("node_files", *FILES_SCRIPTS) + "\n".join([*lines, "end", ""])
+
+
+def arguments_lines(node: Node) -> list[str]:
+    """Return the lines of the kubelet's arguments: other nodes', but for name and addresses.
+
+    Raises:
+        ValueError: as `bundle`.
+    """
+    return list(_file(_arguments(node)))
 
 
 def join_bundle(
@@ -159,7 +146,7 @@ def join_bundle(
     *,
     limit_s: int = DEFAULT_JOIN_LIMIT_S,
 ) -> str:
-    """Return what stdin holds for JOIN. It holds the token, so it is a secret.
+    """Return the script that joins, and what it reads. It holds the token, so it is a secret.
 
     `limit_s` is for how many seconds the machine waits for its two certificates.
     """
@@ -168,12 +155,12 @@ def join_bundle(
     lines = [
         f"name {node.name}",
         f"limit {limit_s}",
-        f"kubeconfig {_plain(paths.kubeconfig)}",
-        f"certificates {_plain(paths.certificates)}",
-        f"ca {_plain(paths.ca)}",
+        f"kubeconfig {plain(paths.kubeconfig)}",
+        f"certificates {plain(paths.certificates)}",
+        f"ca {plain(paths.ca)}",
         f"server {cluster.server}",
         *_extras(paths.kubeconfig_acl),
-        f"bootstrap {_plain(kubeconfig.path)}",
+        f"bootstrap {plain(kubeconfig.path)}",
         *_quoted(kubeconfig.content),
     ]
     return script("node_files", "join.sh") + "\n".join([*lines, "end", ""])
@@ -187,7 +174,7 @@ def _checks(cluster: Cluster, node: Node) -> Iterator[str]:
     """
     fields = kubelet_configuration(cluster, node)
     resolver = str(fields.get("resolvConf", "/etc/resolv.conf"))
-    yield f"resolver {_plain(resolver)}" if resolver else "without resolver"
+    yield f"resolver {plain(resolver)}" if resolver else "without resolver"
     minor = int(node.version.partition(".")[2])
     if not fields.get("failCgroupV1", minor >= CGROUP_V1_ENDS):
         yield "without cgroup"
@@ -197,6 +184,13 @@ def _checks(cluster: Cluster, node: Node) -> Iterator[str]:
         if name not in CHECKS:
             raise ValueError(f"{name!r} is not a check that can be skipped: {', '.join(CHECKS)}")
         yield f"skip {name}"
+
+
+def _file(file: File) -> Iterator[str]:
+    owner = f"{_word(file.owner)} {_word(file.group)}"
+    yield f"file {file.mode} {owner} {file.effect} {plain(file.path)}"
+    yield from _extras(file.acl, file.selinux_type)
+    yield from _quoted(file.content)
 
 
 def _extras(acl: tuple[str, ...], selinux_type: str = "") -> Iterator[str]:
@@ -210,7 +204,12 @@ def _quoted(content: str) -> Iterator[str]:
     yield from (f"| {line}" if line else "|" for line in content.removesuffix("\n").split("\n"))
 
 
-def _plain(path: str) -> str:
+def plain(path: str) -> str:
+    """Return a path that the shell and the scripts read as it is.
+
+    Raises:
+        ValueError: it is another one; says what to do.
+    """
     if not PLAIN_PATH.match(path) or ".." in path:
         raise ValueError(
             f"the path {path!r} is not absolute, or has characters other than letters, digits"

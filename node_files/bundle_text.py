@@ -1,9 +1,10 @@
-"""Reads what `bundle` has written, for a report of changes."""
+"""Reads what a stack's state has of a bundle, for a report of changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from node_files.bundle import MARKER
+from node_files.scripts import MARKER
+from node_files.systemd import NODE_IP, NODE_NAME
 
 EXTRAS = ("acl ", "selinux ")
 
@@ -24,20 +25,25 @@ class BundledFile:
 class BundleText:
     """The parts of a bundle."""
 
-    script: str
-    words: tuple[str, ...]  # every line that belongs to no file, in order
+    digest: str  # of the whole, the script too
+    words: tuple[str, ...]  # every line that belongs to no file, sorted
     files: Mapping[str, BundledFile]  # by path
 
 
-def read_bundle(stdin: str) -> BundleText:
-    """Return the parts of what `bundle` returned.
+def read_bundle(stdin: str, shared: str | None = None) -> BundleText:
+    """Return the parts of what `known` and `shared` returned.
+
+    Earlier releases had the whole bundle in a state, with the script before it.
 
     Raises:
-        ValueError: the text is not a bundle.
+        ValueError: the text is not a bundle, or what it shares is missing.
     """
     script, marker, data = stdin.partition(f"\n{MARKER}\n")
     if not marker:
-        raise ValueError("stdin is not a bundle: it has no marker")
+        script, _, own = stdin.partition("\n")
+        if not script.startswith("bundle ") or shared is None:
+            raise ValueError("stdin is not a bundle")
+        data = _own(shared, own)
     words: list[str] = []
     heads: dict[str, tuple[str, str, str, str]] = {}
     contents: dict[str, list[str]] = {}
@@ -69,4 +75,11 @@ def read_bundle(stdin: str) -> BundleText:
         )
         for path, (mode, owner, group, effect) in heads.items()
     }
-    return BundleText(script=script, words=tuple(words), files=files)
+    return BundleText(digest=script, words=tuple(sorted(words)), files=files)
+
+
+def _own(shared: str, own: str) -> str:
+    """Return the bundle's data: what nodes have in common, made a node's own, and its lines."""
+    values = dict(line.partition(" ")[::2] for line in own.split("\n"))
+    named = shared.replace(NODE_NAME, values.get("node", ""))
+    return named.replace(NODE_IP, ",".join(values.get("addresses", "").split())) + own

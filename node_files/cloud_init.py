@@ -18,8 +18,8 @@ import yaml
 from node_files.bundle import directories, files
 from node_files.kubeconfig import token_file_kubeconfig
 from node_files.model import Cluster, Directory, File, Node
+from node_files.systemd import NODE_IP, NODE_NAME
 
-NODE_NAME, NODE_IP = "@NODE_NAME@", "@NODE_IP@"
 LIMIT_S = 1800  # to wait for the token, and then for the certificate
 
 

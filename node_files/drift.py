@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from node_files.acl import shown_entries, shown_mode
-from node_files.bundle import command, directories, files, script
+from node_files.bundle import directories, files
 from node_files.model import Cluster, Directory, File, Node
+from node_files.scripts import command, script
 
 LOOK = command(60, "look")  # with look_bundle() on stdin
 

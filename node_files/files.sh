@@ -1,7 +1,7 @@
 # Writes a node's files, or removes them: `install` and `remove`, with a bundle on stdin.
 # It checks everything before it changes anything, and is safe to run again after it was killed at
-# any point. membership.sh, removal.sh and preflight.sh are appended to it; the last line of the last
-# one runs the action.
+# any point. delivery.sh, membership.sh, removal.sh and preflight.sh are appended to it; the last line
+# of the last one runs the action.
 # shellcheck disable=SC2034,SC2154 # each of them reads variables that another one sets
 set -eu
 umask 077

@@ -141,8 +141,9 @@ join() {
     trap 'exit 143' HUP INT TERM
     started=$(date +%s)
     if has_joined; then
-        timeout 60 systemctl enable --now kubelet.service 2>/dev/null ||
-            give_up 'systemd cannot start the kubelet'
+        systemctl enable kubelet.service 2>/dev/null || fail 'systemd cannot enable the kubelet'
+        # Restart, not start: a kubelet registers only then, and its Node may have been deleted.
+        timeout 60 systemctl restart kubelet.service || give_up 'systemd cannot start the kubelet'
     else
         # An expired certificate would pass for the new one.
         [ ! -s "$kubeconfig" ] || rm -f "$client"
@@ -160,6 +161,15 @@ join() {
     wait_for "$serving" 'it got no serving certificate: the gate refused its request or is not running; see kubectl get csr'
     [ ! "$acl" ] || setfacl -m "$acl" "$kubeconfig"
     echo '{"joined":true}'
+}
+
+# From the file that this script is in. It holds the token, so it goes first.
+join_brought() {
+    exec <"$0"
+    rm -f "$0"
+    while IFS= read -r line && [ "$line" != '#data' ]; do :; done
+    join
+    exit
 }
 
 "$@"

@@ -5,6 +5,8 @@ import re
 from node_files import versions
 from node_files.model import Node
 
+# In the place of a node's own name and addresses, where they are not known or don't matter.
+NODE_NAME, NODE_IP = "@NODE_NAME@", "@NODE_IP@"
 # Characters that need no quoting in systemd's EnvironmentFile or when it splits $KUBELET_ARGS.
 PLAIN_ARGUMENT = re.compile(r"\A[A-Za-z0-9_./:=,@+\[\]-]+\Z")
 

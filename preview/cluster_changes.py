@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from node_files.bundle import MARKER
+from node_files.scripts import MARKER
 from preview.digest import NODE_TYPE, POOL_TYPE, REPLACING, Digest, Step
 from preview.hunks import hunks, joined
 from preview.markdown import Block, cell, names

@@ -5,7 +5,7 @@ written `[secret]` in place of each secret.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,7 @@ class Digest:
     steps: tuple[Step, ...]
     pools: Mapping[str, str]  # node -> pool, as far as the preview shows it
     diagnostics: tuple[tuple[str, str], ...]  # severity and message
+    shared: tuple[Mapping[str, str], Mapping[str, str]]  # what each node shares, before and after
 
     def of(self, step: str) -> Iterator[tuple[str, Step]]:
         """Yield each node with its resource of this step (files, join, member)."""
@@ -73,6 +74,10 @@ def read_digest(text: str) -> Digest:
         steps=steps,
         pools=_pools(document.get("config") or {}, steps),
         diagnostics=tuple(_diagnostics(document.get("diagnostics") or [])),
+        shared=(
+            _shared(step.old for step in steps if step.type == POOL_TYPE),
+            _shared(step.new for step in steps if step.type == POOL_TYPE),
+        ),
     )
 
 
@@ -88,6 +93,12 @@ def _pools(config: Mapping[str, str], steps: Sequence[Step]) -> dict[str, str]:
             for pool, content in json.loads(text).items():
                 found |= {str(node["name"]): pool for node in content.get("nodes") or ()}
     return found
+
+
+def _shared(pools: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return what each node has in common with others, by these inputs of pools."""
+    texts = (entry for inputs in pools for entry in inputs.get("shared") or ())
+    return {name: entry["text"] for entry in texts for name in entry["nodes"]}
 
 
 def _diagnostics(entries: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, str]]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from credentials.host_key import pin_keys
 from node_files.drift import LOOK, differences, look_bundle, read_facts
-from preview.open_ssh import Answer, ask, open_ssh
 from settings.parsing import PRIVATE_KEY
 from settings.problem import Problem, SettingsError
+from ssh.open_ssh import Answer, ask, open_ssh
 from stack.file import StackFile, StackNode
 
 

@@ -5,7 +5,7 @@ Equal changes of several nodes compare equal, so that each is reported once.
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -37,14 +37,19 @@ class Change:
         return self.effect.endswith(RESTART)
 
 
-def changes(step: Step) -> Iterator[Change]:
-    """Yield what changes on a node whose `files` resource is updated."""
-    old, new = _bundle(step.old), _bundle(step.new)
+def changes(step: Step, before: str | None, after: str | None) -> Iterator[Change]:
+    """Yield what changes on a node whose `files` resource is updated.
+
+    What it shares with other nodes of its pool was `before` and is `after`; None: not known, as in
+    a preview in which that does not change.
+    """
+    if before is None and after is None and not _is_whole(step.old):
+        before = after = ""
+    old, new = _bundle(step.old, before), _bundle(step.new, after)
     if old is not None and new is not None:
-        for path in sorted({*old.files, *new.files}):
-            yield from _of_file(path, old.files.get(path), new.files.get(path))
-        yield from _of_words(old.words, new.words)
-        if old.script != new.script:
+        differing = [*_differences(old, new)]
+        yield from differing
+        if old.digest != new.digest and not differing:
             yield Change(
                 title="The node script changed; it runs again",
                 effect="nothing restarts unless a file differs",
@@ -54,24 +59,38 @@ def changes(step: Step) -> Iterator[Change]:
     for path in step.changed:
         if path.partition(".")[0] == "connection":  # all of it is a secret to the engine
             yield Change(title="The SSH connection changed; the files are compared again")
-        elif path != "stdin":
+        elif path != "stdin" and not path.startswith(("create", "delete")):
             yield Change(title=f"`{path}` changed; the files are compared again")
 
 
-def join_changes(_step: Step) -> Iterator[Change]:
+def _differences(old: BundleText, new: BundleText) -> Iterator[Change]:
+    for path in sorted({*old.files, *new.files}):
+        yield from _of_file(path, old.files.get(path), new.files.get(path))
+    yield from _of_words(old.words, new.words)
+
+
+def join_changes() -> Iterator[Change]:
     """Yield what an update of a node's `join` resource means: its script runs again."""
-    yield Change(title="The join is checked again", effect="a node that has joined stays as it is")
+    yield Change(
+        title="The join is checked again",
+        effect="a node that has joined keeps its certificates, and its kubelet restarts",
+    )
 
 
-def member_changes(_step: Step) -> Iterator[Change]:
+def member_changes() -> Iterator[Change]:
     """Yield what an update of a node's `member` resource means: it acts only on leaving."""
     yield Change(title="The node's leave command changed", effect="nothing happens now")
 
 
-def _bundle(inputs: object) -> BundleText | None:
+def _is_whole(inputs: Mapping[str, object]) -> bool:
+    """Tell whether a state holds a whole bundle, as those of earlier releases do."""
+    return not str(inputs.get("stdin", "")).startswith("bundle ")
+
+
+def _bundle(inputs: object, shared: str | None) -> BundleText | None:
     stdin = inputs.get("stdin") if isinstance(inputs, dict) else None
     try:
-        return read_bundle(stdin) if isinstance(stdin, str) else None
+        return read_bundle(stdin, shared) if isinstance(stdin, str) else None
     except ValueError:
         return None
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from preview import cluster_changes
-from preview.digest import REPLACING, Digest, read_digest
+from preview.digest import REPLACING, Digest, Step, read_digest
 from preview.hunks import joined
 from preview.markdown import Block, count, fence, fit, names, natural
 from preview.node_changes import Change, changes, join_changes, member_changes
@@ -84,10 +84,17 @@ def _shared(digest: Digest, members: "_Membership") -> Shared:
 
 def _changes(digest: Digest) -> Iterator[tuple[str, Change]]:
     """Yield each change of each node, the nodes in their natural order."""
-    for step, describe in (("files", changes), ("join", join_changes), ("member", member_changes)):
-        for node, found in sorted(digest.of(step), key=lambda entry: natural(entry[0])):
-            if found.op == "update":
-                yield from ((node, change) for change in describe(found))
+    before, after = digest.shared
+    for node, step in _updated(digest, "files"):
+        yield from ((node, change) for change in changes(step, before.get(node), after.get(node)))
+    for kind, describe in (("join", join_changes), ("member", member_changes)):
+        for node, _ in _updated(digest, kind):
+            yield from ((node, change) for change in describe())
+
+
+def _updated(digest: Digest, kind: str) -> list[tuple[str, Step]]:
+    found = ((node, step) for node, step in digest.of(kind) if step.op == "update")
+    return sorted(found, key=lambda entry: natural(entry[0]))
 
 
 class _Membership:

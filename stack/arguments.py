@@ -1,20 +1,23 @@
 """The arguments of the components, made from a stack's settings and credentials."""
 
+from functools import partial
+
 from components.access import Access, SshServer
 from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs
 from components.control_plane import ControlPlaneArgs
 from components.dependencies import Dependencies
-from components.node_pool import Approval, NodePoolArgs, PoolNode, TokenPolicy
+from components.pool_arguments import Approval, NodePoolArgs, PoolNode, TokenPolicy
 from components.pool_inventory import Denied
 from components.serving_approver import ServingApproverArgs
 from components.user_data import UserDataArgs
 from credentials import Credentials
 from settings import claims
 from settings.layer import Ssh, merge_models
-from settings.model import Host, NodeSettings, Pool, Settings
+from settings.model import Host, Machine, NodeSettings, Pool, Settings
 from stack import membership
 from stack.nodes import to_cluster, to_node
 from stack.reading import Stack
+from stack.sender import Sender
 from stack.state import full_name
 
 
@@ -38,11 +41,11 @@ def bootstrap_rbac(stack: Stack) -> BootstrapRbacArgs:
     return BootstrapRbacArgs(client_approval=stack.settings.approval.client)
 
 
-def node_pool(stack: Stack, pool: Pool, rbac: BootstrapRbac) -> NodePoolArgs:
+def node_pool(stack: Stack, pool: Pool, rbac: BootstrapRbac, sender: Sender) -> NodePoolArgs:
     """Return what a pool needs."""
     settings, credentials = stack.settings, stack.credentials
     ssh = merge_models(settings.ssh, pool.ssh)
-    nodes = tuple(_pool_node(stack, pool, node, ssh) for node in pool.nodes)
+    nodes = tuple(_pool_node(stack, pool, node, ssh, sender) for node in pool.nodes)
     return NodePoolArgs(
         cluster=to_cluster(settings.cluster, credentials.server, credentials.ca_certificate),
         nodes=nodes,
@@ -102,19 +105,23 @@ def access(ssh: Ssh, credentials: Credentials, host: Host) -> Access:
     return Access(server=server, bastion=bastion, sudo=ssh.sudo)
 
 
-def _pool_node(stack: Stack, pool: Pool, node: NodeSettings, ssh: Ssh) -> PoolNode:
+def _pool_node(
+    stack: Stack, pool: Pool, node: NodeSettings, pool_ssh: Ssh, sender: Sender
+) -> PoolNode:
+    ssh = merge_models(pool_ssh, node.ssh)
     join = membership.join(node.name, node.generation, node.address, stack.record)
     known = stack.record.nodes.get(node.name)
     joined = membership.has_joined(node.name, join, stack.record)
     return PoolNode(
         node=to_node(stack.settings, pool, node),
-        access=access(merge_models(ssh, node.ssh), stack.credentials, node),
+        access=access(ssh, stack.credentials, node),
         dns_names=node.all_names,
         join=join,
         recorded=known.joined if known is not None and joined else None,
         former=membership.former(node, stack.settings, stack.record),
         gone=node.force,
-        written=node.name in stack.record.files,
+        written=membership.has_files(node, stack.settings, stack.record),
+        bring=partial(sender.send, Machine(node.name, node, ssh)),
     )
 
 

@@ -89,6 +89,12 @@ def _address(
             f" run. If the machine was reinstalled, it becomes {name}. If it is still {owner}, it"
             f" refuses and is left as it is: remove {owner} in a run of its own first, then add"
             f" {name}."
+            + (
+                f" If its host key is new, {owner}'s removal can't reach it: put {owner} back with"
+                " force: true for one run."
+                if owner not in today and name in record.files
+                else ""
+            )
         )
     known = record.nodes.get(name)
     if known is None or known.address == address:

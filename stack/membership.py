@@ -20,22 +20,31 @@ def join(name: str, generation: int, address: str, record: Record) -> str:
     known = record.nodes.get(name)
     if known is None:
         return str(generation)
-    if known.address == address:
-        if known.join is None:
-            return str(generation)
-        if known.join.partition("@")[0] == str(generation):
-            return known.join
-    return f"{generation}@{address}"
+    again = f"{generation}@{address}"
+    if known.address != address:
+        return again
+    if known.join is None:
+        return str(generation)
+    if known.join.partition("@")[0] != str(generation):
+        return again
+    if _is_proven(name, known.join, record) and not _is_there(name, known.join, record):
+        # A `pulumi destroy` that was interrupted: the token of that join is dead.
+        return again if known.join != again else f"{again}+"
+    return known.join
 
 
 def has_joined(name: str, join: str, record: Record) -> bool:
-    """Tell whether a node is known to have joined by this very join, which the stack still has.
+    """Tell whether a node is known to have joined by this very join, and has not left since."""
+    return _is_proven(name, join, record) and _is_there(name, join, record)
 
-    An interrupted `pulumi destroy` leaves the outputs as they were.
-    """
+
+def _is_proven(name: str, join: str, record: Record) -> bool:
     known = record.nodes.get(name)
-    proven = known is not None and known.joined is not None and known.joined.get("join") == join
-    return proven and record.joins.get(name) == join
+    return known is not None and known.joined is not None and known.joined.get("join") == join
+
+
+def _is_there(name: str, join: str, record: Record) -> bool:
+    return record.joins.get(name) == join and name in record.members
 
 
 def names(settings: Settings) -> set[str]:
@@ -46,16 +55,29 @@ def names(settings: Settings) -> set[str]:
 def former(node: NodeSettings, settings: Settings, record: Record) -> tuple[str, ...]:
     """Return the nodes whose files a node takes over: its machine was those until this run.
 
-    That needs files of theirs at its address, none of its own, and settings without them.
+    That needs files of theirs at its address, none of its own, and settings without them. A refresh
+    may have given a node's own files to a name that its machine has refused; they are where they
+    were.
     """
-    if node.force or node.name in record.files:
+    if node.name in record.files:
         return ()
-    present = names(settings)
+    present, own = names(settings), record.nodes.get(node.name)
+    places = {node.address, own.address if own is not None else node.address}
     return tuple(
         name
         for name, files in sorted(record.files.items())
-        if files.address == node.address and name not in present
+        if files.address in places and name not in present and not _is_gone(name, record)
     )
+
+
+def has_files(node: NodeSettings, settings: Settings, record: Record) -> bool:
+    """Tell whether the stack has a node's files, under its name or under one of its machine's."""
+    return node.name in record.files or bool(former(node, settings, record))
+
+
+def _is_gone(name: str, record: Record) -> bool:
+    known = record.nodes.get(name)
+    return known is not None and known.gone
 
 
 def document(settings: Settings, record: Record) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from credentials import Credentials
 from credentials.certificate_authority import read_ca
 from credentials.host_key import pin_keys
 from credentials.kubeconfig import read_cluster, server
-from credentials.private_key import fingerprint, read_private_keys
+from credentials.private_key import fingerprint, for_engine, read_private_keys
 from settings import checks, claims, parsing
 from settings.model import Settings
 from settings.parsing import Secret
@@ -101,7 +101,7 @@ def read_credentials(
         server=url,
         api_server=api_server,
         ca_certificate=ca,
-        private_key=private_key.output if private_key else None,
+        private_key=private_key.output.apply(for_engine) if private_key else None,
         host_keys=host_keys.hosts,
         bastion_keys=host_keys.bastions,
         key_files=key_files,

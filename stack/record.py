@@ -40,6 +40,8 @@ class Record:
     """By the names of the nodes, those that are in no settings any more too."""
     joins: Mapping[str, str] = field(default_factory=dict)
     """By the names of the nodes: what the join is named by that the stack has."""
+    members: frozenset[str] = frozenset()
+    """The nodes that have not begun to leave."""
     ttl_minutes: int | None = None
     """The setting `token.ttlMinutes`; None: not recorded."""
 
@@ -68,10 +70,14 @@ class Record:
                     gone=entry.get("gone", False),
                     joined=joined.get(name),
                 )
+        # Of a run that was interrupted before it had outputs.
+        for name, files in state.files.items():
+            found.setdefault(name, RecordedNode(address=files.address, join=state.joins.get(name)))
         ttl = record.get("ttlMinutes")
         return cls(
             nodes=found,
             files=state.files,
             joins=state.joins,
+            members=state.members,
             ttl_minutes=ttl if ttl is None else int(ttl),
         )

@@ -16,6 +16,7 @@ from credentials.private_key import fingerprint
 # A function of the engine itself, which the SDK for Python has no name for.
 READ = "pulumi:pulumi:readStackResourceOutputs"
 STACK = "pulumi:pulumi:Stack"
+COMMANDS = (commands.ON_HOST, commands.ON_THIS_MACHINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,8 @@ class State:
     """By the names of the nodes."""
     joins: Mapping[str, str] = field(default_factory=dict)
     """By the names of the nodes: what each join is named by."""
+    members: frozenset[str] = frozenset()
+    """The nodes that have not begun to leave, whose first step is that their Node is deleted."""
 
     @classmethod
     def of(cls, resources: Mapping[str, Any]) -> "State":
@@ -47,6 +50,7 @@ class State:
             outputs=next((found["outputs"] for found in stacks), {}),
             files={name: _files(found) for name, found in _commands(resources, "files")},
             joins={name: _join(found) for name, found in _commands(resources, "join")},
+            members=frozenset(name for name, _ in _commands(resources, "member")),
         )
 
 
@@ -54,7 +58,8 @@ def _commands(resources: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Ma
     """Yield the commands of one kind on nodes: the node, and the command's outputs."""
     for urn, found in resources.items():
         types, _, name = urn.partition("::")[2].partition("::")[2].partition("::")
-        if types.endswith(f"{joined_node.TYPE}${commands.ON_HOST}") and name.endswith(f"-{kind}"):
+        parent, _, of = types.rpartition("$")
+        if parent.endswith(joined_node.TYPE) and of in COMMANDS and name.endswith(f"-{kind}"):
             yield name.removesuffix(f"-{kind}"), found["outputs"]
 
 

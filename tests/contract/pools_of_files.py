@@ -54,7 +54,8 @@ def pool(name, nodes):
         needs = after(owner, files)
         opts = pulumi.ResourceOptions(parent=owner, depends_on=needs)
         if approver:
-            opts.depends_on, opts.hooks = together(needs, approver.ready), approver.join_hooks
+            opts.depends_on = together(needs, approver.ready)
+            opts.hooks = pulumi.ResourceHookBinding(before_create=[approver.join_hook])
         create = f"sh ./join {node} {SHAPE['rounds']}"
         if node in SHAPE["dead"]:
             late = "until test -e late; do sleep 0.05; done; " if SHAPE["late"] else ""

@@ -22,6 +22,7 @@ PROGRAM = """
 import json
 from pathlib import Path
 import pulumi
+from pulumi_command import local
 from components import commands, joined_node
 from components.access import Access, SshServer
 from stack import state
@@ -29,7 +30,12 @@ from stack import state
 async def main():
     found = await state.read()
     known = {name: [files.address, files.key] for name, files in found.files.items()}
-    told = {"files": known, "joins": dict(found.joins), "outputs": dict(found.outputs)}
+    told = {
+        "files": known,
+        "joins": dict(found.joins),
+        "members": sorted(found.members),
+        "outputs": dict(found.outputs),
+    }
     Path("told.json").write_text(json.dumps(told))
     for name, node in json.loads(Path("nodes.json").read_text()).items():
         Node(name, node)
@@ -53,15 +59,18 @@ class Node(pulumi.ComponentResource):
             stdin=node["stdin"],
             opts=pulumi.ResourceOptions(parent=self),
         )
-        if "join" in node:
-            commands.on_host(
-                f"{name}-join",
-                access,
-                create="true",
-                stdin="",
-                triggers=[node["join"]],
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[files]),
-            )
+        join = commands.on_host(
+            f"{name}-join",
+            access,
+            create="true",
+            triggers=[node["join"]],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[files]),
+        )
+        local.Command(
+            f"{name}-member",
+            delete="true",
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[join]),
+        )
 
 pulumi.run(main)
 """
@@ -113,7 +122,7 @@ def told(stack: Stack) -> dict[str, Any]:
 
 def test_a_stack_that_never_ran_has_nothing(stack: Stack, up: Run) -> None:
     assert up().status == 0
-    assert told(stack) == {"files": {}, "joins": {}, "outputs": {}}
+    assert told(stack) == {"files": {}, "joins": {}, "members": [], "outputs": {}}
 
 
 def test_what_earlier_runs_have_written_is_known_with_address_and_key(
@@ -127,6 +136,7 @@ def test_what_earlier_runs_have_written_is_known_with_address_and_key(
     assert key.startswith("SHA256:")
     assert sorted(found["files"]) == ["n1", "n2"]
     assert found["joins"] == {"n1": "1", "n2": "2@10.0.0.1"}
+    assert found["members"] == ["n1", "n2"]
     assert found["outputs"] == {"seen": []}
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-import node_files
 from tests.lab.project import Project
 from tests.lab.test_join import ready, run_pod
+from tests.unit.node_machine import INSTALL
 
 pytestmark = pytest.mark.lab
 
@@ -38,6 +38,9 @@ def a_node_in_each_of_two_pools(project: Project) -> Iterator[None]:
     project.pulumi("destroy", "--yes", "--skip-preview")
 
 
+STATE = "/var/lib/kubelet-tls-bootstrap"
+
+
 def started(project: Project, node: str) -> str:
     return project.ssh(node, "systemctl show --property ExecMainStartTimestampMonotonic kubelet")
 
@@ -54,17 +57,13 @@ def max_pods(project: Project, node: str) -> int:
 
 
 def bundle(project: Project, node: str) -> str:
-    """What the stack's last run sent to the node."""
-    for resource in project.state():
-        if resource["urn"].endswith(f"::{node}-files"):
-            text: str = resource["inputs"]["stdin"]
-            return text
-    raise AssertionError(f"no {node}-files in the state")
+    """The script and the bundle that were last installed on the node."""
+    return project.ssh(node, f"cat {STATE}/bundle")
 
 
 def install(project: Project, node: str, stdin: str) -> dict[str, Any]:
     """The report of the node script for a bundle."""
-    command = (".venv/bin/python", "-m", "lab", "ssh", node, node_files.INSTALL)
+    command = (".venv/bin/python", "-m", "lab", "ssh", node, INSTALL)
     report: dict[str, Any] = json.loads(project.run(*command, stdin=stdin).stdout)
     return report
 
@@ -128,7 +127,7 @@ def test_each_fault_of_a_real_machine_is_reported_and_nothing_is_changed(project
     )
     project.ssh("node-2", "echo nameserver 127.0.0.53 >/run/resolv.conf")
     before = project.ssh("node-2", "ls -lR --time-style=full-iso /etc/kubernetes")
-    command = (".venv/bin/python", "-m", "lab", "ssh", "node-2", node_files.INSTALL)
+    command = (".venv/bin/python", "-m", "lab", "ssh", "node-2", INSTALL)
     done = project.run(*command, stdin=faulty, check=False)
     assert done.returncode == 1
     for check in ("address", "runtime", "resolver"):
@@ -138,7 +137,7 @@ def test_each_fault_of_a_real_machine_is_reported_and_nothing_is_changed(project
 
 def test_the_api_server_is_asked_for_its_version_and_time(project: Project) -> None:
     text = bundle(project, "node-2")
-    command = (".venv/bin/python", "-m", "lab", "ssh", "node-2", node_files.INSTALL)
+    command = (".venv/bin/python", "-m", "lab", "ssh", "node-2", INSTALL)
     off = text.replace("most_off_s=30", "most_off_s=-1")
     done = project.run(*command, stdin=off, check=False)
     assert "\nclock: this machine's clock is " in done.stderr

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-import node_files
 from tests.lab.project import Project
-from tests.lab.test_files import ARGUMENTS, CONFIG, bundle, install, max_pods
+from tests.lab.test_failures import PREFIX
+from tests.lab.test_files import ARGUMENTS, CONFIG, STATE, bundle, install, max_pods
 from tests.scripts import killer
+from tests.unit.node_machine import INSTALL
 
 pytestmark = pytest.mark.lab
 
@@ -81,7 +82,7 @@ def test_the_script_is_killed_at_every_step(project: Project) -> None:
     text = bundle(project, NODE)
     send(project, f"{HERE}/a", text)
     send(project, f"{HERE}/b", changed(text))
-    send(project, f"{HERE}/install", node_files.INSTALL)
+    send(project, f"{HERE}/install", INSTALL)
     for name in killer.PROGRAMS:
         send(project, f"{HERE}/bin/{name}", killer.KILLER)
     send(project, f"{HERE}/driver", DRIVER)
@@ -101,7 +102,7 @@ def test_the_script_is_killed_at_every_step(project: Project) -> None:
 def test_a_full_disk_leaves_the_old_files(project: Project) -> None:
     text = bundle(project, NODE)
     other = changed(text)
-    command = (".venv/bin/python", "-m", "lab", "ssh", NODE, node_files.INSTALL)
+    command = (".venv/bin/python", "-m", "lab", "ssh", NODE, INSTALL)
     look = f"cat {ARGUMENTS}; find /etc/kubernetes -type f ! -name filler | sort"
     before = project.ssh(NODE, look)
     project.ssh(
@@ -136,21 +137,29 @@ def test_a_full_disk_leaves_the_old_files(project: Project) -> None:
 
 
 def test_a_full_disk_below_our_own_list_changes_nothing(project: Project) -> None:
-    state = "/var/lib/kubelet-tls-bootstrap"
     other = changed(bundle(project, NODE))
-    command = (".venv/bin/python", "-m", "lab", "ssh", NODE, node_files.INSTALL)
-    look = f"cat {ARGUMENTS} {CONFIG} {UNIT}; ls -A {state}; cat {state}/manifest"
+    command = (".venv/bin/python", "-m", "lab", "ssh", NODE, INSTALL)
+    look = f"cat {ARGUMENTS} {CONFIG} {UNIT}; ls -A -I filler {STATE}; cat {STATE}/manifest"
     before = project.ssh(NODE, look)
+    original, settings = project.settings(), project.settings()
+    settings["config"].setdefault(f"{PREFIX}kubelet", {})["registryBurst"] = 13
     project.ssh(
         NODE,
-        f"set -e; cp -a {state} /run/saved; mount -t tmpfs -o size=16k,mode=700 tmpfs {state};"
-        f" cp -a /run/saved/. {state}/",
+        f"set -e; cp -a {STATE} /run/saved; mount -t tmpfs -o size=128k,mode=700 tmpfs {STATE};"
+        f" cp -a /run/saved/. {STATE}/; cat /dev/zero >{STATE}/filler 2>/dev/null || true",
     )
     try:
         failed = project.run(*command, stdin=other, check=False)
         assert failed.returncode != 0
-        assert "can't write in /var/lib/kubelet-tls-bootstrap" in failed.stderr
+        assert f"can't write in {STATE}" in failed.stderr
+        # What `pulumi up` brings finds no place either.
+        project.write_settings(settings)
+        done = project.up(check=False)
+        assert done.returncode != 0
+        assert f"can't write in {STATE}, nothing was changed; free some space" in done.stdout
         assert project.ssh(NODE, look) == before
     finally:
-        project.ssh(NODE, f"umount {state}; rm -rf /run/saved")
+        project.write_settings(original)
+        project.ssh(NODE, f"umount {STATE}; rm -rf /run/saved")
+    project.up()
     assert project.ssh(NODE, look) == before

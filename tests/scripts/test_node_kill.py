@@ -10,7 +10,7 @@ import pytest
 
 import node_files
 from tests.scripts import killer
-from tests.unit.node_machine import Machine, cluster
+from tests.unit.node_machine import JOIN, Machine, cluster
 from tests.unit.test_node_scripts import CERTIFICATES, FILES, SERVING
 
 STEPS = 1000  # more than any script has
@@ -181,6 +181,6 @@ def test_a_killed_join_leaves_no_token_once_the_node_is_removed(machine: Machine
     ok(machine.install())
     machine.path("fake/on-start").write_text(CERTIFICATES + SERVING)
     bundle = node_files.join_bundle(cluster(), machine.node(), "abcdef", "0123456789abcdef")
-    for _ in killed_at_each_step(machine, lambda: machine.run(node_files.JOIN, bundle)):
+    for _ in killed_at_each_step(machine, lambda: machine.run(JOIN, bundle)):
         ok(machine.remove())
         assert machine.files() == {}

@@ -12,6 +12,10 @@ from typing import Any
 import node_files
 from node_files import Cluster, Node, Paths
 
+# The actions of a script on stdin, as drift.py runs its own.
+INSTALL = node_files.command(180, "install")
+REMOVE = node_files.command(240, "remove")
+JOIN = node_files.command(4200, "join")
 SERVER = "https://10.0.0.9:6443"
 CA = "-----BEGIN CERTIFICATE-----\nQQ==\n-----END CERTIFICATE-----\n"
 
@@ -151,17 +155,20 @@ class Machine:
         }
         return Node(**values)
 
-    def run(self, command: str, stdin: str) -> subprocess.CompletedProcess[str]:
-        """Run a command as sshd would, on a kernel of fakes."""
+    def faked(self, text: str) -> str:
+        """Return a script that looks at a kernel of fakes."""
         fake = self.root / "fake"
         kernel = f"proc={fake}/proc sys={fake}/sys run={fake}/run machine_id={fake}/machine-id"
-        stdin = stdin.replace(
+        text = text.replace(
             "proc=/proc sys=/sys run=/run machine_id=/etc/machine-id", kernel
         ).replace("enough_data_kib=1048576", "enough_data_kib=1024")
-        stdin = re.sub("package_units='.*'", f"package_units='{fake}/units'", stdin)
+        return re.sub("package_units='.*'", f"package_units='{fake}/units'", text)
+
+    def run(self, command: str, stdin: str) -> subprocess.CompletedProcess[str]:
+        """Run a command as sshd would, on a kernel of fakes."""
         return subprocess.run(
             [*self.shell, "-c", command],
-            input=stdin,
+            input=self.faked(stdin),
             env=self.env,
             capture_output=True,
             text=True,
@@ -170,16 +177,16 @@ class Machine:
         )
 
     def install(self, **changes: Any) -> subprocess.CompletedProcess[str]:
-        return self.run(node_files.INSTALL, node_files.bundle(cluster(), self.node(**changes)))
+        return self.run(INSTALL, node_files.bundle(cluster(), self.node(**changes)))
 
     def remove(self, **changes: Any) -> subprocess.CompletedProcess[str]:
-        return self.run(node_files.REMOVE, node_files.bundle(cluster(), self.node(**changes)))
+        return self.run(REMOVE, node_files.bundle(cluster(), self.node(**changes)))
 
     def join(self, **changes: Any) -> subprocess.CompletedProcess[str]:
         node = self.node(**changes)
         # A real join waits for minutes; here nothing more comes after a second.
         text = node_files.join_bundle(cluster(), node, "abcdef", "0123456789abcdef", limit_s=1)
-        return self.run(node_files.JOIN, text)
+        return self.run(JOIN, text)
 
     def joins(self, *, server: str = SERVER, **changes: Any) -> None:
         """Have a kubelet make its kubeconfig and certificates, as it does when it joins."""

@@ -34,13 +34,23 @@ def inputs(settings: Settings, step: str, *, ca: str = "-", script: str = "") ->
             if entry.force and step != "files":
                 continue
             if step == "files":
-                stdin = script + node_files.bundle(cluster, node)
+                stdin = node_files.known(cluster, node)
+                if script:
+                    stdin = stdin.replace("bundle ", f"bundle {script}", 1)
                 found[entry.name] = {"connection": SECRET, "stdin": stdin}
             elif step == "join":
                 found[entry.name] = {"stdin": SECRET, "triggers": [entry.generation]}
             else:
                 found[entry.name] = {"delete": f"admission leave {entry.name} --stack s"}
     return found
+
+
+def shared(settings: Settings, *, ca: str = "-", **_: Any) -> dict[str, Any]:
+    """The inputs of the pool."""
+    cluster = to_cluster(settings.cluster, "https://10.0.9.9:6443", ca)
+    nodes = [to_node(settings, p, entry) for p in settings.pools.values() for entry in p.nodes]
+    texts = {node.name: node_files.shared(cluster, node) for node in nodes}
+    return {"shared": [{"nodes": [name], "text": text} for name, text in texts.items()]}
 
 
 def step(
@@ -58,7 +68,7 @@ def node_steps(before: Settings, after: Settings, **changes: Any) -> list[dict[s
     """The steps of all nodes, as the engine finds them between two settings."""
     (pool,) = after.pools
     pool_urn = f"{STACK}{PROGRAM}NodePool::{pool}"
-    found = [step("same", pool_urn, ROOT, {}, {})]
+    found = [step("update", pool_urn, ROOT, shared(before), shared(after, **changes))]
     forced = {entry.name for p in before.pools.values() for entry in p.nodes if entry.force}
     kinds = {"files": COMMAND, "join": COMMAND, "member": "command:local:Command"}
     for kind, of_kind in kinds.items():

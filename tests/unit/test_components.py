@@ -16,10 +16,12 @@ from components.access import Access, SshServer
 from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
 from components.control_plane import ControlPlane, ControlPlaneArgs
+from components.deliveries import Deliveries
 from components.dependencies import unless_failed
 from components.join_approver import JoinApprover
 from components.joined_node import GoneNode, JoinedNode, JoinedNodeArgs, Machine
-from components.node_pool import Approval, NodePool, NodePoolArgs, PoolNode, TokenPolicy
+from components.node_pool import NodePool
+from components.pool_arguments import Approval, NodePoolArgs, PoolNode, TokenPolicy
 from components.pool_inventory import Denied
 from components.serving_approver import ServingApprover, ServingApproverArgs
 from components.user_data import UserDataArgs
@@ -45,7 +47,11 @@ MACHINE = Machine(cluster=CLUSTER, node=NODE, access=reach("10.0.0.1"))
 def pool_node(name: str = "n1", **changes: Any) -> PoolNode:
     node = replace(NODE, name=name)
     names = (name, f"{name}.example.org")
-    return PoolNode(node=node, access=reach("10.0.0.1"), dns_names=names, **changes)
+    return PoolNode(node=node, access=reach("10.0.0.1"), dns_names=names, bring=bring, **changes)
+
+
+async def bring(_delivery: node_files.Delivery) -> None:
+    raise AssertionError("hooks don't run here")
 
 
 def pool_args(rbac: BootstrapRbac, **changes: Any) -> NodePoolArgs:
@@ -139,6 +145,9 @@ def joining(join: str = "1") -> Engine:
             machine=MACHINE,
             token=token,
             join=join,
+            joins=True,
+            bring=bring,
+            deliveries=Deliveries("p"),
             join_limit_s=180,
             stack="a stack",
             api_server="https://api",
@@ -331,20 +340,24 @@ def test_a_pools_gate_works_beside_the_joins() -> None:
     assert inventory["nodes"] == [{key: node[key] for key in ("name", "addresses", "dnsNames")}]
 
 
-def test_hooks_tell_when_joins_and_the_gate_begin() -> None:
+def test_hooks_bring_files_and_tell_when_joins_and_the_gate_begin() -> None:
     def program() -> None:
         rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
         NodePool("p", pool_args(rbac, token=TokenPolicy(scope="node")))
 
     engine = Engine().run(program)
-    assert hooks(engine, "n1-join") == {"before_create": ["p-join-begins"]}
+    assert hooks(engine, "n1-files") == {
+        "before_create": ["p-deliver"],
+        "before_update": ["p-deliver"],
+    }
+    assert hooks(engine, "n1-join") == {"before_create": ["p-join-begins", "p-deliver"]}
     assert hooks(engine, "p-gate") == {
         "before_create": ["p-gate-begins"],
         "before_update": ["p-gate-begins"],
     }
     # An order that only creations need: deletions know nothing of it.
-    assert depends_on(engine, "n1-join") == {"n1-files", "n1-token-id", "n1-token-secret"}
-    assert set(engine.hooks) == {"p-join-begins", "p-gate-begins"}
+    assert depends_on(engine, "n1-join") == {"n1-files"}
+    assert set(engine.hooks) == {"p-deliver", "p-join-begins", "p-gate-begins"}
 
 
 def test_user_data_of_a_pool_with_a_token_for_each_node_holds_none() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import node_files
 from node_files import Cluster, Node
-from node_files.bundle import MARKER
+from node_files.scripts import MARKER
 from settings import checks
 from settings.parsing import parse
 from stack.nodes import to_node

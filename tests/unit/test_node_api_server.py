@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 import node_files
 from node_files import Cluster
 from tests.unit.certificates import authority
-from tests.unit.node_machine import Machine
+from tests.unit.node_machine import INSTALL, Machine
 
 ADDRESS = "127.0.0.1"
 
@@ -93,7 +93,7 @@ def install(machine: Machine, cluster: Cluster, was: str = "", now: str = "") ->
     """What an install says, with one text of its bundle replaced."""
     text = node_files.bundle(cluster, machine.node())
     assert was in text
-    done = machine.run(node_files.INSTALL, text.replace(was, now))
+    done = machine.run(INSTALL, text.replace(was, now))
     return done.stdout + done.stderr
 
 

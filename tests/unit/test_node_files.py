@@ -1,7 +1,9 @@
 """The rendered files: compared whole, and no value can break out of where it stands."""
 
 import dataclasses
+import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 import node_files
 from node_files import Cluster, Node, Paths
-from node_files.bundle import MARKER
+from node_files.scripts import MARKER
 from node_files.systemd import arguments
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -199,8 +201,19 @@ def test_the_join_holds_the_token_and_the_bundle_does_not() -> None:
     assert "0123456789abcdef" not in node_files.bundle(CLUSTER, node)
 
 
-def test_commands_hold_no_value_of_a_node() -> None:
-    for command in (node_files.INSTALL, node_files.JOIN, node_files.REMOVE):
-        assert len(command) < 300
-        assert "\n" not in command
-        assert "'" not in command.removeprefix("exec ").split("'")[1]
+def test_commands_are_short() -> None:
+    """The state of each node has them twice."""
+    node = CASES["default"]
+    for command in (node_files.install(node), node_files.join(node)):
+        assert len(command) < 100
+    assert len(node_files.remove(node)) < 400
+
+
+def test_a_state_knows_of_a_bundle_its_hash_and_the_nodes_own_lines() -> None:
+    node = CASES["default"]
+    known = node_files.known(CLUSTER, node).split("\n")
+    shared = node_files.shared(CLUSTER, node)
+    bundle = node_files.bundle(CLUSTER, node)
+    assert known[0] == f"bundle {hashlib.sha256(bundle.encode()).hexdigest()}"
+    assert known[1:] == ["node node-1", "generation 1", "addresses 10.98.0.11", "end", ""]
+    assert not {node.name, *node.addresses} & set(re.findall(r"[\w.-]+", shared))

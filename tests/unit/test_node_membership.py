@@ -9,7 +9,7 @@ import pytest
 
 import node_files
 from node_files import Cluster
-from tests.unit.node_machine import CA, Machine
+from tests.unit.node_machine import CA, INSTALL, Machine
 from tests.unit.test_node_preflight import NO_SIGNER
 
 OTHER_SERVER = "https://10.0.0.8:6443"
@@ -41,7 +41,7 @@ def everything(machine: Machine) -> dict[str, str]:
 
 def install(machine: Machine, cluster: Cluster, **changes: Any) -> dict[str, Any]:
     bundle = node_files.bundle(cluster, machine.node(**changes))
-    return ok(machine.run(node_files.INSTALL, bundle))
+    return ok(machine.run(INSTALL, bundle))
 
 
 def without_owner(machine: Machine) -> None:
@@ -172,7 +172,7 @@ def test_a_machine_does_not_slip_into_another_cluster(machine: Machine) -> None:
     bundle = node_files.bundle(
         Cluster(name="k", server=OTHER_SERVER, ca_certificate=CA), machine.node()
     )
-    done = machine.run(node_files.INSTALL, bundle)
+    done = machine.run(INSTALL, bundle)
     assert done.returncode != 0
     assert NO_SIGNER in done.stderr
     assert everything(machine) == before
@@ -270,7 +270,7 @@ def test_a_program_that_the_machine_does_not_have_is_named(machine: Machine, pro
         "PATH=$PATH:/usr/sbin:/sbin", f"PATH={machine.root}/fake/bin:{directory}"
     )
     machine.shell = ("dash",)
-    done = machine.run(node_files.INSTALL, bundle)
+    done = machine.run(INSTALL, bundle)
     assert done.returncode != 0
     assert f"this machine lacks {program}; install" in done.stderr
     assert not machine.path("lib").exists()
@@ -296,9 +296,9 @@ def test_a_node_that_has_run_out_of_space_can_still_be_changed(machine: Machine)
                                machine.node())  # fmt: skip
     whole = bundle.replace("enough_data_kib=1048576", "enough_data_kib=1048577")
     machine.shell = ("dash",)
-    done = machine.run(node_files.INSTALL, whole)
+    done = machine.run(INSTALL, whole)
     assert "has 50000 KiB free" in done.stderr
     df.rename(machine.path("fake/df"))
     ok(machine.install())
     machine.path("fake/df").rename(df)
-    assert ok(machine.run(node_files.INSTALL, whole))["changed"] == []
+    assert ok(machine.run(INSTALL, whole))["changed"] == []

@@ -14,7 +14,7 @@ import pytest
 import node_files
 from node_files import CHECKS
 from node_files.bundle import FILES_SCRIPTS
-from tests.unit.node_machine import Machine, cluster
+from tests.unit.node_machine import INSTALL, Machine, cluster
 
 ALWAYS = {"node", "certificate", "owner", "acl", "paths"}  # what can't be skipped
 
@@ -192,7 +192,7 @@ def test_a_full_disk_is_reported(machine: Machine) -> None:
     bundle = node_files.bundle(cluster(), machine.node())
     enough = "enough_kib=16384"
     assert enough in bundle
-    done = machine.run(node_files.INSTALL, bundle.replace(enough, "enough_kib=999999999999"))
+    done = machine.run(INSTALL, bundle.replace(enough, "enough_kib=999999999999"))
     assert "KiB free, but " in done.stderr
     assert "needs 999999999999 KiB; free some" in done.stderr
 

@@ -12,7 +12,7 @@ import pytest
 
 import node_files
 from node_files import Cluster, File, Node
-from tests.unit.node_machine import Machine, cluster
+from tests.unit.node_machine import INSTALL, JOIN, REMOVE, Machine, cluster
 
 SHELLS = {
     name: words
@@ -116,7 +116,7 @@ def test_a_run_that_was_cut_before_the_restart_is_made_up_for(machine: Machine) 
 def test_a_cut_bundle_changes_nothing(machine: Machine) -> None:
     machine.install()
     bundle = node_files.bundle(cluster(), machine.node(kubelet={"maxPods": 50}))
-    done = machine.run(node_files.INSTALL, bundle[: len(bundle) - 300])
+    done = machine.run(INSTALL, bundle[: len(bundle) - 300])
     assert done.returncode != 0
     assert "the bundle is incomplete, nothing was changed" in done.stderr
     assert "maxPods" not in machine.path("lib/kubelet/config.yaml").read_text()
@@ -331,15 +331,15 @@ def test_of_a_package_s_unit_only_our_drop_in_is_written_and_removed(machine: Ma
 def test_a_cut_bundle_removes_nothing(machine: Machine) -> None:
     machine.install()
     bundle = node_files.bundle(cluster(), machine.node())
-    done = machine.run(node_files.REMOVE, bundle[:-30])
+    done = machine.run(REMOVE, bundle[:-30])
     assert "the bundle is incomplete, nothing was removed" in done.stderr
     assert machine.files() == FILES
 
 
 def test_a_command_may_follow_another_program(machine: Machine) -> None:
     bundle = node_files.bundle(cluster(), machine.node())
-    ok(machine.run(f"env -u HOME {node_files.INSTALL}", bundle))
-    ok(machine.run(f"env -u HOME {node_files.REMOVE}", bundle))
+    ok(machine.run(f"env -u HOME {INSTALL}", bundle))
+    ok(machine.run(f"env -u HOME {REMOVE}", bundle))
 
 
 # JOIN
@@ -461,13 +461,19 @@ def test_a_certificate_of_another_node_is_refused(machine: Machine) -> None:
     assert "belongs to another node" in done.stderr
 
 
-def test_a_node_that_has_joined_is_left_as_it_is(machine: Machine) -> None:
+def test_a_node_that_has_joined_keeps_its_certificates_and_registers_again(
+    machine: Machine,
+) -> None:
+    """A kubelet registers only when it starts, and somebody may have deleted its Node."""
     joined(machine, "https://10.0.0.9:6443")
     openssl = machine.path("fake/bin/openssl")
     openssl.write_text("#!/bin/sh\necho subject=CN=system:node:node-1,O=system:nodes\n")
     openssl.chmod(0o755)
+    certificate = machine.path("lib/kubelet/pki/kubelet-client-current.pem").readlink()
     assert ok(machine.join()) == {"joined": True}
-    assert not any(call.startswith("restart") for call in machine.calls())
+    assert machine.calls()[-2:] == ["enable kubelet.service", "restart kubelet.service"]
+    assert machine.path("lib/kubelet/pki/kubelet-client-current.pem").readlink() == certificate
+    assert not machine.path("etc/bootstrap-kubelet.conf").exists()
 
 
 EXPIRED = """\
@@ -532,7 +538,7 @@ def test_only_a_fault_that_does_not_pass_ends_a_join(tmp_path: Path, passes: boo
     )
     text = node_files.join_bundle(cluster(), machine.node(), "abcdef", "0123456789abcdef")
     text = text.replace("patience_s=15", "patience_s=3")
-    done = machine.run(node_files.JOIN, text)
+    done = machine.run(JOIN, text)
     assert (done.returncode == 0) == passes, done.stderr
     assert passes or "does not answer this machine" in done.stderr
 
@@ -546,7 +552,7 @@ def test_the_commands_work_behind_sudo_with_their_text_on_stdin(machine: Machine
     (fake / "bin/sudo").write_text(SUDO)
     (fake / "bin/sudo").chmod(0o755)
     bundle = node_files.bundle(cluster(), machine.node())
-    for command in (node_files.INSTALL, node_files.REMOVE):
+    for command in (INSTALL, REMOVE):
         done = machine.run(f"{node_files.SUDO}{command}", bundle)
         assert done.returncode == 0, done.stderr
     assert (fake / "sudo.log").read_text() == "timeout\ntimeout\n"

@@ -9,9 +9,9 @@ import yaml
 
 from command_line.__main__ import main
 from credentials.host_key import HostKeys
-from preview.open_ssh import OpenSsh, ask, open_ssh
 from settings.layer import Bastion, Ssh
 from settings.model import Host, Machine
+from ssh.open_ssh import OpenSsh, ask, open_ssh
 from tests.unit.certificates import authority
 
 HOST_KEY = "ssh-ed25519 AAAA"

@@ -20,11 +20,13 @@ from components.bootstrap_rbac import BootstrapRbac
 from components.control_plane import ControlPlane
 from components.node_pool import NodePool
 from credentials import Credentials
+from preview.digest import POOL_TYPE
 from settings.model import Settings
 from settings.parsing import parse
 from stack import arguments, state
 from stack.nodes import to_node
 from stack.reading import Stack
+from stack.sender import Sender
 from tests.unit.certificates import authority
 from tests.unit.engine import Engine
 
@@ -74,9 +76,15 @@ def declare(settings: Settings) -> dict[str, dict[str, Any]]:
         ControlPlane("control-plane", arguments.control_plane(stack))
         rbac = BootstrapRbac("rbac", arguments.bootstrap_rbac(stack))
         for name, pool in settings.pools.items():
-            NodePool(name, arguments.node_pool(stack, pool, rbac))
+            NodePool(name, arguments.node_pool(stack, pool, rbac, Sender(stack.credentials)))
 
-    return Engine().run(program).resources
+    engine = Engine().run(program)
+    for request in engine.requests.values():
+        if request["type"] == POOL_TYPE:
+            for shared in request["object"].get("shared", ()):
+                for name in shared["nodes"]:
+                    engine.resources[f"{name}-files"]["__bundle"] = shared["text"]
+    return engine.resources
 
 
 @pytest.fixture(scope="module")
@@ -156,14 +164,14 @@ def test_no_command_line_names_a_secret(resources: dict[str, dict[str, Any]]) ->
             assert "PRIVATE KEY" not in text, name
 
 
-def test_only_a_join_holds_the_token(resources: dict[str, dict[str, Any]]) -> None:
+def test_only_the_secret_holds_the_token(resources: dict[str, dict[str, Any]]) -> None:
     forms = ("0123456789abcdef", base64.b64encode(b"0123456789abcdef").decode())
     holders = {
         name
         for name, resource in resources.items()
         if any(form in json.dumps(resource) for form in forms)
     }
-    assert holders == {"n1-join", "n2-join", "workers-token"}
+    assert holders == {"workers-token"}
 
 
 def test_each_command_on_a_host_pins_its_key(resources: dict[str, dict[str, Any]]) -> None:
@@ -268,7 +276,7 @@ def test_the_controller_manager_approves_no_client_where_the_gate_does(
 
 
 def test_a_node_overrides_its_pool(resources: dict[str, dict[str, Any]]) -> None:
-    first, second = resources["n1-files"]["stdin"], resources["n2-files"]["stdin"]
+    first, second = resources["n1-files"]["__bundle"], resources["n2-files"]["__bundle"]
     assert "| maxPods: 50" in first
     assert "| maxPods: 10" in second
     assert "|   memory.available: 1Gi" in second
@@ -348,7 +356,10 @@ def user_data(cloud_init: object) -> tuple[str, bool]:
     def program() -> pulumi.Output[None]:
         stack = Stack(settings=settings, credentials=credentials)
         rbac = BootstrapRbac("rbac", arguments.bootstrap_rbac(stack))
-        pool = NodePool("workers", arguments.node_pool(stack, settings.pools["workers"], rbac))
+        pool = NodePool(
+            "workers",
+            arguments.node_pool(stack, settings.pools["workers"], rbac, Sender(stack.credentials)),
+        )
         assert pool.user_data is not None
         secret = pulumi.Output.from_input(pool.user_data.is_secret())
         return pulumi.Output.all(pulumi.Output.unsecret(pool.user_data), secret).apply(
@@ -399,7 +410,7 @@ def test_a_machine_is_reached_by_its_own_ssh_settings() -> None:
     assert "proxy" not in ways["n2-join"]
     for name in ("n1-files", "n2-join"):
         assert declared[name]["create"].startswith("sudo -n timeout -k 10 ")
-    assert declared["n1-files"]["delete"].startswith("sudo -n timeout -k 10 ")
+    assert declared["n1-files"]["delete"].startswith("sudo -n sh -c ")
     assert declared["cp-flags"]["create"].startswith("timeout -k 10 ")
 
 
@@ -412,9 +423,9 @@ def test_a_node_of_another_version_and_runtime_gets_its_own_files() -> None:
         ],
     }
     declared = declare(parse({**RAW, "pools": {"workers": pool}}))
-    assert "kubelet /usr/bin/kubelet 1.35\n" in declared["n1-files"]["stdin"]
-    assert "After=network-online.target crio.service\n" in declared["n1-files"]["stdin"]
-    assert "kubelet /usr/bin/kubelet 1.37\n" in declared["n2-files"]["stdin"]
+    assert "kubelet /usr/bin/kubelet 1.35\n" in declared["n1-files"]["__bundle"]
+    assert "After=network-online.target crio.service\n" in declared["n1-files"]["__bundle"]
+    assert "kubelet /usr/bin/kubelet 1.37\n" in declared["n2-files"]["__bundle"]
 
 
 def write_stack(directory: Path) -> dict[str, Any]:

@@ -35,7 +35,18 @@ def outputs(name: str = "n1", *, joined: bool = True, **recorded: Any) -> dict[s
 
 
 def record_of(outputs: dict[str, Any], **joins: str) -> Record:
-    return Record.of(State(outputs=outputs, joins=joins))
+    """What is known by these outputs if the stack has these joins, and files and members for them.
+
+    The outputs name one node, at 10.0.0.1.
+    """
+    files = {name: Files(address="10.0.0.1") for name in joins}
+    return Record.of(State(outputs=outputs, files=files, joins=joins, members=frozenset(joins)))
+
+
+def with_its_join(outputs: dict[str, Any]) -> Record:
+    """What is known by these outputs, if the stack has the join that they name."""
+    recorded = outputs.get("record", {}).get("nodes", {})
+    return record_of(outputs, **{name: entry["join"] for name, entry in recorded.items()})
 
 
 @pytest.mark.parametrize(
@@ -59,7 +70,7 @@ def record_of(outputs: dict[str, Any], **joins: str) -> Record:
 def test_a_join_is_named_by_what_it_depends_on(
     recorded: dict[str, Any], generation: int, address: str, expected: str
 ) -> None:
-    record = record_of(recorded)
+    record = with_its_join(recorded)
     assert membership.join("n1", generation, address, record) == expected
 
 
@@ -76,6 +87,33 @@ def test_a_join_is_named_by_what_it_depends_on(
 )
 def test_who_has_joined_by_the_record(recorded: dict[str, Any], join: str, expected: bool) -> None:
     assert membership.has_joined("n1", join, record_of(recorded, n1="1")) == expected
+
+
+@pytest.mark.parametrize("join", ["1", "1@10.0.0.1"])
+def test_a_join_whose_node_has_begun_to_leave_gets_another_name(join: str) -> None:
+    """A `pulumi destroy` that was interrupted: the token of the former join is dead."""
+    told = outputs(join=join)
+    whole = with_its_join(told)
+    assert membership.join("n1", 1, "10.0.0.1", whole) == join
+    for begun in (replace(whole, members=frozenset()), replace(whole, joins={})):
+        again = membership.join("n1", 1, "10.0.0.1", begun)
+        assert again != join
+        assert not membership.has_joined("n1", again, begun)
+        # Run again, although nothing has joined yet; and once it has.
+        failed = outputs(join=again, joined=False)
+        assert membership.join("n1", 1, "10.0.0.1", record_of(failed)) == again
+        assert membership.join("n1", 1, "10.0.0.1", with_its_join(outputs(join=again))) == again
+
+
+def test_what_no_outputs_know_has_its_join_and_address_by_the_state() -> None:
+    """A run that was interrupted."""
+    interrupted = record_of({}, n1="1")
+    assert membership.join("n1", 1, "10.0.0.1", interrupted) == "1"
+    assert membership.join("n1", 1, "10.0.0.7", interrupted) == "1@10.0.0.7"
+    assert membership.join("n1", 2, "10.0.0.1", interrupted) == "2@10.0.0.1"
+    moved = parse(changed(nodes=[{"name": "n1", "address": "10.0.0.7"}]))
+    (told,) = warnings(moved, interrupted, KEYS)
+    assert 'address of n1 was "10.0.0.1"' in told
 
 
 def test_who_has_joined_by_the_record_has_left_by_a_destroy_that_was_interrupted() -> None:
@@ -109,6 +147,7 @@ def recorded_by(raw: dict[str, Any], joined: list[str], last: Record | None = No
         outputs={"nodes": nodes, "record": document},
         files={entry.name: Files(address=entry.address, key="SHA256:a") for entry in entries},
         joins={n: document["nodes"][n]["join"] for n in joined},
+        members=frozenset(joined),
     )
     return Record.of(state)
 
@@ -301,6 +340,29 @@ def test_what_a_machine_was_is_what_the_stack_has_of_it() -> None:
     assert former(RENAMED, done) == ()
     # A refresh may have moved them to the new name, although the machine has refused it.
     assert former(RAW, done) == ("n9",)
+
+
+def test_of_a_machine_that_was_given_up_nothing_is_taken_over() -> None:
+    """Its files go without a connection; those of the node that came after it do not."""
+    settings = nodes(("n3", "10.0.0.1"), ("n2", "10.0.0.2"))
+    before = recorded_by(RAW, ["n1", "n2"])
+    record = replace(
+        before,
+        nodes={**before.nodes, "n1": replace(before.nodes["n1"], gone=True)},
+        files={**before.files, "n5": before.files["n1"]},
+    )
+    assert former(settings, record) == ("n5",)
+
+
+def test_files_that_a_refresh_gave_to_a_refused_name_are_still_a_nodes_own() -> None:
+    first = recorded_by(RAW, ["n1", "n2"])
+    refused = recorded_by(RENAMED, ["n2"], first)
+    record = replace(refused, nodes={**refused.nodes, "n1": first.nodes["n1"]})
+    assert former(RAW, record) == ("n9",)
+    assert former(nodes(("n1", "10.0.0.7"), ("n2", "10.0.0.2")), record) == ("n9",)
+    given_up = parse(changed(nodes=[{"name": "n1", "address": "10.0.0.1", "force": True}]))
+    (entry,) = given_up.pools["workers"].nodes
+    assert membership.has_files(entry, given_up, record)
 
 
 def test_a_node_at_the_address_of_one_that_left_keeps_its_own_files() -> None:

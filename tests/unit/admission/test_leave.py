@@ -179,6 +179,24 @@ def test_by_another_url_only_a_silent_node_whose_machine_is_gone_leaves(
     assert (DELETE in scene.calls) is leaves
 
 
+def test_by_another_url_a_node_of_another_address_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", ready="Unknown"))
+    how, server = Leaving(force=True), "https://other:6443"
+    with pytest.raises(ValueError, match="where node-1 is another machine"):
+        asyncio.run(leave("node-1", "config", how, server=server, address="10.0.0.7"))
+    assert DELETE not in scene.calls
+    asyncio.run(leave("node-1", "config", how, server=server, address="10.0.0.1"))
+    assert DELETE in scene.calls
+
+
+def test_by_another_url_a_node_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    Scene(monkeypatch, FakeCluster([], None))
+    told: list[str] = []
+    how, server = Leaving(force=True), "https://other:6443"
+    asyncio.run(leave("node-1", "config", how, server=server, say=told.append))
+    assert told == ["node-1 has no Node at https://api:6443; it joined at https://other:6443"]
+
+
 def test_pools_that_hold_a_secret_say_that_a_machine_is_gone_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

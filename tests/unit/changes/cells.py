@@ -66,7 +66,7 @@ def restarts(step: Step) -> bool:
         return False
     assert step.old is not None
     assert step.new is not None
-    old, new = (read_bundle(resource.inputs["stdin"]) for resource in (step.old, step.new))
+    old, new = (read_bundle(r.inputs["stdin"], r.shared) for r in (step.old, step.new))
     if old.files.keys() != new.files.keys() or _kubeconfig(old) != _kubeconfig(new):
         return True
     return any(

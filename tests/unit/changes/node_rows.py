@@ -71,7 +71,9 @@ NODES = (
         note="A machine that was moved keeps its certificates, and its kubelet asks for a serving"
         " certificate with the new address. A new machine joins with the new token. The machine at"
         " the old address is left as it is: stop it. The preview warns of it.",
-        tests=(f"{SCRIPTS}::test_a_node_that_has_joined_is_left_as_it_is",),
+        tests=(
+            f"{SCRIPTS}::test_a_node_that_has_joined_keeps_its_certificates_and_registers_again",
+        ),
     ),
     Row(
         title="A second address (`addresses`)",
@@ -86,8 +88,11 @@ NODES = (
     Row(
         title="Raise a node's `generation`",
         change=node("node-1", generation=2),
-        note="A machine that was reinstalled joins again; one that has joined is left as it is.",
-        tests=(f"{SCRIPTS}::test_a_node_that_has_joined_is_left_as_it_is",),
+        note="A machine that was reinstalled joins again; one that has joined keeps its"
+        " certificates, and its kubelet restarts.",
+        tests=(
+            f"{SCRIPTS}::test_a_node_that_has_joined_keeps_its_certificates_and_registers_again",
+        ),
     ),
     Row(
         title="Raise `repair`",

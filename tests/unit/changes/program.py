@@ -12,6 +12,7 @@ from typing import Any
 
 import pulumi
 
+from preview.digest import POOL_TYPE
 from settings.parsing import SECRETS
 from stack.state import STACK
 from tests.unit.engine import COMPONENT, Engine
@@ -56,6 +57,7 @@ class Declared:
     inputs: Mapping[str, Any] = field(repr=False)
     ignored: frozenset[str]
     kept: bool  # retainOnDelete: forgotten when it is removed
+    shared: str = field(repr=False)  # what a node's files have in common with those of others
     former: str | None  # the URN of another resource, which it takes over if that is not declared
 
 
@@ -104,6 +106,8 @@ def declare(world: World, directory: Path, last: Run | None = None) -> Run:
             engine.run_stack(lambda: runpy.run_path(str(ROOT / "__main__.py")) and None)
     finally:
         pulumi.runtime.set_all_config({})
+    pools = [r["object"] for r in engine.requests.values() if r["type"] == POOL_TYPE]
+    shared = {n: e["text"] for pool in pools for e in pool.get("shared", ()) for n in e["nodes"]}
     resources = {
         urn: Declared(
             name=request["name"],
@@ -112,6 +116,7 @@ def declare(world: World, directory: Path, last: Run | None = None) -> Run:
             inputs=engine.resources[request["name"]],
             ignored=frozenset(request.get("ignoreChanges", ())),
             kept=bool(request.get("retainOnDelete")),
+            shared=shared.get(request["name"].removesuffix("-files"), ""),
             former=next((a["urn"] for a in request.get("aliases", ()) if "urn" in a), None),
         )
         for urn, request in engine.requests.items()

@@ -15,28 +15,31 @@ type bundle struct {
 	files map[string]string
 }
 
-// readBundle reads what `node_files.bundle` or `node_files.join_bundle` has written.
-func readBundle(stdin string) (bundle, error) {
+// readBundle reads what `node_files.bundle` or `node_files.join_bundle` has written, and returns what
+// follows it.
+func readBundle(stdin string) (bundle, string, error) {
 	read := bundle{words: map[string]string{}, files: map[string]string{}}
 	_, data, found := strings.Cut(stdin, marker)
 	if !found {
-		return read, errors.New("stdin has no data after a script")
+		return read, "", errors.New("stdin has no data after a script")
 	}
 	path := ""
-	for line := range strings.SplitSeq(data, "\n") {
+	for data != "" {
+		var line string
+		line, data, _ = strings.Cut(data, "\n")
 		word, value, _ := strings.Cut(line, " ")
 		switch word {
 		case "|":
 			read.files[path] += value + "\n"
 		case "end":
-			return read, nil
+			return read, data, nil
 		case "file", "bootstrap":
 			path = value[strings.LastIndex(value, " ")+1:]
 			read.files[path] = ""
 		}
 		read.words[word] = value
 	}
-	return read, errors.New("the bundle is incomplete")
+	return read, "", errors.New("the bundle is incomplete")
 }
 
 // token returns the bootstrap token of the bundle's bootstrap kubeconfig.

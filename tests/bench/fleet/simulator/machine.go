@@ -62,31 +62,43 @@ func (f *fleet) counts() counts {
 	return counts{Connections: f.connections, Commands: commands}
 }
 
-// machine is one host: the bundle that was installed on it, and its kubelet while that runs.
+// machine is one host: what was brought to it, the bundle that was installed on it, and its kubelet
+// while that runs.
 type machine struct {
 	address   string
 	mutex     sync.Mutex
+	brought   bundle
+	token     bundle
 	installed bundle
 	running   *kubelet
 }
 
-// run does what a node script would do, and returns what it would print.
-func (m *machine) run(action, stdin string) (any, error) {
-	given, err := readBundle(stdin)
+// bring keeps a bundle, and what a join reads if that comes with it.
+func (m *machine) bring(stdin string) error {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	first, rest, err := readBundle(stdin)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	m.brought = first
+	if rest != "" {
+		m.token, _, err = readBundle(rest)
+	}
+	return err
+}
+
+// run does what a node script would do, and returns what it would print.
+func (m *machine) run(action string) (any, error) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	switch action {
 	case "install":
-		return m.install(given), nil
+		return m.install(m.brought), nil
 	case "join":
-		return map[string]bool{"joined": true}, m.join(given)
-	case "remove":
-		return m.remove(), nil
+		return map[string]bool{"joined": true}, m.join(m.token)
 	}
-	return nil, fmt.Errorf("no node script has the action %q", action)
+	return m.remove(), nil
 }
 
 func (m *machine) install(given bundle) any {

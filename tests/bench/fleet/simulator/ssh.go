@@ -11,8 +11,12 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// scriptName is $0 of each node script; the action follows it.
-const scriptName = "node_files"
+// What each command ends with: $0 of the one that brings something, and the actions of the scripts.
+const bringName = "node_files"
+
+var actions = map[string]string{
+	"install_brought": "install", "join_brought": "join", "remove_installed": "remove",
+}
 
 // serverConfig lets everybody in who has a key: the machines are within a namespace.
 func serverConfig(hostKeyPath string) (*ssh.ServerConfig, error) {
@@ -96,20 +100,28 @@ func execute(channel ssh.Channel, command string, machines *fleet, address strin
 }
 
 func runCommand(channel ssh.Channel, command string, machines *fleet, address string) error {
-	words := strings.Fields(command)
-	if len(words) < 2 || words[len(words)-2] != scriptName {
-		return fmt.Errorf("not a node script: %.80q", command)
-	}
-	action := words[len(words)-1]
-	machines.countCommand(action)
 	stdin, err := io.ReadAll(channel)
 	if err != nil {
 		return err
 	}
-	said, err := machines.at(address).run(action, string(stdin))
+	said, err := perform(command, string(stdin), machines, address)
 	if err != nil {
 		return err
 	}
 	_, err = channel.Write(marshalLine(said))
 	return err
+}
+
+func perform(command, stdin string, machines *fleet, address string) (any, error) {
+	if strings.Contains(command, " "+bringName+" ") {
+		machines.countCommand("bring")
+		return map[string]bool{"brought": true}, machines.at(address).bring(stdin)
+	}
+	for word, action := range actions {
+		if strings.Contains(command, word) {
+			machines.countCommand(action)
+			return machines.at(address).run(action)
+		}
+	}
+	return nil, fmt.Errorf("not a node script: %.80q", command)
 }

@@ -1,7 +1,7 @@
-"""Runs a command on many hosts at once with OpenSSH, each host's key pinned.
+"""Runs commands on hosts with OpenSSH, each host's key pinned.
 
 The user's own ssh configuration is ignored, as pulumi-command ignores it: a host that can be
-reached here can be reached in `pulumi up`.
+reached by one of them can be reached by the other.
 """
 
 import asyncio
@@ -19,7 +19,8 @@ from settings.layer import Bastion
 from settings.model import Machine
 
 TIME_LIMIT_S = 90
-CONNECT_TIMEOUT_S = 10
+# As often and as long as the engine tries.
+CONNECT_TIMEOUT_S, CONNECTION_ATTEMPTS = 5, 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,8 @@ class OpenSsh:
         options = {
             "BatchMode": "yes",
             "ConnectTimeout": str(CONNECT_TIMEOUT_S),
-            "ServerAliveInterval": str(CONNECT_TIMEOUT_S),
+            "ConnectionAttempts": str(CONNECTION_ATTEMPTS),
+            "ServerAliveInterval": "10",
             "StrictHostKeyChecking": "yes",
             "UpdateHostKeys": "no",
             "LogLevel": "ERROR",
@@ -119,7 +121,7 @@ def _key_path(path: str | None) -> Path | None:
 
 async def _secret_key(stack: str) -> str:
     words = ["pulumi", "config", "get", "sshPrivateKey", "--stack", stack, "--non-interactive"]
-    answer = await _run("pulumi", words, "")
+    answer = await run("pulumi", words, "")
     if answer.problem:
         raise ValueError(f"the secret key sshPrivateKey cannot be read: {answer.problem}")
     return answer.output.rstrip("\n") + "\n"
@@ -133,12 +135,13 @@ async def ask(
 
     async def one(machine: Machine, stdin: str) -> Answer:
         async with limit:
-            return await _run(machine.host.name, ssh.command(machine, command), stdin)
+            return await run(machine.host.name, ssh.command(machine, command), stdin)
 
     return list(await asyncio.gather(*(one(machine, stdin) for machine, stdin in machines)))
 
 
-async def _run(name: str, words: Sequence[str], stdin: str) -> Answer:
+async def run(name: str, words: Sequence[str], stdin: str) -> Answer:
+    """Run a program on this computer for a host, with this text on its stdin."""
     pipe = asyncio.subprocess.PIPE
     try:
         process = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe, stderr=pipe)

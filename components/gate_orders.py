@@ -1,0 +1,42 @@
+"""What the gate of a pool reads on stdin."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from components import bootstrap_token
+from components.bootstrap_token import BootstrapToken
+from components.pool_arguments import NodePoolArgs
+
+
+def gate_orders(
+    name: str, args: NodePoolArgs, tokens: Mapping[str | None, BootstrapToken]
+) -> dict[str, Any]:
+    """Return everything that the gate reads on stdin."""
+    return {
+        "kubeconfig": {"stack": args.stack, "server": args.api_server},
+        "pool": name,
+        "nodes": [
+            {
+                **entry.inventory().document(),
+                "join": entry.join,
+                "kubeletVersion": entry.node.version,
+            }
+            for entry in sorted(args.nodes, key=lambda entry: entry.node.name)
+            if not entry.gone
+        ],
+        "tokens": [
+            {
+                "id": token.id,
+                "secretUid": token.secret_uid,
+                "node": node,
+                "group": bootstrap_token.groups(name, node)[-1],
+            }
+            for node, token in sorted(tokens.items(), key=lambda item: item[0] or "")
+        ],
+        "joining": sum(not entry.gone and entry.recorded is None for entry in args.nodes),
+        "afterJoin": args.token.after_join,
+        "approval": {"client": args.approval.client, "serving": args.approval.serving},
+        "skipClusterChecks": list(args.skip_cluster_checks),
+        "denied": args.denied.document(),
+        "stallSeconds": args.stall_seconds,
+    }

@@ -1,0 +1,94 @@
+"""The arguments of a pool: its machines, its tokens, and who approves what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import node_files
+from components.access import Access
+from components.bootstrap_rbac import BootstrapRbac
+from components.deliveries import Bring
+from components.pool_inventory import Denied, InventoryNode
+from components.user_data import UserDataArgs
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolNode:
+    """A machine of the pool."""
+
+    node: node_files.Node
+    """The machine, and how its kubelet runs."""
+    access: Access
+    """How to reach it."""
+    dns_names: tuple[str, ...]
+    """The DNS names that its serving certificate may hold, its own name included."""
+    join: str = "1"
+    """The name of its join: with another one it gets a new token and joins again."""
+    recorded: Mapping[str, Any] | None = None
+    """What the stack's outputs hold of it, if it has joined by this very join."""
+    former: tuple[str, ...] = ()
+    """The nodes that the machine was until this run, which removes them."""
+    gone: bool = False
+    """The machine is gone: its Node is deleted, nothing waits for it and nothing connects to it."""
+    written: bool = True
+    """Whether the stack has its files, if it is gone."""
+    bring: Bring
+    """Brings something to the machine."""
+
+    def inventory(self) -> InventoryNode:
+        """Return what its serving certificate may hold."""
+        return InventoryNode(
+            name=self.node.name, addresses=self.node.addresses, dns_names=self.dns_names
+        )
+
+    def known(self) -> Mapping[str, Any]:
+        """Return its entry in the stack's outputs, as far as it is known without the gate."""
+        node = {"name": self.node.name, "address": self.node.addresses[0], "join": self.join}
+        return self.recorded or node
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenPolicy:
+    """Who gets a token, how long it lives, and what happens to it after the join."""
+
+    scope: Literal["pool", "node"] = "pool"
+    ttl_minutes: int = 60
+    after_join: Literal["revoke", "expire", "keep"] = "revoke"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approval:
+    """Who approves the first client certificates, and who the serving certificates."""
+
+    client: Literal["controller-manager", "gate"] = "controller-manager"
+    serving: Literal["gate", "manual"] = "gate"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodePoolArgs:
+    """The machines of a pool, and how they join."""
+
+    cluster: node_files.Cluster
+    """The cluster that they join."""
+    nodes: tuple[PoolNode, ...]
+    """The machines."""
+    stack: str
+    """The stack whose settings name the kubeconfig of the gate and of leaving nodes."""
+    api_server: str
+    """The URL to which that kubeconfig leads."""
+    rbac: BootstrapRbac
+    """What allows a token to request a certificate; the tokens depend on it."""
+    denied: Denied
+    """What no serving certificate may hold."""
+    token: TokenPolicy = TokenPolicy()
+    """The bootstrap tokens."""
+    approval: Approval = Approval()
+    """Who approves what."""
+    inventory_namespace: str = "kube-system"
+    """The namespace of the ConfigMap with the inventory."""
+    skip_cluster_checks: tuple[str, ...] = ()
+    """The checks of the cluster that the gate leaves out."""
+    stall_seconds: int = 120
+    """How many seconds without progress the gate waits before it gives up."""
+    user_data: UserDataArgs | None = None
+    """What the user data for machines that are not listed is made from; None: there is none."""

@@ -1,0 +1,1 @@
+"""OpenSSH to the machines of a stack, each host key pinned."""

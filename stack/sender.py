@@ -1,0 +1,52 @@
+"""Sends to the machines of a stack over OpenSSH, with the keys that the engine's commands use."""
+
+import tempfile
+from pathlib import Path
+
+from credentials import Credentials
+from credentials.host_key import HostKeys
+from credentials.private_key import for_openssh
+from node_files import Delivery
+from settings.model import Machine
+from ssh.open_ssh import OpenSsh, run, write_private
+
+
+class Sender:
+    """Reaches machines; its private files go when the program ends."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._directory: tempfile.TemporaryDirectory[str] | None = None
+
+    async def send(self, machine: Machine, delivery: Delivery) -> None:
+        """Run the delivery's command on the machine.
+
+        Raises:
+            ValueError: the machine can't be reached, or the command failed; says why.
+        """
+        ssh = await self._ssh()
+        words = ssh.command(machine, delivery.command)
+        answer = await run(machine.host.name, words, delivery.stdin)
+        if answer.problem:
+            raise ValueError(f"{machine.host.name} ({machine.host.address}): {answer.problem}")
+
+    async def _ssh(self) -> OpenSsh:
+        secret = self._credentials.private_key
+        text = await secret.future() if secret is not None else None
+        # Nothing is awaited from here on: this is done once.
+        if self._directory is None:
+            self._directory = tempfile.TemporaryDirectory(prefix="kubelet-tls-bootstrap-")
+            if text is not None:
+                write_private(self._key, for_openssh(text).rstrip("\n") + "\n")
+        return OpenSsh(
+            host_keys=HostKeys(
+                hosts=self._credentials.host_keys, bastions=self._credentials.bastion_keys
+            ),
+            directory=Path(self._directory.name),
+            private_key=self._key if text is not None else None,
+        )
+
+    @property
+    def _key(self) -> Path:
+        assert self._directory is not None  # noqa: S101 - it was made before
+        return Path(self._directory.name) / "key"
