@@ -231,7 +231,7 @@ relabel() {
 
 install() {
     lock install
-    trap 'rm -rf "$stage" ${new:+"$new"}' EXIT
+    trap 'rm -rf "$stage" ${new:+"$new"} ${brought:+"$brought" "$brought-join"}' EXIT
     stage_bundle
     made_before >"$stage/before"
     preflight

@@ -135,6 +135,27 @@ wait_for() { # FILE MESSAGE, which says what it means if the file does not appea
     done
 }
 
+# A kubelet whose Node is there already, with a former machine's address, asks for a certificate with
+# that address, and for none with its own before a quarter of an hour has passed
+# (client-go/util/certificate: its first request is not interrupted). Once its Node has its address,
+# a restart makes it ask again.
+ask_again_if_registered_before() {
+    ticks=0
+    until [ -s "$serving" ] || [ "$ticks" -ge 150 ]; do
+        sleep 0.1
+        ticks=$((ticks + 1))
+        [ $((ticks % 10)) -eq 0 ] || continue
+        case $(journal "$started") in
+        *'Successfully registered node'*) return ;;
+        *'Node was previously registered'*)
+            sleep 2
+            timeout 60 systemctl restart kubelet.service || give_up 'systemd cannot start the kubelet'
+            return
+            ;;
+        esac
+    done
+}
+
 join() {
     read_settings
     trap 'rm -f "$bootstrap" "$bootstrap.kubelet-tls-bootstrap"' EXIT
@@ -157,6 +178,7 @@ join() {
         # The kubelet writes it from the bootstrap kubeconfig, which it does not need after that.
         wait_for "$kubeconfig" "$missing"
         wait_for "$client" "$missing"
+        ask_again_if_registered_before
     fi
     wait_for "$serving" 'it got no serving certificate: the gate refused its request or is not running; see kubectl get csr'
     [ ! "$acl" ] || setfacl -m "$acl" "$kubeconfig"

@@ -10,6 +10,12 @@ from node_files import Delivery
 from settings.model import Machine
 from ssh.open_ssh import OpenSsh, run, write_private
 
+# By what OpenSSH prints.
+REMEDIES = {
+    "Host key verification failed.": "its host key is not the pinned one; if the machine was"
+    " reinstalled, correct hostKey or the known_hosts file"
+}
+
 
 class Sender:
     """Reaches machines; its private files go when the program ends."""
@@ -28,7 +34,8 @@ class Sender:
         words = ssh.command(machine, delivery.command)
         answer = await run(machine.host.name, words, delivery.stdin)
         if answer.problem:
-            raise ValueError(f"{machine.host.name} ({machine.host.address}): {answer.problem}")
+            why = REMEDIES.get(answer.problem, answer.problem)
+            raise ValueError(f"{machine.host.name} ({machine.host.address}): {why}")
 
     async def _ssh(self) -> OpenSsh:
         secret = self._credentials.private_key

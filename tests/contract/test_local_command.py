@@ -23,7 +23,7 @@ def command(command_provider: Provider) -> Resource:
 
 
 def test_create_runs_in_a_shell_and_keeps_both_streams(command: Resource):
-    inputs = {"create": "cat; echo out; sleep 0.2; echo err >&2", "stdin": "in\n"}
+    inputs = {"create": "cat; echo out; sleep 1; echo err >&2", "stdin": "in\n"}
     identity, state = command.up(inputs)
     assert state == {**inputs, "stdout": "in\nout", "stderr": "err"}
     assert identity.startswith(command.name)
@@ -58,8 +58,8 @@ def test_nothing_to_create_is_created(command: Resource):
     ("inputs", "error"),
     [
         (
-            {"create": "echo out; sleep 0.2; echo 'a\t\"b\" é \\' >&2; exit 3"},
-            'exit status 3: running "echo out; sleep 0.2; echo \'a\\t\\"b\\" é \\\\\' >&2; exit 3":\n'
+            {"create": "echo out; sleep 1; echo 'a\t\"b\" é \\' >&2; exit 3"},
+            'exit status 3: running "echo out; sleep 1; echo \'a\\t\\"b\\" é \\\\\' >&2; exit 3":\n'
             'out\na\t"b" é \\\n',
         ),
         ({"create": "kill -9 $$"}, 'signal: killed: running "kill -9 $$":\n'),
@@ -261,7 +261,7 @@ def test_output_is_shown_line_by_line_as_logging_says(
     command_provider: Provider, engine: Engine, logging, shown
 ):
     command = command_provider.resource(TOKEN, f"logging-{logging}")
-    create = "echo out; sleep 0.2; echo err >&2; sleep 0.2; printf rest"
+    create = "echo out; sleep 1; echo err >&2; sleep 0.2; printf rest"
     command.up({"create": create} | ({"logging": logging} if logging else {}))
     logged = wait_for(lambda: [line for line in engine.logged if line.urn == command.urn], shown)
     assert [line.message for line in logged] == shown

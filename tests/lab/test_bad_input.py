@@ -99,7 +99,7 @@ def test_a_wrong_host_key_is_refused_before_anything_is_sent(
     nodes = settings["config"][f"{PREFIX}pools"]["workers"]["nodes"]
     nodes[0]["hostKey"] = keys["10.98.0.12"]
     said = failed(project, settings)
-    assert "host key" in said
+    assert "node-1 (10.98.0.11): its host key is not the pinned one" in said
     assert files_of_ours(project, "node-1") == ""
     # The other machine of the pool is not kept out.
     project.kubectl("wait", "node/node-2", "--for=condition=Ready", "--timeout=10s")

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from credentials import Credentials
-from credentials.private_key import fingerprint
+from credentials.private_key import fingerprint, for_engine, for_openssh
 from settings.model import Settings
 from settings.parsing import parse
 from settings.problem import Problem
@@ -267,3 +267,24 @@ def test_a_keys_fingerprint_is_the_one_that_ssh_keygen_prints(tmp_path: Path) ->
     shown = subprocess.run(["ssh-keygen", "-lf", key], capture_output=True, text=True, check=True)
     assert fingerprint(key.read_text()) == shown.stdout.split()[1]
     assert fingerprint("no key") is None
+
+
+def test_an_ed25519_key_has_a_short_form_for_the_engine_and_one_for_openssh(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "key"
+    for kind, shorter in (("ed25519", True), ("ecdsa", False)):
+        path.unlink(missing_ok=True)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(path)], input=b"y", check=True
+        )
+        key = path.read_text()
+        short = for_engine(key)
+        assert (len(short) < len(key) / 3) is shorter
+        assert fingerprint(short) == fingerprint(key)
+        path.write_text(for_openssh(short))
+        shown = subprocess.run(
+            ["ssh-keygen", "-l", "-f", str(path)], capture_output=True, text=True, check=True
+        ).stdout
+        assert shown.split()[1] == fingerprint(key)
+    assert for_engine("nonsense") == for_openssh("nonsense") == "nonsense"

@@ -98,9 +98,11 @@ def test_a_machine_that_refuses_another_nodes_bundle_can_still_be_cleaned_up(
 ) -> None:
     bring(machine)
     ok(install(machine))
-    bring(machine, name="node-9")
+    bring(machine, name="node-9", join="token\n")
     done = install(machine, name="node-9")
     assert "this machine is the node node-1; to make it node-9" in done.stderr
+    # Nothing of it stays, the token least of all.
+    assert brought(machine).keys() == {"bundle", "lock", "manifest"}
     assert ok(remove(machine))["removed"] != []
 
 

@@ -360,6 +360,26 @@ def test_a_join_ends_when_both_certificates_are_there(machine: Machine) -> None:
     assert not machine.path("etc/bootstrap-kubelet.conf").exists()
 
 
+def test_a_kubelet_whose_node_is_there_already_asks_once_more(machine: Machine) -> None:
+    """It has asked for a certificate with the address of the node's former machine."""
+    machine.install()
+    journal = machine.path("fake/journal")
+    journal.write_text('I1125 23:42:08.1 369 kubelet.go:1] "Node was previously registered"\n')
+    second = f'[ "$(grep -c "^restart" "$FAKE/systemctl.log")" -lt 2 ] || {{ {SERVING}; }}'
+    machine.path("fake/on-start").write_text(CERTIFICATES + second)
+    ok(machine.join())
+    assert machine.calls().count("restart kubelet.service") == 2
+
+
+def test_a_kubelet_whose_node_is_new_is_started_once(machine: Machine) -> None:
+    machine.install()
+    journal = machine.path("fake/journal")
+    journal.write_text('I1125 23:42:08.1 369 kubelet.go:1] "Successfully registered node"\n')
+    machine.path("fake/on-start").write_text(CERTIFICATES)
+    assert "it got no serving certificate" in machine.join().stderr
+    assert machine.calls().count("restart kubelet.service") == 1
+
+
 def test_the_kubeconfig_is_shared_when_the_kubelet_has_made_it(machine: Machine) -> None:
     machine.install()
     machine.path("fake/on-start").write_text(CERTIFICATES + SERVING)

@@ -35,6 +35,7 @@ def main() -> int:
         action="store_true",
         help="let the engine write its state only at the end of each run",
     )
+    parser.add_argument("--json", action="store_true", help="print JSON, a step a line")
     arguments = parser.parse_args()
     if not 1 <= arguments.nodes < machines.MOST:
         parser.error(f"--nodes is {arguments.nodes}; give a number from 1 to {machines.MOST - 1}")
@@ -49,6 +50,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="fleet-", dir="/var/tmp") as directory:
         options = ["--skip-checkpoints"] if arguments.skip_checkpoints else []
+        options += ["--json"] if arguments.json else []
         return run_inside(directory, str(simulator), str(arguments.nodes), *options)
 
 

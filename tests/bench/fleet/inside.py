@@ -140,6 +140,7 @@ def main() -> int:
     parser.add_argument("simulator", type=Path)
     parser.add_argument("nodes", type=int)
     parser.add_argument("--skip-checkpoints", action="store_true")
+    parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     # The kernel ends everything else in the namespace with its first process.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
@@ -154,7 +155,8 @@ def main() -> int:
                 print(f"{step.name}: {row.measured.wall_s:.1f} s", file=sys.stderr, flush=True)
         finally:
             # Also what was measured before a step that failed: at many nodes that took minutes.
-            print("\n".join(report.table(rows)), flush=True)
+            table = "\n".join(report.table(rows))
+            print(report.document(rows) if given.json else table, flush=True)
     return 0
 
 

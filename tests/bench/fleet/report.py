@@ -1,7 +1,8 @@
 """The benchmark's table."""
 
+import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from tests.bench.fleet.meter import ROLES, Measured, Usage
 from tests.bench.fleet.stack import State
@@ -55,3 +56,8 @@ def _cell(usage: Usage) -> str:
 
 def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def document(rows: Iterable[Row]) -> str:
+    """Return the rows as JSON, a step a line."""
+    return "".join(f"{json.dumps(asdict(row))}\n" for row in rows)
