@@ -31,6 +31,8 @@ class ControlPlaneArgs:
     """The path, on those machines, of the CA that kube-controller-manager signs with."""
     signing_key: str
     """The path of its key."""
+    kube_api_qps: int | None = None
+    """How many requests a second kube-controller-manager may make; None: what it has."""
 
 
 class ControlPlane(pulumi.ComponentResource):
@@ -58,6 +60,7 @@ class ControlPlane(pulumi.ComponentResource):
                     manage=args.manage,
                     signing_certificate=args.signing_certificate,
                     signing_key=args.signing_key,
+                    kube_api_qps=args.kube_api_qps,
                 ),
                 # A failed host must not stop the next one. A program that does not come up with new
                 # flags gets its former ones back, so one API server still answers.
@@ -85,14 +88,22 @@ class ControlPlane(pulumi.ComponentResource):
 
 
 def control_plane_input(
-    host: str, *, manage: bool, signing_certificate: str, signing_key: str
+    host: str,
+    *,
+    manage: bool,
+    signing_certificate: str,
+    signing_key: str,
+    kube_api_qps: int | None = None,
 ) -> str:
     """Return the command's stdin: the script, and the flags that a host's programs need."""
+    # The burst as the defaults have it, 20 and 30.
+    rates = kube_api_qps and {"qps": kube_api_qps, "burst": kube_api_qps * 3 // 2}
     flags = (
         (API_SERVER, "--enable-bootstrap-token-auth=true"),
         (CONTROLLER_MANAGER, f"--cluster-signing-cert-file={signing_certificate}"),
         (CONTROLLER_MANAGER, f"--cluster-signing-key-file={signing_key}"),
         (CONTROLLER_MANAGER, "--controllers=*,bootstrapsigner,tokencleaner"),
+        *((CONTROLLER_MANAGER, f"--kube-api-{k}={v}") for k, v in (rates or {}).items()),
     )
     lines = [
         f"host {host}",

@@ -146,12 +146,12 @@ ask_again_if_registered_before() {
         ticks=$((ticks + 1))
         [ $((ticks % 10)) -eq 0 ] || continue
         case $(journal "$started") in
-        *'Successfully registered node'*) return ;;
-        *'Node was previously registered'*)
+        *'Node was previously registered'*) # which it says before it says what it says of each Node
             sleep 2
             timeout 60 systemctl restart kubelet.service || give_up 'systemd cannot start the kubelet'
             return
             ;;
+        *'Successfully registered node'*) return ;;
         esac
     done
 }

@@ -77,6 +77,7 @@ class ControlPlaneSettings(Model):
     hosts: tuple[Host, ...] = ()
     signing_certificate: HostPath = "/etc/kubernetes/pki/ca.crt"
     signing_key: HostPath = "/etc/kubernetes/pki/ca.key"
+    kube_api_qps: Annotated[int, between(20, 10_000)] | None = None
     ssh: Ssh = Ssh()
 
 

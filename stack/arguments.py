@@ -33,6 +33,7 @@ def control_plane(stack: Stack) -> ControlPlaneArgs:
         manage=settings.manage,
         signing_certificate=settings.signing_certificate,
         signing_key=settings.signing_key,
+        kube_api_qps=settings.kube_api_qps,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from admission import rules
 from admission.api_server.api import CSRS, NODES, Api, Say
+from admission.gate import report
 from admission.gate.decisions import Decisions
 from admission.gate.judges import Adviser, ClientJudge
 from admission.gate.orders import Orders
@@ -24,6 +25,8 @@ from admission.judge import Judge
 from admission.objects.csr import request_status, requesting_node
 from admission.objects.node import judged_node
 from admission.serving_certificate import ServingCertificate
+
+QUIET_S = 30.0  # without a step, until it is said for whom the gate waits
 
 
 class Gate:
@@ -112,7 +115,9 @@ class Gate:
     async def _stalled(self) -> None:
         """End when no node has reached a step for as long as the orders say."""
         while (left := self._moved + self._stall_s - self._clock()) > 0:
-            await asyncio.sleep(left)
+            await asyncio.sleep(min(left, QUIET_S))
+            if QUIET_S <= self._clock() - self._moved < self._stall_s:
+                self._say(report.waiting(self.progress.values()))
 
     def _reach(self, progress: Progress, step: Step, line: str = "") -> None:
         """Note a node's step. Only the first time counts, so that no noise keeps a run alive."""
@@ -120,7 +125,13 @@ class Gate:
             self._moved = self._clock()
             progress.seconds[step] = self._moved - self._started
             if line:
-                self._say(f"{progress.entry.name}: {line}")
+                total = len(self.progress)
+                count = f" ({self._joined} of {total})" if step == "joined" and total > 1 else ""
+                self._say(f"{progress.entry.name}: {line}{count}")
+
+    @property
+    def _joined(self) -> int:
+        return sum(progress.joined for progress in self.progress.values())
 
     # Requests
 

@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,19 @@ COLUMNS: tuple[tuple[str, Step], ...] = (
     ("API server reaches it", "reached"),
     ("joined", "joined"),
 )
+MOST_ROWS, MOST_NAMES = 30, 8
 
 
 def table(progresses: Iterable[Progress]) -> Iterator[str]:
     """Yield lines: a node each, with the seconds after which each step was seen, and its faults.
 
-    A node that joined in an earlier run has not asked in this one, and was not approved.
+    A node that joined in an earlier run has not asked in this one, and was not approved. Of many
+    nodes only those that have not joined have a line.
     """
     ordered = sorted(progresses, key=lambda p: p.entry.name)
+    if len(ordered) > MOST_ROWS:
+        yield summary(ordered)
+        ordered = [progress for progress in ordered if not progress.joined]
     rows = [["node", *(title for title, _ in COLUMNS), "certificate until"]]
     for progress in ordered:
         seconds = [progress.seconds.get(step) for _, step in COLUMNS]
@@ -38,6 +43,21 @@ def table(progresses: Iterable[Progress]) -> Iterator[str]:
     for progress in ordered:
         if not progress.joined:
             yield f"{progress.entry.name} has NOT joined: {reason(progress)}"
+
+
+def summary(progresses: Sequence[Progress]) -> str:
+    """Return how many have joined, and how long that took."""
+    took = sorted(p.seconds["joined"] for p in progresses if p.joined)
+    times = f", half of them within {took[len(took) // 2]:.1f} s, all within {took[-1]:.1f} s"
+    return f"{len(took)} of {len(progresses)} nodes have joined{times if took else ''}"
+
+
+def waiting(progresses: Collection[Progress]) -> str:
+    """Return how many have joined, and for whom the gate waits."""
+    late = sorted(progress.entry.name for progress in progresses if not progress.joined)
+    more = f" and {len(late) - MOST_NAMES} more" if len(late) > MOST_NAMES else ""
+    names = f"{', '.join(late[:MOST_NAMES])}{more}"
+    return f"{len(progresses) - len(late)} of {len(progresses)} nodes have joined; late: {names}"
 
 
 def reason(progress: Progress) -> str:

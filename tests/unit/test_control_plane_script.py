@@ -175,6 +175,27 @@ def test_another_file_takes_the_place_of_one_that_the_program_added(
     assert CONTROLLERS in words
 
 
+def test_another_rate_takes_the_place_of_one_that_the_program_added(host: Host) -> None:
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS)
+    added = ("--kube-api-qps=100", "--kube-api-burst=150")
+    assert restarted(host.install(kube_api_qps=100)) == [CONTROLLER_MANAGER]
+    assert set(added) <= set(host.drop_in(CONTROLLER_MANAGER).split())
+    host.shows(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS, *added)
+    assert restarted(host.install(kube_api_qps=100)) == []
+    assert restarted(host.install(kube_api_qps=200)) == [CONTROLLER_MANAGER]
+    words = set(host.drop_in(CONTROLLER_MANAGER).split())
+    assert {"--kube-api-qps=200", "--kube-api-burst=300"} <= words
+    assert not words & set(added)
+
+
+def test_a_rate_of_the_programs_own_command_stays(host: Host) -> None:
+    own = ("--kube-api-qps=50", "--kube-api-burst=60")
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS, *own)
+    assert restarted(host.install(kube_api_qps=100)) == []
+
+
 def test_a_host_under_a_new_name_keeps_its_flags_when_the_old_name_goes(host: Host) -> None:
     """Pulumi makes what is new before it deletes what is old."""
     host.runs(10, API_SERVER)

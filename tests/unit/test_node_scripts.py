@@ -364,7 +364,8 @@ def test_a_kubelet_whose_node_is_there_already_asks_once_more(machine: Machine) 
     """It has asked for a certificate with the address of the node's former machine."""
     machine.install()
     journal = machine.path("fake/journal")
-    journal.write_text('I1125 23:42:08.1 369 kubelet.go:1] "Node was previously registered"\n')
+    said = ("Node was previously registered", "Successfully registered node")
+    journal.write_text("".join(f'I1125 23:42:08.1 369 kubelet.go:1] "{s}"\n' for s in said))
     second = f'[ "$(grep -c "^restart" "$FAKE/systemctl.log")" -lt 2 ] || {{ {SERVING}; }}'
     machine.path("fake/on-start").write_text(CERTIFICATES + second)
     ok(machine.join())

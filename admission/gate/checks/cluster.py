@@ -130,8 +130,9 @@ async def check_signing_rate(context: Context) -> Answer:
         return PASSED
     return "not checked", (
         f"kube-controller-manager signs for {SIGNERS_QPS // REQUESTS_A_NODE} nodes a second, unless"
-        f" its --kube-api-qps (20) and --kube-api-burst (30) are raised: {context.orders.joining}"
-        f" nodes take at least {least_s:.0f} s"
+        " its --kube-api-qps (20) and --kube-api-burst (30) are raised, as the setting"
+        f" controlPlane.kubeApiQps does: {context.orders.joining} nodes take at least {least_s:.0f}"
+        " s"
     )
 
 

@@ -98,6 +98,25 @@ def joins(run_: Run, node: InventoryNode, *, at: float = 0) -> None:
 # A join
 
 
+def test_of_many_nodes_it_is_told_how_many_have_joined_and_who_is_late() -> None:
+    many = [entry(f"node-{n:02}", f"10.0.1.{n}") for n in range(1, 41)]
+    it = Run(*many, stall_s=70)
+    for node in many[:30]:
+        joins(it, node)
+    it.go()
+    counts = [line for line in it.said if ": joined (" in line]
+    assert len(counts) == 30
+    assert counts[-1].endswith(": joined (30 of 40)")
+    late = ", ".join(node.name for node in many[30:38])
+    waiting = f"30 of 40 nodes have joined; late: {late} and 2 more"
+    assert waiting in it.said
+    # At the end a line for each that has not joined, not for all.
+    table = list(report.table(it.gate.progress.values()))
+    assert table[0].startswith("30 of 40 nodes have joined, half of them within ")
+    assert sum(line.startswith("node-") for line in table) == 20
+    assert not any(line.startswith("node-01 ") for line in table)
+
+
 def test_a_kubelet_that_does_all_right_is_admitted() -> None:
     it = Run(ONE)
     joins(it, ONE)

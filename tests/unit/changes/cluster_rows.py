@@ -172,6 +172,13 @@ CONTROL_PLANE = (
         tests=(f"{FLAGS}::test_another_file_takes_the_place_of_one_that_the_program_added",),
     ),
     Row(
+        title="`kubeApiQps`",
+        change=stack(controlPlane={"kubeApiQps": 100}),
+        note="With `manage` kube-controller-manager restarts with the new rate, unless its own"
+        " command has one.",
+        tests=(f"{FLAGS}::test_another_rate_takes_the_place_of_one_that_the_program_added",),
+    ),
+    Row(
         title="Make a host a node too",
         change=add_host_as_node(CP_1, "storage"),
         note="The machine joins. Its serving certificate may hold its own address.",
