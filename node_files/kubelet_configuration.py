@@ -3,6 +3,8 @@
 Field names and meanings: https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
 """
 
+import functools
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -107,8 +109,13 @@ def to_yaml(document: Mapping[str, Any]) -> str:
 
     It is ASCII, because YAML parsers disagree on which other characters end a line.
     """
+    return _yaml_of(json.dumps(document))
+
+
+@functools.lru_cache(maxsize=1024)  # nodes of a pool have the same, and it takes milliseconds
+def _yaml_of(text: str) -> str:
     return yaml.dump(
-        dict(document), Dumper=_Dumper, sort_keys=True, allow_unicode=False, width=1_000_000
+        json.loads(text), Dumper=_Dumper, sort_keys=True, allow_unicode=False, width=1_000_000
     )
 
 

@@ -5,6 +5,7 @@ rest of stdin as input. So the errors of pulumi-command, which print the whole c
 readable, and the machine's process list shows none of the values.
 """
 
+import functools
 import shlex
 from importlib import resources
 
@@ -28,6 +29,7 @@ def command(limit_s: int, action: str) -> str:
     return shlex.join(words)
 
 
+@functools.cache
 def script(package: str, *names: str) -> str:
     """Return a package's script, joined from one or more files, and the marker.
 
