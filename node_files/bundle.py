@@ -27,7 +27,10 @@ CGROUP_V1_ENDS = 35  # the minor version from which failCgroupV1 is true by defa
 DROP_IN = "90-kubelet-tls-bootstrap.conf"  # after kubeadm's 10-kubeadm.conf
 
 DEFAULT_JOIN_LIMIT_S = 180
-FILES_SCRIPTS = ("files.sh", "delivery.sh", "membership.sh", "removal.sh", "preflight.sh")
+FILES_SCRIPTS = (
+    *("files.sh", "delivery.sh", "looks.sh"),
+    *("membership.sh", "removal.sh", "preflight.sh"),
+)
 
 
 def files(cluster: Cluster, node: Node) -> tuple[File, ...]:

@@ -1,7 +1,7 @@
 # Writes a node's files, or removes them: `install` and `remove`, with a bundle on stdin.
 # It checks everything before it changes anything, and is safe to run again after it was killed at
-# any point. delivery.sh, membership.sh, removal.sh and preflight.sh are appended to it; the last line
-# of the last one runs the action.
+# any point. delivery.sh, looks.sh, membership.sh, removal.sh and preflight.sh are appended to it; the
+# last line of the last one runs the action.
 # shellcheck disable=SC2034,SC2154 # each of them reads variables that another one sets
 set -eu
 umask 077
@@ -86,26 +86,6 @@ replace() { # SOURCE TARGET, in one file system; the target is the old or the ne
     mv -f "$1" "$2"
     sync "${2%/*}"
 }
-
-acl() { getfacl -cs "$1" 2>/dev/null || :; } # empty if there is only the mode
-selinux() { [ -e "$sys/fs/selinux/enforce" ]; }
-labelled() { [ -e "$stage/$number.type" ] && selinux; }
-
-dress() { # PATH: sets the planned owner, mode, ACL and SELinux type
-    chown "$owner:$group" "$1"
-    chmod "$mode" "$1"
-    if [ -e "$stage/$number.acl" ]; then setfacl -M "$stage/$number.acl" "$1"; fi
-    if labelled; then chcon -t "$(cat "$stage/$number.type")" "$1"; fi
-}
-
-undress() { if [ "$(acl "$1")" ]; then setfacl -b "$1"; fi; } # removes an inherited or added ACL
-
-looks() { # PATH
-    stat -c '0%a %U %G' "$1"
-    acl "$1"
-}
-
-label() { stat -c %C "$1" | cut -d: -f3; }
 
 digest() { # PATH LOOKS: sets `hash` to the hash of its looks and content
     hash=$({ printf '%s\n' "$2" && { [ -d "$1" ] || cat "$1"; }; } | sha256sum)
@@ -218,15 +198,6 @@ prune_all() {
     [ "$unfinished" ] || return 0
     grep -vxF -f "$stage/wanted" "$stage/before" | remove_made
     replace "$stage/kept" "$manifest"
-}
-
-# Restores the policy's types where none is planned. In every run, since one may be killed right
-# after a rename.
-relabel() {
-    if ! selinux || ! command -v restorecon >/dev/null; then return 0; fi
-    while read -r number kind mode owner group effect path; do
-        labelled || restorecon "$path"
-    done <"$stage/plan"
 }
 
 install() {

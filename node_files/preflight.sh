@@ -1,7 +1,7 @@
 # What must be true on a machine before anything is written: one function for each check, by its
 # name. All failures are reported together, each with what was found and what to do. A check that
-# can't be made leaves a note. The checks `node` and `certificate` are in membership.sh. files.sh
-# comes first and sets the variables; the last line runs the action.
+# can't be made leaves a note. The checks `node` and `certificate` are in membership.sh, `acl` and
+# `selinux` in looks.sh. files.sh comes first and sets the variables; the last line runs the action.
 # shellcheck disable=SC2034,SC2154 # set in files.sh; some words of a line are read but not used
 checks='node certificate systemd kubelet version runtime server skew clock cgroup swap resolver port
 disk root address machine owner acl selinux unit paths files'
@@ -185,30 +185,6 @@ check_owner() {
     done
 }
 
-check_acl() {
-    for entries in "$stage"/*.acl; do
-        [ -e "$entries" ] || continue
-        if ! command -v setfacl >/dev/null; then
-            refuse 'setfacl is missing; install the package acl'
-        elif ! setfacl -M "$entries" "$stage/problems" 2>/dev/null; then
-            refuse "setfacl rejects $(tr '\n' ' ' <"$entries")because there is no such user, or the file system has no ACLs; create the user, or change paths.kubeconfigAcl"
-        fi
-    done
-}
-
-check_selinux() {
-    for type in "$stage"/*.type; do
-        [ -e "$type" ] || continue
-        if ! selinux; then
-            note 'SELinux is off, so no types are set'
-            return
-        fi
-        chcon -t "$(cat "$type")" "$stage/problems" 2>/dev/null ||
-            refuse "this machine's policy has no type $(cat "$type"); install a policy that defines it"
-    done
-}
-
-# Our unit in /etc hides a package's, and a drop-in of the package would change what ours runs.
 check_unit() {
     unit=$(sed -n 's/.* unit //p' "$stage/plan")
     there=$(systemctl show --property FragmentPath --value kubelet.service) || there=''
