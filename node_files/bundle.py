@@ -45,12 +45,16 @@ def files(cluster: Cluster, node: Node) -> tuple[File, ...]:
         File(path=paths.ca, mode="0644", content=_with_end(cluster.ca_certificate)),
         File(path=paths.config, mode="0600", content=configuration),
         _arguments(node),
-        File(path=unit_path(node), mode="0600", content=unit(node), effect=Effect.UNIT),
+        _unit(node),
     )
 
 
 def _arguments(node: Node) -> File:
     return File(path=node.paths.arguments, mode="0600", content=arguments_file(node))
+
+
+def _unit(node: Node) -> File:
+    return File(path=unit_path(node), mode="0600", content=unit(node), effect=Effect.UNIT)
 
 
 def unit_path(node: Node) -> str:
@@ -88,7 +92,7 @@ def bundle(cluster: Cluster, node: Node) -> str:
     Raises:
         ValueError: as in `files`, or a path has a character that is not allowed.
     """
-    lines = [*shared_lines(cluster, node), *own_lines(node), *arguments_lines(node), "end", ""]
+    lines = [*shared_lines(cluster, node), *own_lines(node), *last_lines(node), "end", ""]
     return script("node_files", *FILES_SCRIPTS) + "\n".join(lines)
 
 
@@ -115,9 +119,8 @@ def shared_lines(cluster: Cluster, node: Node) -> list[str]:
     for d in directories(node):
         lines += [f"dir {d.mode} {_word(d.owner)} {_word(d.group)} {plain(d.path)}"]
         lines += _extras((), d.selinux_type)
-    for file in files(cluster, node):
-        if file.path != paths.arguments:
-            lines += _file(file)
+    for file in files(cluster, node)[:-2]:
+        lines += _file(file)
     return lines
 
 
@@ -132,13 +135,15 @@ def own_lines(node: Node) -> list[str]:
     ]
 
 
-def arguments_lines(node: Node) -> list[str]:
-    """Return the lines of the kubelet's arguments: other nodes', but for name and addresses.
+def last_lines(node: Node) -> list[str]:
+    """Return the lines of the arguments and the unit that reads them, which is written last.
+
+    They are other nodes', but for name and addresses.
 
     Raises:
         ValueError: as `bundle`.
     """
-    return list(_file(_arguments(node)))
+    return [*_file(_arguments(node)), *_file(_unit(node))]
 
 
 def join_bundle(

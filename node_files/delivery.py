@@ -10,7 +10,7 @@ import hashlib
 import shlex
 from dataclasses import dataclass, field, replace
 
-from node_files.bundle import arguments_lines, bundle, own_lines, plain, shared_lines
+from node_files.bundle import bundle, last_lines, own_lines, plain, shared_lines
 from node_files.model import Cluster, Node
 from node_files.systemd import NODE_IP, NODE_NAME
 
@@ -21,6 +21,7 @@ _BRING = (
     ' if [ "$(wc -c <"$new.all")" -ne "$2" ]; then'
     ' echo "error: the connection ended early, nothing was changed; run again" >&2; exit 1; fi;'
     ' head -n "$3" "$new.all" >"$new.bundle"; tail -n "+$(($3 + 1))" "$new.all" >"$new.join";'
+    ' rm -f "$new.all";'
     ' sync "$new.bundle" "$new.join"; mv -f "$new.bundle" "$new";'
     ' if [ -s "$new.join" ]; then mv -f "$new.join" "$new-join"; fi'
 )
@@ -93,4 +94,4 @@ def shared(cluster: Cluster, node: Node) -> str:
         ValueError: as `bundle`.
     """
     some = replace(node, name=NODE_NAME, addresses=(NODE_IP,))
-    return "\n".join([*shared_lines(cluster, node), *arguments_lines(some), ""])
+    return "\n".join([*shared_lines(cluster, node), *last_lines(some), ""])

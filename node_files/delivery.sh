@@ -9,14 +9,15 @@ read_rest_of_file() {
 }
 
 install_brought() {
+    brought=$0 # which goes if this fails, and the token with it
+    trap 'rm -f "$brought" "$brought-join"' EXIT
     read -r _ hash || hash=''
     [ "$(sha256sum <"$0")" = "$hash  -" ] || fail "$0 is not what the stack has; run pulumi up again"
     read_rest_of_file
-    brought=$0 # which goes if this fails, and the token with it
     install
     # For the removal: another node's, which this machine has refused, must not take its place.
     mv -f "$0" "$state/bundle"
-    brought=''
+    trap 'rm -rf "$stage"' EXIT
     exit
 }
 

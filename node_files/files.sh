@@ -37,26 +37,26 @@ lock() { # ACTION; locks our state's directory, which the bundle's first line na
 # has a line for each directory and file: the name of its staged copy and its line of the bundle.
 stage_bundle() {
     rm -rf "$stage"
-    mkdir "$stage"
+    mkdir "$stage" || full
     : >"$stage/plan"
     : >"$stage/problems"
     count=0 item=made word='' skip='' without='' ca='' kubeconfig='' bootstrap='' embed_ca=''
     while IFS= read -r line; do
         value=${line#* }
         case $line in
-        '| '*) printf '%s\n' "$value" >&3 || fail "can't write in $state, nothing was changed; free some space" ;;
-        '|') echo >&3 ;;
+        '| '*) printf '%s\n' "$value" >&3 || full ;;
+        '|') echo >&3 || full ;;
         'file '* | 'dir '*)
             count=$((count + 1)) item=$count
             case $line in
             dir*) mkdir "$stage/$count" && line="${line% *} none ${line##* }" ;;
             *) exec 3>"$stage/$count" ;;
             esac
-            printf '%s %s\n' "$count" "$line" >>"$stage/plan"
+            printf '%s %s\n' "$count" "$line" >>"$stage/plan" || full
             [ "${line##* }" != "$ca_path" ] || ca=$stage/$count
             ;;
-        'acl '*) printf '%s\n' "$value" >>"$stage/$item.acl" ;;
-        'selinux '*) printf '%s\n' "$value" >"$stage/$item.type" ;;
+        'acl '*) printf '%s\n' "$value" >>"$stage/$item.acl" || full ;;
+        'selinux '*) printf '%s\n' "$value" >"$stage/$item.type" || full ;;
         'made '*)
             if [ "$kubeconfig" ]; then bootstrap=$value; else kubeconfig=$value; fi
             ;;
@@ -78,6 +78,8 @@ stage_bundle() {
     done
     [ "$word" = end ] || fail 'the bundle is incomplete, nothing was changed; run again'
 }
+
+full() { fail "can't write in $state, nothing was changed; free some space"; }
 
 ours() { [ -e "$manifest" ] && grep -qxF "$1 $2" "$manifest"; }
 

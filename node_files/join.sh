@@ -44,6 +44,13 @@ has_joined() {
         fail "$client was not signed by the CA in $ca but by another cluster's; move $kubeconfig and $client away and run again"
 }
 
+# A kubelet registers only when it starts, so one whose Node was deleted meanwhile starts again.
+how_to_start() {
+    found=$(curl -s -m 10 -o /dev/null -w '%{http_code}' --cacert "$ca" --cert "$client" \
+        --key "$client" "$server/api/v1/nodes/$name" 2>/dev/null) || found=''
+    if [ "$found" = 200 ]; then echo start; else echo restart; fi
+}
+
 write_bootstrap_kubeconfig() {
     new=$bootstrap.kubelet-tls-bootstrap
     rm -f "$new"
@@ -163,8 +170,7 @@ join() {
     started=$(date +%s)
     if has_joined; then
         systemctl enable kubelet.service 2>/dev/null || fail 'systemd cannot enable the kubelet'
-        # Restart, not start: a kubelet registers only then, and its Node may have been deleted.
-        timeout 60 systemctl restart kubelet.service || give_up 'systemd cannot start the kubelet'
+        timeout 60 systemctl "$(how_to_start)" kubelet.service || give_up 'systemd cannot start the kubelet'
     else
         # An expired certificate would pass for the new one.
         [ ! -s "$kubeconfig" ] || rm -f "$client"

@@ -49,7 +49,8 @@ def changes(step: Step, before: str | None, after: str | None) -> Iterator[Chang
     if old is not None and new is not None:
         differing = [*_differences(old, new)]
         yield from differing
-        if old.digest != new.digest and not differing:
+        raised = [[w for w in b.words if w.startswith("generation ")] for b in (old, new)]
+        if old.digest != new.digest and not differing and raised[0] == raised[1]:
             yield Change(
                 title="The node script changed; it runs again",
                 effect="nothing restarts unless a file differs",

@@ -209,7 +209,7 @@ def test_a_third_node_touches_no_other(project: Project) -> None:
     assert changes.keys() == {
         "node-3-files", "node-3-join", "node-3-member",
         "workers-token-id", "workers-token-secret", "workers-token", "workers-gate",
-        "workers-inventory",
+        "workers-inventory", "workers",
     } | {name for name in changes if name == "node-3"}  # fmt: skip
 
     before = {node: ssh_logins(project, node) for node in FIRST_NODES}

@@ -50,7 +50,7 @@ def test_no_text_in_a_file_is_taken_for_anything_else(value: str) -> None:
 def test_the_extras_of_a_file_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     file = File(path="/a", mode="0600", content="x\n", acl=("u:kube:r",), selinux_type="etc_t")
     # By its name, since the package's attribute of that name is the function.
-    monkeypatch.setattr(sys.modules["node_files.bundle"], "files", lambda *_: (file,))
+    monkeypatch.setattr(sys.modules["node_files.bundle"], "files", lambda *_: (file, file, file))
     found = known(CLUSTER, CASES["default"])
     assert found.files["/a"].extras == ("acl u:kube:r", "selinux etc_t")
     assert found.files["/a"].content == "x\n"

@@ -482,17 +482,22 @@ def test_a_certificate_of_another_node_is_refused(machine: Machine) -> None:
     assert "belongs to another node" in done.stderr
 
 
+@pytest.mark.parametrize(("answer", "starts"), [("200", "start"), ("404", "restart")])
 def test_a_node_that_has_joined_keeps_its_certificates_and_registers_again(
-    machine: Machine,
+    machine: Machine, answer: str, starts: str
 ) -> None:
     """A kubelet registers only when it starts, and somebody may have deleted its Node."""
     joined(machine, "https://10.0.0.9:6443")
-    openssl = machine.path("fake/bin/openssl")
-    openssl.write_text("#!/bin/sh\necho subject=CN=system:node:node-1,O=system:nodes\n")
-    openssl.chmod(0o755)
+    for name, said in (
+        ("openssl", "subject=CN=system:node:node-1,O=system:nodes"),
+        ("curl", answer),
+    ):
+        program = machine.path(f"fake/bin/{name}")
+        program.write_text(f"#!/bin/sh\necho {said}\n")
+        program.chmod(0o755)
     certificate = machine.path("lib/kubelet/pki/kubelet-client-current.pem").readlink()
     assert ok(machine.join()) == {"joined": True}
-    assert machine.calls()[-2:] == ["enable kubelet.service", "restart kubelet.service"]
+    assert machine.calls()[-2:] == ["enable kubelet.service", f"{starts} kubelet.service"]
     assert machine.path("lib/kubelet/pki/kubelet-client-current.pem").readlink() == certificate
     assert not machine.path("etc/bootstrap-kubelet.conf").exists()
 
