@@ -74,7 +74,7 @@ def join_changes() -> Iterator[Change]:
     """Yield what an update of a node's `join` resource means: its script runs again."""
     yield Change(
         title="The join is checked again",
-        effect="a node that has joined keeps its certificates, and its kubelet restarts",
+        effect="a node that has joined keeps its certificates",
     )
 
 

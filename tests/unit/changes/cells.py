@@ -36,7 +36,7 @@ def cells(steps: Sequence[Step]) -> Cells:
     connections = Counter[str]()
     for step in steps:
         if step.resource.type == REMOTE:
-            connections[step.resource.name.rpartition("-")[0]] += step.runs
+            connections[step.resource.name.rpartition("-")[0]] += step.runs + brings(step)
     made = [s for s in steps if s.operation in ("create", "replace")]
     return Cells(
         resources=_resources(steps),
@@ -45,6 +45,11 @@ def cells(steps: Sequence[Step]) -> Cells:
         tokens=_listed(_part(step)[1] for step in made if _is_live_token(step)),
         gates=_listed(_part(step)[1] for step in steps if _part(step)[0] == "gate" and step.new),
     )
+
+
+def brings(step: Step) -> int:
+    """Return the connections over which a bundle is brought: before `files`, and not once more."""
+    return int(_part(step)[0] == "files" and step.operation in ("create", "update", "replace"))
 
 
 def _is_live_token(step: Step) -> bool:

@@ -89,7 +89,7 @@ NODES = (
         title="Raise a node's `generation`",
         change=node("node-1", generation=2),
         note="A machine that was reinstalled joins again; one that has joined keeps its"
-        " certificates, and its kubelet restarts.",
+        " certificates, and its kubelet restarts only if its Node is gone.",
         tests=(
             f"{SCRIPTS}::test_a_node_that_has_joined_keeps_its_certificates_and_registers_again",
         ),
