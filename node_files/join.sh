@@ -44,11 +44,25 @@ has_joined() {
         fail "$client was not signed by the CA in $ca but by another cluster's; move $kubeconfig and $client away and run again"
 }
 
+ask_for_node() { # prints what the API server answers the kubelet's own certificate
+    if command -v curl >/dev/null; then
+        curl -s -i --noproxy '*' --max-time 10 --cacert "$ca" --cert "$client" --key "$client" \
+            "$server/api/v1/nodes/$name"
+    elif command -v openssl >/dev/null; then
+        host=${server#https://} host=${host%%/*}
+        case $host in *]:* | [!\[]*:*) ;; *) host=$host:443 ;; esac
+        printf 'GET /api/v1/nodes/%s HTTP/1.0\r\n\r\n' "$name" | timeout 10 openssl s_client \
+            -quiet -connect "$host" -CAfile "$ca" -verify_return_error -cert "$client" \
+            -key "$client" 2>/dev/null
+    fi
+}
+
 # A kubelet registers only when it starts, so one whose Node was deleted meanwhile starts again.
 how_to_start() {
-    found=$(curl -s -m 10 -o /dev/null -w '%{http_code}' --cacert "$ca" --cert "$client" \
-        --key "$client" "$server/api/v1/nodes/$name" 2>/dev/null) || found=''
-    if [ "$found" = 200 ]; then echo start; else echo restart; fi
+    case $(ask_for_node | head -n 1) in
+    'HTTP/'*' 200'*) echo start ;;
+    *) echo restart ;;
+    esac
 }
 
 write_bootstrap_kubeconfig() {
@@ -191,10 +205,11 @@ join() {
     echo '{"joined":true}'
 }
 
-# From the file that this script is in. It holds the token, so it goes first.
+# From the file that this script is in. It holds the token, so it goes first, with a bundle that came
+# along and that nobody installs.
 join_brought() {
     exec <"$0"
-    rm -f "$0"
+    rm -f "$0" "${0%-join}"
     while IFS= read -r line && [ "$line" != '#data' ]; do :; done
     join
     exit

@@ -482,7 +482,9 @@ def test_a_certificate_of_another_node_is_refused(machine: Machine) -> None:
     assert "belongs to another node" in done.stderr
 
 
-@pytest.mark.parametrize(("answer", "starts"), [("200", "start"), ("404", "restart")])
+@pytest.mark.parametrize(
+    ("answer", "starts"), [("HTTP/2 200", "start"), ("HTTP/2 404", "restart"), ("", "restart")]
+)
 def test_a_node_that_has_joined_keeps_its_certificates_and_registers_again(
     machine: Machine, answer: str, starts: str
 ) -> None:
