@@ -19,3 +19,4 @@ def problems(settings: Settings) -> Iterator[Problem]:
 def warnings(settings: Settings) -> Iterator[str]:
     """Yield, once each, warnings of settings without effect, or with another one than expected."""
     yield from kubelet_checks.warnings(settings)
+    yield from machine_checks.warnings(settings)

@@ -1,4 +1,4 @@
-"""Whether each machine can be a node, and whether its user can become root."""
+"""Whether each machine can be a node, its user can become root, and there is one at all."""
 
 import ipaddress
 from collections import Counter
@@ -58,4 +58,17 @@ def ssh_problems(settings: Settings) -> Iterator[Problem]:
                 f"{where}.user",
                 f'"{machine.ssh.user}" is not root; set sudo to true beside it, and let the user'
                 " run all commands with sudo without a password",
+            )
+
+
+def warnings(settings: Settings) -> Iterator[str]:
+    """Yield what has no effect because there is no machine that it is for."""
+    given = settings.control_plane
+    if given.hosts:
+        return
+    for key, value in (("manage", given.manage), ("kubeApiQps", given.kube_api_qps)):
+        if value:
+            yield (
+                f"controlPlane.{key} has no effect without controlPlane.hosts; list the machines,"
+                " or remove it and set the flags yourself"
             )

@@ -208,3 +208,13 @@ def test_the_resident_approvers_api_server_is_no_node() -> None:
 def test_what_the_gate_would_refuse_can_be_approved_by_hand() -> None:
     settings = parse({"approval": {"serving": "manual"}, "pools": {"a": {"nodes": [A]}}})
     assert list(claims.server_problems(settings, "https://10.0.0.1:6443")) == []
+
+
+def test_what_is_for_machines_of_a_control_plane_without_any_is_told() -> None:
+    alone = parse({"controlPlane": {"manage": True, "kubeApiQps": 100}})
+    assert [line.split(" has ")[0] for line in checks.warnings(alone)] == [
+        "controlPlane.manage",
+        "controlPlane.kubeApiQps",
+    ]
+    listed = parse({"controlPlane": {"manage": True, "kubeApiQps": 100, "hosts": [HOST]}})
+    assert list(checks.warnings(listed)) == []
