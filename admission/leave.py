@@ -2,11 +2,11 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from admission import program
-from admission.api_server.api import NODES, ApiError
+from admission.api_server.api import NODES, ApiError, Say
 from admission.api_server.connection import Connection
 from admission.objects.node import internal_addresses, ready_condition
 from admission.stack_settings import Leaving, is_same_server
@@ -51,7 +51,7 @@ async def leave(
     *,
     server: str | None = None,
     address: str | None = None,
-    say: Callable[[str], None] = print,
+    say: Say = print,
 ) -> None:
     """Drain a node with `kubectl drain`, which knows disruption budgets, and delete its Node.
 
@@ -69,7 +69,7 @@ async def leave(
     """
     api = await Connection.open(kubeconfig, None)
     try:
-        elsewhere = bool(server) and not is_same_server(server or "", api.server)
+        elsewhere = bool(server and not is_same_server(server, api.server))
         if elsewhere and not how.force:
             raise ValueError(
                 f"the kubeconfig of the stack's settings leads to {api.server}, but {name} is a"

@@ -96,15 +96,16 @@ def control_plane_input(
     kube_api_qps: int | None = None,
 ) -> str:
     """Return the command's stdin: the script, and the flags that a host's programs need."""
-    # The burst as the defaults have it, 20 and 30.
-    rates = kube_api_qps and {"qps": kube_api_qps, "burst": kube_api_qps * 3 // 2}
-    flags = (
+    flags = [
         (API_SERVER, "--enable-bootstrap-token-auth=true"),
         (CONTROLLER_MANAGER, f"--cluster-signing-cert-file={signing_certificate}"),
         (CONTROLLER_MANAGER, f"--cluster-signing-key-file={signing_key}"),
         (CONTROLLER_MANAGER, "--controllers=*,bootstrapsigner,tokencleaner"),
-        *((CONTROLLER_MANAGER, f"--kube-api-{k}={v}") for k, v in (rates or {}).items()),
-    )
+    ]
+    if kube_api_qps is not None:
+        # The burst as the defaults have it, 20 and 30.
+        rates = {"qps": kube_api_qps, "burst": kube_api_qps * 3 // 2}
+        flags += [(CONTROLLER_MANAGER, f"--kube-api-{key}={rate}") for key, rate in rates.items()]
     lines = [
         f"host {host}",
         f"manage {str(manage).lower()}",

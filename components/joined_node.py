@@ -133,16 +133,16 @@ class JoinedNode(pulumi.ComponentResource):
         )
         brought_token = False
 
-        async def bring(*, token: bool) -> None:
+        async def bring(*, with_token: bool) -> None:
             nonlocal brought_token
-            if token and brought_token:
+            if with_token and brought_token:
                 return
-            text = await join_text.future() if token else ""
+            text = await join_text.future() if with_token else ""
             await args.bring(node_files.deliver(cluster, node, text or ""))
             brought_token = bool(text)
 
-        args.deliveries.before(f"{name}-files", partial(bring, token=args.joins))
-        args.deliveries.before(f"{name}-join", partial(bring, token=True))
+        args.deliveries.before(f"{name}-files", partial(bring, with_token=args.joins))
+        args.deliveries.before(f"{name}-join", partial(bring, with_token=True))
 
 
 class GoneNode(pulumi.ComponentResource):
@@ -175,14 +175,8 @@ class GoneNode(pulumi.ComponentResource):
 
 def _files_of(component: pulumi.Resource, nodes: Sequence[str]) -> list[pulumi.Output[str]]:
     """Return the URNs of other nodes' files."""
-    return [
-        component.urn.apply(
-            lambda urn, node=node: (  # type: ignore[misc]
-                f"{urn.rpartition('::')[0]}${commands.ON_HOST}::{node}-files"
-            )
-        )
-        for node in nodes
-    ]
+    within = component.urn.apply(lambda urn: f"{urn.rpartition('::')[0]}${commands.ON_HOST}")
+    return [pulumi.Output.concat(within, f"::{node}-files") for node in nodes]
 
 
 def _leave(name: str, args: JoinedNodeArgs) -> str:

@@ -28,7 +28,7 @@ DROP_IN = "90-kubelet-tls-bootstrap.conf"  # after kubeadm's 10-kubeadm.conf
 
 DEFAULT_JOIN_LIMIT_S = 180
 FILES_SCRIPTS = (
-    *("files.sh", "delivery.sh", "looks.sh"),
+    *("common.sh", "files.sh", "delivery.sh", "looks.sh"),
     *("membership.sh", "removal.sh", "preflight.sh"),
 )
 
@@ -171,7 +171,7 @@ def join_bundle(
         f"bootstrap {plain(kubeconfig.path)}",
         *_quoted(kubeconfig.content),
     ]
-    return script("node_files", "join.sh") + "\n".join([*lines, "end", ""])
+    return script("node_files", "common.sh", "join.sh") + "\n".join([*lines, "end", ""])
 
 
 def _checks(cluster: Cluster, node: Node) -> Iterator[str]:

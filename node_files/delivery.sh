@@ -3,11 +3,6 @@
 # it.
 # shellcheck disable=SC2034,SC2154 # files.sh reads and sets them
 
-read_rest_of_file() {
-    exec <"$0"
-    while IFS= read -r line && [ "$line" != '#data' ]; do :; done
-}
-
 install_brought() {
     brought=$0 # which goes if this fails, and the token with it
     trap 'rm -f "$brought" "$brought-join"' EXIT
@@ -17,7 +12,7 @@ install_brought() {
     install
     # For the removal: another node's, which this machine has refused, must not take its place.
     mv -f "$0" "$state/bundle"
-    trap 'rm -rf "$stage"' EXIT
+    brought=''
     exit
 }
 

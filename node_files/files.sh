@@ -1,18 +1,9 @@
 # Writes a node's files, or removes them: `install` and `remove`, with a bundle on stdin.
 # It checks everything before it changes anything, and is safe to run again after it was killed at
-# any point. delivery.sh, looks.sh, membership.sh, removal.sh and preflight.sh are appended to it; the
+# any point. common.sh comes before it; delivery.sh, looks.sh, membership.sh, removal.sh and preflight.sh are appended to it; the
 # last line of the last one runs the action.
 # shellcheck disable=SC2034,SC2154 # each of them reads variables that another one sets
-set -eu
-umask 077
-LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
-export LC_ALL PATH
 proc=/proc sys=/sys run=/run machine_id=/etc/machine-id
-
-fail() {
-    printf 'error: %s\n' "$*" >&2
-    exit 1
-}
 
 lock() { # ACTION; locks our state's directory, which the bundle's first line names
     read -r word state || fail 'stdin has no bundle'

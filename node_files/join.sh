@@ -1,16 +1,7 @@
 # Starts a node's kubelet with a bootstrap token and waits for its two certificates.
 # stdin: settings, then the bootstrap kubeconfig. Safe to run again.
-set -eu
-umask 077
-LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
-export LC_ALL PATH
 limit_s=180       # for both certificates, unless stdin gives another limit
 patience_s=15     # for errors that may pass: the API server restarts, the clock is being set
-
-fail() {
-    printf 'error: %s\n' "$*" >&2
-    exit 1
-}
 
 read_settings() {
     name='' kubeconfig='' bootstrap='' certificates='' ca='' server='' acl='' word=''
@@ -44,22 +35,13 @@ has_joined() {
         fail "$client was not signed by the CA in $ca but by another cluster's; move $kubeconfig and $client away and run again"
 }
 
-ask_for_node() { # prints what the API server answers the kubelet's own certificate
-    if command -v curl >/dev/null; then
-        curl -s -i --noproxy '*' --max-time 10 --cacert "$ca" --cert "$client" --key "$client" \
-            "$server/api/v1/nodes/$name"
-    elif command -v openssl >/dev/null; then
-        host=${server#https://} host=${host%%/*}
-        case $host in *]:* | [!\[]*:*) ;; *) host=$host:443 ;; esac
-        printf 'GET /api/v1/nodes/%s HTTP/1.0\r\n\r\n' "$name" | timeout 10 openssl s_client \
-            -quiet -connect "$host" -CAfile "$ca" -verify_return_error -cert "$client" \
-            -key "$client" 2>/dev/null
-    fi
+start_kubelet() { # start OR restart
+    timeout 60 systemctl "$1" kubelet.service || give_up 'systemd cannot start the kubelet'
 }
 
 # A kubelet registers only when it starts, so one whose Node was deleted meanwhile starts again.
 how_to_start() {
-    case $(ask_for_node | head -n 1) in
+    case $(ask "/api/v1/nodes/$name" "$ca" 10 "$client" | head -n 1) in
     'HTTP/'*' 200'*) echo start ;;
     *) echo restart ;;
     esac
@@ -169,7 +151,7 @@ ask_again_if_registered_before() {
         case $(journal "$started") in
         *'Node was previously registered'*) # which it says before it says what it says of each Node
             sleep 2
-            timeout 60 systemctl restart kubelet.service || give_up 'systemd cannot start the kubelet'
+            start_kubelet restart
             return
             ;;
         *'Successfully registered node'*) return ;;
@@ -184,7 +166,7 @@ join() {
     started=$(date +%s)
     if has_joined; then
         systemctl enable kubelet.service 2>/dev/null || fail 'systemd cannot enable the kubelet'
-        timeout 60 systemctl "$(how_to_start)" kubelet.service || give_up 'systemd cannot start the kubelet'
+        start_kubelet "$(how_to_start)"
     else
         # An expired certificate would pass for the new one.
         [ ! -s "$kubeconfig" ] || rm -f "$client"
@@ -193,7 +175,7 @@ join() {
         systemctl enable kubelet.service 2>/dev/null || fail 'systemd cannot enable the kubelet'
         systemctl reset-failed kubelet.service 2>/dev/null || true
         # Restart, not start: a kubelet that runs with an older token would never read this one.
-        timeout 60 systemctl restart kubelet.service || give_up 'systemd cannot start the kubelet'
+        start_kubelet restart
         missing='it got no client certificate: check with kubectl get csr whether its request exists, is approved and is issued'
         # The kubelet writes it from the bootstrap kubeconfig, which it does not need after that.
         wait_for "$kubeconfig" "$missing"
@@ -208,9 +190,8 @@ join() {
 # From the file that this script is in. It holds the token, so it goes first, with a bundle that came
 # along and that nobody installs.
 join_brought() {
-    exec <"$0"
+    read_rest_of_file
     rm -f "$0" "${0%-join}"
-    while IFS= read -r line && [ "$line" != '#data' ]; do :; done
     join
     exit
 }

@@ -53,5 +53,3 @@ check_selinux() {
             refuse "this machine's policy has no type $(cat "$type"); install a policy that defines it"
     done
 }
-
-# Our unit in /etc hides a package's, and a drop-in of the package would change what ours runs.

@@ -33,8 +33,8 @@ def command(limit_s: int, action: str) -> str:
 def script(package: str, *names: str) -> str:
     """Return a package's script, joined from one or more files, and the marker.
 
-    Comments and indentation are left out, because each node's state holds the script twice. So a
-    script must not have quoted text or a here-document with lines that begin with a space or `#`.
+    Comments and indentation are left out of what is sent. So a script must not have quoted text or
+    a here-document with lines that begin with a space or `#`.
     """
     texts = (resources.files(package).joinpath(name).read_text() for name in names)
     lines = "".join(texts).splitlines()

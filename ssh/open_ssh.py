@@ -107,12 +107,20 @@ async def open_ssh(
         ValueError: that secret key can't be read.
     """
     with tempfile.TemporaryDirectory(prefix="kubelet-tls-bootstrap-") as name:  # mode 0700
-        directory = Path(name)
-        key = None
-        if secret_key_of is not None:
-            key = directory / "key"
-            write_private(key, await _secret_key(secret_key_of))
-        yield OpenSsh(host_keys=host_keys, directory=directory, private_key=key)
+        key = None if secret_key_of is None else await _secret_key(secret_key_of)
+        yield within(Path(name), host_keys, key)
+
+
+def within(directory: Path, host_keys: HostKeys, key: str | None) -> OpenSsh:
+    """Return how to reach the hosts with the files of a private directory.
+
+    `key` is a private key in OpenSSH's form, if the stack has a secret one.
+    """
+    path = None
+    if key is not None:
+        path = directory / "key"
+        write_private(path, key.rstrip("\n") + "\n")
+    return OpenSsh(host_keys=host_keys, directory=directory, private_key=path)
 
 
 def _key_path(path: str | None) -> Path | None:
@@ -124,7 +132,7 @@ async def _secret_key(stack: str) -> str:
     answer = await run("pulumi", words, "")
     if answer.problem:
         raise ValueError(f"the secret key sshPrivateKey cannot be read: {answer.problem}")
-    return answer.output.rstrip("\n") + "\n"
+    return answer.output
 
 
 async def ask(

@@ -8,7 +8,7 @@ from credentials.host_key import HostKeys
 from credentials.private_key import for_openssh
 from node_files import Delivery
 from settings.model import Machine
-from ssh.open_ssh import OpenSsh, run, write_private
+from ssh.open_ssh import OpenSsh, run, within
 
 # By what OpenSSH prints.
 REMEDIES = {
@@ -23,6 +23,7 @@ class Sender:
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
         self._directory: tempfile.TemporaryDirectory[str] | None = None
+        self._ssh: OpenSsh | None = None
 
     async def send(self, machine: Machine, delivery: Delivery) -> None:
         """Run the delivery's command on the machine.
@@ -30,30 +31,22 @@ class Sender:
         Raises:
             ValueError: the machine can't be reached, or the command failed; says why.
         """
-        ssh = await self._ssh()
+        ssh = await self._open()
         words = ssh.command(machine, delivery.command)
         answer = await run(machine.host.name, words, delivery.stdin)
         if answer.problem:
             why = REMEDIES.get(answer.problem, answer.problem)
             raise ValueError(f"{machine.host.name} ({machine.host.address}): {why}")
 
-    async def _ssh(self) -> OpenSsh:
+    async def _open(self) -> OpenSsh:
         secret = self._credentials.private_key
         text = await secret.future() if secret is not None else None
         # Nothing is awaited from here on: this is done once.
-        if self._directory is None:
+        if self._ssh is None:
             self._directory = tempfile.TemporaryDirectory(prefix="kubelet-tls-bootstrap-")
-            if text is not None:
-                write_private(self._key, for_openssh(text).rstrip("\n") + "\n")
-        return OpenSsh(
-            host_keys=HostKeys(
+            keys = HostKeys(
                 hosts=self._credentials.host_keys, bastions=self._credentials.bastion_keys
-            ),
-            directory=Path(self._directory.name),
-            private_key=self._key if text is not None else None,
-        )
-
-    @property
-    def _key(self) -> Path:
-        assert self._directory is not None  # noqa: S101 - it was made before
-        return Path(self._directory.name) / "key"
+            )
+            key = None if text is None else for_openssh(text)
+            self._ssh = within(Path(self._directory.name), keys, key)
+        return self._ssh

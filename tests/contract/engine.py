@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,12 @@ class Stack:
         project = {"name": PROJECT, "runtime": "python"} | settings
         (self.project / "Pulumi.yaml").write_text(yaml.safe_dump(project))
         (self.project / "__main__.py").write_text(program)
+
+    def write_in_this_environment(self, program: str) -> None:
+        """Write a program that runs with the packages of the tests."""
+        self.project.mkdir()
+        (self.project / "venv").symlink_to(sys.prefix)
+        self.write(program, runtime={"name": "python", "options": {"virtualenv": "venv"}})
 
     def start(self, *arguments: str, **variables: str) -> "subprocess.Popen[str]":
         """Start `pulumi` with the plugins under test."""

@@ -1,7 +1,6 @@
 """What becomes of the rest of a program when a resource fails, shown by the real engine."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -67,10 +66,7 @@ pulumi.export("well", well.stdout)
 @pytest.fixture
 def stack(tmp_path: Path) -> Stack:
     stack = Stack(tmp_path, plugins=("pulumi-resource-command",))
-    (tmp_path / "project").mkdir()
-    (tmp_path / "project/venv").symlink_to(sys.prefix)
-    runtime = {"name": "python", "options": {"virtualenv": "venv"}}
-    stack.write(PROGRAM.format(root=str(ROOT), here=tmp_path), runtime=runtime)
+    stack.write_in_this_environment(PROGRAM.format(root=str(ROOT), here=tmp_path))
     stack.select()
     return stack
 

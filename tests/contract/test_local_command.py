@@ -261,7 +261,7 @@ def test_output_is_shown_line_by_line_as_logging_says(
     command_provider: Provider, engine: Engine, logging, shown
 ):
     command = command_provider.resource(TOKEN, f"logging-{logging}")
-    create = "echo out; sleep 1; echo err >&2; sleep 0.2; printf rest"
+    create = "echo out; sleep 0.2; echo err >&2; sleep 0.2; printf rest"
     command.up({"create": create} | ({"logging": logging} if logging else {}))
     logged = wait_for(lambda: [line for line in engine.logged if line.urn == command.urn], shown)
     assert [line.message for line in logged] == shown

@@ -6,7 +6,6 @@ join asks and waits, and what has been asked for is granted by the pool's approv
 
 import json
 import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,10 +29,7 @@ def pools(tmp_path: Path) -> Write:
 
     def write(count: int, size: int, **shape: Any) -> Stack:
         if not stack.project.exists():
-            stack.project.mkdir()
-            (stack.project / "venv").symlink_to(sys.prefix)
-            runtime = {"name": "python", "options": {"virtualenv": "venv"}}
-            stack.write(PROGRAM, runtime=runtime)
+            stack.write_in_this_environment(PROGRAM)
             (stack.project / "join").write_text(JOIN)
             (stack.project / "gate").write_text(GATE)
             for directory in ("asked", "granted", "running"):

@@ -4,7 +4,6 @@ The program has the components and commands of nodes, on machines that are SSH s
 """
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -86,9 +85,7 @@ def machine() -> Iterator[SshServer]:
 @pytest.fixture
 def stack(tmp_path: Path) -> Stack:
     stack = Stack(tmp_path, plugins=("pulumi-resource-command",))
-    stack.project.mkdir()
-    (stack.project / "venv").symlink_to(sys.prefix)
-    stack.write(PROGRAM, runtime={"name": "python", "options": {"virtualenv": "venv"}})
+    stack.write_in_this_environment(PROGRAM)
     stack.select()
     return stack
 

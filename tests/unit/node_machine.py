@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 from collections.abc import Mapping
@@ -16,6 +17,15 @@ from node_files import Cluster, Node, Paths
 INSTALL = node_files.command(180, "install")
 REMOVE = node_files.command(240, "remove")
 JOIN = node_files.command(4200, "join")
+SHELLS = {
+    name: words
+    for name, words in {
+        "dash": ("dash",),
+        "bash": ("bash", "--posix"),
+        "busybox": ("busybox", "sh"),
+    }.items()
+    if shutil.which(words[0])
+}
 SERVER = "https://10.0.0.9:6443"
 CA = "-----BEGIN CERTIFICATE-----\nQQ==\n-----END CERTIFICATE-----\n"
 
@@ -220,3 +230,13 @@ class Machine:
 
 def cluster() -> Cluster:
     return Cluster(name="k", server=SERVER, ca_certificate=CA)
+
+
+def with_shell(root: Path, name: str) -> Machine:
+    """Return a fresh machine whose login shell, and `sh`, are one of the shells."""
+    made = Machine(root, SHELLS[name])
+    sh = root / "fake/bin/sh"
+    sh.write_text(f'#!/bin/sh\nexec {" ".join(made.shell)} "$@"\n')
+    sh.chmod(0o755)
+    (root / "systemd").mkdir()
+    return made

@@ -7,22 +7,15 @@ from pathlib import Path
 import pytest
 
 import node_files
-from tests.unit.node_machine import Machine, cluster
-from tests.unit.test_node_scripts import CERTIFICATES, SERVING, SHELLS, ok
+from tests.unit.node_machine import SHELLS, Machine, cluster, with_shell
+from tests.unit.test_node_scripts import CERTIFICATES, SERVING, ok
 
 TOKEN = ("abcdef", "0123456789abcdef")
 
 
 @pytest.fixture(params=SHELLS)
 def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Machine:
-    """A fresh machine whose login shell, and `sh`, are one of the shells."""
-    shell = SHELLS[request.param]
-    made = Machine(tmp_path, shell)
-    sh = tmp_path / "fake/bin/sh"
-    sh.write_text(f'#!/bin/sh\nexec {" ".join(shell)} "$@"\n')
-    sh.chmod(0o755)
-    (tmp_path / "systemd").mkdir()
-    return made
+    return with_shell(tmp_path, request.param)
 
 
 def text_for(machine: Machine, **changes: object) -> str:

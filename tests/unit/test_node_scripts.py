@@ -3,7 +3,6 @@
 import dataclasses
 import importlib
 import json
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -12,17 +11,7 @@ import pytest
 
 import node_files
 from node_files import Cluster, File, Node
-from tests.unit.node_machine import INSTALL, JOIN, REMOVE, Machine, cluster
-
-SHELLS = {
-    name: words
-    for name, words in {
-        "dash": ("dash",),
-        "bash": ("bash", "--posix"),
-        "busybox": ("busybox", "sh"),
-    }.items()
-    if shutil.which(words[0])
-}
+from tests.unit.node_machine import INSTALL, JOIN, REMOVE, SHELLS, Machine, cluster, with_shell
 
 FILES = {
     "etc/kubelet.env": "0600",
@@ -44,14 +33,7 @@ NOTHING_TO_DO = {
 
 @pytest.fixture(params=SHELLS)
 def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Machine:
-    """A fresh machine whose login shell, and `sh`, are one of the shells."""
-    shell = SHELLS[request.param]
-    made = Machine(tmp_path, shell)
-    sh = tmp_path / "fake/bin/sh"
-    sh.write_text(f'#!/bin/sh\nexec {" ".join(shell)} "$@"\n')
-    sh.chmod(0o755)
-    (tmp_path / "systemd").mkdir()
-    return made
+    return with_shell(tmp_path, request.param)
 
 
 def ok(done: subprocess.CompletedProcess[str]) -> dict[str, object]:

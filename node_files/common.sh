@@ -1,0 +1,32 @@
+# What the scripts of a node have in common; it comes before them.
+# shellcheck disable=SC2154 # they set `server`
+set -eu
+umask 077
+LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
+export LC_ALL PATH
+
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+# A script that is in a file has its input behind it, after a marker.
+read_rest_of_file() {
+    exec <"$0"
+    while IFS= read -r line && [ "$line" != '#data' ]; do :; done
+}
+
+# Prints what the API server answers, the headers too; nothing if curl and openssl are both missing.
+ask() { # PATH CA SECONDS [PEM OF A CERTIFICATE AND ITS KEY]; with an empty CA anybody's answer
+    if command -v curl >/dev/null; then
+        if [ "$2" ]; then insecure=''; else insecure=--insecure; fi
+        curl -s -i --noproxy '*' --max-time "$3" ${insecure:+"$insecure"} ${2:+--cacert "$2"} \
+            ${4:+--cert "$4" --key "$4"} "$server$1"
+    elif command -v openssl >/dev/null; then
+        host=${server#https://} host=${host%%/*}
+        case $host in *]:* | [!\[]*:*) ;; *) host=$host:443 ;; esac
+        printf 'GET %s HTTP/1.0\r\n\r\n' "$1" | timeout "$3" openssl s_client -quiet \
+            -connect "$host" ${2:+-CAfile "$2" -verify_return_error} \
+            ${4:+-cert "$4" -key "$4"} 2>/dev/null
+    fi
+}
