@@ -17,15 +17,12 @@ Bring = Callable[[Delivery], Awaitable[None]]
 class Deliveries:
     """What is brought before which commands of a pool."""
 
-    hooks: pulumi.ResourceHookBinding
-    """The hooks of each command that needs something."""
+    hook: pulumi.ResourceHook
+    """What is called before each of these commands."""
 
     def __init__(self, name: str) -> None:
         self._expected: dict[str, Callable[[], Awaitable[None]]] = {}
         self.hook = pulumi.ResourceHook(f"{name}-deliver", self._deliver)
-        self.hooks = pulumi.ResourceHookBinding(
-            before_create=[self.hook], before_update=[self.hook]
-        )
 
     def before(self, command: str, bring: Callable[[], Awaitable[None]]) -> None:
         """Call `bring` before the command of this name runs."""

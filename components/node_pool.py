@@ -13,7 +13,7 @@ from components.dependencies import Dependencies, after, succeeded, together, va
 from components.gate_orders import gate_orders
 from components.gate_report import GateReport
 from components.join_approver import JoinApprover, orders_without_failed_tokens
-from components.joined_node import GoneNode, JoinedNode, JoinedNodeArgs, Machine
+from components.joined_node import JoinedNodeArgs, Machine, gone_node, joined_node
 from components.pool_arguments import NodePoolArgs, PoolNode
 from components.pool_inventory import pool_inventory
 from components.user_data import user_data
@@ -41,31 +41,31 @@ class NodePool(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: NodePoolArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        members = tuple(entry for entry in args.nodes if not entry.gone)
+        present = tuple(entry for entry in args.nodes if not entry.gone)
         shared: dict[str, list[str]] = {}
-        for entry in members:
+        for entry in present:
             text = node_files.shared(args.cluster, entry.node)
             shared.setdefault(text, []).append(entry.node.name)
         # For a preview, and the state: a node's own resource has only what is its own.
         inputs = {"shared": [{"nodes": names, "text": text} for text, names in shared.items()]}
         super().__init__("kubelet-tls-bootstrap:index:NodePool", name, inputs, opts)
         child = pulumi.ResourceOptions(parent=self)
-        tokens = self._tokens(name, args, members)
+        tokens = self._tokens(name, args, present)
         orders = gate_orders(name, args, tokens)
         deliveries = Deliveries(name)
         approver = JoinApprover(name, orders=orders_without_failed_tokens(orders), owner=self)
-        nodes = []
+        members: dict[str, pulumi.Resource] = {}
         for entry in args.nodes:
             machine = Machine(cluster=args.cluster, node=entry.node, access=entry.access)
             if entry.gone:
                 if entry.written:
-                    GoneNode(entry.node.name, machine, entry.former, child)
+                    gone_node(entry.node.name, machine, entry.former_files, self)
                 continue
             joining = JoinedNodeArgs(
                 machine=machine,
                 token=tokens.get(entry.node.name) or tokens[None],
                 join=entry.join,
-                joins=entry.recorded is None,
+                joins=entry.joins,
                 bring=entry.bring,
                 deliveries=deliveries,
                 # Longer than the gate, which knows better why a node is late.
@@ -73,20 +73,20 @@ class NodePool(pulumi.ComponentResource):
                 stack=args.stack,
                 api_server=args.api_server,
                 approver=approver,
-                former=entry.former,
+                former_files=entry.former_files,
+                former_member=entry.former_member,
             )
-            nodes.append(JoinedNode(entry.node.name, joining, child))
+            members[entry.node.name] = joined_node(entry.node.name, joining, self)
         pool_inventory(
             f"{name}-inventory",
             pool=name,
             namespace=args.inventory_namespace,
-            nodes=[entry.inventory() for entry in members],
+            nodes=[entry.inventory() for entry in present],
             denied=args.denied,
             opts=child,
         )
         report = GateReport(stack=args.stack, pool=name)
         report.remove()
-        joins = [node.join for node in nodes]
         needed = [after(token, *token.ready) for token in tokens.values()]
         # Beside the joins, not after them: a machine that never joins must not hide who has.
         gate = commands.python_module(
@@ -102,33 +102,33 @@ class NodePool(pulumi.ComponentResource):
             triggers=[value_or(_digest(orders["nodes"], orders["tokens"]), "")],
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=together(*needed, approver.all_begun(joins)),
+                depends_on=together(*needed, approver.all_begun([*members.values()])),
                 hooks=approver.gate_hooks,
                 ignore_changes=["create", "stdin"],
             ),
         )
-        approver.end_after([*joins, gate])
+        approver.end_after([*members.values(), gate])
         self.failure = after(self, gate)
-        self.ready = [gate, *(resource for node in nodes for resource in node.ready)]
+        self.ready = [gate, *members.values()]
         ids = {node: token.id for node, token in tokens.items()}
         self.token_id = value_or(pulumi.Output.from_input(ids.get(None, ids)), None)
         given, token = args.user_data, tokens.get(None)
         self.user_data = None if given is None else user_data(args.cluster, given, token)
         # A gate that fails takes no outputs with it: who reads them must not lose a whole pool.
-        ends = {node.pulumi_resource_name: succeeded(node.ready[-1]) for node in nodes}
+        ends = {name: succeeded(member) for name, member in members.items()}
         joined = pulumi.Output.all(**ends)
-        outcome = report.outcome(gate.stdout, [entry.known() for entry in members], joined)
+        outcome = report.outcome(gate.stdout, [entry.known() for entry in present], joined)
         self.nodes = outcome.apply(lambda found: found["nodes"])
         self.pending = outcome.apply(lambda found: found["pending"])
         self.register_outputs({"tokenId": self.token_id, "nodes": self.nodes})
 
     def _tokens(
-        self, name: str, args: NodePoolArgs, members: tuple[PoolNode, ...]
+        self, name: str, args: NodePoolArgs, present: tuple[PoolNode, ...]
     ) -> dict[str | None, BootstrapToken]:
         """Declare a token for each node, by its name, or one for all of them, by None."""
-        scopes: dict[str | None, tuple[PoolNode, ...]] = {None: members}
+        scopes: dict[str | None, tuple[PoolNode, ...]] = {None: present}
         if args.token.scope == "node":
-            scopes = {entry.node.name: (entry,) for entry in members}
+            scopes = {entry.node.name: (entry,) for entry in present}
         # Machines that are not listed join with the pool's token as well.
         others = args.user_data is not None and args.user_data.with_token
         return {

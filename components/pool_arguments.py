@@ -25,9 +25,13 @@ class PoolNode:
     join: str = "1"
     """The name of its join: with another one it gets a new token and joins again."""
     recorded: Mapping[str, Any] | None = None
-    """What the stack's outputs hold of it, if it has joined by this very join."""
-    former: tuple[str, ...] = ()
-    """The nodes that the machine was until this run, which removes them."""
+    """What the stack's outputs hold of it, if the gate has proven this very join."""
+    joins: bool = True
+    """Whether its machine is not known to have joined by this very join."""
+    former_files: tuple[str, ...] = ()
+    """The other URNs that its files had until this run, those of its machine's former node too."""
+    former_member: str | None = None
+    """The other URN that its membership had until this run."""
     gone: bool = False
     """The machine is gone: its Node is deleted, nothing waits for it and nothing connects to it."""
     written: bool = True

@@ -11,8 +11,8 @@ fail() {
 }
 
 # A script that is in a file has its input behind it, after a marker.
-read_rest_of_file() {
-    exec <"$0"
+read_rest_of() { # FILE
+    exec <"$1"
     while IFS= read -r line && [ "$line" != '#data' ]; do :; done
 }
 

@@ -1,36 +1,52 @@
-"""How a node's bundle reaches its machine: brought as a file, checked, and run from there.
+"""How a node's bundle and its join reach its machine.
 
 A command's stdin stands twice in the state of each node, so it has only the hash of the bundle and
-the node's own lines. OpenSSH brings the bundle right before the command that installs it, and with
-it what must not stand in a state at all: the bootstrap token of a node that joins. The bundle that
-was installed stays on the machine, for the removal.
+the node's own lines. OpenSSH brings the bundle right before the command that installs it. The
+bundle that was installed stays on the machine, for the removal.
+
+The bootstrap token must not stand in a state at all: OpenSSH runs the script that joins.
 """
 
 import hashlib
 import shlex
 from dataclasses import dataclass, field, replace
 
-from node_files.bundle import bundle, last_lines, own_lines, plain, shared_lines
+from node_files.bundle import (
+    DEFAULT_JOIN_LIMIT_S,
+    bundle,
+    join_bundle,
+    last_lines,
+    own_lines,
+    plain,
+    shared_lines,
+)
 from node_files.model import Cluster, Node
+from node_files.scripts import command
 from node_files.systemd import NODE_IP, NODE_NAME
 
+BRING_LIMIT_S = 90
+# For a script that hangs: longer than any that ends by itself.
+MARGIN_S = 60
+
+# What is brought is run as root: nobody else may write there.
 _BRING = (
-    'set -eu; umask 077; mkdir -p "$1"; new=$1/brought; trap \'rm -f "$new".*\' EXIT;'
-    ' cat >"$new.all" ||'
-    ' { echo "error: can\'t write in $1, nothing was changed; free some space" >&2; exit 1; };'
-    ' if [ "$(wc -c <"$new.all")" -ne "$2" ]; then'
-    ' echo "error: the connection ended early, nothing was changed; run again" >&2; exit 1; fi;'
-    ' head -n "$3" "$new.all" >"$new.bundle"; tail -n "+$(($3 + 1))" "$new.all" >"$new.join";'
-    ' rm -f "$new.all";'
-    ' sync "$new.bundle" "$new.join"; mv -f "$new.bundle" "$new";'
-    ' if [ -s "$new.join" ]; then mv -f "$new.join" "$new-join"; fi'
+    'set -eu; umask 077; fail() { printf "error: %s, nothing was changed; %s\\n" "$1" "$2" >&2;'
+    ' exit 1; }; mkdir -p "$1"; [ -O "$1" ] ||'
+    ' fail "$1 belongs to another user" "correct its owner"; case $(ls -ldL "$1") in'
+    ' ?????w*|????????w*) fail "others may write in $1" "correct its mode";; esac;'
+    " new=$1/brought.new.$$; trap 'rm -f \"$new\"' EXIT;"
+    ' cat >"$new" || fail "can\'t write in $1" "free some space";'
+    ' [ "$(wc -c <"$new")" -eq "$2" ] || fail "the connection ended early" "run again";'
+    ' sync "$new"; mv -f "$new" "$1/brought"'
 )
 # Without a list of what was written there is nothing to remove: a machine that was reinstalled.
 _REMOVE = (
-    "cd {state} 2>/dev/null || exit 0;"
+    'set -eu; fail() {{ printf \'error: %s; %s\\n\' "$1" "$2" >&2; exit 1; }};'
+    " cd {state} 2>/dev/null || {{ [ ! -e {state} ] && ls / >/dev/null || fail"
+    " \"can't enter {state}, nothing was removed\" 'make it readable and run again'; exit 0; }};"
     " [ ! -e bundle ] || exec timeout -k 10 240 sh ./bundle remove_installed;"
-    ' [ ! -e manifest ] || {{ echo "error: $PWD/bundle is gone; put {node} back, raise its repair,'
-    ' run pulumi up, and remove it then" >&2; exit 1; }}'
+    ' [ ! -e manifest ] || fail "$PWD/bundle is gone" "put {node} back, raise its repair,'
+    ' run pulumi up, and remove it then"; rm -f brought*; cd /; rmdir {state} 2>/dev/null || :'
 )
 
 
@@ -40,22 +56,40 @@ class Delivery:
 
     command: str
     stdin: str = field(repr=False)
+    limit_s: float = BRING_LIMIT_S
 
 
-def deliver(cluster: Cluster, node: Node, join: str = "") -> Delivery:
-    """Return how a node's bundle is brought, and what `join_bundle` returned if it is to join.
+def deliver(cluster: Cluster, node: Node) -> Delivery:
+    """Return how a node's bundle is brought.
 
     Raises:
         ValueError: as `bundle`.
     """
-    return bring(node, bundle(cluster, node), join)
+    return bring(node, bundle(cluster, node))
 
 
-def bring(node: Node, bundle: str, join: str = "") -> Delivery:
-    """Return how these texts are brought."""
-    sizes = str(len(f"{bundle}{join}".encode())), str(bundle.count("\n"))
-    words = ("sh", "-c", _BRING, "node_files", plain(node.paths.state), *sizes)
-    return Delivery(command=shlex.join(words), stdin=bundle + join)
+def bring(node: Node, bundle: str) -> Delivery:
+    """Return how this bundle is brought."""
+    size = str(len(bundle.encode()))
+    words = ("sh", "-c", _BRING, "node_files", plain(node.paths.state), size)
+    return Delivery(command=shlex.join(words), stdin=bundle)
+
+
+def join(
+    cluster: Cluster,
+    node: Node,
+    token_id: str,
+    token_secret: str,
+    *,
+    limit_s: int = DEFAULT_JOIN_LIMIT_S,
+) -> Delivery:
+    """Return how a node joins; `limit_s` is as in `join_bundle`."""
+    text = join_bundle(cluster, node, token_id, token_secret, limit_s=limit_s)
+    # The script gives up by itself.
+    longest_s = limit_s + MARGIN_S
+    return Delivery(
+        command=command(longest_s, "join"), stdin=text, limit_s=longest_s + BRING_LIMIT_S
+    )
 
 
 def install(node: Node) -> str:
@@ -67,14 +101,6 @@ def remove(node: Node) -> str:
     """Return the command that removes what was installed, with `known` on stdin."""
     text = _REMOVE.format(state=plain(node.paths.state), node=node.name)
     return shlex.join(("sh", "-c", text))
-
-
-def join(node: Node) -> str:
-    """Return the command that joins with what was brought.
-
-    `join_bundle` says when it gives up. Its limit is for a script that hangs, longer than any such.
-    """
-    return f"timeout -k 10 4200 sh {plain(node.paths.state)}/brought-join join_brought"
 
 
 def known(cluster: Cluster, node: Node) -> str:

@@ -4,14 +4,18 @@
 # shellcheck disable=SC2034,SC2154 # files.sh reads and sets them
 
 install_brought() {
-    brought=$0 # which goes if this fails, and the token with it
-    trap 'rm -f "$brought" "$brought-join"' EXIT
+    # Another run may bring and install another one meanwhile.
+    brought=$0.$$ # which goes if this fails
+    trap 'rm -f "$brought"' EXIT
+    mv -f "$0" "$brought" || fail "another run has taken $0, nothing was changed; run pulumi up again"
     read -r _ hash || hash=''
-    [ "$(sha256sum <"$0")" = "$hash  -" ] || fail "$0 is not what the stack has; run pulumi up again"
-    read_rest_of_file
+    command -v sha256sum >/dev/null || fail 'sha256sum is missing, nothing was changed; install coreutils'
+    [ "$(sha256sum <"$brought")" = "$hash  -" ] ||
+        fail "$0 is not what the stack has, nothing was changed; run pulumi up again"
+    read_rest_of "$brought"
     install
     # For the removal: another node's, which this machine has refused, must not take its place.
-    mv -f "$0" "$state/bundle"
+    mv -f "$brought" "$state/bundle"
     brought=''
     exit
 }
@@ -21,7 +25,7 @@ remove_installed() {
         echo '{"removed":[],"kept":[],"notes":["this machine is another node now; nothing was removed"]}'
         exit
     fi
-    read_rest_of_file
+    read_rest_of "$0"
     remove
     exit
 }

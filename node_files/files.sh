@@ -1,7 +1,7 @@
 # Writes a node's files, or removes them: `install` and `remove`, with a bundle on stdin.
 # It checks everything before it changes anything, and is safe to run again after it was killed at
-# any point. common.sh comes before it; delivery.sh, looks.sh, membership.sh, removal.sh and preflight.sh are appended to it; the
-# last line of the last one runs the action.
+# any point. common.sh comes before it; delivery.sh, looks.sh, membership.sh, removal.sh and
+# preflight.sh are appended to it; the last line of the last one runs the action.
 # shellcheck disable=SC2034,SC2154 # each of them reads variables that another one sets
 proc=/proc sys=/sys run=/run machine_id=/etc/machine-id
 
@@ -195,7 +195,7 @@ prune_all() {
 
 install() {
     lock install
-    trap 'rm -rf "$stage" ${new:+"$new"} ${brought:+"$brought" "$brought-join"}' EXIT
+    trap 'rm -rf "$stage" ${new:+"$new"} ${brought:+"$brought"}' EXIT
     stage_bundle
     made_before >"$stage/before"
     preflight

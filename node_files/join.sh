@@ -187,13 +187,4 @@ join() {
     echo '{"joined":true}'
 }
 
-# From the file that this script is in. It holds the token, so it goes first, with a bundle that came
-# along and that nobody installs.
-join_brought() {
-    read_rest_of_file
-    rm -f "$0" "${0%-join}"
-    join
-    exit
-}
-
 "$@"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from node_files.scripts import MARKER
-from preview.digest import NODE_TYPE, POOL_TYPE, REPLACING, Digest, Step
+from preview.digest import POOL_TYPE, REPLACING, Digest, Step
 from preview.hunks import hunks, joined
 from preview.markdown import Block, cell, names
 
@@ -23,7 +23,7 @@ def blocks(digest: Digest) -> Iterator[Block]:
     rows: dict[str, None] = {}
     flags: dict[tuple[str, ...], list[str]] = {}
     for step in digest.steps:
-        if step.op in QUIET or _is_of_node(step):
+        if step.op in QUIET or step.part_of_node:
             continue
         if step.type.startswith((COMPONENTS, "pulumi:pulumi:Stack")):
             continue
@@ -52,10 +52,6 @@ def warnings(digest: Digest) -> Iterator[str]:
         for s in digest.steps
         if s.type == POOL_TYPE and s.op == "delete"
     )
-
-
-def _is_of_node(step: Step) -> bool:
-    return f"{NODE_TYPE}::" in step.parent
 
 
 def _is_flags(step: Step) -> bool:

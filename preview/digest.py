@@ -11,7 +11,9 @@ from typing import Any
 
 SECRET = "[secret]"  # noqa: S105 - what the engine puts in the place of a secret
 REPLACING = frozenset({"replace", "create-replacement", "delete-replaced"})
+# Of earlier releases: each node had a component of its own, and a command for its join.
 NODE_TYPE = "kubelet-tls-bootstrap:index:Node"
+NODE_PARTS = ("files", "member", "join")
 POOL_TYPE = "kubelet-tls-bootstrap:index:NodePool"
 NOT_A_PREVIEW = "this is not a preview in JSON; give what `pulumi preview --json` prints"
 
@@ -34,6 +36,18 @@ class Step:
     def is_command_on_host(self) -> bool:
         return self.type == "command:remote:Command"
 
+    @property
+    def part_of_node(self) -> str | None:
+        """What it is of a node (files, member); None: it belongs to no node."""
+        part = self.name.rpartition("-")[2]
+        of_pool = self.type.startswith("command:") and _kind(self.parent) in (POOL_TYPE, NODE_TYPE)
+        return part if of_pool and part in NODE_PARTS else None
+
+    @property
+    def node(self) -> str:
+        """The node's name, if it belongs to one."""
+        return self.name.rpartition("-")[0]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Digest:
@@ -45,12 +59,9 @@ class Digest:
     diagnostics: tuple[tuple[str, str], ...]  # severity and message
     shared: tuple[Mapping[str, str], Mapping[str, str]]  # what each node shares, before and after
 
-    def of(self, step: str) -> Iterator[tuple[str, Step]]:
-        """Yield each node with its resource of this step (files, join, member)."""
-        for found in self.steps:
-            name = found.name.removesuffix(f"-{step}")
-            if name != found.name and _kind(found.parent) == NODE_TYPE:
-                yield name, found
+    def of(self, part: str) -> Iterator[tuple[str, Step]]:
+        """Yield each node with this resource of it (files, member)."""
+        yield from ((step.node, step) for step in self.steps if step.part_of_node == part)
 
 
 def read_digest(text: str) -> Digest:
@@ -84,9 +95,9 @@ def read_digest(text: str) -> Digest:
 def _pools(config: Mapping[str, str], steps: Sequence[Step]) -> dict[str, str]:
     """Return each node's pool, from its resources if it leaves, else from the settings."""
     found = {
-        step.name: step.parent.rpartition("::")[2]
+        step.name if step.type == NODE_TYPE else step.node: step.parent.rpartition("::")[2]
         for step in steps
-        if step.type == NODE_TYPE and _kind(step.parent) == POOL_TYPE
+        if (step.type == NODE_TYPE or step.part_of_node) and _kind(step.parent) == POOL_TYPE
     }
     for key, text in config.items():
         if key.endswith(":pools") and text != SECRET:

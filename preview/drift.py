@@ -7,7 +7,8 @@ from credentials.host_key import pin_keys
 from node_files.drift import LOOK, differences, look_bundle, read_facts
 from settings.parsing import PRIVATE_KEY
 from settings.problem import Problem, SettingsError
-from ssh.open_ssh import Answer, ask, open_ssh
+from ssh.open_ssh import ask, open_ssh
+from ssh.run import Answer
 from stack.file import StackFile, StackNode
 
 
@@ -32,9 +33,10 @@ async def drift(stack: StackFile, nodes: list[StackNode], *, parallel: int) -> l
     if problems:
         raise SettingsError(problems)
     secret_key_of = stack.name if PRIVATE_KEY in stack.secret_keys else None
-    async with open_ssh(keys, secret_key_of=secret_key_of) as ssh:
-        hosts = [(entry.machine, look_bundle(stack.cluster, entry.node)) for entry in nodes]
-        answers = await ask(ssh, hosts, LOOK, parallel=parallel)
+    machines = [entry.machine for entry in nodes]
+    ssh = await open_ssh(keys, machines, secret_key_of=secret_key_of)
+    hosts = [(entry.machine, look_bundle(stack.cluster, entry.node)) for entry in nodes]
+    answers = await ask(ssh, hosts, LOOK, parallel=parallel)
     return [_compare(stack, entry, answer) for entry, answer in zip(nodes, answers, strict=True)]
 
 

@@ -70,14 +70,6 @@ def _differences(old: BundleText, new: BundleText) -> Iterator[Change]:
     yield from _of_words(old.words, new.words)
 
 
-def join_changes() -> Iterator[Change]:
-    """Yield what an update of a node's `join` resource means: its script runs again."""
-    yield Change(
-        title="The join is checked again",
-        effect="a node that has joined keeps its certificates",
-    )
-
-
 def member_changes() -> Iterator[Change]:
     """Yield what an update of a node's `member` resource means: it acts only on leaving."""
     yield Change(title="The node's leave command changed", effect="nothing happens now")

@@ -10,7 +10,7 @@ from preview import cluster_changes
 from preview.digest import REPLACING, Digest, Step, read_digest
 from preview.hunks import joined
 from preview.markdown import Block, count, fence, fit, names, natural
-from preview.node_changes import Change, changes, join_changes, member_changes
+from preview.node_changes import Change, changes, member_changes
 
 LIMIT = 65_536  # characters of a comment on GitHub
 NO_POOL = ""
@@ -87,14 +87,20 @@ def _changes(digest: Digest) -> Iterator[tuple[str, Change]]:
     before, after = digest.shared
     for node, step in _updated(digest, "files"):
         yield from ((node, change) for change in changes(step, before.get(node), after.get(node)))
-    for kind, describe in (("join", join_changes), ("member", member_changes)):
-        for node, _ in _updated(digest, kind):
-            yield from ((node, change) for change in describe())
+    for node, step in _updated(digest, "member"):
+        if "delete" in step.changed:
+            yield from ((node, change) for change in member_changes())
 
 
-def _updated(digest: Digest, kind: str) -> list[tuple[str, Step]]:
-    found = ((node, step) for node, step in digest.of(kind) if step.op == "update")
+def _updated(digest: Digest, part: str) -> list[tuple[str, Step]]:
+    found = ((node, step) for node, step in digest.of(part) if step.op == "update")
     return sorted(found, key=lambda entry: natural(entry[0]))
+
+
+def _joins_again(member: Step) -> bool:
+    before = member.old.get("stdin")
+    # Earlier releases have named the join elsewhere.
+    return member.op == "update" and before not in (None, member.new.get("stdin"))
 
 
 class _Membership:
@@ -102,13 +108,13 @@ class _Membership:
 
     def __init__(self, digest: Digest) -> None:
         self.digest = digest
-        files, joins = dict(digest.of("files")), dict(digest.of("join"))
+        files, members = dict(digest.of("files")), dict(digest.of("member"))
         sort = natural
-        self.joining = sorted((n for n, s in joins.items() if s.op == "create"), key=sort)
-        self.rejoining = sorted((n for n, s in joins.items() if s.op in REPLACING), key=sort)
+        self.joining = sorted((n for n, s in members.items() if s.op == "create"), key=sort)
+        self.rejoining = sorted((n for n, s in members.items() if _joins_again(s)), key=sort)
         deleted = {n: s for n, s in files.items() if s.op == "delete"}
         wiped = {n for n, s in deleted.items() if not s.retained}
-        self.leaving = {n for n, s in digest.of("member") if s.op == "delete"}
+        self.leaving = {n for n, s in members.items() if s.op == "delete"}
         self.gone = sorted({*deleted, *self.leaving}, key=sort)
         # Whose machine becomes another node's.
         self.taken = {

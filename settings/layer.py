@@ -72,6 +72,12 @@ class Ssh(Model):
     known_hosts_path: str | None = None
     bastion: Bastion | None = None
 
+    @property
+    def private_key_paths(self) -> tuple[str, ...]:
+        """The files of the keys that log in, the bastion's included."""
+        bastion = self.bastion and self.bastion.private_key_path
+        return tuple(path for path in (self.private_key_path, bastion) if path)
+
 
 class PathSettings(Model):
     """Where things are on a node, and who owns the data directory; null: as in the preset."""

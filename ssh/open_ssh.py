@@ -1,87 +1,111 @@
-"""Runs commands on hosts with OpenSSH, each host's key pinned.
+"""How to reach hosts with OpenSSH, each host's key pinned.
 
 The user's own ssh configuration is ignored, as pulumi-command ignores it: a host that can be
 reached by one of them can be reached by the other.
 """
 
 import asyncio
-import contextlib
 import os
 import shlex
+import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from credentials.host_key import HostKeys
+from credentials.private_key import for_openssh
 from node_files import SUDO
 from settings.layer import Bastion
 from settings.model import Machine
+from ssh.run import TIME_LIMIT_S, Answer, cleaning_up, run
 
-TIME_LIMIT_S = 90
 # As often and as long as the engine tries.
-CONNECT_TIMEOUT_S, CONNECTION_ATTEMPTS = 5, 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a host's command printed, or why it printed nothing."""
-
-    host: str
-    output: str = ""
-    problem: str = ""
+ATTEMPTS, CONNECT_TIMEOUT_S, PAUSE_S = 3, 5, 2.0
+SSH_FAILED = 255  # ssh(1), EXIT STATUS
+PREFIX = "kubelet-tls-bootstrap-"
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenSsh:
-    """How to run `ssh`: with which keys, and a private directory for the files that it needs."""
+    """How to run `ssh`: with which keys."""
 
     host_keys: HostKeys
-    directory: Path
-    private_key: Path | None = None  # the stack's secret key; None: the SSH agent has it
+    private_keys: Mapping[str | None, str] = field(default_factory=dict, repr=False)
+    """By the paths in the settings, the stack's own secret key by None; others are the agent's."""
 
-    def command(self, machine: Machine, command: str) -> list[str]:
-        """Return the command line that runs a command on the machine."""
+    async def reach(
+        self, machine: Machine, command: str, stdin: str, *, limit_s: float = TIME_LIMIT_S
+    ) -> Answer:
+        """Run a command on the machine with this text on its stdin, for at most `limit_s` seconds.
+
+        Where `ssh` itself fails it is tried again: a busy server drops connections.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            answer = await self._try(machine, command, stdin, limit_s)
+            if answer.status != SSH_FAILED or answer.hopeless or attempt == ATTEMPTS:
+                break
+            await asyncio.sleep(PAUSE_S * attempt)
+        return answer
+
+    async def _try(self, machine: Machine, command: str, stdin: str, limit_s: float) -> Answer:
+        name = machine.host.name
+        if shutil.which("ssh") is None:
+            return Answer(host=name, problem="ssh is not on PATH; install it")
+        with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as path:  # 0700
+            directory = Path(path)
+            words = cleaning_up(directory, self.command(machine, command, directory))
+            return await run(name, words, stdin, limit_s=limit_s, directory=directory)
+
+    def command(self, machine: Machine, command: str, directory: Path) -> list[str]:
+        """Return the command line that runs a command on the machine, from a private directory.
+
+        The files that it reads are written there, and named as they are seen from there: so the
+        directory's own name may hold anything.
+        """
         host, ssh = machine.host, machine.ssh
-        key = _key_path(ssh.private_key_path) or self.private_key
-        options = self._options(host.name, self.host_keys.hosts[host.name], ssh.port, key)
+        options = [
+            *self._options(directory, host.name, self.host_keys.hosts[host.name], ssh.port),
+            *self._identity(directory, "key", ssh.private_key_path),
+        ]
         words = ["ssh", *options]
-        if ssh.bastion is not None:
-            bastion_key = _key_path(ssh.bastion.private_key_path) or key
-            words += ["-o", f"ProxyCommand={self._through(ssh.bastion, bastion_key)}"]
+        if (bastion := ssh.bastion) is not None:
+            key_path = bastion.private_key_path or ssh.private_key_path
+            words += ["-o", f"ProxyCommand={self._through(directory, bastion, key_path)}"]
         sudo = SUDO if ssh.sudo else ""
         return [*words, "-T", f"{ssh.user}@{host.address}", f"{sudo}{command}"]
 
-    def _options(self, alias: str, host_key: str, port: int, key: Path | None) -> Iterator[str]:
+    def _options(self, directory: Path, alias: str, host_key: str, port: int) -> Iterator[str]:
+        known_hosts = f"known_hosts.{alias}"
+        write_private(directory / known_hosts, f"{alias} {host_key}\n")
         options = {
             "BatchMode": "yes",
-            "ConnectTimeout": str(CONNECT_TIMEOUT_S),
-            "ConnectionAttempts": str(CONNECTION_ATTEMPTS),
-            "ServerAliveInterval": "10",
+            "ConnectTimeout": CONNECT_TIMEOUT_S,
+            "ServerAliveInterval": 10,
             "StrictHostKeyChecking": "yes",
             "UpdateHostKeys": "no",
             "LogLevel": "ERROR",
-            "Port": str(port),
+            "Port": port,
             "HostKeyAlias": alias,
-            "UserKnownHostsFile": str(self._known_hosts(alias, host_key)),
+            "UserKnownHostsFile": known_hosts,
             "GlobalKnownHostsFile": "/dev/null",
         }
-        if key is not None:
-            options |= {"IdentityFile": str(key), "IdentitiesOnly": "yes"}
         yield from ("-F", "none")
         for name, value in options.items():
             yield from ("-o", f"{name}={value}")
 
-    def _known_hosts(self, alias: str, host_key: str) -> Path:
-        path = self.directory / f"known_hosts.{alias}"
-        write_private(path, f"{alias} {host_key}\n")
-        return path
+    def _identity(self, directory: Path, name: str, key_path: str | None) -> Iterator[str]:
+        key = self.private_keys.get(key_path or None)
+        if key is not None:
+            write_private(directory / name, for_openssh(key).rstrip("\n") + "\n")
+            yield from ("-o", f"IdentityFile={name}", "-o", "IdentitiesOnly=yes")
 
-    def _through(self, bastion: Bastion, key: Path | None) -> str:
+    def _through(self, directory: Path, bastion: Bastion, key_path: str | None) -> str:
         host_key = self.host_keys.bastions[bastion.destination]
-        # Each bastion has a known_hosts file of its own.
-        alias = f"bastion-{bastion.address.replace(':', '-')}-{bastion.port}"
-        options = self._options(alias, host_key, bastion.port, key)
+        options = [
+            *self._options(directory, "bastion", host_key, bastion.port),
+            *self._identity(directory, "key.bastion", key_path),
+        ]
         words = ["ssh", *options, f"{bastion.user}@{bastion.address}"]
         # In a ProxyCommand, % begins a token of ssh's own.
         return f"{shlex.join(words).replace('%', '%%')} -W '[%h]:%p'"
@@ -93,38 +117,33 @@ def write_private(path: Path, text: str) -> None:
         stream.write(text)
 
 
-@contextlib.asynccontextmanager
 async def open_ssh(
-    host_keys: HostKeys, *, secret_key_of: str | None = None
-) -> AsyncIterator[OpenSsh]:
-    """Yield how to reach the hosts; its private files are removed afterwards.
+    host_keys: HostKeys, machines: Sequence[Machine], *, secret_key_of: str | None = None
+) -> OpenSsh:
+    """Return how to reach the machines.
 
     Args:
         host_keys: the pinned keys.
-        secret_key_of: the stack whose secret key sshPrivateKey logs in if no file is named.
+        machines: whose keys are read from the files that their settings name.
+        secret_key_of: the stack whose secret key sshPrivateKey logs in where no file is named.
 
     Raises:
-        ValueError: that secret key can't be read.
+        ValueError: a key can't be read.
     """
-    with tempfile.TemporaryDirectory(prefix="kubelet-tls-bootstrap-") as name:  # mode 0700
-        key = None if secret_key_of is None else await _secret_key(secret_key_of)
-        yield within(Path(name), host_keys, key)
+    keys: dict[str | None, str] = {}
+    if secret_key_of is not None:
+        keys[None] = await _secret_key(secret_key_of)
+    for machine in machines:
+        for path in machine.ssh.private_key_paths:
+            keys[path] = keys[path] if path in keys else _read(path)
+    return OpenSsh(host_keys=host_keys, private_keys=keys)
 
 
-def within(directory: Path, host_keys: HostKeys, key: str | None) -> OpenSsh:
-    """Return how to reach the hosts with the files of a private directory.
-
-    `key` is a private key in OpenSSH's form, if the stack has a secret one.
-    """
-    path = None
-    if key is not None:
-        path = directory / "key"
-        write_private(path, key.rstrip("\n") + "\n")
-    return OpenSsh(host_keys=host_keys, directory=directory, private_key=path)
-
-
-def _key_path(path: str | None) -> Path | None:
-    return Path(path).expanduser() if path else None
+def _read(path: str) -> str:
+    try:
+        return Path(path).expanduser().read_text()
+    except (OSError, UnicodeDecodeError):
+        raise ValueError(f"the SSH key {path} can't be read; correct privateKeyPath") from None
 
 
 async def _secret_key(stack: str) -> str:
@@ -143,28 +162,6 @@ async def ask(
 
     async def one(machine: Machine, stdin: str) -> Answer:
         async with limit:
-            return await run(machine.host.name, ssh.command(machine, command), stdin)
+            return await ssh.reach(machine, command, stdin)
 
     return list(await asyncio.gather(*(one(machine, stdin) for machine, stdin in machines)))
-
-
-async def run(name: str, words: Sequence[str], stdin: str) -> Answer:
-    """Run a program on this computer for a host, with this text on its stdin."""
-    pipe = asyncio.subprocess.PIPE
-    try:
-        process = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe, stderr=pipe)
-    except FileNotFoundError:
-        return Answer(host=name, problem=f"{words[0]} is not on PATH; install it")
-    try:
-        output, errors = await asyncio.wait_for(process.communicate(stdin.encode()), TIME_LIMIT_S)
-    except TimeoutError:
-        return Answer(host=name, problem=f"no answer within {TIME_LIMIT_S} s")
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode != 0:
-        lines = errors.decode(errors="replace").strip().splitlines()
-        message = lines[-1] if lines else f"exit status {process.returncode}"
-        return Answer(host=name, problem=message.removeprefix("error: "))
-    return Answer(host=name, output=output.decode(errors="replace"))

@@ -18,7 +18,7 @@ from stack import membership
 from stack.nodes import to_cluster, to_node
 from stack.reading import Stack
 from stack.sender import Sender
-from stack.state import full_name
+from stack.state import full_name, is_of_earlier_release
 
 
 def control_plane(stack: Stack) -> ControlPlaneArgs:
@@ -113,17 +113,26 @@ def _pool_node(
     join = membership.join(node.name, node.generation, node.address, stack.record)
     known = stack.record.nodes.get(node.name)
     joined = membership.has_joined(node.name, join, stack.record)
+    files = membership.files(node, stack.settings, stack.record)
+    member = stack.record.members.get(node.name)
     return PoolNode(
         node=to_node(stack.settings, pool, node),
         access=access(ssh, stack.credentials, node),
         dns_names=node.all_names,
         join=join,
         recorded=known.joined if known is not None and joined else None,
-        former=membership.former(node, stack.settings, stack.record),
+        joins=not membership.is_member(node.name, join, stack.record),
+        former_files=tuple(urn for urn in files if _is_elsewhere(urn, f"{node.name}-files")),
+        former_member=member if member and _is_elsewhere(member, f"{node.name}-member") else None,
         gone=node.force,
-        written=membership.has_files(node, stack.settings, stack.record),
+        written=bool(files),
         bring=partial(sender.send, Machine(node.name, node, ssh)),
     )
+
+
+def _is_elsewhere(urn: str, name: str) -> bool:
+    """Tell whether this run has another URN for what is to have a name."""
+    return urn.rpartition("::")[2] != name or is_of_earlier_release(urn)
 
 
 def _user_data(settings: Settings, pool: Pool) -> UserDataArgs | None:

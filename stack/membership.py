@@ -27,7 +27,7 @@ def join(name: str, generation: int, address: str, record: Record) -> str:
         return str(generation)
     if known.join.partition("@")[0] != str(generation):
         return again
-    if _is_proven(name, known.join, record) and not _is_there(name, known.join, record):
+    if _is_proven(name, known.join, record) and not is_member(name, known.join, record):
         # A `pulumi destroy` that was interrupted: the token of that join is dead.
         return again if known.join != again else f"{again}+"
     return known.join
@@ -35,7 +35,7 @@ def join(name: str, generation: int, address: str, record: Record) -> str:
 
 def has_joined(name: str, join: str, record: Record) -> bool:
     """Tell whether a node is known to have joined by this very join, and has not left since."""
-    return _is_proven(name, join, record) and _is_there(name, join, record)
+    return _is_proven(name, join, record) and is_member(name, join, record)
 
 
 def _is_proven(name: str, join: str, record: Record) -> bool:
@@ -43,7 +43,8 @@ def _is_proven(name: str, join: str, record: Record) -> bool:
     return known is not None and known.joined is not None and known.joined.get("join") == join
 
 
-def _is_there(name: str, join: str, record: Record) -> bool:
+def is_member(name: str, join: str, record: Record) -> bool:
+    """Tell whether a node's machine has joined by this very join, by the state, and not left."""
     return record.joins.get(name) == join and name in record.members
 
 
@@ -70,9 +71,10 @@ def former(node: NodeSettings, settings: Settings, record: Record) -> tuple[str,
     )
 
 
-def has_files(node: NodeSettings, settings: Settings, record: Record) -> bool:
-    """Tell whether the stack has a node's files, under its name or under one of its machine's."""
-    return node.name in record.files or bool(former(node, settings, record))
+def files(node: NodeSettings, settings: Settings, record: Record) -> tuple[str, ...]:
+    """Return the URNs of a node's files in the stack, under its name or those of its machine."""
+    owners = (node.name,) if node.name in record.files else former(node, settings, record)
+    return tuple(record.files[name].urn for name in owners)
 
 
 def _is_gone(name: str, record: Record) -> bool:

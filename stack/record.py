@@ -40,8 +40,8 @@ class Record:
     """By the names of the nodes, those that are in no settings any more too."""
     joins: Mapping[str, str] = field(default_factory=dict)
     """By the names of the nodes: what the join is named by that the stack has."""
-    members: frozenset[str] = frozenset()
-    """The nodes that have not begun to leave."""
+    members: Mapping[str, str] = field(default_factory=dict)
+    """The URNs of what joins and leaves, by the names of the nodes that have not begun to leave."""
     ttl_minutes: int | None = None
     """The setting `token.ttlMinutes`; None: not recorded."""
 

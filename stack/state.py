@@ -4,25 +4,28 @@ The outputs say what the last run knew; a run that failed, was interrupted, or h
 have written another thing than it knew. The state says what was written.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 
-from components import commands, joined_node
+from components import commands
 from credentials.private_key import fingerprint
 
 # A function of the engine itself, which the SDK for Python has no name for.
 READ = "pulumi:pulumi:readStackResourceOutputs"
 STACK = "pulumi:pulumi:Stack"
-COMMANDS = (commands.ON_HOST, commands.ON_THIS_MACHINE)
+POOL = "kubelet-tls-bootstrap:index:NodePool"
+# Of earlier releases, in which each node had a component of its own, and a command for its join.
+NODE = "kubelet-tls-bootstrap:index:Node"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
     """The files of a node: what its removal connects to."""
 
+    urn: str
     address: str
     """Where they were written."""
     key: str | None = None
@@ -39,37 +42,59 @@ class State:
     """By the names of the nodes."""
     joins: Mapping[str, str] = field(default_factory=dict)
     """By the names of the nodes: what each join is named by."""
-    members: frozenset[str] = frozenset()
-    """The nodes that have not begun to leave, whose first step is that their Node is deleted."""
+    members: Mapping[str, str] = field(default_factory=dict)
+    """The URNs of what joins and leaves, by the names of the nodes that have not begun to leave.
+
+    The first step of that is that their Node is deleted.
+    """
 
     @classmethod
     def of(cls, resources: Mapping[str, Any]) -> "State":
         """Return what the engine's answer tells: a type and outputs by URN."""
         stacks = (found for found in resources.values() if found["type"] == STACK)
+        files = _commands(resources, commands.ON_HOST, "files")
+        joins = _commands(resources, commands.ON_HOST, "join")
+        members = _commands(resources, commands.ON_THIS_MACHINE, "member")
+        # Today's are named by their members, those of earlier releases by a command of their own.
+        named = {name: _named(found) for name, (_, found) in joins.items()}
+        named |= {
+            name: found["stdin"].removeprefix("join ")
+            for name, (_, found) in members.items()
+            if found.get("stdin")
+        }
         return cls(
             outputs=next((found["outputs"] for found in stacks), {}),
-            files={name: _files(found) for name, found in _commands(resources, "files")},
-            joins={name: _join(found) for name, found in _commands(resources, "join")},
-            members=frozenset(name for name, _ in _commands(resources, "member")),
+            files={name: _files(urn, found) for name, (urn, found) in files.items()},
+            joins=named,
+            members={name: urn for name, (urn, _) in members.items()},
         )
 
 
-def _commands(resources: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the commands of one kind on nodes: the node, and the command's outputs."""
-    for urn, found in resources.items():
+def is_of_earlier_release(urn: str) -> bool:
+    """Tell whether a node's resource is where earlier releases have had it."""
+    return f"${NODE}$" in urn
+
+
+def _commands(
+    resources: Mapping[str, Any], kind: str, suffix: str
+) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """Return the commands on nodes, of one kind, by the node: the URN, and the outputs."""
+    found = {}
+    for urn, resource in resources.items():
         types, _, name = urn.partition("::")[2].partition("::")[2].partition("::")
         parent, _, of = types.rpartition("$")
-        if parent.endswith(joined_node.TYPE) and of in COMMANDS and name.endswith(f"-{kind}"):
-            yield name.removesuffix(f"-{kind}"), found["outputs"]
+        if parent.endswith((POOL, NODE)) and of == kind and name.endswith(f"-{suffix}"):
+            found[name.removesuffix(f"-{suffix}")] = (urn, resource["outputs"])
+    return found
 
 
-def _files(found: Mapping[str, Any]) -> Files:
+def _files(urn: str, found: Mapping[str, Any]) -> Files:
     connection = found["connection"]
     key = connection.get("privateKey")
-    return Files(address=connection["host"], key=fingerprint(key) if key else None)
+    return Files(urn=urn, address=connection["host"], key=fingerprint(key) if key else None)
 
 
-def _join(found: Mapping[str, Any]) -> str:
+def _named(found: Mapping[str, Any]) -> str:
     (name,) = found["triggers"]
     # A number comes as what JSON has for all of them.
     return name if isinstance(name, str) else str(int(name))

@@ -106,7 +106,7 @@ class Progress:
             case None:
                 return self.token_fault or (
                     "no request for a certificate has arrived; the error of the resource"
-                    f" {self.entry.name}-join says why and quotes the kubelet's journal"
+                    f" {self.entry.name}-member says why and quotes the kubelet's journal"
                 )
             case RequestStatus(state="pending", name=name) if self.gated:
                 return f"its client request {name} is not approved yet"
@@ -121,7 +121,7 @@ class Progress:
                 return (
                     f"its client request {name} is issued, but it has no Node: the kubelet has"
                     " not used the certificate; the error of the resource"
-                    f" {self.entry.name}-join has the last lines of its journal"
+                    f" {self.entry.name}-member has the last lines of its journal"
                 )
             case request:
                 return (

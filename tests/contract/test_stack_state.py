@@ -21,8 +21,8 @@ PROGRAM = """
 import json
 from pathlib import Path
 import pulumi
-from pulumi_command import local
-from components import commands, joined_node
+from pulumi_command import local, remote
+from components import commands
 from components.access import Access, SshServer
 from stack import state
 
@@ -36,40 +36,65 @@ async def main():
         "outputs": dict(found.outputs),
     }
     Path("told.json").write_text(json.dumps(told))
+    pool = pulumi.ComponentResource(state.POOL, "workers")
     for name, node in json.loads(Path("nodes.json").read_text()).items():
-        Node(name, node)
+        make = earlier if node["earlier"] else today
+        make(name, node, pool, found)
     pulumi.export("seen", sorted(known))
 
-class Node(pulumi.ComponentResource):
-    def __init__(self, name, node):
-        super().__init__(joined_node.TYPE, name)
-        server = SshServer(
-            address=node["host"],
-            host_key=node["hostKey"],
-            port=node["port"],
-            private_key=pulumi.Output.secret(node["privateKey"]),
+def files(name, node, opts):
+    server = SshServer(
+        address=node["host"],
+        host_key=node["hostKey"],
+        port=node["port"],
+        private_key=pulumi.Output.secret(node["privateKey"]),
+    )
+    return commands.on_host(
+        f"{name}-files",
+        Access(server=server, sudo=False),
+        create=node["create"],
+        delete="true",
+        stdin=node["stdin"],
+        opts=opts,
+    )
+
+def today(name, node, pool, found):
+    former = {
+        "files": [f.urn for n, f in found.files.items() if n == name],
+        "member": [urn for n, urn in found.members.items() if n == name],
+    }
+    opts = {
+        part: pulumi.ResourceOptions(
+            parent=pool, aliases=[urn for urn in urns if state.is_of_earlier_release(urn)]
         )
-        access = Access(server=server, sudo=False)
-        files = commands.on_host(
-            f"{name}-files",
-            access,
-            create=node["create"],
-            delete="true",
-            stdin=node["stdin"],
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        join = commands.on_host(
-            f"{name}-join",
-            access,
-            create="true",
-            triggers=[node["join"]],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[files]),
-        )
-        local.Command(
-            f"{name}-member",
-            delete="true",
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[join]),
-        )
+        for part, urns in former.items()
+    }
+    first = files(name, node, opts["files"])
+    opts["member"].depends_on = [first]
+    local.Command(
+        f"{name}-member",
+        stdin=f"join {node['join']}",
+        delete=f"touch {name}-left",
+        opts=opts["member"],
+    )
+
+def earlier(name, node, pool, _):
+    owner = pulumi.ResourceOptions(parent=pool)
+    component = pulumi.ComponentResource(state.NODE, name, None, owner)
+    opts = pulumi.ResourceOptions(parent=component)
+    first = files(name, node, opts)
+    join = remote.Command(
+        f"{name}-join",
+        connection=first.connection,
+        create="true",
+        triggers=[node["join"]],
+        opts=pulumi.ResourceOptions(parent=component, depends_on=[first]),
+    )
+    local.Command(
+        f"{name}-member",
+        delete=f"touch {name}-left",
+        opts=pulumi.ResourceOptions(parent=component, depends_on=[join]),
+    )
 
 pulumi.run(main)
 """
@@ -90,8 +115,8 @@ def stack(tmp_path: Path) -> Stack:
     return stack
 
 
-@pytest.fixture
-def up(stack: Stack, machine: SshServer) -> Run:
+@pytest.fixture(params=["today", "an earlier release"])
+def up(stack: Stack, machine: SshServer, request: pytest.FixtureRequest) -> Run:
     """Run the program with these nodes, each with its changes."""
 
     def run(*arguments: str, **nodes: dict[str, Any]) -> Done:
@@ -103,6 +128,7 @@ def up(stack: Stack, machine: SshServer) -> Run:
             "create": "true",
             "stdin": "1",
             "join": 1,
+            "earlier": request.param != "today",
         }
         listed = {name: usual | changes for name, changes in nodes.items()}
         (stack.project / "nodes.json").write_text(json.dumps(listed))
@@ -167,6 +193,23 @@ def test_what_has_left_is_there_until_it_has_been_removed(stack: Stack, up: Run)
     assert sorted(told(stack)["files"]) == ["n1", "n2"]
     assert up(n2={}).status == 0
     assert list(told(stack)["files"]) == ["n2"]
+
+
+def test_what_an_earlier_release_has_made_is_taken_over_and_nothing_leaves(
+    stack: Stack, up: Run, machine: SshServer
+) -> None:
+    assert up(n1={}).status == 0
+    before = machine.connections
+    done = up(n1={"earlier": False})
+    assert done.status == 0, done.said
+    assert machine.connections == before
+    assert not (stack.project / "n1-left").exists()
+    assert up(n1={"earlier": False}).status == 0
+    assert told(stack)["joins"] == {"n1": "1"}
+    assert told(stack)["members"] == ["n1"]
+    assert "-join" not in stack.run("stack", "--show-urns", "--stack", STACK).said
+    preview = ("preview", "--expect-no-changes", "--stack", STACK)
+    assert stack.run(*preview, PYTHONPATH=str(ROOT)).status == 0
 
 
 def test_no_secret_of_the_state_reaches_what_a_run_prints(up: Run, machine: SshServer) -> None:

@@ -29,7 +29,7 @@ def rows() -> dict[str, Row]:
 
 
 def test_a_node_takes_three_connections_to_join_and_two_to_change(rows: dict[str, Row]) -> None:
-    """The bundle is brought, then installed; a join waits on the machine."""
+    """The bundle is brought, then installed; the join waits on the machine."""
     assert {step: row["connections"] for step, row in rows.items()} == {
         "first up": 3 * NODES,
         "preview, no change": 0,
@@ -40,10 +40,10 @@ def test_a_node_takes_three_connections_to_join_and_two_to_change(rows: dict[str
     }
 
 
-def test_a_node_takes_four_resources_and_nine_kilobytes_of_the_state(rows: dict[str, Row]) -> None:
+def test_a_node_takes_two_resources_and_six_kilobytes_of_the_state(rows: dict[str, Row]) -> None:
     before, after = rows["up, no change"]["state"], rows["one node added"]["state"]
-    assert after["resources"] - before["resources"] == 4
-    assert after["size_bytes"] - before["size_bytes"] < 9_500
+    assert after["resources"] - before["resources"] == 2
+    assert after["size_bytes"] - before["size_bytes"] < 6_500
 
 
 def test_the_engine_writes_little_for_one_node(rows: dict[str, Row]) -> None:

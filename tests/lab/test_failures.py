@@ -202,7 +202,7 @@ def test_a_kubelet_that_crashes_and_a_wrong_ca_are_each_named(
     for node in ("node-1", "node-2"):
         assert (
             f"{node} has NOT joined: no request for a certificate has arrived; the error of the"
-            f" resource {node}-join says why" in said
+            f" resource {node}-member says why" in said
         )
 
 
@@ -313,7 +313,7 @@ def test_switching_to_approval_by_the_gate_touches_no_joined_node(
     project.write_settings(settings)
     changes = project.preview()
     assert changes["auto-approve-csrs-for-group"] == {"delete"}
-    assert not [name for name in changes if name.endswith(("-files", "-join", "-member"))]
+    assert not [name for name in changes if name.endswith(("-files", "-member"))]
     project.up()
     bindings = {item["metadata"]["name"] for item in project.get("clusterrolebindings")["items"]}
     assert "kubelet-bootstrap" in bindings

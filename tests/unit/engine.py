@@ -59,7 +59,7 @@ class Engine(mocks.Mocks):
         assert args.name not in self.resources
         self.resources[args.name] = {"__type": args.typ, **args.inputs}
         said: Mapping[str, Any] = {}
-        if args.typ == "command:local:Command":
+        if args.name.endswith("-gate"):
             said = {"stdout": self._gate(args.inputs.get("stdin") or "{}")}
         return f"{args.name}-id", {**args.inputs, **PROVIDED[args.typ], **said}
 

@@ -38,10 +38,11 @@ def inputs(settings: Settings, step: str, *, ca: str = "-", script: str = "") ->
                 if script:
                     stdin = stdin.replace("bundle ", f"bundle {script}", 1)
                 found[entry.name] = {"connection": SECRET, "stdin": stdin}
-            elif step == "join":
-                found[entry.name] = {"stdin": SECRET, "triggers": [entry.generation]}
             else:
-                found[entry.name] = {"delete": f"admission leave {entry.name} --stack s"}
+                found[entry.name] = {
+                    "delete": f"admission leave {entry.name} --stack s",
+                    "stdin": f"join {entry.generation}",
+                }
     return found
 
 
@@ -70,31 +71,26 @@ def node_steps(before: Settings, after: Settings, **changes: Any) -> list[dict[s
     pool_urn = f"{STACK}{PROGRAM}NodePool::{pool}"
     found = [step("update", pool_urn, ROOT, shared(before), shared(after, **changes))]
     forced = {entry.name for p in before.pools.values() for entry in p.nodes if entry.force}
-    kinds = {"files": COMMAND, "join": COMMAND, "member": "command:local:Command"}
+    kinds = {"files": COMMAND, "member": "command:local:Command"}
     for kind, of_kind in kinds.items():
         old = inputs(before, kind)
         new = inputs(after, kind, **(changes if kind == "files" else {}))
         for name in dict.fromkeys([*old, *new]):
-            parent = f"{STACK}{PROGRAM}NodePool${PROGRAM}Node::{name}"
-            urn = f"{parent.rpartition('::')[0]}${of_kind}::{name}-{kind}"
+            urn = f"{STACK}{PROGRAM}NodePool${of_kind}::{name}-{kind}"
             a, b = old.get(name), new.get(name)
-            if kind == "files":
-                op = "same" if a and b else "create" if b else "delete"
-                found.append(step(op, parent, pool_urn, a and {}, b and {}))
-            found.append(_compared(kind, urn, parent, a, b))
+            found.append(_compared(urn, pool_urn, a, b))
             if kind == "files" and name in forced and a:
                 found[-1]["oldState"]["retainOnDelete"] = True
     return found
 
 
-def _compared(kind: str, urn: str, parent: str, old: Any, new: Any) -> dict[str, Any]:
+def _compared(urn: str, parent: str, old: Any, new: Any) -> dict[str, Any]:
     if old is None or new is None:
         return step("delete" if new is None else "create", urn, parent, old, new)
     changed = [key for key in new if new[key] != old.get(key)]
     if not changed:
         return step("same", urn, parent, old, new)
-    op = "replace" if kind == "join" else "update"
-    return step(op, urn, parent, old, new, *changed)
+    return step("update", urn, parent, old, new, *changed)
 
 
 def token_steps(pool: str, op: str = "replace") -> list[dict[str, Any]]:

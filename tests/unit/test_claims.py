@@ -161,7 +161,7 @@ def test_addresses_of_the_control_plane_are_denied_but_to_the_node_that_is_the_m
     declared = declare(settings)
     assert json.loads(declared["workers-gate"]["stdin"])["denied"]["addresses"] == ["10.0.0.8"]
     # Both of the machine's roles are declared, under names that do not meet.
-    assert {"cp-flags", "cp-2-flags", "cp-files", "cp-join"} <= declared.keys()
+    assert {"cp-flags", "cp-2-flags", "cp-files", "cp-member"} <= declared.keys()
 
 
 def test_the_address_of_a_machine_that_is_gone_is_free_but_not_its_name() -> None:

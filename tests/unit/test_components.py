@@ -19,13 +19,13 @@ from components.control_plane import ControlPlane, ControlPlaneArgs
 from components.deliveries import Deliveries
 from components.dependencies import unless_failed
 from components.join_approver import JoinApprover
-from components.joined_node import GoneNode, JoinedNode, JoinedNodeArgs, Machine
+from components.joined_node import JoinedNodeArgs, Machine, gone_node, joined_node
 from components.node_pool import NodePool
 from components.pool_arguments import Approval, NodePoolArgs, PoolNode, TokenPolicy
 from components.pool_inventory import Denied
 from components.serving_approver import ServingApprover, ServingApproverArgs
 from components.user_data import UserDataArgs
-from tests.unit.engine import Engine
+from tests.unit.engine import COMPONENT, Engine
 
 CLUSTER = node_files.Cluster(
     name="c",
@@ -75,7 +75,7 @@ def depends_on(engine: Engine, name: str) -> set[str]:
 def hooks(engine: Engine, name: str) -> dict[str, list[str]]:
     """The names of the hooks of the resource with this name."""
     (request,) = (r for r in engine.requests.values() if r["name"] == name)
-    return dict(request["hooks"])
+    return dict(request.get("hooks", {}))
 
 
 def test_the_control_planes_hosts_are_looked_at_one_after_the_other() -> None:
@@ -135,7 +135,7 @@ def test_a_token_that_nobody_needs_is_made_as_the_gate_leaves_a_revoked_one() ->
     assert not data.keys() & {"token-secret", "expiration"}
 
 
-def joining(join: str = "1") -> Engine:
+def joining(join: str = "1", *, joins: bool = True, **former: Any) -> Engine:
     """The resources of one node that joins."""
 
     def program() -> None:
@@ -145,15 +145,16 @@ def joining(join: str = "1") -> Engine:
             machine=MACHINE,
             token=token,
             join=join,
-            joins=True,
+            joins=joins,
             bring=bring,
             deliveries=Deliveries("p"),
             join_limit_s=180,
             stack="a stack",
             api_server="https://api",
             approver=JoinApprover("p", orders=orders, owner=token),
+            **former,
         )
-        JoinedNode("n1", args)
+        joined_node("n1", args, token)
 
     return Engine().run(program)
 
@@ -166,19 +167,23 @@ def requested(engine: Engine, name: str) -> dict[str, Any]:
 def test_a_node_joins_after_its_token_and_its_files() -> None:
     engine = joining()
     assert depends_on(engine, "n1-files") == {"t"}
-    assert "n1-files" in depends_on(engine, "n1-join")
-    assert depends_on(engine, "n1-member") == {"n1-join"}
+    assert depends_on(engine, "n1-member") == {"n1-files"}
     assert "retainOnDelete" not in requested(engine, "n1-files")
     assert "ignoreChanges" not in requested(engine, "n1-files")
-    assert engine.outputs_of("n1") == {"addresses": ["10.0.0.1"], "kubeletVersion": "1.36"}
 
 
-@pytest.mark.parametrize(("join", "trigger"), [("3", 3), ("3@10.0.0.1", "3@10.0.0.1")])
-def test_a_join_runs_again_only_by_what_names_it(join: str, trigger: object) -> None:
-    engine = joining(join)
-    assert engine.resources["n1-join"]["triggers"] == [trigger]
-    ignored = requested(engine, "n1-join")["ignoreChanges"]
-    assert {"connection", "create", "stdin"} <= set(ignored)
+def test_who_has_joined_by_this_very_join_does_not_join_again() -> None:
+    engine = joining("3@10.0.0.1")
+    assert engine.resources["n1-member"]["stdin"] == "join 3@10.0.0.1"
+    assert hooks(engine, "n1-member") != {}
+    assert hooks(joining("3@10.0.0.1", joins=False), "n1-member") == {}
+
+
+def test_what_an_earlier_release_has_had_elsewhere_is_taken_over() -> None:
+    engine = joining(former_files=("urn:a", "urn:b"), former_member="urn:c")
+    aliases = {n: requested(engine, f"n1-{n}")["aliases"] for n in ("files", "member")}
+    assert aliases == {"files": [{"urn": "urn:a"}, {"urn": "urn:b"}], "member": [{"urn": "urn:c"}]}
+    assert "aliases" not in requested(joining(), "n1-member")
 
 
 def test_a_node_leaves_by_the_kubeconfig_of_the_day_on_which_it_does() -> None:
@@ -190,13 +195,15 @@ def test_a_node_leaves_by_the_kubeconfig_of_the_day_on_which_it_does() -> None:
 
 
 def test_a_machine_that_is_gone_keeps_its_files_and_nothing_touches_it() -> None:
-    engine = Engine().run(lambda: GoneNode("n1", MACHINE) and None)
+    def program() -> None:
+        gone_node("n1", MACHINE, (), pulumi.ComponentResource(f"{COMPONENT}NodePool", "p"))
+
+    engine = Engine().run(program)
     assert list(engine.resources) == ["n1-files"]
     request = requested(engine, "n1-files")
     assert request["retainOnDelete"]
     # Whatever has an effect on a command is ignored, so that none runs.
     assert {"connection", "create", "delete", "stdin"} <= set(request["ignoreChanges"])
-    assert request["parent"] == requested(joining(), "n1-files")["parent"]
 
 
 def test_a_pool_goes_on_without_a_machine_that_is_gone() -> None:
@@ -350,13 +357,16 @@ def test_hooks_bring_files_and_tell_when_joins_and_the_gate_begin() -> None:
         "before_create": ["p-deliver"],
         "before_update": ["p-deliver"],
     }
-    assert hooks(engine, "n1-join") == {"before_create": ["p-join-begins", "p-deliver"]}
+    assert hooks(engine, "n1-member") == {
+        "before_create": ["p-join-begins", "p-deliver"],
+        "before_update": ["p-join-begins", "p-deliver"],
+    }
     assert hooks(engine, "p-gate") == {
         "before_create": ["p-gate-begins"],
         "before_update": ["p-gate-begins"],
     }
     # An order that only creations need: deletions know nothing of it.
-    assert depends_on(engine, "n1-join") == {"n1-files"}
+    assert depends_on(engine, "n1-member") == {"n1-files"}
     assert set(engine.hooks) == {"p-deliver", "p-join-begins", "p-gate-begins"}
 
 

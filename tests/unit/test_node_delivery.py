@@ -1,6 +1,7 @@
 """What is brought to a machine is installed, joined with and removed, by each shell there is."""
 
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 
@@ -22,11 +23,9 @@ def text_for(machine: Machine, **changes: object) -> str:
     return machine.faked(node_files.bundle(cluster(), machine.node(**changes)))  # type: ignore[arg-type]
 
 
-def bring(
-    machine: Machine, *, join: str = "", **changes: object
-) -> subprocess.CompletedProcess[str]:
+def bring(machine: Machine, **changes: object) -> subprocess.CompletedProcess[str]:
     node = machine.node(**changes)  # type: ignore[arg-type]
-    delivery = node_files.bring(node, text_for(machine, **changes), join)
+    delivery = node_files.bring(node, text_for(machine, **changes))
     return machine.run(delivery.command, delivery.stdin)
 
 
@@ -63,15 +62,83 @@ def test_what_was_brought_is_installed_and_removed(machine: Machine) -> None:
 def test_a_machine_on_which_nothing_was_installed_needs_no_removal(machine: Machine) -> None:
     assert remove(machine).returncode == 0
     bring(machine)
+    # What releases before this one have left behind a run that was interrupted.
+    machine.path("lib/state/brought-join").write_text(".".join(TOKEN))
     assert remove(machine).returncode == 0
+    assert not machine.path("lib/state").exists()
     assert not machine.path("lib/kubelet/config.yaml").exists()
+
+
+def test_a_removal_fails_where_something_else_is_in_the_directorys_place(machine: Machine) -> None:
+    machine.path("lib").mkdir(exist_ok=True)
+    machine.path("lib/state").write_text("?")
+    done = remove(machine)
+    assert done.returncode == 1
+    assert "can't enter" in done.stderr
+    assert "nothing was removed; make it readable and run again" in done.stderr
+
+
+def test_a_directory_that_others_may_write_to_is_refused(machine: Machine) -> None:
+    """What is brought there runs as root."""
+    machine.path("lib/state").mkdir(parents=True)
+    machine.path("lib/state").chmod(0o770)
+    done = bring(machine)
+    assert done.returncode == 1
+    assert "others may write in" in done.stderr
+    assert "lib/state, nothing was changed; correct its mode" in done.stderr
+    assert brought(machine) == {}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_a_directory_of_another_user_is_refused(machine: Machine) -> None:
+    machine.path("lib/state").mkdir(parents=True)
+    os.chown(machine.path("lib/state"), 12345, 12345)
+    done = bring(machine)
+    assert done.returncode == 1
+    assert "belongs to another user, nothing was changed; correct its owner" in done.stderr
+
+
+def test_two_runs_at_once_mix_nothing(machine: Machine) -> None:
+    """The second one brings its bundle while the first one installs: between it and `mv`."""
+    bring(machine)
+    other = node_files.bring(machine.node(repair=1), text_for(machine, repair=1))
+    (machine.root / "other").write_text(other.stdin)
+    (machine.root / "bring-other").write_text(f"{other.command} <{machine.root}/other\n")
+    systemctl = machine.root / "fake/bin/systemctl"
+    body = systemctl.read_text().split("\n", 1)
+    systemctl.write_text(f"{body[0]}\n. {machine.root}/bring-other\n{body[1]}")
+    ok(install(machine))
+    assert machine.path("lib/state/bundle").read_text() == text_for(machine)
+    systemctl.write_text("\n".join(body))
+    assert machine.path("lib/state/brought").read_text() == text_for(machine, repair=1)
+    ok(install(machine, repair=1))
+    assert brought(machine).keys() == {"bundle", "lock", "manifest"}
+
+
+def test_a_machine_without_sha256sum_is_told_what_to_install(machine: Machine) -> None:
+    if "busybox" in machine.shell:
+        pytest.skip("busybox has it built in")
+    bring(machine)
+    some = machine.root / "some"
+    some.mkdir()
+    for directory in os.environ["PATH"].split(":"):
+        for program in Path(directory).glob("*"):
+            if program.name != "sha256sum" and not (some / program.name).is_symlink():
+                (some / program.name).symlink_to(program)
+    machine.env["PATH"] = f"{machine.root}/fake/bin:{some}"
+    done = install(machine)
+    assert done.returncode == 1
+    assert "sha256sum is missing, nothing was changed; install coreutils" in done.stderr
 
 
 def test_only_what_the_stack_knows_is_installed(machine: Machine) -> None:
     bring(machine, repair=1)
     done = install(machine)
     assert done.returncode == 1
-    assert "lib/state/brought is not what the stack has; run pulumi up again" in done.stderr
+    assert (
+        "lib/state/brought is not what the stack has, nothing was changed; run pulumi up again"
+        in done.stderr
+    )
     assert not machine.path("lib/kubelet/config.yaml").exists()
 
 
@@ -91,10 +158,10 @@ def test_a_machine_that_refuses_another_nodes_bundle_can_still_be_cleaned_up(
 ) -> None:
     bring(machine)
     ok(install(machine))
-    bring(machine, name="node-9", join="token\n")
+    bring(machine, name="node-9")
     done = install(machine, name="node-9")
     assert "this machine is the node node-1; to make it node-9" in done.stderr
-    # Nothing of it stays, the token least of all.
+    # Nothing of it stays.
     assert brought(machine).keys() == {"bundle", "lock", "manifest"}
     assert ok(remove(machine))["removed"] != []
 
@@ -125,17 +192,20 @@ def test_a_bundle_that_somebody_deleted_is_missed_and_can_be_brought_back(
     assert ok(remove(machine))["removed"] != []
 
 
-def test_the_token_comes_with_a_bundle_and_goes_with_the_join(machine: Machine) -> None:
-    node = machine.node()
-    text = node_files.join_bundle(cluster(), node, *TOKEN, limit_s=1)
-    bring(machine, join=text)
-    assert brought(machine) == {"brought": 0o600, "brought-join": 0o600}
+def test_a_join_leaves_no_token_behind(machine: Machine) -> None:
+    bring(machine)
     ok(install(machine))
-    bring(machine, join=text)  # as where a join runs without its files
     machine.path("fake/on-start").write_text(CERTIFICATES + SERVING)
-    assert ok(machine.run(node_files.join(node), "")) == {"joined": True}
+    join = node_files.join(cluster(), machine.node(), *TOKEN, limit_s=1)
+    assert ".".join(TOKEN) not in join.command
+    assert ok(machine.run(join.command, machine.faked(join.stdin))) == {"joined": True}
     assert brought(machine) == {"bundle": 0o600, "lock": 0o600, "manifest": 0o600}
-    again = machine.run(node_files.join(node), "")
-    assert again.returncode != 0
     for path in machine.root.rglob("*"):
         assert not path.is_file() or ".".join(TOKEN).encode() not in path.read_bytes()
+
+
+def test_a_join_has_more_time_than_its_script(machine: Machine) -> None:
+    join = node_files.join(cluster(), machine.node(), *TOKEN, limit_s=300)
+    assert "limit 300\n" in join.stdin
+    assert "timeout -k 10 360 " in join.command
+    assert join.limit_s > 360

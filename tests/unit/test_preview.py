@@ -172,20 +172,19 @@ def machine(name: str = "n1", ssh: Ssh | None = None) -> Machine:
 def words(directory: Path, ssh: Ssh, key: str | None = None) -> str:
     way = OpenSsh(
         host_keys=HostKeys(hosts={"n1": HOST_KEY}, bastions={"10.0.0.8:22": "ssh-ed25519 BBBB"}),
-        directory=directory,
-        private_key=Path(key) if key else None,
+        private_keys={ssh.private_key_path: key} if key else {},
     )
-    return " ".join(way.command(machine(ssh=ssh), "true"))
+    return " ".join(way.command(machine(ssh=ssh), "true", directory))
 
 
 def test_a_hosts_key_is_pinned_in_a_private_file(tmp_path: Path) -> None:
-    line = words(tmp_path, Ssh(port=2222), "/k")
-    known = tmp_path / "known_hosts.n1"
-    assert known.read_text() == f"n1 {HOST_KEY}\n"
-    assert known.stat().st_mode & 0o777 == 0o600
+    line = words(tmp_path, Ssh(port=2222), "a key")
+    for name, text in (("known_hosts.n1", f"n1 {HOST_KEY}\n"), ("key", "a key\n")):
+        assert (tmp_path / name).read_text() == text
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
     for option in (
-        "StrictHostKeyChecking=yes", f"UserKnownHostsFile={known}", "HostKeyAlias=n1",
-        "GlobalKnownHostsFile=/dev/null", "BatchMode=yes", "Port=2222", "IdentityFile=/k",
+        "StrictHostKeyChecking=yes", "UserKnownHostsFile=known_hosts.n1", "HostKeyAlias=n1",
+        "GlobalKnownHostsFile=/dev/null", "BatchMode=yes", "Port=2222", "IdentityFile=key",
         "IdentitiesOnly=yes",
     ):  # fmt: skip
         assert f"-o {option} " in line
@@ -199,12 +198,15 @@ def test_the_agent_is_asked_where_no_key_is_given(tmp_path: Path) -> None:
 
 def test_a_bastions_key_is_pinned_too(tmp_path: Path) -> None:
     bastion = Bastion.model_validate({"address": "10.0.0.8", "user": "jump"})
-    line = words(tmp_path, Ssh(bastion=bastion))
+    line = words(
+        tmp_path, Ssh.model_validate({"bastion": bastion, "privateKeyPath": "/k"}), "a key"
+    )
     proxy = re.search(r"-o ProxyCommand=(ssh .* jump@10\.0\.0\.8 -W '\[%h\]:%p')", line)
     assert proxy is not None
     assert "StrictHostKeyChecking=yes" in proxy[1]
-    known = (tmp_path / "known_hosts.bastion-10.0.0.8-22").read_text()
-    assert known == "bastion-10.0.0.8-22 ssh-ed25519 BBBB\n"
+    assert "IdentityFile=key.bastion" in proxy[1]
+    assert (tmp_path / "known_hosts.bastion").read_text() == "bastion ssh-ed25519 BBBB\n"
+    assert (tmp_path / "key.bastion").read_text() == "a key\n"
 
 
 @pytest.mark.usefixtures("fake_ssh")
@@ -212,16 +214,11 @@ def test_no_more_hosts_are_asked_at_a_time_than_allowed(tmp_path: Path) -> None:
     log = tmp_path / "log"
     command = f"echo + >>{log}; sleep 0.1; echo - >>{log}"
 
-    async def run() -> None:
-        keys = {f"h{i}": HOST_KEY for i in range(6)}
-        async with open_ssh(HostKeys(hosts=keys, bastions={})) as way:
-            hosts = [(machine(name), "") for name in keys]
-            answers = await ask(way, hosts, command, parallel=2)
-        assert [answer.host for answer in answers] == list(keys)
-        assert all(answer.problem == "" for answer in answers)
-        assert not way.directory.exists()
-
-    asyncio.run(run())
+    keys = {f"h{i}": HOST_KEY for i in range(6)}
+    way = OpenSsh(host_keys=HostKeys(hosts=keys, bastions={}))
+    answers = asyncio.run(ask(way, [(machine(name), "") for name in keys], command, parallel=2))
+    assert [answer.host for answer in answers] == list(keys)
+    assert all(answer.problem == "" for answer in answers)
     running = highest = 0
     for line in log.read_text().split():
         running += 1 if line == "+" else -1
@@ -229,7 +226,7 @@ def test_no_more_hosts_are_asked_at_a_time_than_allowed(tmp_path: Path) -> None:
     assert highest == 2
 
 
-def test_the_secret_key_is_read_by_the_engine_into_a_private_file(
+def test_the_secret_key_is_read_by_the_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "pulumi"
@@ -237,11 +234,12 @@ def test_the_secret_key_is_read_by_the_engine_into_a_private_file(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
-    async def run() -> None:
-        async with open_ssh(HostKeys(hosts={}, bastions={}), secret_key_of="dev") as way:
-            assert way.private_key is not None
-            assert way.private_key.stat().st_mode & 0o777 == 0o600
-            assert way.private_key.read_text().startswith("config get sshPrivateKey --stack dev")
-        assert not way.private_key.exists()
+    way = asyncio.run(open_ssh(HostKeys(hosts={}, bastions={}), [], secret_key_of="dev"))
+    assert way.private_keys[None].startswith("config get sshPrivateKey --stack dev")
+    assert "sshPrivateKey" not in repr(way)
 
-    asyncio.run(run())
+
+def test_a_key_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+    ssh = Ssh.model_validate({"privateKeyPath": f"{tmp_path}/none"})
+    with pytest.raises(ValueError, match=rf"^the SSH key {tmp_path}/none can't be read; correct"):
+        asyncio.run(open_ssh(HostKeys(hosts={}, bastions={}), [machine(ssh=ssh)]))

@@ -92,10 +92,9 @@ def resources() -> dict[str, dict[str, Any]]:
     return declare(parse(RAW))
 
 
-def test_a_node_is_three_resources(resources: dict[str, dict[str, Any]]) -> None:
+def test_a_node_is_two_resources(resources: dict[str, dict[str, Any]]) -> None:
     assert {name for name in resources if name.startswith("n1")} == {
         "n1-files",
-        "n1-join",
         "n1-member",
     }
 
@@ -176,7 +175,7 @@ def test_only_the_secret_holds_the_token(resources: dict[str, dict[str, Any]]) -
 
 def test_each_command_on_a_host_pins_its_key(resources: dict[str, dict[str, Any]]) -> None:
     remote = [r for r in resources.values() if r["__type"] == "command:remote:Command"]
-    assert len(remote) == 5
+    assert len(remote) == 3
     for command in remote:
         # All of a connection is a secret, which the mock gets in its wire form.
         assert command["connection"]["value"]["hostKey"] == HOST_KEY
@@ -191,18 +190,15 @@ def test_of_commands_on_hosts_only_the_files_command_shows_its_output(
         for name, resource in resources.items()
         if resource["__type"] == "command:remote:Command"
     }
-    files, joins = (
-        {"n1-files": "stdout", "n2-files": "stdout"},
-        {"n1-join": "none", "n2-join": "none"},
-    )
-    assert shown == {**files, **joins, "cp-flags": "none"}
+    assert shown == {"n1-files": "stdout", "n2-files": "stdout", "cp-flags": "none"}
 
 
-def test_a_join_has_no_delete_that_a_replacement_would_run(
+def test_a_join_is_known_by_its_name_and_nothing_replaces_it(
     resources: dict[str, dict[str, Any]],
 ) -> None:
-    assert "delete" not in resources["n2-join"]
-    assert resources["n2-join"]["triggers"] == [3]
+    """To be replaced it would have to leave."""
+    assert resources["n2-member"]["stdin"] == "join 3"
+    assert not {"create", "update", "triggers"} & resources["n2-member"].keys()
 
 
 def test_the_gate_gets_the_inventory_and_no_secret(
@@ -401,14 +397,14 @@ def test_a_machine_is_reached_by_its_own_ssh_settings() -> None:
     }
     declared = declare(parse(raw))
     ways = {
-        name: declared[name]["connection"]["value"] for name in ("n1-files", "n2-join", "cp-flags")
+        name: declared[name]["connection"]["value"] for name in ("n1-files", "n2-files", "cp-flags")
     }
     assert (ways["n1-files"]["user"], ways["n1-files"]["port"]) == ("admin", 2222)
     assert ways["n1-files"]["proxy"]["hostKey"] == HOST_KEY
     assert ways["n1-files"]["proxy"]["user"] == "jump"
-    assert ways["n2-join"]["user"] == "me"
-    assert "proxy" not in ways["n2-join"]
-    for name in ("n1-files", "n2-join"):
+    assert ways["n2-files"]["user"] == "me"
+    assert "proxy" not in ways["n2-files"]
+    for name in ("n1-files", "n2-files"):
         assert declared[name]["create"].startswith("sudo -n timeout -k 10 ")
     assert declared["n1-files"]["delete"].startswith("sudo -n sh -c ")
     assert declared["cp-flags"]["create"].startswith("timeout -k 10 ")
@@ -516,7 +512,7 @@ def test_the_outputs_of_an_earlier_release_change_no_token_and_no_join(tmp_path:
     earlier = {"nodes": [{"name": "n1", "address": "10.0.0.1"}]}
     resources = run_program(write_stack(tmp_path), earlier).resources
     assert resources["workers-token-id"]["keepers"] == {"n1": "1"}
-    assert resources["n1-join"]["triggers"] == [1]
+    assert resources["n1-member"]["stdin"] == "join 1"
 
 
 def test_a_report_of_an_earlier_run_is_not_taken_for_one_of_this(

@@ -34,13 +34,23 @@ def outputs(name: str = "n1", *, joined: bool = True, **recorded: Any) -> dict[s
     return {"nodes": nodes, "pendingNodes": [], "record": {"nodes": {name: entry}}}
 
 
+URN = "urn:pulumi:s::p::kubelet-tls-bootstrap:index:NodePool$"
+
+
+def of_node(name: str, address: str = "10.0.0.1", key: str | None = None) -> Files:
+    """The files of a node in a state."""
+    urn = f"{URN}command:remote:Command::{name}-files"
+    return Files(urn=urn, address=address, key=key)
+
+
 def record_of(outputs: dict[str, Any], **joins: str) -> Record:
     """What is known by these outputs if the stack has these joins, and files and members for them.
 
     The outputs name one node, at 10.0.0.1.
     """
-    files = {name: Files(address="10.0.0.1") for name in joins}
-    return Record.of(State(outputs=outputs, files=files, joins=joins, members=frozenset(joins)))
+    files = {name: of_node(name) for name in joins}
+    members = {name: f"{URN}command:local:Command::{name}-member" for name in joins}
+    return Record.of(State(outputs=outputs, files=files, joins=joins, members=members))
 
 
 def with_its_join(outputs: dict[str, Any]) -> Record:
@@ -95,7 +105,7 @@ def test_a_join_whose_node_has_begun_to_leave_gets_another_name(join: str) -> No
     told = outputs(join=join)
     whole = with_its_join(told)
     assert membership.join("n1", 1, "10.0.0.1", whole) == join
-    for begun in (replace(whole, members=frozenset()), replace(whole, joins={})):
+    for begun in (replace(whole, members={}), replace(whole, joins={})):
         again = membership.join("n1", 1, "10.0.0.1", begun)
         assert again != join
         assert not membership.has_joined("n1", again, begun)
@@ -145,9 +155,9 @@ def recorded_by(raw: dict[str, Any], joined: list[str], last: Record | None = No
     entries = [entry for pool in settings.pools.values() for entry in pool.nodes if not entry.force]
     state = State(
         outputs={"nodes": nodes, "record": document},
-        files={entry.name: Files(address=entry.address, key="SHA256:a") for entry in entries},
+        files={entry.name: of_node(entry.name, entry.address, "SHA256:a") for entry in entries},
         joins={n: document["nodes"][n]["join"] for n in joined},
-        members=frozenset(joined),
+        members={n: f"{URN}command:local:Command::{n}-member" for n in joined},
     )
     return Record.of(state)
 
@@ -362,7 +372,7 @@ def test_files_that_a_refresh_gave_to_a_refused_name_are_still_a_nodes_own() -> 
     assert former(nodes(("n1", "10.0.0.7"), ("n2", "10.0.0.2")), record) == ("n9",)
     given_up = parse(changed(nodes=[{"name": "n1", "address": "10.0.0.1", "force": True}]))
     (entry,) = given_up.pools["workers"].nodes
-    assert membership.has_files(entry, given_up, record)
+    assert membership.files(entry, given_up, record) == (of_node("n9").urn,)
 
 
 def test_a_node_at_the_address_of_one_that_left_keeps_its_own_files() -> None:

@@ -9,7 +9,7 @@ from node_files import Effect
 from node_files.bundle_text import BundleText, read_bundle
 from tests.unit.changes.steps import OPERATIONS, PROVIDER, REMOTE, SECRET, Step
 
-NODE_PARTS = ("files", "join", "member")
+NODE_PARTS = ("files", "member")
 POOL_PARTS = ("gate", "inventory")
 NOTHING = "-"
 # Of the stack that the changes are made to.
@@ -35,8 +35,8 @@ def cells(steps: Sequence[Step]) -> Cells:
     """Return what these steps do."""
     connections = Counter[str]()
     for step in steps:
-        if step.resource.type == REMOTE:
-            connections[step.resource.name.rpartition("-")[0]] += step.runs + brings(step)
+        count = step.runs if step.resource.type == REMOTE else 0
+        connections[step.resource.name.rpartition("-")[0]] += count + brings(step)
     made = [s for s in steps if s.operation in ("create", "replace")]
     return Cells(
         resources=_resources(steps),
@@ -48,8 +48,13 @@ def cells(steps: Sequence[Step]) -> Cells:
 
 
 def brings(step: Step) -> int:
-    """Return the connections over which a bundle is brought: before `files`, and not once more."""
-    return int(_part(step)[0] == "files" and step.operation in ("create", "update", "replace"))
+    """Return the connections of hooks: before `files` for its bundle, before `member` to join."""
+    part = _part(step)[0]
+    if part == "member" and step.operation == "update":
+        assert step.old is not None
+        assert step.new is not None
+        return int(step.old.inputs["stdin"] != step.new.inputs["stdin"])
+    return int(part in NODE_PARTS and step.operation in ("create", "update", "replace"))
 
 
 def _is_live_token(step: Step) -> bool:
@@ -94,7 +99,7 @@ def _part(step: Step) -> tuple[str, str]:
     holder, _, part = name.rpartition("-")
     if parent.endswith("-token"):
         return "token", parent.removesuffix("-token")
-    if part == "flags" or (part in NODE_PARTS and holder == parent) or part in POOL_PARTS:
+    if part == "flags" or part in NODE_PARTS or part in POOL_PARTS:
         return part, holder
     if parent.startswith("serving-approver"):
         return "resident approver", ""
