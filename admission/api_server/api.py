@@ -5,8 +5,10 @@ from typing import Any, Protocol
 
 CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 NODES = "/api/v1/nodes"
+PODS = "/api/v1/pods"
 MERGE_PATCH = "application/merge-patch+json"
 
+REQUEST_TIMEOUT_S = 15
 # Rights and tokens may take effect some moments after an API server's start, or their creation.
 RIGHTS_LIMIT_S = 5
 FIRST_PAUSE_S = 0.2
