@@ -20,11 +20,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from admission.api_server.connection import Connection
-from admission.leave import is_ip, leave, require_answer
 from admission.pool_inventory import DEFAULT_NAMESPACE
 from admission.process import run
-from admission.stack_settings import StackSettings
 from admission.terminal import say
 
 gc.freeze()
@@ -78,8 +75,10 @@ def _work(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
             return _leave(arguments)
 
 
+# Each command imports only what it needs: hundreds of nodes may leave at the same time.
+
+
 async def _gate(text: str) -> int:
-    # It reads certificates, which a node that leaves does not need.
     from admission.gate.run import admit  # noqa: PLC0415
     from admission.gate.session import session  # noqa: PLC0415
 
@@ -88,6 +87,9 @@ async def _gate(text: str) -> int:
 
 
 async def _leave(arguments: argparse.Namespace) -> int:
+    from admission.leave import is_ip, leave, require_answer  # noqa: PLC0415
+    from admission.stack_settings import StackSettings  # noqa: PLC0415
+
     settings = StackSettings(arguments.stack)
     how = await settings.leaving(arguments.node, arguments.kubeconfig)
     if arguments.force:
@@ -108,7 +110,7 @@ async def _leave(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(arguments: argparse.Namespace) -> int:
-    # It needs a web server, which the other commands don't.
+    from admission.api_server.connection import Connection  # noqa: PLC0415
     from admission.approver.endpoints import serve  # noqa: PLC0415
 
     path = arguments.kubeconfig

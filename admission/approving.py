@@ -7,7 +7,7 @@ only a whole run can do: to prove that nodes have joined, and to end their token
 from admission.api_server.api import Say
 from admission.gate import run
 from admission.gate.session import session
-from admission.process import FAILURES, reason
+from admission.process import failures, reason
 from admission.terminal import visible
 
 
@@ -22,5 +22,5 @@ async def approve(text: str, say: Say) -> None:
     try:
         async with session(text) as (orders, api, look):
             await run.approve(orders, api, look, lambda line: say(visible(line)))
-    except FAILURES as error:
+    except failures() as error:
         raise ValueError(visible(reason(error))) from None

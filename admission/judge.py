@@ -13,7 +13,8 @@ from functools import partial
 from typing import Any, Protocol
 
 from admission import rules
-from admission.api_server.api import CSRS, UNREACHABLE, Api, ApiError
+from admission.api_server.api import CSRS, Api, ApiError
+from admission.api_server.outages import UNREACHABLE
 from admission.api_server.rights import RightsGrace
 from admission.inventory import Denied, InventoryNode
 from admission.objects.csr import count_pending, judged_request, requesting_node

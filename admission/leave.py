@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from admission import program
-from admission.api_server.api import NODES, ApiError, Say
-from admission.api_server.connection import Connection
+from admission.api_server.api import MERGE_PATCH, NODES, PODS, ApiError, Say
+from admission.api_server.brief_connection import Requests, open_briefly
 from admission.objects.node import internal_addresses, ready_condition
 from admission.stack_settings import Leaving, is_same_server
 
@@ -20,6 +20,8 @@ REMEDY = (
     "if its machine is gone, set force: true for {name} (put it back into its pool for that) and"
     " run pulumi up, which then waits for nothing on it and does not connect to it"
 )
+
+ANOTHER = "another machine has joined as {name} while it was drained; it is left alone"
 
 
 async def require_answer(name: str, host: str, port: int) -> None:
@@ -67,7 +69,7 @@ async def leave(
         ValueError: the kubeconfig is invalid, kubectl is missing, or the drain failed; says why.
         ApiError, UNREACHABLE: the API server refused, or did not answer for a while.
     """
-    api = await Connection.open(kubeconfig, None)
+    api = await open_briefly(kubeconfig)
     try:
         elsewhere = bool(server and not is_same_server(server, api.server))
         if elsewhere and not how.force:
@@ -95,9 +97,7 @@ async def leave(
             await api.insist("DELETE", f"{NODES}/{name}", options)
         except ApiError as error:
             if error.status == 409:
-                raise ValueError(
-                    f"another machine has joined as {name} while it was drained; it is left alone"
-                ) from None
+                raise ValueError(ANOTHER.format(name=name)) from None
             if error.status != 404:
                 raise
             if elsewhere:
@@ -115,8 +115,10 @@ def is_ip(host: str) -> bool:
     return True
 
 
-async def _drain(api: Connection, node: Mapping[str, Any], kubeconfig: str) -> None:
+async def _drain(api: Requests, node: Mapping[str, Any], kubeconfig: str) -> None:
     name = node["metadata"]["name"]
+    if await _is_cordoned_and_empty(api, node):
+        return
     timeout_s = SILENT_DRAIN_TIMEOUT_S if _is_silent(node) else DRAIN_TIMEOUT_S
     status, _, errors = await program.run(
         "kubectl", f"--kubeconfig={kubeconfig}", "drain", name, "--ignore-daemonsets",
@@ -135,6 +137,33 @@ async def _drain(api: Connection, node: Mapping[str, Any], kubeconfig: str) -> N
         f"{name} can't be drained: {why}; fix that, or set force: true for {name} if"
         " its machine is gone"
     )
+
+
+async def _is_cordoned_and_empty(api: Requests, node: Mapping[str, Any]) -> bool:
+    """Do what `kubectl drain` does first, and tell whether it would find nothing else to do.
+
+    It cordons the node, and then lists its pods: pkg/cmd/drain/drain.go, pkg/drain/drain.go. Of any
+    pod, and of a right that is missing, `kubectl drain` is the judge.
+    """
+    name, uid = node["metadata"]["name"], node["metadata"]["uid"]
+    if not (node.get("spec") or {}).get("unschedulable"):
+        patch = {"metadata": {"uid": uid}, "spec": {"unschedulable": True}}
+        try:
+            await api.insist("PATCH", f"{NODES}/{name}", patch, content_type=MERGE_PATCH)
+        except ApiError as error:
+            if error.status == 404:
+                raise
+            # That of another uid is refused as invalid, as many a patch may be.
+            if (await api.insist("GET", f"{NODES}/{name}"))["metadata"]["uid"] != uid:
+                raise ValueError(ANOTHER.format(name=name)) from None
+            return False
+    path = f"{PODS}?fieldSelector=spec.nodeName%3D{name}&limit=1"
+    try:
+        found = await api.insist("GET", path)
+    except ApiError:
+        return False
+    is_list = isinstance(found, dict) and found.get("kind") == "PodList"
+    return is_list and not (found.get("items") or found.get("metadata", {}).get("continue"))
 
 
 def _is_silent(node: Mapping[str, Any]) -> bool:

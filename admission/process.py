@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from admission.api_server.api import UNREACHABLE, UNTRUSTED, ApiError
+from admission.api_server.api import ApiError
 from admission.terminal import say
 
 REMEDIES = {
@@ -14,23 +14,29 @@ REMEDIES = {
 }
 
 
-# How work may fail; anything else is a mistake of ours.
-FAILURES = (ValueError, ApiError, *UNREACHABLE, *UNTRUSTED)
-
-
 def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     """Return the exit status: that of the work, or 1 with a message that says why it failed."""
     try:
         return asyncio.run(_interruptible(work()))
-    except FAILURES as error:
+    except failures() as error:
         say(f"error: {reason(error)}")
     except asyncio.CancelledError:
         say("error: interrupted; run it again, and it continues")
     return 1
 
 
+def failures() -> tuple[type[Exception], ...]:
+    """Return how work may fail; anything else is a mistake of ours."""
+    # What succeeds does without the library, whose import takes longer than the work of some.
+    from admission.api_server.outages import UNREACHABLE, UNTRUSTED  # noqa: PLC0415
+
+    return (ValueError, ApiError, *UNREACHABLE, *UNTRUSTED)
+
+
 def reason(error: Exception) -> str:
     """Return why work has failed, and what to do about it."""
+    from admission.api_server.outages import UNTRUSTED  # noqa: PLC0415
+
     if isinstance(error, UNTRUSTED):
         return f"{error}; correct the certificate-authority or the server in the kubeconfig"
     if isinstance(error, ApiError):

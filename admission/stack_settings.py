@@ -13,11 +13,12 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from admission import program
+from admission import program, settings_file
+from admission.settings_file import PATH, POOLS
 
 CONFIG_TIMEOUT_S = 60
 PAUSES_S = (0.2, 0.5, 1, 2, 4)
-PATH, CONTENT, POOLS = "kubeconfigPath", "kubeconfig", "pools"
+CONTENT = "kubeconfig"
 REMEDY = "correct that and run pulumi up again, which reads the settings of that time"
 
 
@@ -121,16 +122,21 @@ class StackSettings:
     async def _plain(self) -> Mapping[str, str]:
         """Return those that are no secrets, by their keys without the project's name."""
         if self._read is None:
-            status, text, errors = await self._pulumi("config", "--json")
-            if status:
-                which, why = self._stack or "selected", program.last_error(errors)
-                raise ValueError(f"the settings of the stack {which} can't be read: {why}")
-            self._read = {
-                key.rpartition(":")[2]: entry["value"]
-                for key, entry in json.loads(text).items()
-                if "value" in entry
-            }
+            self._read = settings_file.read(self._stack, Path(), os.environ)
+        if self._read is None:
+            self._read = await self._plain_by_pulumi()
         return self._read
+
+    async def _plain_by_pulumi(self) -> dict[str, str]:
+        status, text, errors = await self._pulumi("config", "--json")
+        if status:
+            which, why = self._stack or "selected", program.last_error(errors)
+            raise ValueError(f"the settings of the stack {which} can't be read: {why}")
+        return {
+            key.rpartition(":")[2]: entry["value"]
+            for key, entry in json.loads(text).items()
+            if "value" in entry
+        }
 
     async def _secret(self, key: str) -> str | None:
         status, value, errors = await self._pulumi("config", "get", key)

@@ -1,20 +1,14 @@
 """What admission asks of an API server, and how that can fail."""
 
-import asyncio
-import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-import aiohttp
-
 CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 NODES = "/api/v1/nodes"
+PODS = "/api/v1/pods"
 MERGE_PATCH = "application/merge-patch+json"
 
-# What passes on its own: an API server that restarts, a connection that drops.
-UNREACHABLE = (aiohttp.ClientError, OSError, asyncio.TimeoutError)
-UNTRUSTED = (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)
-
+REQUEST_TIMEOUT_S = 15
 # Rights and tokens may take effect some moments after an API server's start, or their creation.
 RIGHTS_LIMIT_S = 5
 FIRST_PAUSE_S = 0.2

@@ -20,17 +20,16 @@ from admission.api_server.access_reviews import may_serve_itself
 from admission.api_server.api import (
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
-    UNREACHABLE,
-    UNTRUSTED,
+    REQUEST_TIMEOUT_S,
     ApiError,
     Say,
     See,
 )
 from admission.api_server.kubeconfig import client_of_kubeconfig, client_of_pod
+from admission.api_server.outages import UNREACHABLE, UNTRUSTED
 from admission.api_server.watch import Watcher
 
 SELF_REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-REQUEST_TIMEOUT_S = 15
 INSIST_LIMIT_S = 30
 BUSY = (429, 500, 502, 503, 504)
 

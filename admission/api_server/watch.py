@@ -14,12 +14,11 @@ from admission.api_server.api import (
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
     RIGHTS_LIMIT_S,
-    UNREACHABLE,
-    UNTRUSTED,
     ApiError,
     Say,
     See,
 )
+from admission.api_server.outages import UNREACHABLE, UNTRUSTED
 
 # Short, so that a connection whose other end is gone is not waited on for long.
 WATCH_TIMEOUT_S = 30

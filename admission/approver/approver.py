@@ -18,7 +18,8 @@ from admission.approver.metrics import Metrics
 from admission.approver.recorder import Place, Recorder
 from admission.judge import Facts, Judge
 from admission.objects.csr import request_status, requesting_node
-from admission.objects.node import internal_addresses, judged_node
+from admission.objects.judged_node import judged_node
+from admission.objects.node import internal_addresses
 from admission.pool_inventory import Inventory
 
 SERVING_CSRS = f"{CSRS}?fieldSelector=spec.signerName={rules.SERVING_SIGNER}"

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from admission.api_server.api import UNREACHABLE, ApiError
+from admission.api_server.api import ApiError
+from admission.api_server.outages import UNREACHABLE
 from admission.api_server.rights import RightsGrace
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"

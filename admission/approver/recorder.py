@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from admission import rules
-from admission.api_server.api import UNREACHABLE, Api, ApiError
+from admission.api_server.api import Api, ApiError
+from admission.api_server.outages import UNREACHABLE
 from admission.approver.journal import Journal
 from admission.approver.metrics import Metrics
 from admission.objects.csr import request_pem

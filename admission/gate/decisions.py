@@ -9,7 +9,7 @@ from admission.gate.orders import Orders
 from admission.gate.progress import Kind, Progress, Reach
 from admission.judge import Facts
 from admission.objects.csr import request_pem, requesting_node
-from admission.objects.node import judged_node
+from admission.objects.judged_node import judged_node
 from admission.rules.certificate_request import claimed_node
 
 MOST_TOLD = 10

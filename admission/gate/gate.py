@@ -23,7 +23,7 @@ from admission.gate.proof import Prover
 from admission.inventory import InventoryNode
 from admission.judge import Judge
 from admission.objects.csr import request_status, requesting_node
-from admission.objects.node import judged_node
+from admission.objects.judged_node import judged_node
 from admission.serving_certificate import ServingCertificate
 
 QUIET_S = 30.0  # without a step, until it is said for whom the gate waits

@@ -7,7 +7,8 @@ reach the kubelet through it.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from admission.api_server.api import NODES, UNREACHABLE, Api, ApiError
+from admission.api_server.api import NODES, Api, ApiError
+from admission.api_server.outages import UNREACHABLE
 from admission.gate.progress import Progress, Reach
 from admission.inventory import InventoryNode
 from admission.serving_certificate import KUBELET_PORT, ServingCertificate, Untrusted

@@ -1,19 +1,7 @@
-"""Nodes: what the rules look at, and what the kubelet itself reports there."""
+"""Nodes: what the kubelet itself reports there."""
 
 from collections.abc import Mapping
 from typing import Any
-
-from admission import rules
-
-
-def judged_node(node: Mapping[str, Any]) -> rules.NodeObject:
-    """Return what the rules look at of a Node."""
-    metadata = node["metadata"]
-    return rules.NodeObject(
-        name=metadata["name"],
-        deleting="deletionTimestamp" in metadata,
-        uid=metadata.get("uid", ""),
-    )
 
 
 def internal_addresses(node: Mapping[str, Any] | None) -> list[str]:

@@ -16,7 +16,8 @@ from cryptography import x509
 from admission import rules
 from admission.inventory import Denied, InventoryNode
 from admission.objects.csr import count_pending, judged_request, request_status, requesting_node
-from admission.objects.node import judged_node, ready_condition
+from admission.objects.judged_node import judged_node
+from admission.objects.node import ready_condition
 from admission.objects.token_secret import POOL_LABEL, content, expiration, is_revoked
 from admission.serving_certificate import ServingCertificate
 from admission.status.snapshot import Reads, Snapshot

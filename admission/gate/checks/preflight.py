@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from admission.api_server.api import UNREACHABLE, ApiError
+from admission.api_server.api import ApiError
+from admission.api_server.outages import UNREACHABLE
 from admission.gate.checks.check import Check, Context, State
 from admission.gate.checks.cluster import (
     check_clock,

@@ -7,12 +7,13 @@ import re
 import socket
 import stat
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from admission import program
+from admission import program, settings_file
 from admission.__main__ import _leave, parser
 from admission.api_server.api import ApiError
 from admission.api_server.connection import Connection
@@ -20,6 +21,9 @@ from admission.leave import leave
 from admission.stack_settings import Leaving, StackSettings
 
 NODE = "/api/v1/nodes/node-1"
+PODS = "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-1&limit=1"
+A_POD = {"kind": "PodList", "metadata": {}, "items": [{"metadata": {"name": "a"}}]}
+NO_PODS = {"kind": "PodList", "metadata": {"resourceVersion": "1"}, "items": []}
 
 
 class FakeCluster:
@@ -28,12 +32,35 @@ class FakeCluster:
     server = "https://api:6443"
 
     def __init__(
-        self, calls: list[str], node: str | None, *, replaced: bool = False, ready: str = "True"
+        self,
+        calls: list[str],
+        node: str | None,
+        *,
+        replaced: bool = False,
+        ready: str = "True",
+        pods: Any = A_POD,
+        refusals: Mapping[str, int] | None = None,
+        cordoned: bool = False,
+        then: str | None = None,
     ) -> None:
         self.calls, self.node, self.replaced, self.ready = calls, node, replaced, ready
+        self.pods, self.refusals, self.cordoned = pods, refusals or {}, cordoned
+        self.then = then  # the uid after a refusal
 
-    async def insist(self, method: str, path: str, body: Any = None) -> Any:
-        assert path == NODE
+    async def insist(
+        self, method: str, path: str, body: Any = None, *, content_type: str = "application/json"
+    ) -> Any:
+        assert (content_type == "application/merge-patch+json") is (method == "PATCH")
+        if path == PODS:
+            method = "LIST"
+        else:
+            assert path == NODE
+        if method in self.refusals:
+            self.node = self.then or self.node
+            raise ApiError(self.refusals[method], method, path, "no")
+        if method == "LIST":
+            self.calls.append("LIST")
+            return self.pods
         self.calls.append(method if body is None else f"{method} {body}")
         if self.node is None:
             raise ApiError(404, method, path, "not found")
@@ -43,7 +70,8 @@ class FakeCluster:
         metadata = {"name": "node-1", "uid": self.node}
         addresses = [{"type": "InternalIP", "address": "10.0.0.1"}]
         status = {"conditions": conditions, "addresses": addresses}
-        return {"metadata": metadata, "status": status}
+        spec = {"unschedulable": True} if self.cordoned else {"podCIDR": "10.1.0.0/24"}
+        return {"metadata": metadata, "spec": spec, "status": status}
 
     async def close(self) -> None:
         self.calls.append("close")
@@ -57,6 +85,7 @@ class Scene:
         self.answer: tuple[int, str, str] = (0, "", "")
         self.settings: dict[str, str] = {}
         self.secrets = {"kubeconfig"}
+        self.file: dict[str, str] | None = None  # what the settings' file says by itself
         self.failures: list[tuple[int, str, str]] = []  # of `pulumi`, before it answers
 
         async def connect(path: str, content: None) -> FakeCluster | None:
@@ -82,19 +111,82 @@ class Scene:
 
         monkeypatch.setattr(Connection, "open", connect)
         monkeypatch.setattr(program, "run", run)
+        monkeypatch.setattr(settings_file, "read", lambda *_: self.file)
 
 
 DRAIN = (
     "kubectl --kubeconfig=config drain node-1 --ignore-daemonsets --delete-emptydir-data --force"
     " --timeout=300s"
 )
+CORDON = "PATCH {'metadata': {'uid': 'uid-1'}, 'spec': {'unschedulable': True}}"
 DELETE = "DELETE {'preconditions': {'uid': 'uid-1'}}"
 
 
 def test_a_node_is_drained_and_that_one_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, FakeCluster([], "uid-1"))
     asyncio.run(leave("node-1", "config", Leaving()))
-    assert scene.calls == ["GET", DRAIN, DELETE, "close"]
+    assert scene.calls == ["GET", CORDON, "LIST", DRAIN, DELETE, "close"]
+
+
+@pytest.mark.parametrize("ready", ["True", "Unknown"])
+def test_a_node_without_pods_is_cordoned_before_that_is_seen_and_needs_no_drain(
+    monkeypatch: pytest.MonkeyPatch, ready: str
+) -> None:
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", ready=ready, pods=NO_PODS))
+    asyncio.run(leave("node-1", "config", Leaving()))
+    assert scene.calls == ["GET", CORDON, "LIST", DELETE, "close"]
+
+
+def test_a_cordoned_node_is_not_cordoned_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", cordoned=True, pods=NO_PODS))
+    asyncio.run(leave("node-1", "config", Leaving()))
+    assert scene.calls == ["GET", "LIST", DELETE, "close"]
+
+
+@pytest.mark.parametrize(
+    "pods",
+    [
+        A_POD,
+        {**NO_PODS, "metadata": {"continue": "abc"}},
+        {**NO_PODS, "kind": "Status"},
+        {},
+        "none",
+        None,
+    ],
+)
+def test_a_node_that_may_have_pods_is_drained(monkeypatch: pytest.MonkeyPatch, pods: Any) -> None:
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", pods=pods))
+    asyncio.run(leave("node-1", "config", Leaving()))
+    assert scene.calls == ["GET", CORDON, "LIST", DRAIN, DELETE, "close"]
+
+
+@pytest.mark.parametrize(
+    "refusals",
+    [{"PATCH": 403}, {"PATCH": 422}, {"PATCH": 503}, {"LIST": 403}, {"LIST": 404}, {"LIST": 409}],
+)
+def test_kubectl_says_which_right_is_missing(
+    monkeypatch: pytest.MonkeyPatch, refusals: dict[str, int]
+) -> None:
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", pods=NO_PODS, refusals=refusals))
+    scene.answer = (1, "", "error: pods is forbidden\n")
+    with pytest.raises(ValueError, match="node-1 can't be drained: pods is forbidden; fix that"):
+        asyncio.run(leave("node-1", "config", Leaving()))
+    assert DRAIN in scene.calls
+    assert DELETE not in scene.calls
+
+
+def test_a_node_that_goes_meanwhile_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", refusals={"PATCH": 404}))
+    asyncio.run(leave("node-1", "config", Leaving()))
+    assert scene.calls == ["GET", "close"]
+
+
+def test_another_node_of_the_same_name_is_not_cordoned(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = FakeCluster([], "uid-1", refusals={"PATCH": 422}, then="uid-2")
+    scene = Scene(monkeypatch, cluster)
+    with pytest.raises(ValueError, match="another machine has joined as node-1"):
+        asyncio.run(leave("node-1", "config", Leaving()))
+    assert scene.calls == ["GET", "GET", "close"]
 
 
 def test_a_dead_machines_node_is_deleted_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +207,7 @@ def test_a_drain_that_fails_keeps_the_node_and_tells_why(monkeypatch: pytest.Mon
     scene.answer = (1, "evicting pod", "first line\nerror: cannot delete Pod a\n")
     with pytest.raises(ValueError, match="node-1 can't be drained: cannot delete Pod a; fix that"):
         asyncio.run(leave("node-1", "config", Leaving()))
-    assert scene.calls == ["GET", DRAIN, "GET", "close"]
+    assert scene.calls == ["GET", CORDON, "LIST", DRAIN, "GET", "close"]
 
 
 def test_a_machine_that_does_not_answer_is_not_waited_for_and_is_kept_until_somebody_gives_it_up(
@@ -125,7 +217,7 @@ def test_a_machine_that_does_not_answer_is_not_waited_for_and_is_kept_until_some
     scene.answer = (1, "", "error: global timeout reached: 30s\n")
     with pytest.raises(ValueError, match=r"node-1 does not answer.*global timeout.*force: true"):
         asyncio.run(leave("node-1", "config", Leaving()))
-    assert scene.calls == ["GET", DRAIN.replace("300s", "30s"), "GET", "close"]
+    assert scene.calls == ["GET", CORDON, "LIST", DRAIN.replace("300s", "30s"), "GET", "close"]
 
 
 def test_a_silent_machine_without_pods_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,7 +401,7 @@ def test_a_kubeconfig_below_the_home_directory_is_found_by_kubectl_too(
     monkeypatch.setenv("HOME", "/home/me")
     scene = Scene(monkeypatch, FakeCluster([], "uid-1"))
     assert asyncio.run(_leave(command("--kubeconfig", "~/config"))) == 0
-    assert scene.calls[2].startswith("kubectl --kubeconfig=/home/me/config drain node-1 ")
+    assert scene.calls[4].startswith("kubectl --kubeconfig=/home/me/config drain node-1 ")
 
 
 @pytest.mark.parametrize("form", ["--stack", "--stack-config"])  # the second is in older states
@@ -323,6 +415,16 @@ def test_a_node_leaves_by_the_settings_of_its_stack(
     assert sum(call.startswith("pulumi") for call in scene.calls) == 1
     assert any(call.startswith("kubectl") for call in scene.calls)
     assert scene.calls[-2:] == [DELETE, "close"]
+
+
+def test_pulumi_is_not_asked_what_the_file_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").touch()
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", ready="Unknown"))
+    scene.file = {"kubeconfigPath": str(tmp_path / "config"), "pools": pools(force=True)}
+    assert asyncio.run(_leave(command("--stack", "dev"))) == 0
+    assert scene.calls == ["GET", DELETE, "close"]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ ALLOWED = {
     "terminal": set[str](),
     "process": {"api_server", "terminal"},
     "program": set[str](),
-    "stack_settings": {"program"},
+    "settings_file": set[str](),
+    "stack_settings": {"program", "settings_file"},
     "leave": {"api_server", "objects", "program", "stack_settings"},
     "gate": {
         *("inventory", "rules", "objects", "api_server"),

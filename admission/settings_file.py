@@ -1,0 +1,117 @@
+"""What a stack's settings file says by itself, without `pulumi config`.
+
+That opens the stack's state too, and takes longer than all else that a node needs to leave. What
+the file does not say for sure is left to it: secrets, defaults, environments, a file elsewhere,
+settings that a service holds, and text that two readers of YAML may take for different values.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+PATH, POOLS = "kubeconfigPath", "pools"
+# Backends that keep no settings: with any other, a service may hold them instead of the file.
+BACKENDS = ("file://", "s3://", "gs://", "azblob://")
+STACK = re.compile(r"(?:[^/]+/(?P<project>[^/]+)/)?(?P<name>[A-Za-z0-9_.-]+)")
+# A number, a date: no text for some readers. An IP address is text for all of them.
+NUMBER = re.compile(r"[-+.]*[0-9][0-9a-z_+-]*\.?[0-9a-z_+-]*", re.IGNORECASE)
+
+# How a file differs from what is expected here.
+MISFITS = (
+    *(OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError),
+    yaml.YAMLError,
+)
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads what every reader of YAML takes for a truth value or null, and all else as text."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(f"tag:yaml.org,2002:{tag}", re.compile(pattern))]
+        for tag, pattern, firsts in (
+            ("bool", r"(?:true|True|TRUE|false|False|FALSE)\Z", "tTfF"),
+            ("null", r"(?:~|null|Null|NULL|)\Z", ("~", "n", "N", "")),
+            ("merge", r"<<\Z", "<"),
+        )
+        for first in firsts
+    }
+
+
+def read(stack: str | None, directory: Path, environ: Mapping[str, str]) -> dict[str, str] | None:
+    """Return the values of PATH and POOLS as `pulumi config --json` prints them; None: ask it.
+
+    The directory is the one that `pulumi` would be started in.
+    """
+    which = STACK.fullmatch(stack or "")
+    # They can give each option: cmd/pulumi/pulumi.go.
+    if which is None or any(name.startswith("PULUMI_OPTION_") for name in environ):
+        return None
+    try:
+        project = _load(directory / "Pulumi.yaml")
+        if not _is_plain(project, directory, environ):
+            return None
+        if which["project"] not in (None, project["name"]):
+            return None
+        settings = _load(directory / f"Pulumi.{which['name']}.yaml")
+        if "environment" in settings:
+            return None
+        config, name = settings["config"], project["name"]
+        path, pools = _only(config, name, PATH), _only(config, name, POOLS)
+        if not (_is_text(path) and path and _are_pools(pools)):
+            return None
+        return {PATH: path, POOLS: json.dumps(pools)}
+    except MISFITS:
+        return None
+
+
+def _load(path: Path) -> dict[str, Any]:
+    document = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 - a SafeLoader
+    if not isinstance(document, dict):
+        raise TypeError(path)
+    return document
+
+
+def _is_plain(project: Mapping[str, Any], directory: Path, environ: Mapping[str, str]) -> bool:
+    """Tell whether a project keeps its stacks' settings beside it, and nowhere else."""
+    # As pulumi finds it: workspace/creds.go.
+    backend = environ.get("PULUMI_BACKEND_URL") or (project.get("backend") or {}).get("url") or ""
+    return (
+        backend.startswith(BACKENDS)
+        and "stackConfigDir" not in project
+        and not isinstance(project.get("config"), str)  # the former name of stackConfigDir
+        and not any((directory / f"Pulumi.{other}").exists() for other in ("json", "yml"))
+    )
+
+
+def _only(config: Mapping[str, Any], project: str, name: str) -> Any:
+    """Return the value of a key that stands there once, with the project's name or without."""
+    (key,) = (key for key in config if key.rpartition(":")[2] == name)
+    if key not in (name, f"{project}:{name}"):
+        raise KeyError(key)
+    return config[key]
+
+
+def _are_pools(pools: Any) -> bool:
+    """Tell whether each node's name, address and `force` are plain, and nothing is a secret."""
+    if not isinstance(pools, dict) or _holds_secret(pools):
+        return False
+    entries = [entry for pool in pools.values() for entry in (pool or {}).get("nodes") or ()]
+    return all(
+        isinstance(entry.get("force", False), bool)
+        and all(_is_text(entry[key]) for key in ("name", "address") if key in entry)
+        for entry in entries
+    )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not NUMBER.fullmatch(value)
+
+
+def _holds_secret(value: Any) -> bool:
+    if isinstance(value, dict):
+        return "secure" in value or any(map(_holds_secret, value.values()))
+    return isinstance(value, list) and any(map(_holds_secret, value))
