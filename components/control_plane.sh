@@ -115,13 +115,23 @@ claim() { # PROGRAM
     systemctl daemon-reload
 }
 
+# Does our drop-in have a rate that the settings no longer have?
+has_stale_rate() { # PROGRAM
+    for name in --kube-api-qps --kube-api-burst; do
+        ! added "$1" "$name" ||
+            ! grep -q -e " $name=" "$root/etc/systemd/system/$1.service.d/$drop_in" ||
+            printf '%s\n' "$wanted" | grep -q -e "^$1 $name=" || return 0
+    done
+    return 1
+}
+
 # Adds each wanted flag that a program's own command does not have; flags in our drop-in stay wanted.
 install_program() { # PROGRAM
     pid=$(pid_of "$1")
     [ -n "$pid" ] || fail "$1 is not running on this machine; start it, or correct controlPlane.hosts"
     printf '%s\n' "$wanted" | sed -n "s/^$1 //p" | missing_flags "$1" "$pid" >"$work/missing"
     if [ "$manage" = true ]; then claim "$1"; fi
-    [ -s "$work/missing" ] || return 0
+    [ -s "$work/missing" ] || { [ "$manage" = true ] && has_stale_rate "$1"; } || return 0
     if [ "$manage" != true ]; then
         tr '\n' ' ' <"$work/missing" | sed "s/^/error: $1 runs without /; s/ \$//" >&2
         echo >&2
@@ -131,12 +141,16 @@ install_program() { # PROGRAM
     # What our drop-in already adds, and what is missing now.
     ours=$root/etc/systemd/system/$1.service.d/$drop_in
     if [ -e "$ours" ]; then
-        own=$(command_of "$1")
-        sed -n 's/^ExecStart=\(..*\)$/\1/p' "$ours" | tr ' ' '\n' >"$work/added"
+        cp -p "$ours" "$work/$1.before"
+        flags_of "$1" >"$work/own"
+        sed -n 's/^ExecStart=\(..*\)$/\1/p' "$ours" | tr ' ' '\n' | grep -vxF -f "$work/own" >"$work/added" || true
         printf '%s\n' "$wanted" | sed -n "s/^$1 //p; s/^--controllers=\*,/--controllers=/p" | grep -xF -f "$work/added" >>"$work/missing" || true
     fi
-    [ ! -e "$ours" ] || cp -p "$ours" "$work/$1.before"
-    sort -u "$work/missing" | write_drop_in "$1"
+    if [ -s "$work/missing" ]; then
+        sort -u "$work/missing" | write_drop_in "$1"
+    else
+        rm -f "$ours"
+    fi
     changed="$changed $1"
 }
 

@@ -189,6 +189,33 @@ def test_another_rate_takes_the_place_of_one_that_the_program_added(host: Host) 
     assert not words & set(added)
 
 
+def test_a_rate_that_the_settings_no_longer_have_goes(host: Host) -> None:
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS)
+    assert restarted(host.install(kube_api_qps=100)) == [CONTROLLER_MANAGER]
+    host.shows(
+        *(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS),
+        *("--kube-api-qps=100", "--kube-api-burst=150"),
+    )
+    assert restarted(host.install()) == [CONTROLLER_MANAGER]
+    target = host.root / f"etc/systemd/system/{CONTROLLER_MANAGER}.service.d/{DROP_IN}"
+    assert not target.exists()
+    host.shows(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS)
+    assert restarted(host.install()) == []
+
+
+def test_the_other_flags_stay_when_a_rate_goes(host: Host) -> None:
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, CONTROLLER_MANAGER, *SIGNING)
+    assert restarted(host.install(kube_api_qps=100)) == [CONTROLLER_MANAGER]
+    words = host.drop_in(CONTROLLER_MANAGER).split()
+    host.shows(11, CONTROLLER_MANAGER, *words[words.index("[Service]") + 3 :])
+    assert restarted(host.install()) == [CONTROLLER_MANAGER]
+    written = host.drop_in(CONTROLLER_MANAGER)
+    assert "--kube-api" not in written
+    assert "--controllers=*,bootstrapsigner,tokencleaner" in written
+
+
 def test_a_rate_of_the_programs_own_command_stays(host: Host) -> None:
     own = ("--kube-api-qps=50", "--kube-api-burst=60")
     host.runs(10, API_SERVER, SERVER_FLAG)
