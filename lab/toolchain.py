@@ -130,7 +130,7 @@ KUBERNETES_PROVIDER = ProgramSet(
 
 
 def pulumi_fits(version: str) -> bool:
-    """Tell whether an engine that calls itself `version` does what ours does, or more."""
+    """Return whether an engine that calls itself `version` does what ours does, or more."""
     match = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
     needed = tuple(int(part) for part in PULUMI_VERSION.split("."))
     found = tuple(int(part) for part in match.groups()) if match else (0,)

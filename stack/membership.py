@@ -34,7 +34,7 @@ def join(name: str, generation: int, address: str, record: Record) -> str:
 
 
 def has_joined(name: str, join: str, record: Record) -> bool:
-    """Tell whether a node is known to have joined by this very join, and has not left since."""
+    """Return whether a node is known to have joined by this very join, and has not left since."""
     return _is_proven(name, join, record) and _is_there(name, join, record)
 
 
@@ -71,7 +71,7 @@ def former(node: NodeSettings, settings: Settings, record: Record) -> tuple[str,
 
 
 def has_files(node: NodeSettings, settings: Settings, record: Record) -> bool:
-    """Tell whether the stack has a node's files, under its name or under one of its machine's."""
+    """Return whether the stack has a node's files, under its name or under one of its machine's."""
     return node.name in record.files or bool(former(node, settings, record))
 
 

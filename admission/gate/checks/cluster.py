@@ -38,15 +38,15 @@ async def check_version(context: Context) -> Answer:
     """Compare the kubelets' versions with the API server's."""
     version = await context.api.insist("GET", "/version")
     server = _minor(f"{version['major']}.{version['minor']}")
-    faults = []
+    problems = []
     for node, kubelet in context.orders.kubelet_versions.items():
         behind = server - _minor(kubelet)
         if not 0 <= behind <= MOST_MINORS_BEHIND:
             rule = "newer than" if behind < 0 else f"more than {MOST_MINORS_BEHIND} minors behind"
-            faults.append(f"{node}'s kubelet {kubelet} is {rule} the API server")
-    if not faults:
+            problems.append(f"{node}'s kubelet {kubelet} is {rule} the API server")
+    if not problems:
         return PASSED
-    return "failed", f"{few(faults)}, which has {version['gitVersion']}; set kubernetesVersion"
+    return "failed", f"{few(problems)}, which has {version['gitVersion']}; set kubernetesVersion"
 
 
 async def check_rights(context: Context) -> Answer:
