@@ -38,7 +38,7 @@ carry_over_certificates() {
         # The link to the client's certificate comes last: it says that the others are there.
         for file in "$old"/kubelet-server-*.pem "$old"/kubelet-client-*.pem; do
             if [ -L "$file" ] || [ ! -e "$file" ]; then continue; fi
-            rm -f "$carried" # a link, where a run was cut
+            rm -f "$carried" # a link, left by an interrupted run
             cp "$file" "$carried"
             replace "$carried" "$certificates/${file##*/}"
         done
