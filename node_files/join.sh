@@ -138,7 +138,7 @@ wait_for() { # FILE MESSAGE, which says what it means if the file does not appea
     done
 }
 
-# A kubelet whose Node is there already, with a former machine's address, asks for a certificate with
+# A kubelet whose Node is there already, with an earlier machine's address, asks for a certificate with
 # that address, and for none with its own before a quarter of an hour has passed
 # (client-go/util/certificate: its first request is not interrupted). Once its Node has its address,
 # a restart makes it ask again.

@@ -15,7 +15,7 @@ def join(name: str, generation: int, address: str, record: Record) -> str:
     """Return what a node's join is named by: its generation, and its address once either changes.
 
     It is a function of the last run's record, so that a run that has failed before its outputs were
-    written leaves the same to the next. The generation alone is what earlier releases go by.
+    written leaves the same to the next. Earlier releases use the generation alone.
     """
     known = record.nodes.get(name)
     if known is None:

@@ -54,7 +54,7 @@ async def approve(
 ) -> None:
     """Approve what a pool's nodes ask for while they join, until it is cancelled.
 
-    Of the checks of the cluster only those that fail are told: the gate that follows tells all.
+    Only failed checks of the cluster are reported: the gate that follows reports them all.
 
     Raises:
         ValueError, ApiError, UNREACHABLE, UNTRUSTED: as `admit` does.

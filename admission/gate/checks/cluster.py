@@ -14,7 +14,7 @@ MOST_CLOCK_DIFFERENCE = timedelta(seconds=30)
 # https://kubernetes.io/releases/version-skew-policy/: a kubelet may be three minors older.
 MOST_MINORS_BEHIND = 3
 SIGNERS_QPS, REQUESTS_A_NODE = 20, 2
-LONG_SIGNING_S = 10  # worth a word
+LONG_SIGNING_S = 10  # worth a warning
 LONGEST_SIGNING = timedelta(minutes=1)
 LONGEST_RENEWAL = timedelta(minutes=1)
 
