@@ -45,7 +45,7 @@ class Denied:
             return replace(self, names=self.names | {host.lower().rstrip(".")})
 
     def covers(self, address: IpAddress) -> bool:
-        """Tell whether an address is the control plane's, a Service's, or a special one."""
+        """Return whether an address is the control plane's, a Service's, or a special one."""
         special = address.is_loopback or address.is_unspecified or address.is_multicast
         return (
             special

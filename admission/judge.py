@@ -32,7 +32,7 @@ class Facts:
     inventory: Mapping[str, InventoryNode]
     denied: Denied
     node: rules.NodeObject | None
-    fault: str = ""  # why no request of this node may be approved, whatever it holds
+    problem: str = ""  # why no request of this node may be approved, whatever it holds
 
 
 class Delegate(Protocol):
@@ -42,7 +42,7 @@ class Delegate(Protocol):
         """Return what a request of the node is judged by, as known now."""
 
     def may_judge(self) -> bool:
-        """Tell whether requests may be judged and approved now."""
+        """Return whether requests may be judged and approved now."""
 
     def approved(self, item: dict[str, Any], decision: rules.Approve) -> None:
         """Note that a request has been approved."""
@@ -178,8 +178,8 @@ class Judge:
 
     def _decide(self, item: dict[str, Any], *, allowed: bool) -> rules.Decision:
         facts, now = self._delegate.facts(requesting_node(item)), self._now()
-        if facts.fault:
-            return rules.Refuse(reason=facts.fault)
+        if facts.problem:
+            return rules.Refuse(reason=facts.problem)
         others = self._pending.get(requesting_node(item), {}).values()
         return rules.decide_serving(
             judged_request(item),

@@ -107,7 +107,7 @@ async def leave(
 
 
 def is_ip(host: str) -> bool:
-    """Tell whether a host is given by its IP address, as a Node's InternalIPs are."""
+    """Return whether a host is given by its IP address, as a Node's InternalIPs are."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -167,5 +167,5 @@ async def _is_cordoned_and_empty(api: Requests, node: Mapping[str, Any]) -> bool
 
 
 def _is_silent(node: Mapping[str, Any]) -> bool:
-    """Tell whether its kubelet has not reported for so long that the cluster says so."""
+    """Return whether its kubelet has not reported for so long that the cluster says so."""
     return ready_condition(node, "status") == "Unknown"

@@ -35,7 +35,7 @@ class Inventory:
     pools: Mapping[str, str] = field(default_factory=dict)  # node -> its pool
     denied: Denied = field(default_factory=Denied)
     disputes: Mapping[str, str] = field(default_factory=dict)  # node -> what it shares with another
-    faults: tuple[str, ...] = ()  # ConfigMaps that can't be read, and why
+    problems: tuple[str, ...] = ()  # ConfigMaps that can't be read, and why
 
 
 def path(namespace: str) -> str:
@@ -71,30 +71,30 @@ def from_file(path: str) -> Inventory:
         ValueError: it can't be read, or is not an inventory.
     """
     try:
-        return combine([read(Path(path).read_text())])
+        return merge([read(Path(path).read_text())])
     except OSError as error:
         raise ValueError(f"the inventory {path} can't be read: {error.strerror}") from None
     except ValueError as error:
         raise ValueError(f"{path} is not an inventory: {error}") from None
 
 
-def merge(items: Iterable[Mapping[str, Any]]) -> Inventory:
-    """Return what the ConfigMaps say together.
+def from_config_maps(items: Iterable[Mapping[str, Any]]) -> Inventory:
+    """Return what the inventories in these ConfigMaps say together, as `merge` does.
 
     Where two nodes claim the same name or address, nobody can tell whose it is: both are left out.
     """
-    faults: list[str] = []
+    problems: list[str] = []
     found: list[PoolInventory] = []
     for item in items:
         try:
             found.append(read((item.get("data") or {}).get(KEY, "")))
         except ValueError as error:
-            faults.append(f"the inventory {item['metadata']['name']} is left out: {error}")
-    return combine(found, faults=faults)
+            problems.append(f"the inventory {item['metadata']['name']} is left out: {error}")
+    return merge(found, problems=problems)
 
 
-def combine(inventories: Iterable[PoolInventory], *, faults: Iterable[str] = ()) -> Inventory:
-    """Return what the inventories say together, as `merge` does."""
+def merge(inventories: Iterable[PoolInventory], *, problems: Iterable[str] = ()) -> Inventory:
+    """Return what the inventories say together."""
     ordered = sorted(inventories, key=lambda inventory: inventory.pool)
     claims: dict[Any, list[tuple[str, str]]] = defaultdict(list)  # what -> its (pool, node)
     for inventory in ordered:
@@ -118,5 +118,5 @@ def combine(inventories: Iterable[PoolInventory], *, faults: Iterable[str] = ())
             names=frozenset[str]().union(*(inventory.denied.names for inventory in ordered)),
         ),
         disputes=disputes,
-        faults=tuple(faults),
+        problems=tuple(problems),
     )

@@ -21,7 +21,7 @@ def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     except failures() as error:
         say(f"error: {reason(error)}")
     except asyncio.CancelledError:
-        say("error: interrupted; run it again, and it continues")
+        say("error: interrupted; run it again to continue")
     return 1
 
 

@@ -76,7 +76,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _is_plain(project: Mapping[str, Any], directory: Path, environ: Mapping[str, str]) -> bool:
-    """Tell whether a project keeps its stacks' settings beside it, and nowhere else."""
+    """Return whether a project keeps its stacks' settings beside it, and nowhere else."""
     # As pulumi finds it: workspace/creds.go.
     backend = environ.get("PULUMI_BACKEND_URL") or (project.get("backend") or {}).get("url") or ""
     return (
@@ -96,7 +96,7 @@ def _only(config: Mapping[str, Any], project: str, name: str) -> Any:
 
 
 def _are_pools(pools: Any) -> bool:
-    """Tell whether each node's name, address and `force` are plain, and nothing is a secret."""
+    """Return whether each node's name, address and `force` are plain, and nothing is a secret."""
     if not isinstance(pools, dict) or _holds_secret(pools):
         return False
     entries = [entry for pool in pools.values() for entry in (pool or {}).get("nodes") or ()]

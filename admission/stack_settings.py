@@ -41,7 +41,7 @@ class Leaving:
 
 
 def is_same_server(one: str, other: str) -> bool:
-    """Tell whether two URLs name one API server."""
+    """Return whether two URLs name one API server."""
     return one.rstrip("/") == other.rstrip("/")
 
 

@@ -63,7 +63,7 @@ class ControlPlane(pulumi.ComponentResource):
                     kube_api_qps=args.kube_api_qps,
                 ),
                 # A failed host must not stop the next one. A program that does not come up with new
-                # flags gets its former ones back, so one API server still answers.
+                # flags gets its previous ones back, so one API server still answers.
                 opts=pulumi.ResourceOptions(parent=self, depends_on=unless_failed(hosts[-1:])),
             )
             hosts.append(flags)

@@ -105,7 +105,7 @@ added() { # PROGRAM NAME: does the flag come from our drop-in, not from the unit
         ! flags_of "$1" | grep -q -e "^$2="
 }
 
-# A host under a new name takes over the drop-in that was written under its former name.
+# A host under a new name takes over the drop-in that was written under its previous name.
 claim() { # PROGRAM
     target=$root/etc/systemd/system/$1.service.d/$drop_in
     if [ ! -e "$target" ] || [ "$(owner_of "$target")" = "$host" ]; then return 0; fi
@@ -194,9 +194,9 @@ put_back() { # PROGRAM
     fi
     systemctl daemon-reload
     if restart "$1"; then
-        fail "$1 did not come up with its new flags, so it runs with its former ones again; see journalctl --unit $1"
+        fail "$1 did not come up with its new flags, so it runs with its previous ones again; see journalctl --unit $1"
     fi
-    fail "$1 did not come up with its new flags, nor with its former ones, which are restored; see journalctl --unit $1"
+    fail "$1 did not come up with its new flags, nor with its previous ones, which are restored; see journalctl --unit $1"
 }
 
 # Checks only that the port is open, because curl may not be installed.
@@ -213,8 +213,7 @@ install() {
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     changed='' incomplete=''
-    install_program kube-apiserver
-    install_program kube-controller-manager
+    for program in kube-apiserver kube-controller-manager; do install_program "$program"; done
     [ -z "$incomplete" ] || fail 'add these flags on this machine, or set controlPlane.manage to true'
     if [ -n "$changed" ]; then
         systemctl daemon-reload

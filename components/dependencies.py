@@ -77,5 +77,5 @@ def value_or(output: pulumi.Output[Any], other: Any) -> pulumi.Output[Any]:
 
 
 def succeeded(resource: pulumi.Resource) -> pulumi.Output[bool]:
-    """Tell whether the stack has a resource at the end of this run."""
+    """Return whether the stack has a resource at the end of this run."""
     return value_or(resource.urn.apply(lambda _: True), False)

@@ -1,4 +1,4 @@
-"""Who has joined by the word of a pool's gate, and who has not and why, also when it fails.
+"""Who has joined according to a pool's gate, and who has not and why, even when it fails.
 
 A command that fails leaves no outputs. So a gate that ends without all of its nodes writes the same
 document into a file, which the program reads.
@@ -29,7 +29,7 @@ class GateReport:
         return Path(DIRECTORY, self.stack, f"{self.pool}.json")
 
     def remove(self) -> None:
-        """Remove what an earlier run has left, which says nothing of this one."""
+        """Remove what an earlier run has left, which says nothing about this one."""
         if not pulumi.runtime.is_dry_run():
             self.path.unlink(missing_ok=True)
 

@@ -13,7 +13,7 @@ READY_LIMIT_S = 90.0
 
 
 def ready(ca: Path) -> bool:
-    """Tell whether the API server says that it is ready."""
+    """Return whether the API server says that it is ready."""
     return _answer(ca) == "ok"
 
 

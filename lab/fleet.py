@@ -25,7 +25,7 @@ class Fleet:
         return Machine(f"node-{number}", network.node_address(number), self.layout)
 
     def numbers(self, nodes: int | None) -> range:
-        """Return the numbers of so many nodes; None: the default, or none where there are some."""
+        """Return the numbers of the first nodes; None: the default, or none if nodes exist."""
         count = (DEFAULT_NODES if not self.nodes() else 0) if nodes is None else nodes
         if not 0 <= count <= network.MOST_NODES:
             raise LabError(

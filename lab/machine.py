@@ -184,10 +184,10 @@ class Machine:
             LabError: the machine ended, or did not answer within the limit.
         """
 
-        def settled() -> bool:
+        def answers_or_ended() -> bool:
             return self.supervisor() is None or ssh.answers(self.address)
 
-        if not until(settled, BOOT_LIMIT_S):
+        if not until(answers_or_ended, BOOT_LIMIT_S):
             raise self._silent(f"no SSH server on {self.address}:22 after {BOOT_LIMIT_S:.0f} s")
         if self.supervisor() is None:
             raise self._silent("it stopped while it booted")

@@ -14,7 +14,7 @@ LANGUAGE_HOST = "pulumi-language-python"
 
 
 def has_official_plugins(path: str, pulumi_home: Path) -> bool:
-    """Tell whether the language host and all providers are on `path` or in `pulumi_home`."""
+    """Return whether the language host and all providers are on `path` or in `pulumi_home`."""
     language = shutil.which(LANGUAGE_HOST, path=path) or shutil.which(
         LANGUAGE_HOST, path=str(pulumi_home / "bin")
     )
@@ -26,7 +26,7 @@ def has_official_plugins(path: str, pulumi_home: Path) -> bool:
 
 
 def own_plugins(environ: Mapping[str, str]) -> bool:
-    """Tell whether the lab uses its own plugins, by `LAB_PLUGINS` or by what is installed.
+    """Return whether the lab uses its own plugins, by `LAB_PLUGINS` or by what is installed.
 
     Its own are a language host and the providers `command` and `random`, in `lab/plugins/`, and
     the official provider `kubernetes`, which the toolchain builds.

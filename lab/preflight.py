@@ -110,7 +110,7 @@ def _overlays_work(directory: Path) -> bool:
 
 
 def _bridged_traffic_dropped() -> bool:
-    """Tell whether the firewall sees bridged packets and lets none through, as with Docker."""
+    """Return whether the firewall sees bridged packets and lets none through, as with Docker."""
     setting = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
     if not setting.exists() or setting.read_text().strip() != "1":
         return False

@@ -124,13 +124,13 @@ KUBERNETES_PROVIDER = ProgramSet(
             for name in ("schema.json", "terraform-mapping.json")
         ),
     ),
-    # It takes the most memory, and a third of its packages are already compiled for the engine.
+    # It takes the most memory, and a quarter of its packages are already compiled for the engine.
     last=True,
 )
 
 
 def pulumi_fits(version: str) -> bool:
-    """Tell whether an engine that calls itself `version` does what ours does, or more."""
+    """Return whether an engine that calls itself `version` does what ours does, or more."""
     match = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
     needed = tuple(int(part) for part in PULUMI_VERSION.split("."))
     found = tuple(int(part) for part in match.groups()) if match else (0,)

@@ -138,7 +138,7 @@ def own_lines(node: Node) -> list[str]:
 def last_lines(node: Node) -> list[str]:
     """Return the lines of the arguments and the unit that reads them, which is written last.
 
-    They are other nodes', but for name and addresses.
+    They are the same for other nodes, except for name and addresses.
 
     Raises:
         ValueError: as `bundle`.

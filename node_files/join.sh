@@ -88,8 +88,8 @@ squeezed() {
     }'
 }
 
-# Prints the fault that the journal shows, or nothing if it shows no known one.
-fault() { # SINCE
+# Prints the problem that the journal shows, or nothing if it shows no known one.
+problem() { # SINCE
     lines=$(errors "$1" | tail -n 100)
     case $lines in
     *'unknown flag'* | *'failed to parse kubelet flag'*) echo 'the kubelet rejects a flag; see the lines below' ;;
@@ -123,22 +123,22 @@ wait_for() { # FILE MESSAGE, which says what it means if the file does not appea
         [ $((ticks % 10)) -eq 0 ] || continue
         now=$(date +%s)
         [ "$now" -lt $((started + limit_s)) ] || {
-            found=$(fault $((now - limit_s / 3)))
+            found=$(problem $((now - limit_s / 3)))
             give_up "${found:-$2}"
         }
-        [ "$(restarts)" -lt 3 ] || give_up "the kubelet keeps stopping. $(fault "$started")"
+        [ "$(restarts)" -lt 3 ] || give_up "the kubelet keeps stopping. $(problem "$started")"
         [ $((ticks % 30)) -eq 0 ] || continue
-        found=$(fault "$started")
+        found=$(problem "$started")
         if [ -z "$found" ] || [ "$found" != "$suspect" ]; then
             suspect=$found since=$now
         elif [ $((now - since)) -ge "$patience_s" ]; then
-            # A fault that the kubelet no longer reports has passed; it now waits for approval.
-            [ "$(fault $((since + patience_s / 2)))" != "$found" ] || give_up "$found"
+            # A problem that the kubelet no longer reports has passed; it now waits for approval.
+            [ "$(problem $((since + patience_s / 2)))" != "$found" ] || give_up "$found"
         fi
     done
 }
 
-# A kubelet whose Node is there already, with a former machine's address, asks for a certificate with
+# A kubelet whose Node is there already, with an earlier machine's address, asks for a certificate with
 # that address, and for none with its own before a quarter of an hour has passed
 # (client-go/util/certificate: its first request is not interrupted). Once its Node has its address,
 # a restart makes it ask again.

@@ -38,7 +38,7 @@ carry_over_certificates() {
         # The link to the client's certificate comes last: it says that the others are there.
         for file in "$old"/kubelet-server-*.pem "$old"/kubelet-client-*.pem; do
             if [ -L "$file" ] || [ ! -e "$file" ]; then continue; fi
-            rm -f "$carried" # a link, where a run was cut
+            rm -f "$carried" # a link, left by an interrupted run
             cp "$file" "$carried"
             replace "$carried" "$certificates/${file##*/}"
         done
@@ -105,7 +105,7 @@ share_kubeconfig() {
 check_node() {
     whose=$(owner_of_machine)
     [ -z "$whose" ] || [ "$whose" = "$node" ] ||
-        refuse "this machine is the node $whose; to make it $node, take $whose out of the settings and run pulumi up, then add $node and run it again (if $whose has left the settings already, put it back first, or reinstall the machine)"
+        refuse "this machine is the node $whose; to make it $node, remove $whose from the settings and run pulumi up, then add $node and run it again (if $whose is no longer in the settings, put it back first, or reinstall the machine)"
 }
 
 # A kubeconfig is rewritten for another server, path or CA only while its certificate is of the same
@@ -113,5 +113,5 @@ check_node() {
 check_certificate() {
     if kubeconfig_is_as_planned || ! command -v openssl >/dev/null; then return 0; fi
     openssl verify -no_check_time -partial_chain -CAfile "$ca" "$client" >/dev/null 2>&1 ||
-        refuse "$client was not signed by the CA in the settings; to move this machine to another cluster, take $node out of this stack first; to renew the CA, keep the old one in cluster.caPath beside the new one"
+        refuse "$client was not signed by the CA in the settings; to move this machine to another cluster, remove $node from this stack first; to renew the CA, keep the old one in cluster.caPath beside the new one"
 }

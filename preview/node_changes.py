@@ -76,7 +76,7 @@ def member_changes() -> Iterator[Change]:
 
 
 def _is_whole(inputs: Mapping[str, object]) -> bool:
-    """Tell whether a state holds a whole bundle, as those of earlier releases do."""
+    """Return whether a state holds a whole bundle, as those of earlier releases do."""
     return not str(inputs.get("stdin", "")).startswith("bundle ")
 
 

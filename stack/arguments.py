@@ -131,7 +131,7 @@ def _pool_node(
 
 
 def _is_elsewhere(urn: str, name: str) -> bool:
-    """Tell whether this run has another URN for what is to have a name."""
+    """Return whether this run has another URN for what is to have a name."""
     return urn.rpartition("::")[2] != name or is_of_earlier_release(urn)
 
 

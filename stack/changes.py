@@ -1,6 +1,7 @@
 """Changes since the last run that a machine may refuse, or that a kubelet ignores.
 
-They are told before anything is touched. What else a change does is in docs/how-it-works.md.
+The program warns of them before it touches anything. docs/how-it-works.md says what else a change
+does.
 """
 
 from collections.abc import Iterator, Mapping
@@ -46,13 +47,13 @@ def _lifetime(settings: Settings, record: Record) -> Iterator[str]:
     was, now = record.ttl_minutes, settings.token.ttl_minutes
     if was not in (None, now):
         yield (
-            f"token.ttlMinutes was {was} and is {now}: it counts for tokens that are created from"
-            " now on, and changes none that exists"
+            f"token.ttlMinutes was {was} and is now {now}: this applies to tokens created from now"
+            " on; existing ones keep their expiration"
         )
 
 
 def _former_keys(settings: Settings, record: Record, keys: Keys) -> Iterator[str]:
-    """Yield the nodes that leave over a connection with a key that the settings have no more."""
+    """Yield the nodes that leave over a connection with a key no longer in the settings."""
     stay = membership.names(settings)
     for pool in settings.pools.values():
         for entry in pool.nodes:
@@ -64,9 +65,9 @@ def _former_keys(settings: Settings, record: Record, keys: Keys) -> Iterator[str
         if files.key is not None and files.key not in keys.values():
             yield (
                 f"{name} leaves in this run, over SSH with the key of the last run ({files.key}),"
-                " which the settings no longer have; if its machine no longer accepts that key, its"
-                f" removal fails: remove {name} in a run with its key, or set force: true for it if"
-                " the machine is gone"
+                " which is no longer in the settings; if its machine no longer accepts that key,"
+                f" its removal fails: remove {name} in a run with its key, or set force: true for"
+                " it if the machine is gone"
             )
 
 
@@ -103,7 +104,7 @@ def _address(
         yield (
             f'{path}.address of {name} was "{known.address}" and is "{address}": the machine at'
             f" {address} joins with a new token. The one at {known.address} keeps its kubelet and"
-            f" its certificates, if it still runs: stop it before two machines are {name}."
+            f" its certificates, if it still runs: stop it, or two machines will be {name}."
         )
 
 

@@ -15,7 +15,7 @@ def join(name: str, generation: int, address: str, record: Record) -> str:
     """Return what a node's join is named by: its generation, and its address once either changes.
 
     It is a function of the last run's record, so that a run that has failed before its outputs were
-    written leaves the same to the next. The generation alone is what earlier releases go by.
+    written leaves the same to the next. Earlier releases use the generation alone.
     """
     known = record.nodes.get(name)
     if known is None:
@@ -34,7 +34,7 @@ def join(name: str, generation: int, address: str, record: Record) -> str:
 
 
 def has_joined(name: str, join: str, record: Record) -> bool:
-    """Tell whether a node is known to have joined by this very join, and has not left since."""
+    """Return whether a node is known to have joined by this very join, and has not left since."""
     return _is_proven(name, join, record) and is_member(name, join, record)
 
 
@@ -44,7 +44,7 @@ def _is_proven(name: str, join: str, record: Record) -> bool:
 
 
 def is_member(name: str, join: str, record: Record) -> bool:
-    """Tell whether a node's machine has joined by this very join, by the state, and not left."""
+    """Return whether a node's machine has joined by this very join, by the state, and not left."""
     return record.joins.get(name) == join and name in record.members
 
 

@@ -1,6 +1,6 @@
 """What is known of the stack's nodes before a run: the last run's outputs, and the state.
 
-`membership` says what follows from it for the next run, `changes` what is to be told of it.
+`membership` says what follows from it for the next run, `changes` what to warn of.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class Record:
     nodes: Mapping[str, RecordedNode] = field(default_factory=dict)
     """By their names."""
     files: Mapping[str, Files] = field(default_factory=dict)
-    """By the names of the nodes, those that are in no settings any more too."""
+    """By the names of the nodes, including those no longer in the settings."""
     joins: Mapping[str, str] = field(default_factory=dict)
     """By the names of the nodes: what the join is named by that the stack has."""
     members: Mapping[str, str] = field(default_factory=dict)

@@ -25,6 +25,6 @@ async def only_if_all_have_joined(pending: pulumi.Output[Sequence[Mapping[str, A
         have = "have" if len(names) > 1 else "has"
         raise pulumi.RunError(
             f"{', '.join(names)} {have} not joined, for the reasons above. This run removes"
-            " nothing; the next pulumi up in which all nodes join does. To go on without a"
-            " machine, take it out of the settings"
+            " nothing; the next pulumi up in which all nodes join will. To continue without a"
+            " machine, remove it from the settings"
         )

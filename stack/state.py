@@ -71,7 +71,7 @@ class State:
 
 
 def is_of_earlier_release(urn: str) -> bool:
-    """Tell whether a node's resource is where earlier releases have had it."""
+    """Return whether a node's resource is where earlier releases have had it."""
     return f"${NODE}$" in urn
 
 

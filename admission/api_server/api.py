@@ -36,4 +36,4 @@ class Api(Protocol):
         """Pass on every object and each change, forever."""
 
     async def may_serve_itself(self, requester: Mapping[str, Any]) -> bool:
-        """Tell whether a requester may get serving certificates."""
+        """Return whether a requester may get serving certificates."""

@@ -146,7 +146,7 @@ class Connection:
         return await self._send("GET", path, None, "", timeout_s)
 
     async def may_serve_itself(self, requester: Mapping[str, Any]) -> bool:
-        """Tell whether a requester, as a request's spec names it, may get serving certificates."""
+        """Return whether the requester in a request's spec may get serving certificates."""
         return await may_serve_itself(self.request, requester)
 
     async def _send(

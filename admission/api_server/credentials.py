@@ -87,7 +87,7 @@ def _add_certificate(trust: ssl.SSLContext, certificate: bytes, key: bytes) -> N
 
 
 def _is_proxied(host: str) -> bool:
-    """Tell whether the library would use a proxy."""
+    """Return whether the library would use a proxy."""
     # Only on Linux is there no other place for such a setting.
     if sys.platform == "linux" and all(name.lower() != "https_proxy" for name in os.environ):
         return False

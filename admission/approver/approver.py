@@ -51,7 +51,7 @@ class Approver:
         self._maps: dict[str, dict[str, Any]] = {}
         self._nodes: dict[str, dict[str, Any]] = {}
         self._inventory: Inventory | None = None  # made when asked for
-        self._told_faults: set[str] = set()  # of the inventories, as last reported
+        self._told_problems: set[str] = set()  # of the inventories, as last reported
         self._moved: dict[str, str] = {}  # node -> an address of it that is not the inventory's
         self._seen_at: dict[str, float] = {}  # UID -> when a request was first seen
         self._judge = Judge(api, self, now=now)
@@ -107,7 +107,7 @@ class Approver:
     def inventory(self) -> Inventory:
         """What the pools' inventories say together."""
         if self._inventory is None:
-            self._inventory = pool_inventory.merge(self._maps.values())
+            self._inventory = pool_inventory.from_config_maps(self._maps.values())
         return self._inventory
 
     def exposition(self) -> str:
@@ -119,7 +119,7 @@ class Approver:
                 "pending_requests": sum(1 for _ in self._judge.pending()),
                 "inventory_nodes": len(inventory.nodes),
                 "inventory_disputes": len(inventory.disputes),
-                "inventory_faults": len(inventory.faults),
+                "inventory_problems": len(inventory.problems),
                 "node_address_mismatches": len(self._moved),
             }
         )
@@ -167,10 +167,10 @@ class Approver:
             self._maps[item["metadata"]["name"]] = item
         self._inventory = None
         disputes = (f"{node}: {why}" for node, why in sorted(self.inventory.disputes.items()))
-        faults = {*self.inventory.faults, *disputes}
-        for fault in sorted(faults - self._told_faults):
-            self._journal.tell("error", "inventory refused", reason=fault)
-        self._told_faults = faults
+        problems = {*self.inventory.problems, *disputes}
+        for problem in sorted(problems - self._told_problems):
+            self._journal.tell("error", "inventory refused", reason=problem)
+        self._told_problems = problems
         for name in self._nodes:
             self._compare_addresses(name)
         self._judge.reconsider()
@@ -197,16 +197,16 @@ class Approver:
             inventory=inventory.nodes,
             denied=inventory.denied.and_host(self._host),
             node=None if found is None else judged_node(found),
-            fault=inventory.disputes.get(node, ""),
+            problem=inventory.disputes.get(node, ""),
         )
 
     def may_judge(self) -> bool:
-        """Tell whether this replica may approve now."""
+        """Return whether this replica may approve now."""
         return self.lease.held and self.ready
 
     def _lease_changed(self, held: bool) -> None:
         message = "this replica approves" if held else "this replica no longer approves"
-        self._journal.tell("info", message, identity=self.lease.identity, reason=self.lease.fault)
+        self._journal.tell("info", message, identity=self.lease.identity, reason=self.lease.problem)
         self._judge.reconsider()
 
     def _place(self, node: str) -> Place:

@@ -50,7 +50,7 @@ class Lease:
         self._seen_at = 0.0  # since when it is that
         self._told = False
         self._rights = RightsGrace(clock)
-        self.fault = ""  # how the API server failed last
+        self.problem = ""  # how the API server failed last
 
     @property
     def held(self) -> bool:
@@ -115,16 +115,16 @@ class Lease:
             await self._write({**lease, "spec": self._spec()})
             self._tell()  # it may have ended meanwhile
             self._renewed_at = began
-            self.fault = ""
+            self.problem = ""
             self._rights.restart()
         except ApiError as error:
             if error.status in (401, 403) and self._rights.is_over():
                 raise
-            self.fault = str(error)
+            self.problem = str(error)
             if error.status == 409:
                 self._renewed_at = None  # another was faster
         except UNREACHABLE as error:
-            self.fault = f"{type(error).__name__} {error}"
+            self.problem = f"{type(error).__name__} {error}"
 
     def _see(self, spec: dict[str, Any]) -> None:
         if spec != self._seen:

@@ -18,7 +18,7 @@ HELP = {
     "pending_requests": "Undecided serving requests.",
     "inventory_nodes": "Nodes whose requests can be approved.",
     "inventory_disputes": "Nodes left out, because two of them claim one name or address.",
-    "inventory_faults": "Inventories that can't be read.",
+    "inventory_problems": "Inventories that can't be read.",
     "node_address_mismatches": "Nodes that report an address that the inventory does not have.",
     "approve_seconds": "The time from first seeing a request to approving it.",
 }

@@ -41,7 +41,7 @@ class FoundToken:
         )
 
     @property
-    def fault(self) -> str:
+    def problem(self) -> str:
         """Why nobody can join with it, and what to do; empty while it is alive."""
         token = f"the token {self.token.id}"
         match self.life:
@@ -114,7 +114,7 @@ async def end(api: Connection, found: FoundToken, after_join: AfterJoin) -> str:
     try:
         secret = await api.insist("GET", path)
         if secret["metadata"]["uid"] != token.secret_uid:
-            raise ValueError(FoundToken(token=token, life="another").fault)
+            raise ValueError(FoundToken(token=token, life="another").problem)
         # With the UID, so that the API server refuses it if the Secret has been replaced since.
         patch: dict[str, Any] = {"metadata": {"uid": token.secret_uid}, "data": REVOKED}
         secret = await api.insist("PATCH", path, patch, content_type=MERGE_PATCH)

@@ -75,7 +75,7 @@ class Decisions:
         """Note that the API server did not answer."""
         self._tell(item, f"{error}; trying again")
 
-    def advise(self, item: dict[str, Any], decision: rules.Approve) -> None:
+    def show_command(self, item: dict[str, Any], decision: rules.Approve) -> None:
         """Print the command that approves a request, for a person to run."""
         self._progress[self.joining_node(item)].refused.pop("serving", None)
         self._tell(

@@ -16,7 +16,7 @@ from admission import rules
 from admission.api_server.api import CSRS, NODES, Api, Say
 from admission.gate import report
 from admission.gate.decisions import Decisions
-from admission.gate.judges import Adviser, ClientJudge
+from admission.gate.judges import ClientJudge, ManualJudge
 from admission.gate.orders import Orders
 from admission.gate.progress import Progress, Step
 from admission.gate.proof import Prover
@@ -40,7 +40,7 @@ class Gate:
         say: Say,
         *,
         grants: Mapping[str, rules.TokenGrant] = MappingProxyType({}),
-        token_faults: Mapping[str, str] = MappingProxyType({}),
+        token_problems: Mapping[str, str] = MappingProxyType({}),
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -55,7 +55,7 @@ class Gate:
         self.progress = {
             name: Progress(
                 entry=entry,
-                token_fault=token_faults.get(name, ""),
+                token_problem=token_problems.get(name, ""),
                 gated=self._gated,
                 manual=manual,
             )
@@ -65,7 +65,7 @@ class Gate:
         self._decisions = decisions = Decisions(orders, self.progress, self._reach, say)
         self._client_judge = ClientJudge(api, decisions, grants=grants, now=now)
         self._judge = (
-            Adviser(api, decisions, decisions.advise, now=now)
+            ManualJudge(api, decisions, decisions.show_command, now=now)
             if manual
             else Judge(api, decisions, now=now)
         )
@@ -184,8 +184,8 @@ class Gate:
             present = {node["metadata"]["name"] for node in item.get("items") or []}
             for gone in self.progress.keys() - present:
                 self.progress[gone].node = None
-                if self.progress[gone].token_fault and not self._nodes_listed:
-                    self._say(f"{gone}: {self.progress[gone].token_fault}")
+                if self.progress[gone].token_problem and not self._nodes_listed:
+                    self._say(f"{gone}: {self.progress[gone].token_problem}")
             self._nodes_listed = True
             return
         name = item["metadata"]["name"]

@@ -1,6 +1,7 @@
 """The judges that only a gate has; they differ from `Judge`, which approves serving requests.
 
-`ClientJudge` lets each token's holder become its one node, once; `Adviser` approves nothing itself.
+`ClientJudge` lets each token's holder become its one node, once. `ManualJudge` approves nothing: it
+leaves that to a person.
 """
 
 from collections.abc import Callable, Mapping
@@ -80,22 +81,22 @@ class ClientJudge(Judge):
         return False
 
 
-class Adviser(Judge):
+class ManualJudge(Judge):
     """Judges serving requests, and says which ones a person may approve."""
 
     def __init__(
         self,
         api: Api,
         delegate: Delegate,
-        advise: Callable[[dict[str, Any], rules.Approve], None],
+        show_command: Callable[[dict[str, Any], rules.Approve], None],
         *,
         now: Callable[[], datetime],
     ) -> None:
         super().__init__(api, delegate, now=now)
-        self._advise = advise
+        self._show_command = show_command
 
     async def _approve(self, item: dict[str, Any], decision: rules.Approve) -> bool:
-        self._advise(item, decision)
+        self._show_command(item, decision)
         return False
 
 

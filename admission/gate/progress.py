@@ -9,7 +9,9 @@ from admission.objects.csr import RequestStatus
 from admission.objects.node import internal_addresses, ready_condition, system_info
 from admission.serving_certificate import ServingCertificate
 
-Step = Literal["asked", "admitted", "registered", "approved", "ready", "live", "reached", "joined"]
+Step = Literal[
+    "asked", "admitted", "registered", "approved", "ready", "presented", "reached", "joined"
+]
 Kind = Literal["client", "serving"]
 UNSIGNED = (
     "is approved, but not signed; kube-controller-manager needs --cluster-signing-cert-file and"
@@ -28,13 +30,13 @@ class Progress:
     serving: RequestStatus | None = None  # its newest request as a node
     # Why one of its requests was refused, until one of its kind is approved.
     refused: dict[Kind, str] = field(default_factory=dict)
-    token_fault: str = ""  # why nobody can join with its token
+    token_problem: str = ""  # why nobody can join with its token
     gated: bool = False  # whether the gate approves its client requests
     manual: bool = False  # whether a person approves its serving requests
     certificate: ServingCertificate | None = None
-    port_fault: str = ""
+    port_problem: str = ""
     untrusted: bool = False  # whether that is because another CA has signed its certificate
-    api_fault: str = ""
+    api_problem: str = ""
 
     @property
     def joined(self) -> bool:
@@ -82,29 +84,29 @@ class Progress:
         if self.taken:
             yield self.taken
         if self.node is None or (self.client and self.client.state != "issued"):
-            yield self._client_fault()
-        serving = self._serving_fault()
+            yield self._client_problem()
+        serving = self._serving_problem()
         if serving:
             yield serving
         if self.node is not None and ready_condition(self.node, "status") != "True":
             why = ready_condition(self.node, "message") or "no condition yet"
             yield f"its Node is not Ready: {why}"
-        elif self.port_fault and not serving:
-            yield self.port_fault
+        elif self.port_problem and not serving:
+            yield self.port_problem
             if self.untrusted and "reached" in self.seconds:
                 yield (
                     "the API server reaches it all the same, so it does not verify kubelets;"
                     " kube-apiserver needs --kubelet-certificate-authority"
                 )
-        if self.api_fault and self.ready:
-            yield self.api_fault
+        if self.api_problem and self.ready:
+            yield self.api_problem
 
-    def _client_fault(self) -> str:
+    def _client_problem(self) -> str:
         if "client" in self.refused:
             return self.refused["client"]
         match self.client:
             case None:
-                return self.token_fault or (
+                return self.token_problem or (
                     "no request for a certificate has arrived; the error of the resource"
                     f" {self.entry.name}-member says why and quotes the kubelet's journal"
                 )
@@ -129,7 +131,7 @@ class Progress:
                     " out who did that, and raise the node's generation to join again"
                 )
 
-    def _serving_fault(self) -> str:
+    def _serving_problem(self) -> str:
         request = self.serving
         if "serving" in self.refused:
             return self.refused["serving"]

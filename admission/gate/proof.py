@@ -72,14 +72,14 @@ class Prover:
         try:
             progress.certificate = await self._look(progress.entry)
         except ValueError as error:
-            progress.port_fault = f"its port {KUBELET_PORT} {error}"
+            progress.port_problem = f"its port {KUBELET_PORT} {error}"
             progress.untrusted = isinstance(error, Untrusted)
             return False
         except (TimeoutError, OSError):
-            progress.port_fault = f"its port {KUBELET_PORT} does not answer here"
+            progress.port_problem = f"its port {KUBELET_PORT} does not answer here"
             return True
-        progress.port_fault = ""
-        self._reach(progress, "live")
+        progress.port_problem = ""
+        self._reach(progress, "presented")
         return False
 
     async def _is_reached(self, progress: Progress) -> bool:
@@ -88,7 +88,7 @@ class Prover:
             async with self._at_once:
                 await self._api.request("GET", f"{NODES}/{progress.entry.name}/proxy/healthz")
         except (ApiError, *UNREACHABLE) as error:
-            progress.api_fault = f"the API server does not reach it: {error}"
+            progress.api_problem = f"the API server does not reach it: {error}"
             return False
-        progress.api_fault = ""
+        progress.api_problem = ""
         return True

@@ -16,7 +16,7 @@ COLUMNS: tuple[tuple[str, Step], ...] = (
     ("client CSR", "admitted"),
     ("serving CSR", "approved"),
     ("Ready", "ready"),
-    ("certificate live", "live"),
+    ("certificate in use", "presented"),
     ("API server reaches it", "reached"),
     ("joined", "joined"),
 )
@@ -24,7 +24,7 @@ MOST_ROWS, MOST_NAMES = 30, 8
 
 
 def table(progresses: Iterable[Progress]) -> Iterator[str]:
-    """Yield lines: a node each, with the seconds after which each step was seen, and its faults.
+    """Yield lines: a node each, with the seconds after which each step was seen, and its problems.
 
     A node that joined in an earlier run has not asked in this one, and was not approved. Of many
     nodes only those that have not joined have a line.

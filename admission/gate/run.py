@@ -54,7 +54,7 @@ async def approve(
 ) -> None:
     """Approve what a pool's nodes ask for while they join, until it is cancelled.
 
-    Of the checks of the cluster only those that fail are told: the gate that follows tells all.
+    Only failed checks of the cluster are reported: the gate that follows reports them all.
 
     Raises:
         ValueError, ApiError, UNREACHABLE, UNTRUSTED: as `admit` does.
@@ -79,7 +79,7 @@ async def _gate(
             for token in orders.tokens
         )
     )
-    faults = await _preflight(orders, api, tokens, now, say, tell_all=tell_all)
+    problems = await _preflight(orders, api, tokens, now, say, tell_all=tell_all)
     gate = Gate(
         orders,
         api,
@@ -90,8 +90,8 @@ async def _gate(
             for found in tokens
             if found.token.node and (grant := found.grant(found.token.node))
         },
-        token_faults={
-            node: faults.get(token.id, "")
+        token_problems={
+            node: problems.get(token.id, "")
             for node in orders.nodes
             if (token := orders.token_of(node))
         },
@@ -133,7 +133,7 @@ async def _preflight(
             " checks in skipClusterChecks"
         )
     return {
-        found.token.id: found.fault or context.token_faults.get(found.token.id, "")
+        found.token.id: found.problem or context.token_problems.get(found.token.id, "")
         for found in tokens
     }
 

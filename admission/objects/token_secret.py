@@ -24,7 +24,7 @@ def content(secret: Mapping[str, Any]) -> dict[str, str]:
 
 
 def is_revoked(data: Mapping[str, str]) -> bool:
-    """Tell whether a token's Secret has lost what makes it a token."""
+    """Return whether a token's Secret has lost what makes it a token."""
     return not data.get("token-secret") or data.get("usage-bootstrap-authentication") != "true"
 
 

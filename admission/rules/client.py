@@ -12,9 +12,9 @@ from admission.rules.certificate_request import CertificateRequest
 from admission.rules.decision import Approve, Decision, Refuse, Request, TokenGrant, Wait
 from admission.rules.every_request import (
     AUTHENTICATED_GROUP,
-    flood_fault,
-    object_faults,
-    subject_faults,
+    flood_problem,
+    object_problems,
+    subject_problems,
 )
 
 CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
@@ -48,7 +48,7 @@ def decide_client(
     decision = _decide_alone(request, tokens, node_exists, approved_before, now)
     if not isinstance(decision, Approve):
         return decision
-    flood = flood_fault(request.user, len(others) + 1)
+    flood = flood_problem(request.user, len(others) + 1)
     if flood is not None:
         return Refuse(reason=flood)
     for other in others:
@@ -72,24 +72,26 @@ def _decide_alone(
     if grant is None or request.user != BOOTSTRAP_PREFIX + token:
         return Refuse(reason=f"its requester {request.user} holds no token of these nodes")
     groups = {BOOTSTRAPPERS_GROUP, AUTHENTICATED_GROUP, grant.group}
-    faults = object_faults(request, signer=CLIENT_SIGNER, groups=groups, usages=USAGES, now=now)
-    fault = next(faults, None) or next(_token_faults(request, token, grant, approved_before), None)
-    if fault is not None:
-        return Refuse(reason=fault)
+    problems = object_problems(request, signer=CLIENT_SIGNER, groups=groups, usages=USAGES, now=now)
+    problem = next(problems, None) or next(
+        _token_problems(request, token, grant, approved_before), None
+    )
+    if problem is not None:
+        return Refuse(reason=problem)
     try:
         content = certificate_request.parse(request.pem)
     except ValueError as error:
         return Refuse(reason=str(error))
-    fault = next(_content_faults(content, grant), None)
-    if fault is None and node_exists(grant.node):
-        fault = (
+    problem = next(_content_problems(content, grant), None)
+    if problem is None and node_exists(grant.node):
+        problem = (
             f"the Node {grant.node} exists; if this machine is to take its place, run"
             f" kubectl delete node {grant.node}"
         )
-    return Approve(content=content) if fault is None else Refuse(reason=fault)
+    return Approve(content=content) if problem is None else Refuse(reason=problem)
 
 
-def _token_faults(
+def _token_problems(
     request: Request, token: str, grant: TokenGrant, approved_before: frozenset[str]
 ) -> Iterator[str]:
     """Say what is wrong with the use of the token."""
@@ -104,8 +106,8 @@ def _token_faults(
         )
 
 
-def _content_faults(content: CertificateRequest, grant: TokenGrant) -> Iterator[str]:
+def _content_problems(content: CertificateRequest, grant: TokenGrant) -> Iterator[str]:
     """Say what is wrong with what the request asks for."""
-    yield from subject_faults(content, grant.node)
+    yield from subject_problems(content, grant.node)
     if content.dns_names or content.addresses:
         yield "it asks for names or addresses, which a client certificate does not hold"

@@ -20,7 +20,7 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 MOST_PENDING = 20
 
 
-def object_faults(
+def object_problems(
     request: Request, *, signer: str, groups: Set[str], usages: Set[str], now: datetime
 ) -> Iterator[str]:
     """Say what is wrong with the object around a request."""
@@ -42,7 +42,7 @@ def object_faults(
         yield "it was made in the future; the clocks here and on the API server differ"
 
 
-def flood_fault(user: str, pending: int) -> str | None:
+def flood_problem(user: str, pending: int) -> str | None:
     """Say if one requester has more undecided requests than a kubelet makes."""
     if pending <= MOST_PENDING:
         return None
@@ -52,7 +52,7 @@ def flood_fault(user: str, pending: int) -> str | None:
     )
 
 
-def subject_faults(content: CertificateRequest, node: str) -> Iterator[str]:
+def subject_problems(content: CertificateRequest, node: str) -> Iterator[str]:
     """Say what is wrong with the name that a node asks for."""
     user = USER_PREFIX + node
     if content.common_name != user:

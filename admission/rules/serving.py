@@ -13,9 +13,9 @@ from admission.rules.every_request import (
     AUTHENTICATED_GROUP,
     NODES_GROUP,
     USER_PREFIX,
-    flood_fault,
-    object_faults,
-    subject_faults,
+    flood_problem,
+    object_problems,
+    subject_problems,
 )
 
 SERVING_SIGNER = "kubernetes.io/kubelet-serving"
@@ -45,24 +45,24 @@ def decide_serving(
     entry = inventory.get(request.user.removeprefix(USER_PREFIX))
     if entry is None or request.user != entry.user:
         return Refuse(reason=f"its requester {request.user} is not a node of the inventory")
-    faults = object_faults(
+    problems = object_problems(
         request, signer=SERVING_SIGNER, groups=REQUESTER_GROUPS, usages=USAGES, now=now
     )
-    fault = next(faults, None) or flood_fault(request.user, pending)
-    if fault is not None:
-        return Refuse(reason=fault)
+    problem = next(problems, None) or flood_problem(request.user, pending)
+    if problem is not None:
+        return Refuse(reason=problem)
     try:
         content = certificate_request.parse(request.pem)
     except ValueError as error:
         return Refuse(reason=str(error))
-    fault = next(_content_faults(content, entry, inventory, denied), None)
-    if fault is None and not allowed:
-        fault = (
+    problem = next(_content_problems(content, entry, inventory, denied), None)
+    if problem is None and not allowed:
+        problem = (
             f"{request.user} may not create certificatesigningrequests/selfnodeserver;"
             " the ClusterRoleBinding node-server-cert-renewal gives that right"
         )
-    if fault is not None:
-        return Refuse(reason=fault)
+    if problem is not None:
+        return Refuse(reason=problem)
     if node is None or node.name != entry.name:
         return Wait(reason=f"the Node {entry.name} does not exist yet")
     if node.deleting:
@@ -70,14 +70,14 @@ def decide_serving(
     return Approve(content=content, node_uid=node.uid)
 
 
-def _content_faults(
+def _content_problems(
     content: CertificateRequest,
     entry: InventoryNode,
     inventory: Mapping[str, InventoryNode],
     denied: Denied,
 ) -> Iterator[str]:
     """Say what is wrong with what the request asks for."""
-    yield from subject_faults(content, entry.name)
+    yield from subject_problems(content, entry.name)
     names, addresses = content.dns_names, content.addresses
     if not names and not addresses:
         yield "it holds neither a name nor an address"

@@ -48,8 +48,8 @@ async def document(snapshot: Snapshot, api: Reads, look: Look, host: str, now: d
             for item in pending
         ],
         "tokens": [_token(secret, now) for secret in snapshot.tokens],
-        "faults": [
-            *snapshot.inventory.faults,
+        "problems": [
+            *snapshot.inventory.problems,
             *(f"{node}: {why}" for node, why in sorted(snapshot.inventory.disputes.items())),
         ],
     }
@@ -60,20 +60,20 @@ async def _node(
 ) -> dict[str, Any]:
     entry, node = snapshot.inventory.nodes.get(name), snapshot.nodes.get(name)
     ready = {"True": "yes", "False": "no"}.get(ready_condition(node, "status"), "unknown")
-    end, fault = None, "it is not in any inventory"
+    end, problem = None, "it is not in any inventory"
     if entry is not None:
         async with at_once:
             try:
-                end, fault = (await look(entry)).end, ""
+                end, problem = (await look(entry)).end, ""
             except ValueError as error:
-                fault = f"its port {error}"
+                problem = f"its port {error}"
             except (OSError, TimeoutError) as error:
-                fault = f"its port does not answer here ({type(error).__name__})"
+                problem = f"its port does not answer here ({type(error).__name__})"
     return {
         "name": name,
         "pool": snapshot.inventory.pools.get(name),
         "ready": "absent" if node is None else ready,
-        "servingCertificate": _certificate(end, fault, now),
+        "servingCertificate": _certificate(end, problem, now),
         "clientCertificate": _certificate(
             _issued_end(name, snapshot.requests),
             "known only on its machine: the API server no longer has the request",
@@ -82,12 +82,12 @@ async def _node(
     }
 
 
-def _certificate(end: datetime | None, fault: str, now: datetime) -> dict[str, Any]:
+def _certificate(end: datetime | None, problem: str, now: datetime) -> dict[str, Any]:
     if end is None:
-        return {"end": None, "fault": fault}
+        return {"end": None, "problem": problem}
     return {
         "end": end.strftime(FORMAT),
-        "fault": "it has expired" if end <= now else "",
+        "problem": "it has expired" if end <= now else "",
     }
 
 

@@ -19,7 +19,7 @@ class Reads(Protocol):
         """Make a request, again while an API server restarts."""
 
     async def may_serve_itself(self, requester: Mapping[str, Any]) -> bool:
-        """Tell whether a requester may get serving certificates."""
+        """Return whether a requester may get serving certificates."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ async def take(api: Reads, namespace: str, inventory: Inventory | None) -> Snaps
     """
     if inventory is None:
         maps = await api.insist("GET", pool_inventory.path(namespace))
-        inventory = pool_inventory.merge(maps["items"])
+        inventory = pool_inventory.from_config_maps(maps["items"])
     nodes, requests, tokens = [
         (await api.insist("GET", path))["items"] for path in (NODES, CSRS, OUR_TOKENS)
     ]

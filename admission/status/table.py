@@ -28,9 +28,9 @@ def lines(status: Mapping[str, Any]) -> Iterable[str]:
         until = token["expiration"] or "-"
         rows.append([token["id"], token["state"], until, token["description"]])
     yield from columns(rows) if status["tokens"] else ["no token of this program"]
-    for fault in status["faults"]:
-        yield f"fault: {fault}"
+    for problem in status["problems"]:
+        yield f"problem: {problem}"
 
 
 def _until(certificate: Mapping[str, Any]) -> str:
-    return "; ".join(filter(None, (certificate["end"], certificate["fault"])))
+    return "; ".join(filter(None, (certificate["end"], certificate["problem"])))

@@ -29,7 +29,7 @@ def difference(old: Object, new: Object) -> Difference:
 
 
 def same(old: Any, new: Any) -> bool:
-    """Tell whether two values are equal, and both are secret or neither is."""
+    """Return whether two values are equal, and both are secret or neither is."""
     return isinstance(old, Secret) == isinstance(new, Secret) and bool(plain(old) == plain(new))
 
 

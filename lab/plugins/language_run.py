@@ -90,7 +90,7 @@ def told(error: Exception, program: str) -> str:
 
 
 def is_program(path: Path) -> bool:
-    """Tell whether there is a program at a path."""
+    """Return whether there is a program at a path."""
     return path.is_file() or (path / "__main__.py").is_file()
 
 

@@ -108,7 +108,7 @@ class Client(asyncssh.SSHClient):
         return [self._credentials.password or "" for _ in prompts]
 
     def _first(self, method: str) -> bool:
-        """Tell whether to try a method: once, and only with something to try."""
+        """Return whether to try a method: once, and only with something to try."""
         have = self._credentials.keys if method == "publickey" else self._credentials.password
         if method in self.tried or have in (None, ()):
             return False

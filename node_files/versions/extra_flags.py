@@ -1,7 +1,7 @@
 """The kubelet's command-line flags that a user adds to those that the program sets.
 
 The table has the flags of each version and the field that each one sets. Listed here is what the
-table can't know: flags removed in 1.24, those of the logging library, and advice.
+table can't know: flags removed in 1.24, those of the logging library, and what to warn about.
 """
 
 from collections.abc import Iterator, Mapping
@@ -83,7 +83,7 @@ def flag_problems(given: Mapping[str, str], version: str) -> Iterator[Problem]:
 
 
 def flag_warnings(given: Mapping[str, str], version: str) -> Iterator[Problem]:
-    """Yield the name of each flag that the version still takes but advises against, and why."""
+    """Yield the name of each flag that the version takes but that needs a warning, and why."""
     for name in given:
         flag = table.flags(version).get(name)
         if flag and name == "config-dir":

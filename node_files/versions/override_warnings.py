@@ -66,7 +66,7 @@ def _reads_as_unset(value: Any, field: table.Field) -> bool:
 
 
 def _older_default(path: str, value: Any, version: str) -> str | None:
-    """Return a remark if a value was the default of an older version: it may be a copy of that."""
+    """Return a warning if a value was the default of an older version, maybe copied from it."""
     older = [v for v in table.SUPPORTED_VERSIONS if table.number(v) < table.number(version)]
     matching = [v for v in older if is_default(path, value, v)]
     plain = isinstance(value, str | int | float) and not isinstance(value, bool)

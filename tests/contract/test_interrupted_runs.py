@@ -1,4 +1,4 @@
-"""What a run that was cut leaves behind, and what clears it: README.md says what to type."""
+"""What an interrupted run leaves behind, and what clears it: README.md says what to type."""
 
 import json
 import signal

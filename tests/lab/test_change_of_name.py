@@ -30,7 +30,7 @@ def look(project: Project) -> dict[str, tuple[int, str]]:
 def refusals(said: str, owner: str, other: str) -> bool:
     """Whether it is said whose machine it is, and how to give it to the other in two runs."""
     told = (
-        f"this machine is the node {owner}; to make it {other}, take {owner} out of the settings"
+        f"this machine is the node {owner}; to make it {other}, remove {owner} from the settings"
         f" and run pulumi up, then add {other} and run it again"
     )
     return told in said

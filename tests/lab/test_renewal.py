@@ -157,9 +157,9 @@ def test_status_tells_each_certificate_and_the_token(approved: Project) -> None:
         assert node["ready"] == "yes"
         end = serving_certificate(approved, node["name"], "-enddate", "-dateopt", "iso_8601")
         assert node["servingCertificate"]["end"][:10] == end.removeprefix("notAfter=")[:10]
-        assert node["servingCertificate"]["fault"] == ""
+        assert node["servingCertificate"]["problem"] == ""
     assert {token["state"] for token in found["tokens"]} == {"revoked"}
-    assert found["faults"] == []
+    assert found["problems"] == []
     text = approved.run("./ktb", "status", "--kubeconfig", ".lab/kubeconfig").stdout
     assert re.search(r"^node-1 +workers +yes +20\d\d-", text, re.MULTILINE)
 

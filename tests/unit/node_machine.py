@@ -84,7 +84,7 @@ users:
     client-certificate: {certificates}/kubelet-client-current.pem
     client-key: {certificates}/kubelet-client-current.pem
 """
-# The kernel's files that the checks read, as a machine without a fault has them.
+# The kernel's files that the checks read, as a machine without a problem has them.
 KERNEL = {
     "run/systemd/system/.keep": "",
     "sys/fs/cgroup/cgroup.controllers": "cpu memory\n",

@@ -68,7 +68,7 @@ def test_another_nodes_machine_is_refused_before_it_is_changed(
     done = machine.install(name="node-9")
     assert done.returncode != 0
     assert (
-        "this machine is the node node-1; to make it node-9, take node-1 out of the settings and"
+        "this machine is the node node-1; to make it node-9, remove node-1 from the settings and"
         " run pulumi up, then add node-9 and run it again" in done.stderr
     )
     assert everything(machine) == before

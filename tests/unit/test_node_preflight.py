@@ -1,4 +1,4 @@
-"""The checks on a machine: each fault is found, named, and told with what to do about it."""
+"""The checks on a machine: each problem is found, named, and told with what to do about it."""
 
 import importlib
 import json
@@ -77,8 +77,8 @@ A_DAY_AHEAD = "tomorrow"
 NO_LISTENER = "0000: 00000003 00000000 00000000 0001 03 7 /run/containerd/containerd.sock\n"
 
 # check -> what is wrong, what the settings say, and part of the message.
-Fault = tuple[str, Callable[[Machine], None], dict[str, Any], str]
-FAULTS: list[Fault] = [
+Problem = tuple[str, Callable[[Machine], None], dict[str, Any], str]
+PROBLEMS: list[Problem] = [
     ("node", lambda m: m.install(name="node-2"), {}, "this machine is the node node-2"),
     ("certificate", joined_elsewhere, {}, NO_SIGNER),
     ("systemd", lambda m: shutil.rmtree(m.path("fake/run")), {}, "does not run systemd; use one"),
@@ -112,8 +112,8 @@ FAULTS: list[Fault] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("check", "change", "settings", "words"), FAULTS)
-def test_a_fault_is_reported_by_name_and_nothing_is_changed(
+@pytest.mark.parametrize(("check", "change", "settings", "words"), PROBLEMS)
+def test_a_problem_is_reported_by_name_and_nothing_is_changed(
     machine: Machine,
     check: str,
     change: Callable[[Machine], None],
@@ -145,22 +145,22 @@ def test_a_drop_in_takes_the_place_of_our_unit_where_the_package_has_one(machine
 
 @pytest.mark.parametrize(
     ("check", "change", "settings"),
-    [(check, change, settings) for check, change, settings, _ in FAULTS if check not in ALWAYS],
+    [(check, change, settings) for check, change, settings, _ in PROBLEMS if check not in ALWAYS],
 )
 def test_a_check_that_is_skipped_refuses_nothing_and_is_said(
     machine: Machine, check: str, change: Callable[[Machine], None], settings: dict[str, Any]
 ) -> None:
     change(machine)
     done = machine.install(skip_checks=(check,), **settings)
-    faults = re.findall(r"^(\w+): ", done.stderr, re.MULTILINE)
+    problems = re.findall(r"^(\w+): ", done.stderr, re.MULTILINE)
     # A kubelet that is not there has no version either, and so on: but the skipped one is silent.
-    assert check not in faults
-    if not faults:
+    assert check not in problems
+    if not problems:
         assert json.loads(done.stdout)["skipped"] == [check]
 
 
-def test_every_check_that_can_be_skipped_has_a_fault_here_but_disk_and_selinux() -> None:
-    assert {fault[0] for fault in FAULTS} == {*CHECKS, *ALWAYS} - {"disk", "selinux"}
+def test_every_check_that_can_be_skipped_has_a_problem_here_but_disk_and_selinux() -> None:
+    assert {problem[0] for problem in PROBLEMS} == {*CHECKS, *ALWAYS} - {"disk", "selinux"}
 
 
 def test_the_checks_of_the_script_are_those_that_settings_may_name() -> None:
@@ -177,7 +177,7 @@ def test_a_name_that_is_no_check_is_refused(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("shell", [("dash",), ("bash", "--posix"), ("busybox", "sh")])
-def test_all_faults_are_reported_at_once(machine: Machine, shell: tuple[str, ...]) -> None:
+def test_all_problems_are_reported_at_once(machine: Machine, shell: tuple[str, ...]) -> None:
     machine.shell = shell
     gone("socket")(machine)
     write("proc/swaps", SWAP)(machine)

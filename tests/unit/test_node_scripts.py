@@ -416,7 +416,7 @@ def test_a_token_in_the_journal_is_not_printed(machine: Machine) -> None:
     assert "secretsecret" not in done.stdout + done.stderr
 
 
-def test_what_the_kubelet_says_of_its_configuration_is_no_fault(machine: Machine) -> None:
+def test_what_the_kubelet_says_of_its_configuration_is_no_problem(machine: Machine) -> None:
     machine.install()
     machine.path("fake/journal").write_text(
         'I1124 10:00:00.0 1 server.go:1] "Effective" cacheUnauthorizedTTL: 30s Unauthorized\n'
@@ -533,7 +533,7 @@ for word; do case $word in @*) since=${word#@} ;; esac; done
 
 
 @pytest.mark.parametrize("passes", [True, False])
-def test_only_a_fault_that_does_not_pass_ends_a_join(tmp_path: Path, passes: bool) -> None:
+def test_only_a_problem_that_does_not_pass_ends_a_join(tmp_path: Path, passes: bool) -> None:
     machine = Machine(tmp_path)
     machine.path("systemd").mkdir()
     machine.install()

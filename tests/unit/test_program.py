@@ -232,8 +232,8 @@ def test_the_inventory_in_the_cluster_is_what_the_gate_gets(
         "labels": {"kubelet-tls-bootstrap/inventory": "workers"},
     }
     told = json.loads(resources["workers-gate"]["stdin"])
-    found = pool_inventory.merge([written])
-    assert found.faults == ()
+    found = pool_inventory.from_config_maps([written])
+    assert found.problems == ()
     assert found.nodes == {node["name"]: read_node(node) for node in told["nodes"]}
     assert found.denied == read_denied(told["denied"])
 

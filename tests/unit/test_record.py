@@ -221,7 +221,7 @@ def test_nothing_is_told_where_nothing_has_changed() -> None:
             [
                 'pools.workers.nodes[0].address of n1 was "10.0.0.1" and is "10.0.0.7": the machine'
                 " at 10.0.0.7 joins with a new token. The one at 10.0.0.1 keeps its kubelet and its"
-                " certificates, if it still runs: stop it before two machines are n1."
+                " certificates, if it still runs: stop it, or two machines will be n1."
             ],
         ),
         (
@@ -310,7 +310,7 @@ def test_a_new_node_takes_over_what_its_machine_was(
 
 def test_another_lifetime_of_tokens_is_told_to_change_none_that_exists() -> None:
     (told,) = warnings(parse({**RAW, "token": {"ttlMinutes": 30}}), recorded_by(RAW, []), KEYS)
-    assert told.startswith("token.ttlMinutes was 60 and is 30: it counts for tokens that are")
+    assert told.startswith("token.ttlMinutes was 60 and is now 30: this applies to tokens created")
 
 
 def test_a_node_that_leaves_by_a_key_of_the_past_is_told() -> None:

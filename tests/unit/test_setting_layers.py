@@ -138,7 +138,7 @@ def test_paths_go_over_the_presets() -> None:
 
 NODE = "pools.w.nodes[0]"
 READ_ONLY = {"readOnlyPort": 10255}
-FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
+PROBLEMS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
     "at the cluster": ({"kubelet": {"maxPod": 1}}, {}, {}, "kubelet.maxPod is not a field"),
     "at the pool": ({}, {"kubelet": {"maxPods": "1"}}, {}, "pools.w.kubelet.maxPods"),
     "at the node": ({}, {}, {"kubelet": READ_ONLY}, f"{NODE}.kubelet.readOnlyPort can't be"),
@@ -170,7 +170,7 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = 
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("cluster", "pool", "node", "message"), FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize(("cluster", "pool", "node", "message"), PROBLEMS.values(), ids=PROBLEMS)
 def test_a_problem_is_reported_once_at_the_layer_that_causes_it(
     cluster: dict[str, Any], pool: dict[str, Any], node: dict[str, Any], message: str
 ) -> None:

@@ -22,7 +22,7 @@ class Context:
     orders: Orders
     tokens: Sequence[FoundToken]
     now: datetime
-    token_faults: dict[str, str] = field(default_factory=dict)
+    token_problems: dict[str, str] = field(default_factory=dict)
     """Filled by the check of tokens: why nobody can join with a live token, by its id."""
 
 

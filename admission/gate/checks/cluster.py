@@ -14,7 +14,7 @@ MOST_CLOCK_DIFFERENCE = timedelta(seconds=30)
 # https://kubernetes.io/releases/version-skew-policy/: a kubelet may be three minors older.
 MOST_MINORS_BEHIND = 3
 SIGNERS_QPS, REQUESTS_A_NODE = 20, 2
-LONG_SIGNING_S = 10  # worth a word
+LONG_SIGNING_S = 10  # worth a warning
 LONGEST_SIGNING = timedelta(minutes=1)
 LONGEST_RENEWAL = timedelta(minutes=1)
 
@@ -38,15 +38,15 @@ async def check_version(context: Context) -> Answer:
     """Compare the kubelets' versions with the API server's."""
     version = await context.api.insist("GET", "/version")
     server = _minor(f"{version['major']}.{version['minor']}")
-    faults = []
+    problems = []
     for node, kubelet in context.orders.kubelet_versions.items():
         behind = server - _minor(kubelet)
         if not 0 <= behind <= MOST_MINORS_BEHIND:
             rule = "newer than" if behind < 0 else f"more than {MOST_MINORS_BEHIND} minors behind"
-            faults.append(f"{node}'s kubelet {kubelet} is {rule} the API server")
-    if not faults:
+            problems.append(f"{node}'s kubelet {kubelet} is {rule} the API server")
+    if not problems:
         return PASSED
-    return "failed", f"{few(faults)}, which has {version['gitVersion']}; set kubernetesVersion"
+    return "failed", f"{few(problems)}, which has {version['gitVersion']}; set kubernetesVersion"
 
 
 async def check_rights(context: Context) -> Answer:

@@ -20,12 +20,12 @@ TRY_AGAIN_S = 0.25
 async def check_token(context: Context) -> Answer:
     """Present each live token to the API server, and see whom it authenticates."""
     live = [found for found in context.tokens if found.life == "alive"]
-    faults = await asyncio.gather(*(_token_fault(context.api, found) for found in live))
-    for found, fault in zip(live, faults, strict=True):
-        if fault:
-            context.token_faults[found.token.id] = fault
-    if context.token_faults:
-        return "warning", few([*context.token_faults.values()])
+    problems = await asyncio.gather(*(_token_problem(context.api, found) for found in live))
+    for found, problem in zip(live, problems, strict=True):
+        if problem:
+            context.token_problems[found.token.id] = problem
+    if context.token_problems:
+        return "warning", few([*context.token_problems.values()])
     if not live:
         return "not checked", "no token of the pool is alive; nodes that have joined need none"
     return PASSED
@@ -89,7 +89,7 @@ async def check_left_over_tokens(context: Context) -> Answer:
     )
 
 
-async def _token_fault(api: Connection, found: FoundToken) -> str:
+async def _token_problem(api: Connection, found: FoundToken) -> str:
     """Return what is wrong with a live token, or nothing."""
     token = found.token
     user: dict[str, Any] = {}

@@ -58,7 +58,7 @@ class Cluster:
         return self.request("GET", path)
 
     def gone(self, path: str) -> bool:
-        """Tell whether there is nothing at a path."""
+        """Return whether there is nothing at a path."""
         return self.caller.call("GET", path)[0] == 404
 
     def change(self, path: str, patch: Mapping[str, Any]) -> None:

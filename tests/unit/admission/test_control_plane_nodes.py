@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from cryptography.x509.oid import NameOID
 
-from admission.pool_inventory import Inventory, merge
+from admission.pool_inventory import Inventory, from_config_maps
 from admission.rules import Approve, Decision, NodeObject, decide_serving
 from tests.unit.admission.test_pool_inventory import document, maps
 from tests.unit.admission.test_serving_rules import GOOD, NOW, csr, dns, ip, subject
@@ -36,20 +36,20 @@ def reason(decision: Decision) -> str:
 
 
 def test_the_machine_gets_its_own_address() -> None:
-    inventory = merge(maps(CONTROL_PLANE, WORKERS))
+    inventory = from_config_maps(maps(CONTROL_PLANE, WORKERS))
     assert isinstance(ask("cp-1", "10.0.0.9", inventory), Approve)
     assert isinstance(ask("node-1", "10.0.0.1", inventory), Approve)
 
 
 def test_another_node_does_not_get_it() -> None:
-    inventory = merge(maps(CONTROL_PLANE, WORKERS))
+    inventory = from_config_maps(maps(CONTROL_PLANE, WORKERS))
     why = "the address 10.0.0.9 is not one of the node's in the inventory"
     assert reason(ask("node-1", "10.0.0.9", inventory)) == why
 
 
 def test_a_pool_that_claims_it_too_gets_it_for_nobody() -> None:
     thief = document("thieves", ("thief", "10.0.0.9"), denied=NOTHING_DENIED)
-    inventory = merge(maps(CONTROL_PLANE, WORKERS, thief))
+    inventory = from_config_maps(maps(CONTROL_PLANE, WORKERS, thief))
     for node in ("thief", "cp-1"):
         assert "is not a node of the inventory" in reason(ask(node, "10.0.0.9", inventory))
     assert isinstance(ask("node-1", "10.0.0.1", inventory), Approve)
@@ -57,7 +57,7 @@ def test_a_pool_that_claims_it_too_gets_it_for_nobody() -> None:
 
 def test_a_pool_that_claims_it_does_not_lift_another_stacks_denial() -> None:
     elsewhere = document("elsewhere", ("node-1", "10.0.0.1"))  # denies 10.0.0.9
-    inventory = merge(maps(CONTROL_PLANE, elsewhere))
+    inventory = from_config_maps(maps(CONTROL_PLANE, elsewhere))
     why = "the address 10.0.0.9 is one that no node may have"
     assert reason(ask("cp-1", "10.0.0.9", inventory)) == why
 
@@ -65,6 +65,6 @@ def test_a_pool_that_claims_it_does_not_lift_another_stacks_denial() -> None:
 @pytest.mark.parametrize("address", ["10.0.0.9", "10.96.0.1"])
 def test_the_api_servers_own_address_and_the_services_stay_denied(address: str) -> None:
     control_plane = document("control", ("cp-1", address), denied=NOTHING_DENIED)
-    inventory = merge(maps(control_plane, WORKERS))
+    inventory = from_config_maps(maps(control_plane, WORKERS))
     why = f"the address {address} is one that no node may have"
     assert reason(ask("cp-1", address, inventory, server="10.0.0.9")) == why

@@ -42,7 +42,7 @@ class Run:
         *nodes: InventoryNode,
         stall_s: int = 60,
         grants: Mapping[str, TokenGrant] = MappingProxyType({}),
-        token_faults: Mapping[str, str] = MappingProxyType({}),
+        token_problems: Mapping[str, str] = MappingProxyType({}),
         **changed: Any,
     ) -> None:
         self.api = FakeApi()
@@ -51,7 +51,7 @@ class Run:
         self.seconds = 0.0
         self.all_in = False
         self._orders = replace(orders(*nodes, stall_s=stall_s), **changed)
-        self._tokens = {"grants": grants, "token_faults": token_faults}
+        self._tokens = {"grants": grants, "token_problems": token_problems}
         self._events: list[tuple[float, Any]] = []
 
     def at(self, seconds: float, event: Any, *args: Any, **kwargs: Any) -> None:

@@ -197,8 +197,8 @@ def test_a_request_that_nobody_has_approved_by_hand_is_named_with_what_to_type()
 
 
 def test_a_dead_token_is_reported_at_once_for_nodes_that_need_it_and_again_at_the_end() -> None:
-    faults = {"node-1": "the token abc123 is gone", "node-2": "the token abc123 is gone"}
-    it = Run(ONE, TWO, token_faults=faults, stall_s=10)
+    problems = {"node-1": "the token abc123 is gone", "node-2": "the token abc123 is gone"}
+    it = Run(ONE, TWO, token_problems=problems, stall_s=10)
     it.api.node("node-2", "10.0.0.2")
     it.go()
     assert it.said[0] == "node-1: the token abc123 is gone"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from admission.pool_inventory import merge, read
+from admission.pool_inventory import from_config_maps, read
 from tests.unit.admission.approver_fakes import inventory_map
 
 
@@ -21,7 +21,7 @@ def maps(*documents: str) -> list[dict[str, Any]]:
 
 
 def test_pools_are_one_inventory() -> None:
-    found = merge(
+    found = from_config_maps(
         maps(
             document("a", ("n1", "10.0.0.1")),
             document("b", ("n2", "10.0.0.2"), denied={"addresses": ["fd00::9"], "cidrs": []}),
@@ -35,7 +35,7 @@ def test_pools_are_one_inventory() -> None:
 
 
 def test_nothing_is_an_empty_inventory() -> None:
-    assert merge([]).nodes == {}
+    assert from_config_maps([]).nodes == {}
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_nothing_is_an_empty_inventory() -> None:
 def test_who_claims_what_another_claims_is_left_out_with_the_other(
     second: tuple[str, str], claim: str
 ) -> None:
-    found = merge(
+    found = from_config_maps(
         maps(document("a", ("n1", "10.0.0.1"), ("n3", "10.0.0.3")), document("b", second))
     )
     assert found.nodes.keys() == {"n3"}
@@ -58,7 +58,7 @@ def test_who_claims_what_another_claims_is_left_out_with_the_other(
 
 def test_another_node_s_name_among_the_dns_names_is_a_claim() -> None:
     entry = {"name": "n2", "addresses": ["10.0.0.2"], "dnsNames": ["n2", "n1"]}
-    found = merge(maps(document("a", ("n1", "10.0.0.1")), document("b", nodes=[entry])))
+    found = from_config_maps(maps(document("a", ("n1", "10.0.0.1")), document("b", nodes=[entry])))
     assert found.disputes.keys() == {"n1", "n2"}
 
 
@@ -78,26 +78,28 @@ def test_another_node_s_name_among_the_dns_names_is_a_claim() -> None:
 def test_what_can_not_be_read_is_left_out_with_a_reason(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         read(text)
-    found = merge([inventory_map("a", text), *maps(document("b", ("n2", "10.0.0.2")))])
+    found = from_config_maps([inventory_map("a", text), *maps(document("b", ("n2", "10.0.0.2")))])
     assert found.nodes.keys() == {"n2"}
-    (fault,) = found.faults
-    assert fault.startswith("the inventory kubelet-tls-bootstrap-a is left out: ")
+    (problem,) = found.problems
+    assert problem.startswith("the inventory kubelet-tls-bootstrap-a is left out: ")
 
 
-def test_a_config_map_without_data_is_a_fault() -> None:
-    assert merge([{"metadata": {"name": "x"}}]).faults
+def test_a_config_map_without_data_is_a_problem() -> None:
+    assert from_config_maps([{"metadata": {"name": "x"}}]).problems
 
 
 @pytest.mark.parametrize("name", [["n1"], {}, 5, "N1", "*.n1"])
 def test_an_inventory_with_an_odd_name_is_left_out(name: Any) -> None:
     entry = {"name": "n1", "addresses": ["10.0.0.1"], "dnsNames": [name]}
     odd = json.dumps({**json.loads(document("a")), "nodes": [entry]})
-    found = merge(maps(odd, document("b", ("n2", "10.0.0.2"))))
+    found = from_config_maps(maps(odd, document("b", ("n2", "10.0.0.2"))))
     assert found.nodes.keys() == {"n2"}
-    assert "is not a lower-case DNS name" in found.faults[0]
+    assert "is not a lower-case DNS name" in found.problems[0]
 
 
 def test_an_inventory_that_is_nested_without_end_is_left_out() -> None:
-    found = merge([inventory_map("a", "[" * 200_000), *maps(document("b", ("n2", "10.0.0.2")))])
+    found = from_config_maps(
+        [inventory_map("a", "[" * 200_000), *maps(document("b", ("n2", "10.0.0.2")))]
+    )
     assert found.nodes.keys() == {"n2"}
-    assert "it is malformed" in found.faults[0]
+    assert "it is malformed" in found.problems[0]

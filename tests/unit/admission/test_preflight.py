@@ -242,7 +242,7 @@ def test_a_token_that_authenticates_as_it_should_passes(api: Answers) -> None:
     assert found_by(api, "token") == "passed"
 
 
-TOKEN_FAULTS = {
+TOKEN_PROBLEMS = {
     "not accepted": (
         ApiError(401, "POST", "/x", "Unauthorized"),
         "does not accept the token abc123 (401), though its Secret is alive until 13:00:00Z",
@@ -258,7 +258,7 @@ TOKEN_FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("user", "said"), TOKEN_FAULTS.values(), ids=TOKEN_FAULTS)
+@pytest.mark.parametrize(("user", "said"), TOKEN_PROBLEMS.values(), ids=TOKEN_PROBLEMS)
 def test_a_token_that_does_not_authenticate_is_a_warning_that_the_report_repeats(
     api: Answers, user: Any, said: str
 ) -> None:
@@ -267,7 +267,7 @@ def test_a_token_that_does_not_authenticate_is_a_warning_that_the_report_repeats
     state, text = run(check_token(context))  # type: ignore[arg-type]
     assert state == "warning"
     assert said in text
-    assert context.token_faults == {"abc123": text}
+    assert context.token_problems == {"abc123": text}
     assert "0123456789abcdef" not in text
 
 
@@ -359,7 +359,7 @@ LIVING = {
 
 def test_a_living_token_is_found_with_what_it_lets_its_node_ask(api: Answers) -> None:
     token = found(api, LIVING)
-    assert (token.life, token.value, token.fault) == ("alive", ALIVE.value, "")
+    assert (token.life, token.value, token.problem) == ("alive", ALIVE.value, "")
     grant = token.grant("node-1")
     assert grant is not None
     assert grant.created == datetime(2026, 11, 24, 11, 59, tzinfo=UTC)
@@ -368,7 +368,7 @@ def test_a_living_token_is_found_with_what_it_lets_its_node_ask(api: Answers) ->
 
 
 @pytest.mark.parametrize(
-    ("data", "uid", "life", "fault"),
+    ("data", "uid", "life", "problem"),
     [
         ({**LIVING, "token-secret": ""}, "uid", "revoked", "raise the node's generation"),
         ({}, "uid", "revoked", "was revoked"),
@@ -384,11 +384,11 @@ def test_a_living_token_is_found_with_what_it_lets_its_node_ask(api: Answers) ->
     ],
 )
 def test_a_token_that_lets_nobody_in_says_why(
-    api: Answers, data: Mapping[str, str], uid: str, life: str, fault: str
+    api: Answers, data: Mapping[str, str], uid: str, life: str, problem: str
 ) -> None:
     token = found(api, data, uid)
     assert token.life == life
-    assert fault in token.fault
+    assert problem in token.problem
 
 
 def test_a_token_without_expiration_lives(api: Answers) -> None:

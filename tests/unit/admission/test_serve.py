@@ -300,7 +300,7 @@ def test_an_inventory_that_can_not_be_read_is_reported_and_the_others_count(it: 
     it.api.ask("csr-1", "node-1", "10.0.0.1")
     it.go()
     assert it.api.approved == ["csr-1"]
-    assert it.number("inventory_faults") == 1
+    assert it.number("inventory_problems") == 1
     (line,) = it.of("inventory refused")
     assert line["reason"].startswith("the inventory kubelet-tls-bootstrap-broken is left out")
 

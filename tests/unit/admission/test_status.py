@@ -112,8 +112,8 @@ def test_a_node_that_is_well(it: Look) -> None:
         "name": "node-1",
         "pool": "workers",
         "ready": "yes",
-        "servingCertificate": {"end": END.strftime(FORMAT), "fault": ""},
-        "clientCertificate": {"end": "2026-11-24T17:00:00Z", "fault": ""},
+        "servingCertificate": {"end": END.strftime(FORMAT), "problem": ""},
+        "clientCertificate": {"end": "2026-11-24T17:00:00Z", "problem": ""},
     }
 
 
@@ -129,18 +129,18 @@ def test_the_latest_client_certificate_of_this_node_counts(it: Look) -> None:
 def test_what_only_the_machine_knows_is_said_to_be_unknown(it: Look) -> None:
     found = it.node("node-1")["clientCertificate"]
     assert found["end"] is None
-    assert "known only on its machine" in found["fault"]
+    assert "known only on its machine" in found["problem"]
 
 
 def test_a_certificate_that_has_ended_is_reported(it: Look) -> None:
     it.api.ask(
         "csr-1", "node-1", signer=CLIENT, certificate=certificate("system:node:node-1", hours=-1)
     )
-    assert it.node("node-1")["clientCertificate"]["fault"] == "it has expired"
+    assert it.node("node-1")["clientCertificate"]["problem"] == "it has expired"
 
 
 @pytest.mark.parametrize(
-    ("failure", "fault"),
+    ("failure", "problem"),
     [
         (
             ValueError("presents a certificate that fails: expired"),
@@ -149,10 +149,10 @@ def test_a_certificate_that_has_ended_is_reported(it: Look) -> None:
         (TimeoutError(), "its port does not answer here (TimeoutError)"),
     ],
 )
-def test_a_port_that_fails_is_reported(it: Look, failure: Exception, fault: str) -> None:
+def test_a_port_that_fails_is_reported(it: Look, failure: Exception, problem: str) -> None:
     it.ports.failing["node-1"] = failure
     assert it.node("node-1")["servingCertificate"]["end"] is None
-    assert it.node("node-1")["servingCertificate"]["fault"].startswith(fault)
+    assert it.node("node-1")["servingCertificate"]["problem"].startswith(problem)
 
 
 def test_a_node_that_has_not_come_and_one_that_nobody_knows_are_listed(it: Look) -> None:
@@ -161,7 +161,7 @@ def test_a_node_that_has_not_come_and_one_that_nobody_knows_are_listed(it: Look)
     assert it.node("node-2")["ready"] == "absent"
     unknown = it.node("node-3")
     assert (unknown["pool"], unknown["ready"]) == (None, "no")
-    assert unknown["servingCertificate"]["fault"] == "it is not in any inventory"
+    assert unknown["servingCertificate"]["problem"] == "it is not in any inventory"
 
 
 def test_the_rules_say_what_they_think_of_each_undecided_request(it: Look) -> None:
@@ -193,7 +193,7 @@ def test_a_disputed_node_is_refused(it: Look) -> None:
     it.api.inventory("others", node_1="10.0.0.2")
     it.api.ask("csr-1", "node-1", "10.0.0.1")
     assert it.pending()["csr-1"][0] == "refuse"
-    assert it.document()["faults"]
+    assert it.document()["problems"]
 
 
 def test_the_state_of_each_token_of_ours_and_no_secret(it: Look) -> None:

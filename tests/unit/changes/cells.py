@@ -71,7 +71,7 @@ def _times(connections: Mapping[str, int]) -> Iterator[str]:
 
 
 def restarts(step: Step) -> bool:
-    """Tell whether a kubelet that runs restarts: files.sh and membership.sh say when."""
+    """Return whether a kubelet that runs restarts: files.sh and membership.sh say when."""
     if _part(step)[0] != "files" or step.operation != "update":
         return False
     assert step.old is not None

@@ -16,7 +16,7 @@ from tests.unit.changes.row import (
 )
 
 FLAGS = "tests/unit/test_control_plane_script.py"
-LATER = "Counts from the next time that"
+LATER = "Takes effect the next time that"
 ON = stack(approver={"enabled": True, "image": "registry.example.org/approver:1"})
 SECRET_KEY = stack(kubeconfigPath=None, kubeconfig=kubeconfig().decode())
 
