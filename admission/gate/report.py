@@ -48,8 +48,10 @@ def table(progresses: Iterable[Progress]) -> Iterator[str]:
 def summary(progresses: Sequence[Progress]) -> str:
     """Return how many have joined, and how long that took."""
     took = sorted(p.seconds["joined"] for p in progresses if p.joined)
-    times = f", half of them within {took[len(took) // 2]:.1f} s, all within {took[-1]:.1f} s"
-    return f"{len(took)} of {len(progresses)} nodes have joined{times if took else ''}"
+    joined = f"{len(took)} of {len(progresses)} nodes have joined"
+    if not took:
+        return joined
+    return f"{joined}, half of them within {took[len(took) // 2]:.1f} s, all within {took[-1]:.1f} s"
 
 
 def waiting(progresses: Collection[Progress]) -> str:

@@ -15,13 +15,12 @@ type bundle struct {
 	files map[string]string
 }
 
-// readBundle reads what `node_files.bundle` or `node_files.join_bundle` has written, and returns what
-// follows it.
-func readBundle(stdin string) (bundle, string, error) {
+// readBundle reads what `node_files.bundle` or `node_files.join_bundle` has written.
+func readBundle(stdin string) (bundle, error) {
 	read := bundle{words: map[string]string{}, files: map[string]string{}}
 	_, data, found := strings.Cut(stdin, marker)
 	if !found {
-		return read, "", errors.New("stdin has no data after a script")
+		return read, errors.New("stdin has no data after a script")
 	}
 	path := ""
 	for data != "" {
@@ -32,14 +31,14 @@ func readBundle(stdin string) (bundle, string, error) {
 		case "|":
 			read.files[path] += value + "\n"
 		case "end":
-			return read, data, nil
+			return read, nil
 		case "file", "bootstrap":
 			path = value[strings.LastIndex(value, " ")+1:]
 			read.files[path] = ""
 		}
 		read.words[word] = value
 	}
-	return read, "", errors.New("the bundle is incomplete")
+	return read, errors.New("the bundle is incomplete")
 }
 
 // token returns the bootstrap token of the bundle's bootstrap kubeconfig.

@@ -68,37 +68,29 @@ type machine struct {
 	address   string
 	mutex     sync.Mutex
 	brought   bundle
-	token     bundle
 	installed bundle
 	running   *kubelet
 }
 
-// bring keeps a bundle, and what a join reads if that comes with it.
+// bring keeps a bundle.
 func (m *machine) bring(stdin string) error {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
-	first, rest, err := readBundle(stdin)
-	if err != nil {
-		return err
-	}
-	m.brought = first
-	if rest != "" {
-		m.token, _, err = readBundle(rest)
+	given, err := readBundle(stdin)
+	if err == nil {
+		m.brought = given
 	}
 	return err
 }
 
 // run does what a node script would do, and returns what it would print.
-func (m *machine) run(action string) (any, error) {
+func (m *machine) run(action string) any {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
-	switch action {
-	case "install":
-		return m.install(m.brought), nil
-	case "join":
-		return map[string]bool{"joined": true}, m.join(m.token)
+	if action == "install" {
+		return m.install(m.brought)
 	}
-	return m.remove(), nil
+	return m.remove()
 }
 
 func (m *machine) install(given bundle) any {
@@ -140,9 +132,15 @@ func (m *machine) remove() any {
 }
 
 // join returns once the kubelet has both of its certificates, as join.sh does.
-func (m *machine) join(given bundle) error {
+func (m *machine) join(stdin string) error {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
 	if m.running != nil {
 		return nil
+	}
+	given, err := readBundle(stdin)
+	if err != nil {
+		return err
 	}
 	token, err := given.token()
 	if err != nil {

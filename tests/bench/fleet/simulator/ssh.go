@@ -11,12 +11,13 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// What each command ends with: $0 of the one that brings something, and the actions of the scripts.
-const bringName = "node_files"
+// What each command has: $0 of those that read a script from stdin, or the action of one that is there.
+const (
+	bringName = " node_files "
+	joinName  = " node_files join"
+)
 
-var actions = map[string]string{
-	"install_brought": "install", "join_brought": "join", "remove_installed": "remove",
-}
+var actions = map[string]string{"install_brought": "install", "remove_installed": "remove"}
 
 // serverConfig lets everybody in who has a key: the machines are within a namespace.
 func serverConfig(hostKeyPath string) (*ssh.ServerConfig, error) {
@@ -113,14 +114,18 @@ func runCommand(channel ssh.Channel, command string, machines *fleet, address st
 }
 
 func perform(command, stdin string, machines *fleet, address string) (any, error) {
-	if strings.Contains(command, " "+bringName+" ") {
+	if strings.HasSuffix(command, joinName) {
+		machines.countCommand("join")
+		return map[string]bool{"joined": true}, machines.at(address).join(stdin)
+	}
+	if strings.Contains(command, bringName) {
 		machines.countCommand("bring")
 		return map[string]bool{"brought": true}, machines.at(address).bring(stdin)
 	}
 	for word, action := range actions {
 		if strings.Contains(command, word) {
 			machines.countCommand(action)
-			return machines.at(address).run(action)
+			return machines.at(address).run(action), nil
 		}
 	}
 	return nil, fmt.Errorf("not a node script: %.80q", command)
