@@ -117,6 +117,14 @@ def test_of_many_nodes_it_is_told_how_many_have_joined_and_who_is_late() -> None
     assert not any(line.startswith("node-01 ") for line in table)
 
 
+def test_a_large_pool_in_which_nobody_has_joined_is_reported() -> None:
+    it = Run(*(entry(f"node-{n:02}", f"10.0.1.{n}") for n in range(1, 41)), stall_s=70)
+    it.go()
+    table = list(report.table(it.gate.progress.values()))
+    assert table[0] == "0 of 40 nodes have joined"
+    assert sum("has NOT joined" in line for line in table) == 40
+
+
 def test_a_kubelet_that_does_all_right_is_admitted() -> None:
     it = Run(ONE)
     joins(it, ONE)
