@@ -51,7 +51,8 @@ def summary(progresses: Sequence[Progress]) -> str:
     joined = f"{len(took)} of {len(progresses)} nodes have joined"
     if not took:
         return joined
-    return f"{joined}, half of them within {took[len(took) // 2]:.1f} s, all within {took[-1]:.1f} s"
+    half, last = took[len(took) // 2], took[-1]
+    return f"{joined}, half of them within {half:.1f} s, all within {last:.1f} s"
 
 
 def waiting(progresses: Collection[Progress]) -> str:
