@@ -120,4 +120,4 @@ def test_a_host_with_another_key_is_not_talked_to(project: Project) -> None:
     known.write_text(text)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert "node-1: Host key verification failed." in done.stderr
+    assert "node-1: its host key is not the pinned one" in done.stderr
