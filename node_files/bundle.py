@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from node_files.kubeconfig import bootstrap_kubeconfig
-from node_files.kubelet_configuration import kubelet_configuration, to_yaml
+from node_files.kubelet_configuration import health_url, kubelet_configuration, to_yaml
 from node_files.model import Cluster, Directory, Effect, File, Node
 from node_files.scripts import script
 from node_files.systemd import arguments_file, unit
@@ -28,8 +28,8 @@ DROP_IN = "90-kubelet-tls-bootstrap.conf"  # after kubeadm's 10-kubeadm.conf
 
 DEFAULT_JOIN_LIMIT_S = 180
 FILES_SCRIPTS = (
-    *("common.sh", "files.sh", "delivery.sh", "looks.sh"),
-    *("membership.sh", "removal.sh", "preflight.sh"),
+    *("common.sh", "kubelet.sh", "files.sh", "delivery.sh", "looks.sh"),
+    *("membership.sh", "change.sh", "removal.sh", "preflight.sh"),
 )
 
 
@@ -109,6 +109,7 @@ def shared_lines(cluster: Cluster, node: Node) -> list[str]:
         f"runtime {node.runtime_endpoint}",
         f"server {cluster.server} {plain(paths.ca)}",
         *_checks(cluster, node),
+        f"health {node.health_limit_s} {health_url(cluster, node)} {plain(paths.root)}",
         f"made {plain(paths.kubeconfig)}",
         *_extras(paths.kubeconfig_acl),
         f"made {plain(paths.bootstrap_kubeconfig)}",
@@ -171,7 +172,7 @@ def join_bundle(
         f"bootstrap {plain(kubeconfig.path)}",
         *_quoted(kubeconfig.content),
     ]
-    return script("node_files", "common.sh", "join.sh") + "\n".join([*lines, "end", ""])
+    return script("node_files", "common.sh", "kubelet.sh", "join.sh") + "\n".join([*lines, "end", ""])
 
 
 def _checks(cluster: Cluster, node: Node) -> Iterator[str]:

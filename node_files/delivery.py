@@ -25,6 +25,8 @@ from node_files.scripts import command
 from node_files.systemd import NODE_IP, NODE_NAME
 
 BRING_LIMIT_S = 90
+# For the checks, the lock and the writing, beside the proofs of the new files and of the former.
+INSTALL_LIMIT_S = 180
 # For a script that hangs: longer than any that ends by itself.
 MARGIN_S = 60
 
@@ -94,7 +96,8 @@ def join(
 
 def install(node: Node) -> str:
     """Return the command that installs what was brought, with `known` on stdin."""
-    return f"timeout -k 10 180 sh {plain(node.paths.state)}/brought install_brought"
+    limit_s = INSTALL_LIMIT_S + 2 * node.health_limit_s
+    return f"timeout -k 10 {limit_s} sh {plain(node.paths.state)}/brought install_brought"
 
 
 def remove(node: Node) -> str:

@@ -1,14 +1,14 @@
 # Writes a node's files, or removes them: `install` and `remove`, with a bundle on stdin.
 # It checks everything before it changes anything, and is safe to run again after it was killed at
-# any point. common.sh comes before it; delivery.sh, looks.sh, membership.sh, removal.sh and
-# preflight.sh are appended to it; the last line of the last one runs the action.
+# any point. common.sh and kubelet.sh come before it; delivery.sh, looks.sh, membership.sh, change.sh,
+# removal.sh and preflight.sh are appended to it; the last line of the last one runs the action.
 # shellcheck disable=SC2034,SC2154 # each of them reads variables that another one sets
 proc=/proc sys=/sys run=/run machine_id=/etc/machine-id
 
 lock() { # ACTION; locks our state's directory, which the bundle's first line names
     read -r word state || fail 'stdin has no bundle'
     [ "$word" = state ] || fail 'stdin is not a bundle: its first line is not "state DIRECTORY"'
-    manifest=$state/manifest stage=$state/stage new='' missing=''
+    manifest=$state/manifest stage=$state/stage new='' missing='' brought=${brought:-}
     [ "$1" = install ] || [ -e "$state" ] || return 0
     for program in awk cp cut find flock grep sed sha256sum sort stat sync systemctl tail xargs; do
         command -v "$program" >/dev/null || missing="$missing${missing:+, }$program"
@@ -62,6 +62,7 @@ stage_bundle() {
         embed-ca) embed_ca=yes ;;
         'skip '*) skip="$skip $value" ;;
         'without '*) without="$without $value" ;;
+        'health '*) health=$value ;;
         'generation '* | 'repair '*) ;;
         end) word=end ;;
         *) fail "the bundle has an unknown line: $line" ;;
@@ -107,7 +108,7 @@ drifted() { # somebody changed the path after we wrote it; an interrupted run do
 # wrote, that do not exist yet, or that we may replace. `todo` has those that are not as planned.
 compare() {
     printf '%s\n' "node $node" "kubeconfig $kubeconfig" "bootstrap $bootstrap" \
-        "certificates $certificates" >"$stage/wanted"
+        "certificates $certificates" "health $health" >"$stage/wanted"
     : >"$stage/todo"
     while read -r number kind mode owner group effect path; do
         dress "$stage/$number"
@@ -171,6 +172,7 @@ write_all() {
     if [ ! -s "$stage/todo" ] && same_file "$stage/kept" "$manifest" && kubeconfig_is_as_planned; then
         return
     fi
+    begin_change
     # The manifest is complete before the first change, and pruned after the last one.
     {
         echo run unfinished
@@ -201,19 +203,24 @@ install() {
     preflight
     [ -e "$manifest" ] || : >"$manifest"
     compare
-    changed='' repaired='' removed='' unfinished='' state_of_kubelet=stopped
+    changed='' repaired='' removed='' unfinished='' unproven=''
+    if [ -e "$state/former" ]; then unproven=yes; fi # of a run that was killed
+    look_at_kubelet
     write_all
     relabel
     share_kubeconfig
-    if systemctl is-active --quiet kubelet.service; then state_of_kubelet=running; fi
     if [ -e "$state/restart" ]; then
-        systemctl daemon-reload
-        if [ "$state_of_kubelet" = running ]; then
-            systemctl restart kubelet.service
-            state_of_kubelet=restarted
+        if [ "$state_of_kubelet" = stopped ]; then
+            systemctl daemon-reload
+        else
+            restart_kubelet || [ -e "$state/former" ]
+            state_of_kubelet=restarted unproven=yes
         fi
         rm -f "$state/restart"
     fi
+    if [ -z "$unproven" ] || [ -z "$has_joined" ]; then rm -rf "$state/former"; fi
+    prove
+    [ -z "$outcome" ] || fail "$node: $outcome"
     prune_all
     printf '{"changed":[%s],"repaired":[%s],"removed":[%s],"kubelet":"%s","skipped":[%s],"notes":[%s]}\n' \
         "$changed" "$repaired" "$removed" "$state_of_kubelet" "$skipped" "$notes"

@@ -1,5 +1,7 @@
 # Starts a node's kubelet with a bootstrap token and waits for its two certificates.
-# stdin: settings, then the bootstrap kubeconfig. Safe to run again.
+# stdin: settings, then the bootstrap kubeconfig. Safe to run again. common.sh and kubelet.sh come
+# before it.
+# shellcheck disable=SC2154 # kubelet.sh sets `current`
 limit_s=180       # for both certificates, unless stdin gives another limit
 patience_s=15     # for errors that may pass: the API server restarts, the clock is being set
 
@@ -18,7 +20,7 @@ read_settings() {
         *) fail "stdin has an unknown line; it begins with: $word" ;;
         esac
     done
-    client=$certificates/kubelet-client-current.pem
+    client=$certificates/$current
     serving=$certificates/kubelet-server-current.pem
 }
 
@@ -62,32 +64,6 @@ write_bootstrap_kubeconfig() {
     mv -f "$new" "$bootstrap"
 }
 
-journal() { journalctl --unit kubelet.service --since "@$1" --output cat --no-pager 2>&1; }
-
-# Only errors: the kubelet also logs its configuration, which has words such as Unauthorized.
-errors() { journal "$1" | grep -E '^([EWF][0-9]{4} |[Ee]rror|panic:|kubelet\.service)' || true; }
-
-redacted() {
-    sed -E 's/[a-z0-9]{6}\.[a-z0-9]{16}/<token>/g; s/(Bearer )[^ "]+/\1<token>/g' | cut -c1-300
-}
-
-# Prints the last of the lines that differ only in time and pod, and how many there were: errors
-# that repeat for each pod would hide the cause.
-squeezed() {
-    awk '{
-        line[NR] = $0
-        sub(/^[EWF][0-9]+ [0-9:.]+ +[0-9]+ /, "")
-        gsub(/ pod(UID|Name)?="[^"]*"/, "")
-        last[$0] = NR
-        count[NR] = ++seen[$0]
-        key[NR] = $0
-    }
-    END {
-        for (i = 1; i <= NR; i++)
-            if (last[key[i]] == i) print line[i] (count[i] > 1 ? " (" count[i] " times)" : "")
-    }'
-}
-
 # Prints the problem that the journal shows, or nothing if it shows no known one.
 problem() { # SINCE
     lines=$(errors "$1" | tail -n 100)
@@ -102,13 +78,10 @@ problem() { # SINCE
     esac
 }
 
-restarts() { systemctl show --property NRestarts --value kubelet.service; }
-
 give_up() { # REASON
     {
         printf 'error: %s has not joined: %s\n' "$name" "$1"
-        echo "its kubelet's last errors:"
-        errors "$started" | redacted | squeezed | tail -n 12 | sed 's/^/  /'
+        last_errors "$started"
     } >&2
     # Without a client certificate the kubelet would keep asking with a dead token for ever.
     [ -s "$client" ] || systemctl disable --now kubelet.service 2>/dev/null || true

@@ -7,6 +7,7 @@ import functools
 import json
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
 
 import yaml
@@ -32,6 +33,26 @@ def kubelet_configuration(cluster: Cluster, node: Node) -> dict[str, Any]:
         raise ValueError("\n".join(f"{path} {problem}" for path, problem in found))
     merged = merge(defaults(cluster, node), node.kubelet)
     return versions.without_defaults(merged, node.version)
+
+
+def health_url(cluster: Cluster, node: Node) -> str:
+    """Return where the node's kubelet says on its own machine that it is healthy.
+
+    That is its healthz server, or its main one, which answers all who ask, where that is off.
+
+    Raises:
+        ValueError: as `kubelet_configuration`.
+    """
+    fields = kubelet_configuration(cluster, node)
+    port = int(fields.get("healthzPort", 10248))
+    host = str(fields.get("healthzBindAddress", "127.0.0.1"))
+    if port == 0:
+        port, host = int(fields.get("port", 10250)), str(fields.get("address", "0.0.0.0"))
+    address = ip_address(host)
+    if address.is_unspecified:
+        address = ip_address("127.0.0.1" if address.version == 4 else "::1")
+    scheme = "https" if fields.get("healthzPort") == 0 else "http"
+    return f"{scheme}://{f'[{address}]' if address.version == 6 else address}:{port}"
 
 
 def defaults(cluster: Cluster, node: Node) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 # settings when their paths, the server or the CA change, so that nobody has to join again for that.
 # files.sh comes before it and sets what it reads.
 # shellcheck disable=SC2034,SC2154 # what one sets, the other reads
-current="kubelet-client-current.pem"
 
 # Whose machine this is: our list says it, or else the arguments file that an older list names.
 owner_of_machine() {

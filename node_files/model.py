@@ -75,6 +75,7 @@ class Node:
     runtime: str = "containerd"  # or crio, cri-dockerd
     embed_ca: bool = False  # the kubeconfig holds the CA instead of its path
     work_in_root: bool = False  # the data directory is the kubelet's working directory
+    health_limit_s: int = 60  # within which a restarted kubelet must be healthy
     watchdog_s: int = 0  # systemd restarts a kubelet that is silent for this long; 0: never
 
 

@@ -216,4 +216,4 @@ check_files() {
     done <"$stage/plan"
 }
 
-"$1"
+"$@"

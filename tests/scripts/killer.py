@@ -23,7 +23,10 @@ read -r at <"$here/at"
 count=$((count + 1))
 echo "$count" >"$here/count"
 if [ "$count" -eq "$at" ]; then
-    if [ "$name" = cp ]; then head -c 20 "$1" >"$2"; fi
+    if [ "$name" = cp ]; then
+        case $1 in -*) shift ;; esac
+        head -c 20 "$1" >"$2"
+    fi
     read -r _ parent _ script _ </proc/$PPID/stat
     if [ "$parent" = '(timeout)' ]; then
         read -r _ _ _ _ group _ </proc/"$script"/stat

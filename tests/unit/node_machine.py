@@ -38,7 +38,14 @@ show*NRestarts*) cat "$FAKE/restarts" 2>/dev/null || echo 0; exit ;;
 show*) cat "$FAKE/${3:?}" 2>/dev/null; exit 0 ;;
 esac
 case $1 in
-is-active) [ -e "$FAKE/active" ] ;;
+is-active)
+    case $*:$([ -e "$FAKE/active" ] && echo active || echo inactive) in
+    *--quiet*:active) ;;
+    *--quiet*) exit 3 ;;
+    *:active) cat "$FAKE/state" 2>/dev/null || echo active ;;
+    *) echo inactive && exit 3 ;;
+    esac
+    ;;
 restart | start)
     : >"$FAKE/active"
     cat "$FAKE/../lib/kubelet/config.yaml" >"$FAKE/loaded"
@@ -49,6 +56,13 @@ disable) rm -f "$FAKE/active" ;;
 esac
 """
 JOURNALCTL = '#!/bin/sh\ncat "$FAKE/journal" 2>/dev/null || true\n'
+# Starts a unit that nobody waits for, in a process group of its own.
+SYSTEMD_RUN = """\
+#!/bin/sh
+[ "$1 $2" = '--quiet --unit' ] || exit 1
+shift 3
+PATH=${PATH#*/kill:} setsid "$@" >"$FAKE/settled.$$" 2>&1 </dev/null &
+"""
 KUBELET = "#!/bin/sh\necho Kubernetes v1.37.2\n"
 # The loopback interface, since busybox takes its own `ip` before this one.
 IP = "#!/bin/sh\necho '1: lo    inet 127.0.0.1/8 scope host lo'\n"
@@ -105,11 +119,13 @@ class Machine:
     root: Path
     shell: tuple[str, ...] = ("sh",)
     env: dict[str, str] = field(default_factory=dict)
+    unsure_s: int = -1
 
     def __post_init__(self) -> None:
         fake = self.root / "fake"
         programs = {
             "systemctl": SYSTEMCTL,
+            "systemd-run": SYSTEMD_RUN,
             "journalctl": JOURNALCTL,
             "kubelet": KUBELET,
             "ip": IP,
@@ -172,6 +188,9 @@ class Machine:
         text = text.replace(
             "proc=/proc sys=/sys run=/run machine_id=/etc/machine-id", kernel
         ).replace("enough_data_kib=1048576", "enough_data_kib=1024")
+        # A kubelet of fakes is what it is at once.
+        text = text.replace("\nsteady_s=1 ", "\nsteady_s=-1 ")
+        text = text.replace("\nunsure_s=10 ", f"\nunsure_s={self.unsure_s} ")
         return re.sub("package_units='.*'", f"package_units='{fake}/units'", text)
 
     def run(self, command: str, stdin: str) -> subprocess.CompletedProcess[str]:
