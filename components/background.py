@@ -1,10 +1,35 @@
 """Work in a thread of the program, beside what the engine does."""
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
+
+import pulumi
+
+
+class Teller:
+    """Lets the engine show a line as a resource's, said from whichever thread."""
+
+    def __init__(self, owner: pulumi.Resource) -> None:
+        self._owner = owner
+        self._loop, self._context = asyncio.get_event_loop(), contextvars.copy_context()
+
+    def info(self, line: str) -> None:
+        """Show what has happened."""
+        self._tell(pulumi.log.info, line)
+
+    def warn(self, line: str) -> None:
+        """Show what should not have happened."""
+        self._tell(pulumi.log.warn, line)
+
+    def _tell(self, log: Callable[..., None], line: str) -> None:
+        if not self._loop.is_closed():
+            told = partial(log, line, self._owner)
+            self._loop.call_soon_threadsafe(told, context=self._context)
 
 
 class Background:
@@ -23,6 +48,10 @@ class Background:
     def error(self) -> BaseException | None:
         """Why the work has ended by itself, if it has."""
         return self._ended.exception() if self._ended.done() else None
+
+    async def end(self) -> None:
+        """Wait until the work has ended by itself; raise what it has failed with."""
+        await asyncio.wrap_future(self._ended)
 
     async def stop(self) -> None:
         """Cancel the work, and return once it has ended."""

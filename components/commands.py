@@ -16,6 +16,7 @@ from node_files import SUDO
 PER_DIAL_TIMEOUT_S = 5
 DIAL_ERROR_LIMIT = 3
 ON_HOST, ON_THIS_MACHINE = "command:remote:Command", "command:local:Command"
+OnHost = remote.Command
 STDOUT = remote.Logging.STDOUT
 # The interpreter that has this program's packages; the engine starts commands in the project.
 PYTHON = 'exec "${KUBELET_TLS_BOOTSTRAP_PYTHON:-.venv/bin/python}"'

@@ -76,6 +76,14 @@ def value_or(output: pulumi.Output[Any], other: Any) -> pulumi.Output[Any]:
     return output.recover(lambda _: other)
 
 
+def plain(output: pulumi.Output[Any]) -> pulumi.Output[Any]:
+    """Return an output of the same value on which nothing depends that reads it.
+
+    The engine would leave that out if one of the resources had failed.
+    """
+    return pulumi.Output(set(), output.future(with_unknowns=True), output.is_known())
+
+
 def succeeded(resource: pulumi.Resource) -> pulumi.Output[bool]:
     """Return whether the stack has a resource at the end of this run."""
     return value_or(resource.urn.apply(lambda _: True), False)

@@ -13,7 +13,6 @@ token. Hooks tell when a resource has its slot; they run neither in previews nor
 
 import asyncio
 import contextlib
-import contextvars
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
@@ -24,7 +23,7 @@ import pulumi
 # A language host takes the project off sys.path once it has run __main__.py, before any hook runs.
 # What is found already finds the modules below it.
 import admission  # noqa: F401
-from components.background import Background
+from components.background import Background, Teller
 from components.dependencies import Dependencies, value_or
 
 Approve = Callable[[str, Callable[[str], None]], Coroutine[Any, Any, None]]
@@ -60,10 +59,10 @@ class JoinApprover:
 
         `orders` is what it reads, as the gate does; `owner` the resource whose lines its are.
         """
-        self._name, self._orders, self._owner, self._approve = name, orders, owner, approve
+        self._name, self._orders, self._approve = name, orders, approve
+        self._teller = Teller(owner)
         self._background: Background | None = None
         self._begun: dict[str, asyncio.Event] = {}
-        self._loop, self._context = asyncio.get_event_loop(), contextvars.copy_context()
         # No join before the orders are known: the tokens in them may need its slot.
         self.ready: Dependencies = pulumi.Output.from_input(self._orders_are_known())
         self.join_hook = pulumi.ResourceHook(f"{name}-join-begins", self._join_begins)
@@ -120,15 +119,10 @@ class JoinApprover:
 
     async def _work(self, orders: str) -> None:
         try:
-            await self._approve(orders, partial(self._tell, pulumi.log.info))
+            await self._approve(orders, self._teller.info)
         except Exception as error:
-            self._tell(pulumi.log.warn, f"{self._name}: {error}")
+            self._teller.warn(f"{self._name}: {error}")
             raise
-
-    def _tell(self, log: Callable[..., None], line: str) -> None:
-        if not self._loop.is_closed():
-            told = partial(log, line, self._owner)
-            self._loop.call_soon_threadsafe(told, context=self._context)
 
 
 def orders_without_failed_tokens(orders: Mapping[str, Any]) -> pulumi.Output[str]:

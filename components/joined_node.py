@@ -15,6 +15,7 @@ from components.bootstrap_token import BootstrapToken
 from components.deliveries import Bring, Deliveries
 from components.dependencies import after, together
 from components.join_approver import JoinApprover
+from components.rollout import Rollout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,8 @@ class JoinedNodeArgs:
     """Brings something to the machine."""
     deliveries: Deliveries
     """What is brought, and when."""
+    rollout: Rollout
+    """Whose turn it is to change."""
     join_limit_s: int
     """How many seconds the machine waits for its certificates when it joins."""
     stack: str
@@ -59,14 +62,21 @@ class JoinedNodeArgs:
     """The other URN that its membership had until this run."""
 
 
-def joined_node(name: str, args: JoinedNodeArgs, owner: pulumi.Resource) -> pulumi.Resource:
+@dataclass(frozen=True, kw_only=True)
+class JoinedNode:
+    """The two commands of a node."""
+
+    member: pulumi.Resource
+    """What to depend on: created once the node has joined, deleted when it leaves."""
+    installed: pulumi.Output[str]
+    """What its machine has printed when its files were installed."""
+
+
+def joined_node(name: str, args: JoinedNodeArgs, owner: pulumi.Resource) -> JoinedNode:
     """Declare two commands as children of `owner`: `files` writes, `member` joins and leaves.
 
     A node that is removed leaves in the reverse order: `member` drains it and deletes the Node
     while the kubelet still runs, `files` then stops the kubelet and removes what was written.
-
-    Returns:
-        What to depend on: created once the node has joined, deleted when it leaves.
     """
     machine, token, deliveries = args.machine, args.token, args.deliveries
     deliveries.before(f"{name}-files", partial(_bring, args))
@@ -76,20 +86,21 @@ def joined_node(name: str, args: JoinedNodeArgs, owner: pulumi.Resource) -> pulu
         pulumi.ResourceOptions(
             parent=owner,
             # Nothing is written to a machine before the cluster has answered.
-            depends_on=after(token, *token.ready),
+            depends_on=together(after(token, *token.ready), args.rollout.turn(name)),
             hooks=pulumi.ResourceHookBinding(
                 before_create=[deliveries.hook], before_update=[deliveries.hook]
             ),
             aliases=[*args.former_files],
         ),
     )
+    args.rollout.ends_with(name, files.stdout)
     # The join is no command of its own, which would have a connection and a token in the state.
     hooks = None
     if args.joins:
         deliveries.before(f"{name}-member", partial(_join, args))
         before = args.approver.join_hook, deliveries.hook
         hooks = pulumi.ResourceHookBinding(before_create=[*before], before_update=[*before])
-    return commands.python_module(
+    member = commands.python_module(
         f"{name}-member",
         # Where the kubeconfig is, it reads when it runs: a path that stood here would be the one of
         # the run before the removal.
@@ -102,9 +113,11 @@ def joined_node(name: str, args: JoinedNodeArgs, owner: pulumi.Resource) -> pulu
             aliases=[args.former_member] if args.former_member else None,
         ),
     )
+    return JoinedNode(member=member, installed=files.stdout)
 
 
 async def _bring(args: JoinedNodeArgs) -> None:
+    args.rollout.check(args.machine.node.name)
     await args.bring(node_files.deliver(args.machine.cluster, args.machine.node))
 
 
@@ -144,7 +157,7 @@ def _leave(name: str, args: JoinedNodeArgs) -> str:
     return f"admission leave {name} {cluster}{at}"
 
 
-def _files(name: str, machine: Machine, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+def _files(name: str, machine: Machine, opts: pulumi.ResourceOptions) -> commands.OnHost:
     return commands.on_host(
         f"{name}-files",
         machine.access,

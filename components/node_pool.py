@@ -1,6 +1,7 @@
 """A pool: the nodes, the tokens that they join with, and the gate that lets them in."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -9,13 +10,20 @@ import node_files
 from components import commands
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
 from components.deliveries import Deliveries
-from components.dependencies import Dependencies, after, succeeded, together, value_or
+from components.dependencies import Dependencies, after, plain, succeeded, together, value_or
 from components.gate_orders import gate_orders
 from components.gate_report import GateReport
 from components.join_approver import JoinApprover, orders_without_failed_tokens
-from components.joined_node import JoinedNodeArgs, Machine, gone_node, joined_node
+from components.joined_node import (
+    JoinedNode,
+    JoinedNodeArgs,
+    Machine,
+    gone_node,
+    joined_node,
+)
 from components.pool_arguments import NodePoolArgs, PoolNode
 from components.pool_inventory import pool_inventory
+from components.rollout import Rollout, restarted_at
 from components.user_data import user_data
 
 SHORTEST_JOIN_LIMIT_S = 180
@@ -53,8 +61,17 @@ class NodePool(pulumi.ComponentResource):
         tokens = self._tokens(name, args, present)
         orders = gate_orders(name, args, tokens)
         deliveries = Deliveries(name)
-        approver = JoinApprover(name, orders=orders_without_failed_tokens(orders), owner=self)
-        members: dict[str, pulumi.Resource] = {}
+        known = orders_without_failed_tokens(orders)
+        approver = JoinApprover(name, orders=known, owner=self)
+        rollout = Rollout(
+            name,
+            changes=[entry.node.name for entry in present if entry.changes],
+            members={entry.node.name for entry in present if not entry.joins},
+            policy=args.rollout,
+            orders=known,
+            owner=self,
+        )
+        joined_nodes: dict[str, JoinedNode] = {}
         for entry in args.nodes:
             machine = Machine(cluster=args.cluster, node=entry.node, access=entry.access)
             if entry.gone:
@@ -68,6 +85,7 @@ class NodePool(pulumi.ComponentResource):
                 joins=entry.joins,
                 bring=entry.bring,
                 deliveries=deliveries,
+                rollout=rollout,
                 # Longer than the gate, which knows better why a node is late.
                 join_limit_s=max(SHORTEST_JOIN_LIMIT_S, args.stall_seconds + 60),
                 stack=args.stack,
@@ -76,7 +94,9 @@ class NodePool(pulumi.ComponentResource):
                 former_files=entry.former_files,
                 former_member=entry.former_member,
             )
-            members[entry.node.name] = joined_node(entry.node.name, joining, self)
+            joined_nodes[entry.node.name] = joined_node(entry.node.name, joining, self)
+        members = {name: node.member for name, node in joined_nodes.items()}
+        restarts = plain(_restarts(joined_nodes))
         pool_inventory(
             f"{name}-inventory",
             pool=name,
@@ -94,12 +114,17 @@ class NodePool(pulumi.ComponentResource):
             create="admission gate",
             stdin=value_or(
                 pulumi.Output.json_dumps(
-                    {**orders, "report": str(report.path)}, separators=(",", ":")
+                    {
+                        **orders,
+                        "nodes": pulumi.Output.all(orders["nodes"], restarts).apply(_with_restarts),
+                        "report": str(report.path),
+                    },
+                    separators=(",", ":"),
                 ),
                 "",
             ),
             # What it proves. A new limit or kubeconfig is no reason to prove it again.
-            triggers=[value_or(_digest(orders["nodes"], orders["tokens"]), "")],
+            triggers=[value_or(_digest(orders["nodes"], orders["tokens"], restarts), "")],
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=together(*needed, approver.all_begun([*members.values()])),
@@ -148,7 +173,30 @@ class NodePool(pulumi.ComponentResource):
         }
 
 
-def _digest(*values: Any) -> pulumi.Output[str]:
-    """Return a hash of values: a state has it in the place of them."""
+def _restarts(nodes: Mapping[str, JoinedNode]) -> pulumi.Output[dict[str, str]]:
+    """Return when kubelets were restarted for new files, by the nodes' names."""
+    printed = [value_or(node.installed, "") for node in nodes.values()]
+    return pulumi.Output.all(*printed).apply(
+        lambda texts: {
+            name: since
+            for name, text in zip(nodes, texts, strict=True)
+            if (since := restarted_at(text)) is not None
+        }
+    )
+
+
+def _with_restarts(both: Sequence[Any]) -> list[dict[str, Any]]:
+    nodes, restarts = both
+    return [
+        node | ({"restarted": restarts[node["name"]]} if node["name"] in restarts else {})
+        for node in nodes
+    ]
+
+
+def _digest(nodes: Any, tokens: Any, restarts: pulumi.Output[Any]) -> pulumi.Output[str]:
+    """Return a hash of what a gate proves: a state has it in the place of that."""
+    # As earlier releases have it, where nothing was ever restarted.
+    more = restarts.apply(lambda found: [found] if found else [])
+    values = more.apply(lambda found: [nodes, tokens, *found])
     text = pulumi.Output.json_dumps(values, sort_keys=True)
     return text.apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:32])

@@ -1,7 +1,7 @@
 """The arguments of a pool: its machines, its tokens, and who approves what."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import node_files
@@ -9,6 +9,7 @@ from components.access import Access
 from components.bootstrap_rbac import BootstrapRbac
 from components.deliveries import Bring
 from components.pool_inventory import Denied, InventoryNode
+from components.rollout import RolloutPolicy
 from components.user_data import UserDataArgs
 
 
@@ -28,6 +29,8 @@ class PoolNode:
     """What the stack's outputs hold of it, if the gate has proven this very join."""
     joins: bool = True
     """Whether its machine is not known to have joined by this very join."""
+    changes: bool = False
+    """Whether it is a node of the cluster already, and its machine has other files."""
     former_files: tuple[str, ...] = ()
     """The other URNs that its files had until this run, those of its machine's former node too."""
     former_member: str | None = None
@@ -92,6 +95,8 @@ class NodePoolArgs:
     """The namespace of the ConfigMap with the inventory."""
     skip_cluster_checks: tuple[str, ...] = ()
     """The checks of the cluster that the gate leaves out."""
+    rollout: RolloutPolicy = field(default_factory=RolloutPolicy)
+    """How many nodes change at once."""
     stall_seconds: int = 120
     """How many seconds without progress the gate waits before it gives up."""
     user_data: UserDataArgs | None = None

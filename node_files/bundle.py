@@ -109,7 +109,7 @@ def shared_lines(cluster: Cluster, node: Node) -> list[str]:
         f"runtime {node.runtime_endpoint}",
         f"server {cluster.server} {plain(paths.ca)}",
         *_checks(cluster, node),
-        f"health {node.health_limit_s} {health_url(cluster, node)} {plain(paths.root)}",
+        f"health {node.health_limit_s} {health_url(cluster, node)}",
         f"made {plain(paths.kubeconfig)}",
         *_extras(paths.kubeconfig_acl),
         f"made {plain(paths.bootstrap_kubeconfig)}",
@@ -172,7 +172,9 @@ def join_bundle(
         f"bootstrap {plain(kubeconfig.path)}",
         *_quoted(kubeconfig.content),
     ]
-    return script("node_files", "common.sh", "kubelet.sh", "join.sh") + "\n".join([*lines, "end", ""])
+    return script("node_files", "common.sh", "kubelet.sh", "join.sh") + "\n".join(
+        [*lines, "end", ""]
+    )
 
 
 def _checks(cluster: Cluster, node: Node) -> Iterator[str]:

@@ -4,6 +4,7 @@
 # shellcheck disable=SC2034,SC2154 # what one sets, the other reads
 steady_s=1   # for which a kubelet that has begun its work must go on
 unsure_s=10  # the same for one that does not show whether it has begun
+socket=/var/lib/kubelet/device-plugins/kubelet.sock # wherever its data are
 
 has_certificate() { # FILE, with lines that say where the kubelet keeps its certificates
     sed -n 's/^certificates //p' "$1" | while read -r directory; do
@@ -35,10 +36,10 @@ answers() ( # URL
     esac
 )
 
-# Sets `limit_s`, `url` and `data` by a manifest's words; older ones have none.
+# Sets `limit_s` and `url` by a manifest's words; older ones have none.
 read_health() { # MANIFEST
-    limit_s='' url='' data=''
-    read -r limit_s url data <<HEALTH
+    limit_s='' url=''
+    read -r limit_s url <<HEALTH
 $(sed -n 's/^health //p' "$1" | head -n 1)
 HEALTH
     : "${limit_s:=60}" "${url:=http://127.0.0.1:10248}"
@@ -47,7 +48,7 @@ HEALTH
 # The kubelet makes this socket again when its container manager has started, which most of what a
 # configuration can get wrong would have kept it from.
 # shellcheck disable=SC3013 # every shell knows -nt, and POSIX does since 2024
-has_begun() { [ "$data/device-plugins/kubelet.sock" -nt "$state/former/restarted" ]; }
+has_begun() { [ "$socket" -nt "$state/restarted" ]; }
 
 # Waits until the kubelet is healthy: it runs and keeps running, answers, and has its certificate. If
 # it is not, `why` says what is wrong.
@@ -157,7 +158,7 @@ restart_kubelet() {
     systemctl daemon-reload
     systemctl reset-failed kubelet.service 2>/dev/null || :
     sleep 0.1 # so that what the kubelet makes is newer
-    [ ! -e "$state/former" ] || : >"$state/former/restarted"
+    date -u +%Y-%m-%dT%H:%M:%SZ >"$state/restarted" # the cluster must hear of the kubelet since then
     timeout 60 systemctl restart kubelet.service
 }
 

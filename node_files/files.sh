@@ -222,6 +222,8 @@ install() {
     prove
     [ -z "$outcome" ] || fail "$node: $outcome"
     prune_all
-    printf '{"changed":[%s],"repaired":[%s],"removed":[%s],"kubelet":"%s","skipped":[%s],"notes":[%s]}\n' \
-        "$changed" "$repaired" "$removed" "$state_of_kubelet" "$skipped" "$notes"
+    restarted=$(cat "$state/restarted" 2>/dev/null) || restarted=''
+    printf '{"changed":[%s],"repaired":[%s],"removed":[%s],"kubelet":"%s"%s,"skipped":[%s],"notes":[%s]}\n' \
+        "$changed" "$repaired" "$removed" "$state_of_kubelet" \
+        "${restarted:+,\"restarted\":\"$restarted\"}" "$skipped" "$notes"
 }

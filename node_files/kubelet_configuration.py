@@ -44,14 +44,12 @@ def health_url(cluster: Cluster, node: Node) -> str:
         ValueError: as `kubelet_configuration`.
     """
     fields = kubelet_configuration(cluster, node)
-    port = int(fields.get("healthzPort", 10248))
-    host = str(fields.get("healthzBindAddress", "127.0.0.1"))
+    scheme, port, host = "http", fields.get("healthzPort", 10248), fields.get("healthzBindAddress")
     if port == 0:
-        port, host = int(fields.get("port", 10250)), str(fields.get("address", "0.0.0.0"))
-    address = ip_address(host)
+        scheme, port, host = "https", fields.get("port", 10250), fields.get("address")
+    address = ip_address(host or "127.0.0.1")
     if address.is_unspecified:
         address = ip_address("127.0.0.1" if address.version == 4 else "::1")
-    scheme = "https" if fields.get("healthzPort") == 0 else "http"
     return f"{scheme}://{f'[{address}]' if address.version == 6 else address}:{port}"
 
 

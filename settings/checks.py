@@ -11,6 +11,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
     """Yield, once each, the problems that must be fixed before anything is changed."""
     yield from claims.problems(settings)
     yield from machine_checks.problems(settings)
+    yield from machine_checks.rollout_problems(settings)
     yield from approval_checks.problems(settings)
     yield from kubelet_checks.problems(settings)
     yield from machine_checks.ssh_problems(settings)

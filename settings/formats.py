@@ -8,10 +8,11 @@ import re
 from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 DNS_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DNS_NAME = re.compile(rf"\A{DNS_LABEL}(\.{DNS_LABEL})*\Z")
+PERCENTAGE = re.compile(r"\A([0-9]{1,3})%\Z")
 HOST_PATH = re.compile(r"\A(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+\Z")
 
 
@@ -35,6 +36,20 @@ def at_least(low: int) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _share(value: object) -> object:
+    """Return a number, or the text of a percentage as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("is not a number of nodes or a percentage; give one such as 1 or 10%")
+    if isinstance(value, int):
+        if value < 1:
+            raise ValueError("is less than 1; nothing could ever change, so give 1 or more")
+        return value
+    found = PERCENTAGE.match(value)
+    if found is None or not 1 <= int(found[1]) <= 100:
+        raise ValueError("is not a percentage from 1% to 100%; give one such as 10%")
+    return value
 
 
 def matching(pattern: str, message: str) -> AfterValidator:
@@ -148,3 +163,4 @@ Endpoint = Annotated[
 Namespace = Annotated[
     str, matching(DNS_LABEL, "is not a namespace's name; use lower-case letters, digits and -")
 ]
+Share = Annotated[int | str, BeforeValidator(_share)]

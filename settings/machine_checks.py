@@ -33,6 +33,16 @@ def problems(settings: Settings) -> Iterator[Problem]:
                 )
 
 
+def rollout_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield each canary that has more nodes than its pool."""
+    for name, pool in settings.pools.items():
+        if "canary" in pool.rollout.model_fields_set and 0 < len(pool.nodes) < pool.rollout.canary:
+            yield Problem(
+                f"pools.{name}.rollout.canary",
+                f"{pool.rollout.canary} is more than the pool's {len(pool.nodes)} nodes; give fewer",
+            )
+
+
 def _addresses(path: str, node: NodeSettings) -> Iterator[tuple[str, str]]:
     yield f"{path}.address", node.address
     for index, address in enumerate(node.addresses):

@@ -19,6 +19,7 @@ from settings.formats import (
     PoolName,
     Repair,
     Server,
+    Share,
     at_least,
     between,
 )
@@ -92,6 +93,15 @@ class ApproverSettings(Model):
     server: Server | None = None
 
 
+class RolloutSettings(Model):
+    """How a change of files reaches the nodes of a pool: in waves, each proven before the next."""
+
+    canary: Annotated[int, at_least(1)] = 1
+    max_unavailable: Share = "10%"
+    pause_seconds: Annotated[int, between(0, 86_400)] = 0
+    health_seconds: Annotated[int, between(5, 600)] = 60
+
+
 class NodeSettings(Layer, Host):
     """A machine that joins as a node."""
 
@@ -127,6 +137,7 @@ class Pool(Layer):
     """Nodes that are set up alike."""
 
     repair: Repair = 0
+    rollout: RolloutSettings = RolloutSettings()
     cloud_init: Annotated[CloudInit | None, BeforeValidator(_cloud_init)] = None
     nodes: tuple[NodeSettings, ...] = ()
 
@@ -140,10 +151,15 @@ class Settings(Layer):
     skip_cluster_checks: tuple[ClusterCheck, ...] = ()
     control_plane: ControlPlaneSettings = ControlPlaneSettings()
     approver: ApproverSettings = ApproverSettings()
+    rollout: RolloutSettings = RolloutSettings()
     pools: Mapping[PoolName, Pool] = {}
     stall_seconds: Annotated[int, between(5, 3600)] = 120
     repair: Repair = 0
     kubeconfig_path: str | None = None
+
+    def rollout_of(self, pool: Pool) -> RolloutSettings:
+        """Return how changes reach the nodes of a pool."""
+        return merge_models(self.rollout, pool.rollout)
 
     def machines(self) -> Iterator[Machine]:
         """Yield each machine of the control plane and of the pools."""

@@ -20,7 +20,7 @@ TEXTS = ("kubeconfigPath", "kubernetesVersion", "preset", "runtime", "runtimeEnd
 NUMBERS = ("stallSeconds", "repair", "watchdogSeconds")
 OBJECTS = (
     *("cluster", "ssh", "token", "controlPlane", "pools", "kubelet", "unsafe", "flags", "labels"),
-    *("taints", "paths", "skipChecks", "skipClusterChecks", "approval", "approver"),
+    *("taints", "paths", "skipChecks", "skipClusterChecks", "approval", "approver", "rollout"),
 )
 KUBECONFIG, PRIVATE_KEY = "kubeconfig", "sshPrivateKey"
 SECRETS = (KUBECONFIG, PRIVATE_KEY)

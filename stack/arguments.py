@@ -2,12 +2,14 @@
 
 from functools import partial
 
+import node_files
 from components.access import Access, SshServer
 from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs
 from components.control_plane import ControlPlaneArgs
 from components.dependencies import Dependencies
 from components.pool_arguments import Approval, NodePoolArgs, PoolNode, TokenPolicy
 from components.pool_inventory import Denied
+from components.rollout import RolloutPolicy
 from components.serving_approver import ServingApproverArgs
 from components.user_data import UserDataArgs
 from credentials import Credentials
@@ -46,9 +48,14 @@ def node_pool(stack: Stack, pool: Pool, rbac: BootstrapRbac, sender: Sender) -> 
     """Return what a pool needs."""
     settings, credentials = stack.settings, stack.credentials
     ssh = merge_models(settings.ssh, pool.ssh)
-    nodes = tuple(_pool_node(stack, pool, node, ssh, sender) for node in pool.nodes)
+    cluster = to_cluster(settings.cluster, credentials.server, credentials.ca_certificate)
+    nodes = tuple(
+        _pool_node(stack, (cluster, to_node(settings, pool, node)), node, ssh, sender)
+        for node in pool.nodes
+    )
+    rollout = settings.rollout_of(pool)
     return NodePoolArgs(
-        cluster=to_cluster(settings.cluster, credentials.server, credentials.ca_certificate),
+        cluster=cluster,
         nodes=nodes,
         stack=full_name(),
         api_server=credentials.api_server,
@@ -65,6 +72,11 @@ def node_pool(stack: Stack, pool: Pool, rbac: BootstrapRbac, sender: Sender) -> 
         ),
         inventory_namespace=settings.approver.namespace,
         skip_cluster_checks=settings.skip_cluster_checks,
+        rollout=RolloutPolicy(
+            canary=rollout.canary,
+            max_unavailable=rollout.max_unavailable,
+            pause_seconds=rollout.pause_seconds,
+        ),
         stall_seconds=settings.stall_seconds,
         user_data=_user_data(settings, pool),
     )
@@ -107,7 +119,11 @@ def access(ssh: Ssh, credentials: Credentials, host: Host) -> Access:
 
 
 def _pool_node(
-    stack: Stack, pool: Pool, node: NodeSettings, pool_ssh: Ssh, sender: Sender
+    stack: Stack,
+    rendered: tuple[node_files.Cluster, node_files.Node],
+    node: NodeSettings,
+    pool_ssh: Ssh,
+    sender: Sender,
 ) -> PoolNode:
     ssh = merge_models(pool_ssh, node.ssh)
     join = membership.join(node.name, node.generation, node.address, stack.record)
@@ -115,13 +131,18 @@ def _pool_node(
     joined = membership.has_joined(node.name, join, stack.record)
     files = membership.files(node, stack.settings, stack.record)
     member = stack.record.members.get(node.name)
+    installed = stack.record.files.get(node.name)
+    joins = not membership.is_member(node.name, join, stack.record)
     return PoolNode(
-        node=to_node(stack.settings, pool, node),
+        node=rendered[1],
         access=access(ssh, stack.credentials, node),
         dns_names=node.all_names,
         join=join,
         recorded=known.joined if known is not None and joined else None,
-        joins=not membership.is_member(node.name, join, stack.record),
+        joins=joins,
+        changes=not joins
+        and installed is not None
+        and installed.known != node_files.known(*rendered),
         former_files=tuple(urn for urn in files if _is_elsewhere(urn, f"{node.name}-files")),
         former_member=member if member and _is_elsewhere(member, f"{node.name}-member") else None,
         gone=node.force,

@@ -44,5 +44,6 @@ def to_node(settings: Settings, pool: Pool, node: NodeSettings) -> node_files.No
         unit_drop_in=layer.unit == "drop-in",
         embed_ca=bool(layer.embed_ca),
         work_in_root=preset.work_in_root,
+        health_limit_s=settings.rollout_of(pool).health_seconds,
         watchdog_s=layer.watchdog_seconds or 0,
     )

@@ -30,6 +30,8 @@ class Files:
     """Where they were written."""
     key: str | None = None
     """The fingerprint of the SSH key; None: the agent's."""
+    known: str = ""
+    """What was last installed, as `node_files.known` says it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,12 @@ def _commands(
 def _files(urn: str, found: Mapping[str, Any]) -> Files:
     connection = found["connection"]
     key = connection.get("privateKey")
-    return Files(urn=urn, address=connection["host"], key=fingerprint(key) if key else None)
+    return Files(
+        urn=urn,
+        address=connection["host"],
+        key=fingerprint(key) if key else None,
+        known=str(found.get("stdin") or ""),
+    )
 
 
 def _named(found: Mapping[str, Any]) -> str:

@@ -58,6 +58,7 @@ class Gate:
                 token_problem=token_problems.get(name, ""),
                 gated=self._gated,
                 manual=manual,
+                restarted=orders.restarts.get(name),
             )
             for name, entry in orders.nodes.items()
         }

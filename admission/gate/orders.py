@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, get_args
 
 from admission.inventory import Denied, InventoryNode, read_denied, read_node
@@ -54,6 +55,7 @@ class Orders:
     denied: Denied
     stall_s: int
     joins: Mapping[str, str] = field(default_factory=dict)  # what names each node's join
+    restarts: Mapping[str, datetime] = field(default_factory=dict)  # since when it must be heard of
     joining: int = 0  # how many of them are not known to have joined
     report_path: str | None = None  # where to write who has joined, if not all have
 
@@ -82,6 +84,11 @@ def read_orders(text: str) -> Orders:
             pool=str(document["pool"]),
             nodes={node.name: node for node in nodes},
             joins={e["name"]: str(e.get("join", "")) for e in document["nodes"]},
+            restarts={
+                e["name"]: datetime.fromisoformat(e["restarted"])
+                for e in document["nodes"]
+                if e.get("restarted")
+            },
             kubelet_versions={e["name"]: str(e["kubeletVersion"]) for e in document["nodes"]},
             tokens=tuple(_token(token) for token in document["tokens"]),
             after_join=_choice(document, "afterJoin", AfterJoin),

@@ -2,11 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from admission.inventory import InventoryNode
 from admission.objects.csr import RequestStatus
-from admission.objects.node import internal_addresses, ready_condition, system_info
+from admission.objects.node import (
+    internal_addresses,
+    last_heartbeat,
+    ready_condition,
+    system_info,
+)
 from admission.serving_certificate import ServingCertificate
 
 Step = Literal[
@@ -33,6 +39,7 @@ class Progress:
     token_problem: str = ""  # why nobody can join with its token
     gated: bool = False  # whether the gate approves its client requests
     manual: bool = False  # whether a person approves its serving requests
+    restarted: datetime | None = None  # when it got new files, by its machine's clock
     certificate: ServingCertificate | None = None
     port_problem: str = ""
     untrusted: bool = False  # whether that is because another CA has signed its certificate
@@ -45,7 +52,14 @@ class Progress:
     @property
     def ready(self) -> bool:
         """Whether its Node is Ready, and is this machine's."""
-        return ready_condition(self.node, "status") == "True" and not self.foreign
+        is_ready = ready_condition(self.node, "status") == "True"
+        return is_ready and not self.silent and not self.foreign
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing was heard of its kubelet since that was restarted."""
+        heard = last_heartbeat(self.node)
+        return self.restarted is not None and (heard is None or heard < self.restarted)
 
     @property
     def foreign(self) -> str:
@@ -91,6 +105,11 @@ class Progress:
         if self.node is not None and ready_condition(self.node, "status") != "True":
             why = ready_condition(self.node, "message") or "no condition yet"
             yield f"its Node is not Ready: {why}"
+        elif self.node is not None and self.silent:
+            yield (
+                f"its kubelet was restarted at {self.restarted:%H:%M:%S}Z and has not reported since"
+                " then; see journalctl -u kubelet there"
+            )
         elif self.port_problem and not serving:
             yield self.port_problem
             if self.untrusted and "reached" in self.seconds:

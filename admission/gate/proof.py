@@ -64,7 +64,8 @@ class Prover:
             except TimeoutError:
                 pause_s = min(pause_s * 2, LONGEST_LOOK_S)
         seen = "" if progress.certificate else f"; port {KUBELET_PORT} is not reachable from here"
-        self._reach(progress, "joined", f"joined{seen}")
+        done = "works since its restart" if progress.restarted else "joined"
+        self._reach(progress, "joined", f"{done}{seen}")
 
     async def _look_at_port(self, progress: Progress) -> bool:
         """Look at the certificate in use, and return whether the port did not answer."""

@@ -63,6 +63,23 @@ async def approve(
     await gate.approve()
 
 
+async def prove(
+    orders: Orders,
+    api: Connection,
+    look: Look,
+    say: Say,
+) -> Mapping[str, str]:
+    """Prove that nodes work, and return why each of the others does not, by its name.
+
+    Raises:
+        ValueError, ApiError, UNREACHABLE, UNTRUSTED: as `admit` does.
+    """
+    _, gate = await _gate(orders, api, look, say, tell_all=False)
+    await gate.run()
+    missing = (progress for progress in gate.progress.values() if not progress.joined)
+    return {progress.entry.name: report.reason(progress) for progress in missing}
+
+
 async def _gate(
     orders: Orders,
     api: Connection,

@@ -1,6 +1,7 @@
 """Nodes: what the kubelet itself reports there."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 
@@ -17,6 +18,14 @@ def ready_condition(node: Mapping[str, Any] | None, key: str) -> str:
     """Return the status or the message of the Node's condition Ready; empty if it has none."""
     conditions = _status(node).get("conditions") or ()
     return next((str(c.get(key, "")) for c in conditions if c["type"] == "Ready"), "")
+
+
+def last_heartbeat(node: Mapping[str, Any] | None) -> datetime | None:
+    """Return when the kubelet last reported how it is, by its own clock; None: it never did."""
+    try:
+        return datetime.fromisoformat(ready_condition(node, "lastHeartbeatTime"))
+    except ValueError:
+        return None
 
 
 def system_info(node: Mapping[str, Any] | None, key: str) -> str:

@@ -190,6 +190,8 @@ class Machine:
         ).replace("enough_data_kib=1048576", "enough_data_kib=1024")
         # A kubelet of fakes is what it is at once.
         text = text.replace("\nsteady_s=1 ", "\nsteady_s=-1 ")
+        socket = "/lib/kubelet/device-plugins/kubelet.sock"
+        text = text.replace(f"\nsocket=/var{socket}", f"\nsocket={self.root}{socket}")
         text = text.replace("\nunsure_s=10 ", f"\nunsure_s={self.unsure_s} ")
         return re.sub("package_units='.*'", f"package_units='{fake}/units'", text)
 

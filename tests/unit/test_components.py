@@ -19,6 +19,7 @@ from components.control_plane import ControlPlane, ControlPlaneArgs
 from components.deliveries import Deliveries
 from components.dependencies import unless_failed
 from components.join_approver import JoinApprover
+from components.rollout import Rollout, RolloutPolicy
 from components.joined_node import JoinedNodeArgs, Machine, gone_node, joined_node
 from components.node_pool import NodePool
 from components.pool_arguments import Approval, NodePoolArgs, PoolNode, TokenPolicy
@@ -148,6 +149,7 @@ def joining(join: str = "1", *, joins: bool = True, **former: Any) -> Engine:
             joins=joins,
             bring=bring,
             deliveries=Deliveries("p"),
+            rollout=rollout(token),
             join_limit_s=180,
             stack="a stack",
             api_server="https://api",
@@ -157,6 +159,18 @@ def joining(join: str = "1", *, joins: bool = True, **former: Any) -> Engine:
         joined_node("n1", args, token)
 
     return Engine().run(program)
+
+
+def rollout(owner: pulumi.Resource) -> Rollout:
+    """A rollout in which nobody waits."""
+    return Rollout(
+        "p",
+        changes=(),
+        members=(),
+        policy=RolloutPolicy(),
+        orders=pulumi.Output.from_input("{}"),
+        owner=owner,
+    )
 
 
 def requested(engine: Engine, name: str) -> dict[str, Any]:

@@ -29,6 +29,7 @@ ALLOWED = {
         *("serving_certificate", "judge", "stack_settings", "terminal"),
     },
     "approving": {"api_server", "gate", "process", "terminal"},
+    "proving": {"api_server", "gate", "objects", "process", "terminal"},
     "approver": {"pool_inventory", "rules", "objects", "api_server", "judge"},
     "status": {
         *("inventory", "pool_inventory", "rules", "objects", "api_server"),

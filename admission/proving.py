@@ -1,0 +1,47 @@
+"""The proof of a wave of changed nodes, for the program that changes the next one after it.
+
+It shares orders and proofs with `python -m admission gate`.
+"""
+
+from collections.abc import Mapping
+
+from admission.api_server.api import NODES, Say
+from admission.gate import run
+from admission.gate.session import session
+from admission.objects.node import ready_condition
+from admission.process import failures, reason
+from admission.terminal import visible
+
+
+async def prove(text: str, say: Say) -> Mapping[str, str]:
+    """Return why the nodes of a gate's orders don't work, by their names; empty: they all do.
+
+    `say` gets a line per event.
+
+    Raises:
+        ValueError: it can't tell; says why, and what to do.
+    """
+    try:
+        async with session(text) as (orders, api, look):
+            return await run.prove(orders, api, look, lambda line: say(visible(line)))
+    except failures() as error:
+        raise ValueError(visible(reason(error))) from None
+
+
+async def not_ready(text: str) -> set[str]:
+    """Return which nodes of a gate's orders are not Ready in the cluster, or not there at all.
+
+    Raises:
+        ValueError: as `prove` does.
+    """
+    try:
+        async with session(text) as (orders, api, _):
+            listed = await api.insist("GET", NODES)
+    except failures() as error:
+        raise ValueError(visible(reason(error))) from None
+    ready = {
+        node["metadata"]["name"]
+        for node in listed["items"]
+        if ready_condition(node, "status") == "True"
+    }
+    return set(orders.nodes) - ready
