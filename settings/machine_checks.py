@@ -39,7 +39,8 @@ def rollout_problems(settings: Settings) -> Iterator[Problem]:
         if "canary" in pool.rollout.model_fields_set and 0 < len(pool.nodes) < pool.rollout.canary:
             yield Problem(
                 f"pools.{name}.rollout.canary",
-                f"{pool.rollout.canary} is more than the pool's {len(pool.nodes)} nodes; give fewer",
+                f"{pool.rollout.canary} is more than the pool's nodes ({len(pool.nodes)}); give"
+                " fewer",
             )
 
 

@@ -107,8 +107,8 @@ class Progress:
             yield f"its Node is not Ready: {why}"
         elif self.node is not None and self.silent:
             yield (
-                f"its kubelet was restarted at {self.restarted:%H:%M:%S}Z and has not reported since"
-                " then; see journalctl -u kubelet there"
+                f"its kubelet was restarted at {self.restarted:%H:%M:%S}Z and has not reported"
+                " since then; see journalctl -u kubelet there"
             )
         elif self.port_problem and not serving:
             yield self.port_problem

@@ -19,11 +19,11 @@ from components.control_plane import ControlPlane, ControlPlaneArgs
 from components.deliveries import Deliveries
 from components.dependencies import unless_failed
 from components.join_approver import JoinApprover
-from components.rollout import Rollout, RolloutPolicy
 from components.joined_node import JoinedNodeArgs, Machine, gone_node, joined_node
 from components.node_pool import NodePool
 from components.pool_arguments import Approval, NodePoolArgs, PoolNode, TokenPolicy
 from components.pool_inventory import Denied
+from components.rollout import Rollout, RolloutPolicy
 from components.serving_approver import ServingApprover, ServingApproverArgs
 from components.user_data import UserDataArgs
 from tests.unit.engine import COMPONENT, Engine

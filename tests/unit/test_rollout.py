@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pulumi
 import pytest
+from pulumi.runtime.stack import ResourceRegistrationFailed
 
 from components.rollout import Rollout, RolloutPolicy, restarted_at
 from tests.unit.engine import COMPONENT, Engine
@@ -70,7 +71,7 @@ def run(
             rollout.check(name)
         except ValueError as error:
             found.refused[name] = str(error)
-            ended.set_exception(error)
+            ended.set_exception(ResourceRegistrationFailed())
             return
         running.add(name)
         found.most = max(found.most, len(running))
@@ -82,7 +83,7 @@ def run(
         await asyncio.sleep(0.01)
         running.discard(name)
         if name == fails:
-            ended.set_exception(RuntimeError("its machine says no"))
+            ended.set_exception(ResourceRegistrationFailed())
         else:
             ended.set_result(prints)
 
