@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from node_files.kubeconfig import bootstrap_kubeconfig
-from node_files.kubelet_configuration import health_url, kubelet_configuration, to_yaml
+from node_files.kubelet_configuration import health_urls, kubelet_configuration, to_yaml
 from node_files.model import Cluster, Directory, Effect, File, Node
 from node_files.scripts import script
 from node_files.systemd import arguments_file, unit
@@ -109,7 +109,7 @@ def shared_lines(cluster: Cluster, node: Node) -> list[str]:
         f"runtime {node.runtime_endpoint}",
         f"server {cluster.server} {plain(paths.ca)}",
         *_checks(cluster, node),
-        f"health {node.health_limit_s} {health_url(cluster, node)}",
+        f"health {node.health_limit_s} {' '.join(health_urls(cluster, node))}",
         f"made {plain(paths.kubeconfig)}",
         *_extras(paths.kubeconfig_acl),
         f"made {plain(paths.bootstrap_kubeconfig)}",

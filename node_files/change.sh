@@ -24,25 +24,24 @@ look_at_kubelet() {
     : "${state_of_kubelet:=stopped}"
 }
 
-answers() ( # URL
+answers() ( # HEALTHZ MAIN, the URLs of its two servers
     server=$1
-    case $1 in
-    # Without curl nobody here speaks HTTP, and only systemd tells how it is.
-    http://*) command -v curl >/dev/null || exit 0 ;;
-    esac
-    case $1:$(ask /healthz '' 3 | head -n 1) in
-    http://*:'HTTP/'*' 200'* | https://*:'HTTP/'*) ;; # on its own port, 401 is an answer too
+    # openssl does not speak plain HTTP.
+    command -v curl >/dev/null || server=$2
+    case $server:$(ask /healthz '' 3 | head -n 1) in
+    http://*:'HTTP/'*' 200'* | https://*:'HTTP/'*) ;; # the main one may want to know who asks
+    *:) command -v curl >/dev/null || ! command -v openssl >/dev/null || exit 1 ;;
     *) exit 1 ;;
     esac
 )
 
-# Sets `limit_s` and `url` by a manifest's words; older ones have none.
+# Sets `limit_s`, `healthz` and `main` by a manifest's words; older ones have none.
 read_health() { # MANIFEST
-    limit_s='' url=''
-    read -r limit_s url <<HEALTH
+    limit_s='' healthz='' main=''
+    read -r limit_s healthz main <<HEALTH
 $(sed -n 's/^health //p' "$1" | head -n 1)
 HEALTH
-    : "${limit_s:=60}" "${url:=http://127.0.0.1:10248}"
+    : "${limit_s:=60}" "${healthz:=http://127.0.0.1:10248}" "${main:=https://127.0.0.1:10250}"
 }
 
 # The kubelet makes this socket again when its container manager has started, which most of what a
@@ -68,8 +67,8 @@ is_healthy() { # MANIFEST
             why='it does not run' since=0
         elif ! has_certificate "$1"; then
             why="it has no client certificate" since=0
-        elif ! answers "$url"; then
-            why="it does not answer at $url/healthz" since=0
+        elif ! answers "$healthz" "$main"; then
+            why="it does not answer at $healthz/healthz" since=0
         else
             if [ "$since" -eq 0 ] || [ "$pid" != "$before" ]; then since=$now; fi
             steady=$((now - since))
@@ -130,7 +129,7 @@ begin_change() { # before anything is written
     [ "$has_joined" ] || return 0
     was=healthy
     read_health "$manifest"
-    if [ "$state_of_kubelet" = failing ] || ! answers "$url"; then was=unhealthy; fi
+    if [ "$state_of_kubelet" = failing ] || ! answers "$healthz" "$main"; then was=unhealthy; fi
     keep_former
     watch_over
 }

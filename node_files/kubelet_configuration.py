@@ -35,18 +35,21 @@ def kubelet_configuration(cluster: Cluster, node: Node) -> dict[str, Any]:
     return versions.without_defaults(merged, node.version)
 
 
-def health_url(cluster: Cluster, node: Node) -> str:
-    """Return where the node's kubelet says on its own machine that it is healthy.
+def health_urls(cluster: Cluster, node: Node) -> tuple[str, str]:
+    """Return where the node's kubelet answers on its own machine: that it is healthy, or at all.
 
-    That is its healthz server, or its main one, which answers all who ask, where that is off.
+    The second is its main server, which is the only one where the healthz server is off.
 
     Raises:
         ValueError: as `kubelet_configuration`.
     """
     fields = kubelet_configuration(cluster, node)
-    scheme, port, host = "http", fields.get("healthzPort", 10248), fields.get("healthzBindAddress")
-    if port == 0:
-        scheme, port, host = "https", fields.get("port", 10250), fields.get("address")
+    main = _url("https", fields.get("address"), fields.get("port", 10250))
+    port = fields.get("healthzPort", 10248)
+    return (_url("http", fields.get("healthzBindAddress"), port) if port else main), main
+
+
+def _url(scheme: str, host: str | None, port: int) -> str:
     address = ip_address(host or "127.0.0.1")
     if address.is_unspecified:
         address = ip_address("127.0.0.1" if address.version == 4 else "::1")

