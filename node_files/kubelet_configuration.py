@@ -44,7 +44,7 @@ def health_urls(cluster: Cluster, node: Node) -> tuple[str, str]:
         ValueError: as `kubelet_configuration`.
     """
     fields = kubelet_configuration(cluster, node)
-    main = _url("https", fields.get("address"), fields.get("port", 10250))
+    main = _url("https", fields.get("address"), 10250)  # `port` is protected
     port = fields.get("healthzPort", 10248)
     return (_url("http", fields.get("healthzBindAddress"), port) if port else main), main
 

@@ -292,8 +292,8 @@ def hide_curl(machine: Machine) -> None:
         ({}, "http://127.0.0.1:10248 https://127.0.0.1:10250"),
         ({"healthzPort": 11248}, "http://127.0.0.1:11248 https://127.0.0.1:10250"),
         (
-            {"healthzBindAddress": "0.0.0.0", "address": "::", "port": 11250},  # noqa: S104
-            "http://127.0.0.1:10248 https://[::1]:11250",
+            {"healthzBindAddress": "0.0.0.0", "address": "::"},  # noqa: S104
+            "http://127.0.0.1:10248 https://[::1]:10250",
         ),
         ({"healthzPort": 0}, "https://127.0.0.1:10250 https://127.0.0.1:10250"),
         (
@@ -303,7 +303,5 @@ def hide_curl(machine: Machine) -> None:
     ],
 )
 def test_the_bundle_says_where_the_kubelet_answers(fields: dict[str, Any], urls: str) -> None:
-    node = Node(
-        name="n", addresses=("10.0.0.5",), kubelet=fields, unsafe=frozenset({"address", "port"})
-    )
+    node = Node(name="n", addresses=("10.0.0.5",), kubelet=fields, unsafe=frozenset({"address"}))
     assert f"health 60 {urls}" in node_files.bundle(cluster(), node).splitlines()

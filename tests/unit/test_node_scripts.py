@@ -204,7 +204,7 @@ def test_a_file_that_somebody_changed_is_repaired_and_reported(machine: Machine)
         "kubelet": "restarted",
         "restarted": report["restarted"],
     }
-    assert machine.files() == FILES
+    assert machine.files() == FILES | {"lib/state/restarted": "0600"}
     assert "maxPods: 50" in config.read_text()
     assert ok(machine.install(repair=1, kubelet={"maxPods": 50}))["repaired"] == []
 
