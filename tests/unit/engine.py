@@ -42,12 +42,15 @@ class Engine(mocks.Mocks):
         joined: Mapping[str, str] = MappingProxyType({}),
         pending: Sequence[str] = (),
         state: Mapping[str, Any] = MappingProxyType({}),
+        printed: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Make one whose gates name these nodes, and which has this state of the last run.
 
-        `joined` holds addresses by the names of the nodes; `state` types and outputs by URN.
+        `joined` holds addresses by the names of the nodes; `state` types and outputs by URN;
+        `printed` what commands print, by their names.
         """
         self.joined, self.pending, self.state = joined, pending, state
+        self.printed = printed
         self.resources: dict[str, dict[str, Any]] = {}  # by name, without components
         self.requests: dict[str, dict[str, Any]] = {}  # by URN, components too
         self.outputs: dict[str, dict[str, Any]] = {}  # of components, by URN
@@ -61,6 +64,8 @@ class Engine(mocks.Mocks):
         said: Mapping[str, Any] = {}
         if args.name.endswith("-gate"):
             said = {"stdout": self._gate(args.inputs.get("stdin") or "{}")}
+        if args.name in self.printed:
+            said = {"stdout": self.printed[args.name]}
         return f"{args.name}-id", {**args.inputs, **PROVIDED[args.typ], **said}
 
     def _gate(self, orders: str) -> str:

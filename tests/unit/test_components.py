@@ -278,14 +278,14 @@ def test_with_a_token_for_each_node_only_who_joins_gets_a_live_one() -> None:
     assert "token-secret" in resources["n2-token"]["data"]["value"]
 
 
-def gate(**changes: Any) -> dict[str, Any]:
+def gate(printed: dict[str, str] | None = None, **changes: Any) -> dict[str, Any]:
     """What the gate of a pool is declared with."""
 
     def program() -> None:
         rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
         NodePool("p", pool_args(rbac, **changes))
 
-    engine = Engine().run(program)
+    engine = Engine(printed=printed or {}).run(program)
     assert set(requested(engine, "p-gate")["ignoreChanges"]) == {"create", "stdin"}
     return engine.resources["p-gate"]
 
@@ -320,6 +320,20 @@ def test_what_decides_about_no_membership_does_not_run_a_gate_again(
 )
 def test_another_membership_runs_a_gate_again(nodes: tuple[PoolNode, ...]) -> None:
     assert gate(nodes=nodes)["triggers"] != gate()["triggers"]
+
+
+def test_a_kubelet_that_was_restarted_is_proven_by_a_gate_once() -> None:
+    def restarted(at: str, kubelet: str = "restarted") -> dict[str, Any]:
+        return gate(printed={"n1-files": json.dumps({"kubelet": kubelet, "restarted": at})})
+
+    first, second = restarted("2026-01-01T00:00:00Z"), restarted("2026-01-02T00:00:00Z")
+    assert len({gate()["triggers"][0], first["triggers"][0], second["triggers"][0]}) == 3
+    # What has changed since then without a restart is nothing to prove.
+    assert restarted("2026-01-02T00:00:00Z", "running")["triggers"] == second["triggers"]
+    assert gate(printed={"n1-files": '{"kubelet":"running"}'})["triggers"] == gate()["triggers"]
+    (node,) = json.loads(first["stdin"])["nodes"]
+    assert node["restarted"] == "2026-01-01T00:00:00Z"
+    assert "restarted" not in json.loads(gate()["stdin"])["nodes"][0]
 
 
 def test_the_order_in_which_nodes_and_hosts_are_listed_is_no_input_of_a_gate() -> None:

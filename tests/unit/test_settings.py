@@ -46,6 +46,31 @@ WRONG: dict[str, tuple[Mapping[str, Any], str]] = {
     "server": ({"cluster": {"server": "http://x:6443"}}, "cluster.server"),
     "network": ({"cluster": {"serviceCidr": "10.96.0.1/12"}}, "is not a network such as"),
     "port": ({"ssh": {"port": 70000}}, "ssh.port 70000 is not a number from 1 to 65535"),
+    "no share": (
+        {"rollout": {"maxUnavailable": 0}},
+        "rollout.maxUnavailable 0 is less than 1; nothing could ever change, so give 1 or more",
+    ),
+    "more than all": (
+        {"rollout": {"maxUnavailable": "101%"}},
+        'rollout.maxUnavailable "101%" is not a percentage from 1% to 100%; give one such as 10%',
+    ),
+    "no percent": (
+        {"rollout": {"maxUnavailable": "0%"}},
+        'rollout.maxUnavailable "0%" is not a percentage from 1% to 100%',
+    ),
+    "half a node": (
+        {"rollout": {"maxUnavailable": 1.5}},
+        "rollout.maxUnavailable 1.5 is not a number of nodes or a percentage",
+    ),
+    "no canary": ({"rollout": {"canary": 0}}, "rollout.canary 0 is less than 1; give 1 or more"),
+    "pause": (
+        {"pools": {"a": {"rollout": {"pauseSeconds": -1}}}},
+        "pools.a.rollout.pauseSeconds -1 is not a number from 0 to 86400",
+    ),
+    "health": (
+        {"rollout": {"healthSeconds": 1}},
+        "rollout.healthSeconds 1 is not a number from 5 to 600",
+    ),
     "token time": (
         {"token": {"ttlMinutes": 1}},
         "token.ttlMinutes 1 is not a number from 5 to 1440",
@@ -172,6 +197,19 @@ CONFLICTS: dict[str, tuple[Settings, str]] = {
     "a protected field": (
         nodes({"name": "a", "address": "10.0.0.1", "kubelet": {"rotateCertificates": False}}),
         "nodes[0].kubelet.rotateCertificates can't be overridden: without it the node drops out",
+    ),
+    "a canary that is more than the pool": (
+        parse(
+            {
+                "pools": {
+                    "a": {
+                        "rollout": {"canary": 2},
+                        "nodes": [{"name": "a", "address": "10.0.0.1"}],
+                    }
+                }
+            }
+        ),
+        "pools.a.rollout.canary 2 is more than the pool's nodes (1); give fewer",
     ),
     "a field's near miss": (
         nodes({"name": "a", "address": "10.0.0.1", "kubelet": {"maxPod": 1}}),

@@ -222,7 +222,15 @@ class FakeApi:
         item = self.objects[CSRS][name]
         self.put(CSRS, {**item, "status": {**item["status"], "certificate": "Y2VydA=="}})
 
-    def node(self, name: str, address: str, *, ready: bool = True, **metadata: str) -> None:
+    def node(
+        self,
+        name: str,
+        address: str,
+        *,
+        ready: bool = True,
+        heard: datetime | None = None,
+        **metadata: str,
+    ) -> None:
         """Put a Node."""
         status = {
             "addresses": [
@@ -235,6 +243,7 @@ class FakeApi:
                     "type": "Ready",
                     "status": "True" if ready else "False",
                     "message": "kubelet is posting ready status" if ready else "no CNI",
+                    "lastHeartbeatTime": heard and heard.isoformat(),
                 },
             ],
             "nodeInfo": {"kubeletVersion": "v1.37.2"},

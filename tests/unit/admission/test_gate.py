@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -574,3 +574,27 @@ def test_a_run_that_is_interrupted_leaves_nothing_running() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         run(interrupted())
+
+
+# A change
+
+
+def test_a_changed_node_counts_once_it_was_heard_of_since_its_restart() -> None:
+    it = Run(ONE, restarts={"node-1": NOW})
+    it.api.node("node-1", "10.0.0.1", heard=NOW - timedelta(seconds=1))
+    it.at(5, it.api.node, "node-1", "10.0.0.1", heard=NOW)
+    it.go()
+    assert it.all_in
+    assert it.seconds == pytest.approx(5, abs=0.2)
+    assert "node-1: works since its restart" in it.said
+
+
+@pytest.mark.parametrize("heard", [None, NOW - timedelta(seconds=1)])
+def test_a_changed_node_that_is_not_heard_of_is_named(heard: datetime | None) -> None:
+    it = Run(ONE, stall_s=10, restarts={"node-1": NOW})
+    it.api.node("node-1", "10.0.0.1", heard=heard)
+    it.go()
+    assert not it.all_in
+    assert (
+        f"its kubelet was restarted at {NOW:%H:%M:%S}Z and has not reported since then" in it.told
+    )

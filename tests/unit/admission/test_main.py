@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from admission import __main__ as module
-from admission.api_server.api import ApiError
+from admission.api_server.api import NODES, ApiError
 from admission.api_server.connection import Connection
 from admission.gate import session
 from admission.gate.bootstrap_token import REVOKED
@@ -50,6 +50,8 @@ class FakeCluster(FakeApi):
     async def insist(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, **_: Any
     ) -> Any:
+        if (method, path) == ("GET", NODES):
+            return {"items": list(self.objects[NODES].values())}
         assert path == "/api/v1/namespaces/kube-system/secrets/bootstrap-token-abc123"
         self.asked.append(method)
         self.deleted = method == "DELETE" or self.deleted
