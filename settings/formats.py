@@ -40,6 +40,8 @@ def at_least(low: int) -> AfterValidator:
 
 def _share(value: object) -> object:
     """Return a number, or the text of a percentage as it is."""
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)  # so the engine may pass it on
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("is not a number of nodes or a percentage; give one such as 1 or 10%")
     if isinstance(value, int):

@@ -294,3 +294,8 @@ def test_an_unknown_key_of_the_stack_is_refused() -> None:
         parse(raw)
     (problem,) = error.value.problems
     assert str(problem) == "tokens is not a known key; did you mean token?"
+
+
+@pytest.mark.parametrize(("given", "meant"), [(3, 3), ("3", 3), ("3%", "3%"), ("100%", "100%")])
+def test_a_share_is_a_number_or_a_percentage(given: object, meant: object) -> None:
+    assert parse({"rollout": {"maxUnavailable": given}}).rollout.max_unavailable == meant
