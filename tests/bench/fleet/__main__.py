@@ -36,6 +36,11 @@ def main() -> int:
         help="let the engine write its state only at the end of each run",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, a step a line")
+    parser.add_argument(
+        "--waves",
+        action="store_true",
+        help="only change the nodes, one of which can't; prints JSON",
+    )
     arguments = parser.parse_args()
     if not 1 <= arguments.nodes < machines.MOST:
         parser.error(f"--nodes is {arguments.nodes}; give a number from 1 to {machines.MOST - 1}")
@@ -51,6 +56,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="fleet-", dir="/var/tmp") as directory:
         options = ["--skip-checkpoints"] if arguments.skip_checkpoints else []
         options += ["--json"] if arguments.json else []
+        options += ["--waves"] if arguments.waves else []
         return run_inside(directory, str(simulator), str(arguments.nodes), *options)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 from admission.api_server.api import NODES
 from lab.layout import Layout
 from lab.toolchain import find
-from tests.bench.fleet import machines, report, stack
+from tests.bench.fleet import machines, report, stack, waves
 from tests.bench.fleet.machines import Machines
 from tests.bench.fleet.meter import measure
 from tests.bench.fleet.stack import Stack
@@ -141,6 +142,7 @@ def main() -> int:
     parser.add_argument("nodes", type=int)
     parser.add_argument("--skip-checkpoints", action="store_true")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--waves", action="store_true")
     given = parser.parse_args()
     # The kernel ends everything else in the namespace with its first process.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
@@ -150,6 +152,9 @@ def main() -> int:
         given.directory, given.simulator, skip_checkpoints=given.skip_checkpoints
     ) as fleet:
         try:
+            if given.waves:
+                print(json.dumps(waves.run(fleet, given.nodes)), flush=True)
+                return 0
             for step in steps(given.nodes):
                 rows.append(row := fleet.run(step))
                 print(f"{step.name}: {row.measured.wall_s:.1f} s", file=sys.stderr, flush=True)

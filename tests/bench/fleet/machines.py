@@ -61,6 +61,8 @@ class Counts:
     """SSH connections with a login."""
     commands: dict[str, int]
     """Runs of node scripts by their action: install, join, remove."""
+    most_at_once: int
+    """How many machines restarted their kubelets at the same time."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -20,6 +21,7 @@ NAME = "fleet"
 PROJECT = "kubelet-tls-bootstrap"
 POOL = "workers"
 MAX_PODS = 110
+TOO_MANY_PODS = 9999  # for a simulated kubelet
 SERVICE_CIDR, DNS_ADDRESS = "10.96.0.0/24", "10.96.0.10"
 
 
@@ -65,15 +67,27 @@ class Stack:
     log: Path
     """What every run has printed."""
 
-    def write_settings(self, nodes: int, *, max_pods: int = MAX_PODS) -> None:
-        """Write the settings for so many nodes; the engine's salt stays."""
+    def write_settings(
+        self,
+        nodes: int,
+        *,
+        max_pods: int = MAX_PODS,
+        rollout: Mapping[str, Any] = MappingProxyType({}),
+        broken: int | None = None,
+    ) -> None:
+        """Write the settings for so many nodes, one of which may get what it can't do.
+
+        The engine's salt stays.
+        """
         path = self.project / f"Pulumi.{NAME}.yaml"
         content = yaml.safe_load(path.read_text()) if path.exists() else {}
-        listed = [
+        listed: list[dict[str, Any]] = [
             {"name": node_name(number), "address": address(number), "hostKey": self.host_key}
             for number in range(nodes)
         ]
-        pool = {"kubelet": {"maxPods": max_pods}, "nodes": listed}
+        if broken is not None:
+            listed[broken]["kubelet"] = {"maxPods": TOO_MANY_PODS}
+        pool = {"kubelet": {"maxPods": max_pods}, "nodes": listed, "rollout": {**rollout}}
         content["config"] = {**self.fixed, f"{PROJECT}:pools": {POOL: pool}}
         path.write_text(json.dumps(content))  # which is YAML, and fast
 

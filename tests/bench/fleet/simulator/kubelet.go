@@ -17,6 +17,7 @@ const (
 	leasesPath      = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 	leaseSeconds    = 40 // as the kubelet's nodeLeaseDurationSeconds is by default
 	renewalInterval = leaseSeconds / 4 * time.Second
+	reportLimit     = 30 * time.Second
 	microTime       = "2006-01-02T15:04:05.000000Z"
 )
 
@@ -77,28 +78,41 @@ func (k *kubelet) register(within context.Context) (string, error) {
 	if err != nil && !hasStatus(err, http.StatusConflict) {
 		return "", err
 	}
-	addresses := []object{{"type": "Hostname", "address": k.name}}
-	for _, address := range k.addresses {
-		addresses = append(addresses, object{"type": "InternalIP", "address": address})
-	}
-	status := object{"status": object{
-		"addresses": addresses,
-		"conditions": []object{
-			{"type": "Ready", "status": "True", "reason": "Simulated", "message": ""},
-		},
-		"daemonEndpoints": object{"kubeletEndpoint": object{"Port": kubeletPort}},
-		"nodeInfo": object{
-			"kubeletVersion": k.version, "machineID": k.machineID, "systemUUID": k.machineID,
-		},
-	}}
 	var found struct {
 		Metadata struct {
 			UID string `json:"uid"`
 		} `json:"metadata"`
 	}
-	path := nodesPath + "/" + k.name + "/status"
-	err = k.api.insist(within, http.MethodPatch, path, status, &found)
+	err = k.api.insist(within, http.MethodPatch, k.statusPath(), k.status(), &found)
 	return found.Metadata.UID, err
+}
+
+// report tells the cluster that the kubelet is alive, as each does when it has started.
+func (k *kubelet) report() error {
+	within, cancel := context.WithTimeout(context.Background(), reportLimit)
+	defer cancel()
+	return k.api.insist(within, http.MethodPatch, k.statusPath(), k.status(), nil)
+}
+
+func (k *kubelet) statusPath() string { return nodesPath + "/" + k.name + "/status" }
+
+func (k *kubelet) status() object {
+	addresses := []object{{"type": "Hostname", "address": k.name}}
+	for _, address := range k.addresses {
+		addresses = append(addresses, object{"type": "InternalIP", "address": address})
+	}
+	ready := object{
+		"type": "Ready", "status": "True", "reason": "Simulated", "message": "",
+		"lastHeartbeatTime": time.Now().UTC().Format(time.RFC3339),
+	}
+	return object{"status": object{
+		"addresses":       addresses,
+		"conditions":      []object{ready},
+		"daemonEndpoints": object{"kubeletEndpoint": object{"Port": kubeletPort}},
+		"nodeInfo": object{
+			"kubeletVersion": k.version, "machineID": k.machineID, "systemUUID": k.machineID,
+		},
+	}}
 }
 
 // heartbeat makes the Lease, and renews it until the kubelet stops.

@@ -19,12 +19,15 @@ type fleet struct {
 	machines    map[string]*machine
 	connections int
 	commands    map[string]int
+	restarting  int
+	mostAtOnce  int
 }
 
 // counts is how much was asked of all machines together.
 type counts struct {
 	Connections int            `json:"connections"`
 	Commands    map[string]int `json:"commands"`
+	MostAtOnce  int            `json:"most_at_once"` // machines whose kubelets restarted
 }
 
 func newFleet() *fleet {
@@ -35,7 +38,7 @@ func (f *fleet) at(address string) *machine {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	if f.machines[address] == nil {
-		f.machines[address] = &machine{address: address}
+		f.machines[address] = &machine{address: address, fleet: f}
 	}
 	return f.machines[address]
 }
@@ -59,18 +62,41 @@ func (f *fleet) counts() counts {
 	for action, number := range f.commands {
 		commands[action] = number
 	}
-	return counts{Connections: f.connections, Commands: commands}
+	return counts{Connections: f.connections, Commands: commands, MostAtOnce: f.mostAtOnce}
+}
+
+// restart counts a machine as one whose kubelet restarts while the work takes.
+func (f *fleet) restart(work func() error) error {
+	f.mutex.Lock()
+	f.restarting++
+	f.mostAtOnce = max(f.mostAtOnce, f.restarting)
+	f.mutex.Unlock()
+	defer func() {
+		f.mutex.Lock()
+		defer f.mutex.Unlock()
+		f.restarting--
+	}()
+	time.Sleep(restartTakes)
+	return work()
 }
 
 // machine is one host: what was brought to it, the bundle that was installed on it, and its kubelet
 // while that runs.
 type machine struct {
 	address   string
+	fleet     *fleet
 	mutex     sync.Mutex
 	brought   bundle
 	installed bundle
 	running   *kubelet
+	restarted string // when its kubelet was, last
 }
+
+// How long a restart takes, and a line of the configuration that no simulated kubelet can do.
+const (
+	restartTakes = 200 * time.Millisecond
+	tooMany      = "maxPods: 9999"
+)
 
 // bring keeps a bundle.
 func (m *machine) bring(stdin string) error {
@@ -84,16 +110,16 @@ func (m *machine) bring(stdin string) error {
 }
 
 // run does what a node script would do, and returns what it would print.
-func (m *machine) run(action string) any {
+func (m *machine) run(action string) (any, error) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	if action == "install" {
 		return m.install(m.brought)
 	}
-	return m.remove()
+	return m.remove(), nil
 }
 
-func (m *machine) install(given bundle) any {
+func (m *machine) install(given bundle) (any, error) {
 	changed := []string{}
 	for path, content := range given.files {
 		if old, found := m.installed.files[path]; !found || old != content {
@@ -106,14 +132,32 @@ func (m *machine) install(given bundle) any {
 		state = "running"
 		if len(changed) > 0 {
 			state = "restarted"
+			if err := m.fleet.restart(func() error { return m.restart(given) }); err != nil {
+				return nil, err
+			}
 		}
 	}
 	m.installed = given
 	nothing := []string{}
-	return map[string]any{
+	report := map[string]any{
 		"changed": changed, "repaired": nothing, "removed": nothing,
 		"kubelet": state, "skipped": nothing, "notes": nothing,
 	}
+	if m.restarted != "" {
+		report["restarted"] = m.restarted
+	}
+	return report, nil
+}
+
+// restart lets the cluster hear of the kubelet; one that can't do what it is given stays as it was.
+func (m *machine) restart(given bundle) error {
+	for _, content := range given.files {
+		if strings.Contains(content, tooMany) {
+			return errors.New("the kubelet is not healthy with its new files: it keeps stopping")
+		}
+	}
+	m.restarted = time.Now().UTC().Format(time.RFC3339)
+	return m.running.report()
 }
 
 func (m *machine) remove() any {

@@ -125,7 +125,7 @@ func perform(command, stdin string, machines *fleet, address string) (any, error
 	for word, action := range actions {
 		if strings.Contains(command, word) {
 			machines.countCommand(action)
-			return machines.at(address).run(action), nil
+			return machines.at(address).run(action)
 		}
 	}
 	return nil, fmt.Errorf("not a node script: %.80q", command)
