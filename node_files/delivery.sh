@@ -17,6 +17,10 @@ install_brought() {
     # For the removal: another node's, which this machine has refused, must not take its place.
     mv -f "$brought" "$state/bundle"
     brought=''
+    # Those of runs that were killed before they had changed anything.
+    for other in "$state"/brought.*; do
+        [ -e "/proc/${other##*.}" ] || rm -f "$other"
+    done
     exit
 }
 

@@ -46,6 +46,14 @@ def brought(machine: Machine) -> dict[str, int]:
     return {p.name: p.stat().st_mode & 0o777 for p in machine.path("lib/state").iterdir()}
 
 
+def test_what_a_killed_run_has_left_goes_and_that_of_another_run_stays(machine: Machine) -> None:
+    bring(machine)
+    for process in (os.getpid(), 2**22 + 1):  # the second one can't be
+        machine.path(f"lib/state/brought.{process}").touch()
+    ok(install(machine))
+    assert brought(machine).keys() == {"bundle", "lock", "manifest", f"brought.{os.getpid()}"}
+
+
 def test_what_was_brought_is_installed_and_removed(machine: Machine) -> None:
     assert bring(machine).returncode == 0
     assert brought(machine) == {"brought": 0o600}
