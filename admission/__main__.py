@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     leaving.add_argument(
         "--ssh", nargs=2, metavar=("HOST", "PORT"), help="where the machine must answer"
     )
+    leaving.add_argument("--pool", help="the pool that the node was in, by which it is drained")
     leaving.add_argument("--server", help="the URL to which the kubeconfig must lead")
     leaving.add_argument("--force", action="store_true", help="do not drain: the machine is gone")
     serving = commands.add_parser("serve", help="approve the renewals of all pools' nodes")
@@ -91,7 +92,7 @@ async def _leave(arguments: argparse.Namespace) -> int:
     from admission.stack_settings import StackSettings  # noqa: PLC0415
 
     settings = StackSettings(arguments.stack)
-    how = await settings.leaving(arguments.node, arguments.kubeconfig)
+    how = await settings.leaving(arguments.node, arguments.kubeconfig, arguments.pool)
     if arguments.force:
         how = replace(how, force=True)
     if arguments.ssh and not how.force:
@@ -100,7 +101,7 @@ async def _leave(arguments: argparse.Namespace) -> int:
             await require_answer(arguments.node, host, int(port))
     if arguments.kubeconfig:
         path = os.path.expanduser(arguments.kubeconfig)  # noqa: ASYNC240, PTH111 - kubectl knows no ~
-        await leave(arguments.node, path, how)
+        await leave(arguments.node, path, how, say=say)
     else:
         async with settings.kubeconfig_file() as path:
             address = arguments.ssh[0] if arguments.ssh and is_ip(arguments.ssh[0]) else None

@@ -5,23 +5,14 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
-from admission import program
-from admission.api_server.api import MERGE_PATCH, NODES, PODS, ApiError, Say
+from admission.api_server.api import NODES, ApiError, Say
 from admission.api_server.brief_connection import Requests, open_briefly
-from admission.objects.node import internal_addresses, ready_condition
+from admission.drain import ANOTHER, REMEDY, Cordon, drain
+from admission.objects.node import internal_addresses, is_silent
 from admission.stack_settings import Leaving, is_same_server
 
-DRAIN_TIMEOUT_S = 300
-# Nobody ends the pods of a machine that does not answer: waiting longer changes nothing.
-SILENT_DRAIN_TIMEOUT_S = 30
 # As often and as long as the engine tries.
 DIALS, DIAL_TIMEOUT_S = 3, 5
-REMEDY = (
-    "if its machine is gone, set force: true for {name} (put it back into its pool for that) and"
-    " run pulumi up, which then waits for nothing on it and does not connect to it"
-)
-
-ANOTHER = "another machine has joined as {name} while it was drained; it is left alone"
 
 
 async def require_answer(name: str, host: str, port: int) -> None:
@@ -62,6 +53,8 @@ async def leave(
     and another node has its address: that one's machine was reinstalled. Otherwise nobody has said
     that the pods no longer run: a machine that is only cut off may still write to its volumes.
 
+    A node whose removal fails takes pods again, if it did before.
+
     `server` is the URL of its API server when the stack last joined it. At another one only a
     silent node at this address whose machine is gone may leave: that may be another cluster.
 
@@ -82,19 +75,16 @@ async def leave(
         try:
             node = await api.insist("GET", f"{NODES}/{name}")
             another = address is not None and address not in internal_addresses(node)
-            if elsewhere and (another or not _is_silent(node)):
+            if elsewhere and (another or not is_silent(node)):
                 raise ValueError(
                     f"the kubeconfig of the stack's settings leads to {api.server}, where {name} is"
                     f" {'another machine' if another else 'alive'}; the one whose machine is gone"
                     f" is a node of {server}: use the former kubeconfig"
                 )
-            if not how.force and not (
-                _is_silent(node) and how.taken.intersection(internal_addresses(node))
-            ):
-                await _drain(api, node, kubeconfig)
-            # The one that was drained, not one of the same name that has joined since.
-            options = {"preconditions": {"uid": node["metadata"]["uid"]}}
-            await api.insist("DELETE", f"{NODES}/{name}", options)
+            if how.force or (is_silent(node) and how.taken.intersection(internal_addresses(node))):
+                await _delete(api, node)
+            else:
+                await _drain_and_delete(api, node, kubeconfig, how, say)
         except ApiError as error:
             if error.status == 409:
                 raise ValueError(ANOTHER.format(name=name)) from None
@@ -115,57 +105,20 @@ def is_ip(host: str) -> bool:
     return True
 
 
-async def _drain(api: Requests, node: Mapping[str, Any], kubeconfig: str) -> None:
-    name = node["metadata"]["name"]
-    if await _is_cordoned_and_empty(api, node):
-        return
-    timeout_s = SILENT_DRAIN_TIMEOUT_S if _is_silent(node) else DRAIN_TIMEOUT_S
-    status, _, errors = await program.run(
-        "kubectl", f"--kubeconfig={kubeconfig}", "drain", name, "--ignore-daemonsets",
-        "--delete-emptydir-data", "--force", f"--timeout={timeout_s}s",
-        timeout_s=timeout_s + 30,
-    )  # fmt: skip
-    if status == 0:
-        return
-    why = program.last_error(errors)
-    if _is_silent(await api.insist("GET", f"{NODES}/{name}")):
-        raise ValueError(
-            f"{name} does not answer, and can't be drained: {why}; {REMEDY.format(name=name)}; if"
-            " not, start its kubelet"
-        )
-    raise ValueError(
-        f"{name} can't be drained: {why}; fix that, or set force: true for {name} if"
-        " its machine is gone"
-    )
-
-
-async def _is_cordoned_and_empty(api: Requests, node: Mapping[str, Any]) -> bool:
-    """Do what `kubectl drain` does first, and tell whether it would find nothing else to do.
-
-    It cordons the node, and then lists its pods: pkg/cmd/drain/drain.go, pkg/drain/drain.go. Of any
-    pod, and of a right that is missing, `kubectl drain` is the judge.
-    """
-    name, uid = node["metadata"]["name"], node["metadata"]["uid"]
-    if not (node.get("spec") or {}).get("unschedulable"):
-        patch = {"metadata": {"uid": uid}, "spec": {"unschedulable": True}}
-        try:
-            await api.insist("PATCH", f"{NODES}/{name}", patch, content_type=MERGE_PATCH)
-        except ApiError as error:
-            if error.status == 404:
-                raise
-            # That of another uid is refused as invalid, as many a patch may be.
-            if (await api.insist("GET", f"{NODES}/{name}"))["metadata"]["uid"] != uid:
-                raise ValueError(ANOTHER.format(name=name)) from None
-            return False
-    path = f"{PODS}?fieldSelector=spec.nodeName%3D{name}&limit=1"
+async def _drain_and_delete(
+    api: Requests, node: Mapping[str, Any], kubeconfig: str, how: Leaving, say: Say
+) -> None:
+    cordon = await Cordon.put(api, node)
     try:
-        found = await api.insist("GET", path)
-    except ApiError:
-        return False
-    is_list = isinstance(found, dict) and found.get("kind") == "PodList"
-    return is_list and not (found.get("items") or found.get("metadata", {}).get("continue"))
+        await drain(cordon, kubeconfig, how.drain, how.turns, say)
+        await _delete(api, node)
+    except BaseException:  # of an interruption too
+        await cordon.lift(say)
+        raise
 
 
-def _is_silent(node: Mapping[str, Any]) -> bool:
-    """Return whether its kubelet has not reported for so long that the cluster says so."""
-    return ready_condition(node, "status") == "Unknown"
+async def _delete(api: Requests, node: Mapping[str, Any]) -> None:
+    metadata = node["metadata"]
+    # The one that was drained, not one of the same name that has joined since.
+    options = {"preconditions": {"uid": metadata["uid"]}}
+    await api.insist("DELETE", f"{NODES}/{metadata['name']}", options)

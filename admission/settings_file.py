@@ -13,7 +13,9 @@ from typing import Any, ClassVar
 
 import yaml
 
-PATH, POOLS = "kubeconfigPath", "pools"
+from admission.drain_settings import is_number
+
+PATH, POOLS, DRAIN = "kubeconfigPath", "pools", "drain"
 # Backends that keep no settings: with any other, a service may hold them instead of the file.
 BACKENDS = ("file://", "s3://", "gs://", "azblob://")
 STACK = re.compile(r"(?:[^/]+/(?P<project>[^/]+)/)?(?P<name>[A-Za-z0-9_.-]+)")
@@ -42,7 +44,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 def read(stack: str | None, directory: Path, environ: Mapping[str, str]) -> dict[str, str] | None:
-    """Return the values of PATH and POOLS as `pulumi config --json` prints them; None: ask it.
+    """Return the values of PATH, POOLS and DRAIN, if there is one; None: ask `pulumi config`.
 
     The directory is the one that `pulumi` would be started in.
     """
@@ -63,7 +65,13 @@ def read(stack: str | None, directory: Path, environ: Mapping[str, str]) -> dict
         path, pools = _only(config, name, PATH), _only(config, name, POOLS)
         if not (_is_text(path) and path and _are_pools(pools)):
             return None
-        return {PATH: path, POOLS: json.dumps(pools)}
+        found = {PATH: path, POOLS: json.dumps(pools)}
+        if any(key.rpartition(":")[2] == DRAIN for key in config):
+            drain = _only(config, name, DRAIN)
+            if not _is_drain(drain):
+                return None
+            found[DRAIN] = json.dumps(drain)
+        return found
     except MISFITS:
         return None
 
@@ -96,14 +104,23 @@ def _only(config: Mapping[str, Any], project: str, name: str) -> Any:
 
 
 def _are_pools(pools: Any) -> bool:
-    """Return whether each node's name, address and `force` are plain, and nothing is a secret."""
+    """Return whether each node's name, address and `force` and each drain are plain, and nothing
+    is a secret."""
     if not isinstance(pools, dict) or _holds_secret(pools):
         return False
     entries = [entry for pool in pools.values() for entry in (pool or {}).get("nodes") or ()]
-    return all(
+    drains = [(pool or {}).get("drain") for pool in pools.values()]
+    return all(map(_is_drain, drains)) and all(
         isinstance(entry.get("force", False), bool)
         and all(_is_text(entry[key]) for key in ("name", "address") if key in entry)
         for entry in entries
+    )
+
+
+def _is_drain(drain: Any) -> bool:
+    """Return whether each of its values is a number, a truth value or null for all readers."""
+    return drain is None or all(
+        value is None or isinstance(value, bool) or is_number(value) for value in drain.values()
     )
 
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from admission import program, settings_file
-from admission.settings_file import PATH, POOLS
+from admission.drain_settings import Drain, read_drain
+from admission.settings_file import DRAIN, PATH, POOLS
+from admission.turns import Turns, turns_to_drain
 
 CONFIG_TIMEOUT_S = 60
 PAUSES_S = (0.2, 0.5, 1, 2, 4)
@@ -38,6 +40,10 @@ class Leaving:
     """Its machine is gone."""
     taken: frozenset[str] = frozenset()
     """The addresses that other nodes have."""
+    drain: Drain = field(default_factory=Drain)
+    """How it is drained."""
+    turns: Turns | None = None
+    """Those of its pool to be drained; None: it waits for nobody."""
 
 
 def is_same_server(one: str, other: str) -> bool:
@@ -94,11 +100,15 @@ class StackSettings:
         finally:
             Path(name).unlink(missing_ok=True)  # noqa: ASYNC240 - it takes no time
 
-    async def leaving(self, node: str, path: str | None = None) -> Leaving:
+    async def leaving(self, node: str, path: str | None = None, pool: str | None = None) -> Leaving:
         """Return what they say of a node that leaves; settings that can't be read say nothing.
 
-        Those of the selected stack count only if they have the kubeconfig of this path: states of
-        earlier releases hold the path alone.
+        It is drained as its pool says, which is the one that it was in, and as the stack says if
+        that pool is gone. Those of the selected stack count only if they have the kubeconfig of
+        this path: states of earlier releases hold the path alone, and no pool.
+
+        Raises:
+            ValueError: what they say of drains is wrong; says which key.
         """
         try:
             settings = await self._plain()
@@ -107,17 +117,23 @@ class StackSettings:
             # A value that holds a secret is missing among those that are none.
             text = settings.get(POOLS) or await self._secret(POOLS)
             pools = json.loads(text or "{}")
-            entries = [entry for pool in pools.values() for entry in pool.get("nodes") or ()]
-            return Leaving(
-                force=any(e.get("name") == node and e.get("force") is True for e in entries),
-                taken=frozenset(
-                    str(e["address"])
-                    for e in entries
-                    if e.get("name") != node and not e.get("force") and "address" in e
-                ),
+            entries = [entry for each in pools.values() for entry in each.get("nodes") or ()]
+            force = any(e.get("name") == node and e.get("force") is True for e in entries)
+            taken = frozenset(
+                str(e["address"])
+                for e in entries
+                if e.get("name") != node and not e.get("force") and "address" in e
             )
+            of_stack = json.loads(settings.get(DRAIN) or "{}") or {}
+            of_pool = (pools.get(pool) or {}).get("drain") or {}
         except (ValueError, AttributeError, TypeError):
             return Leaving()
+        try:
+            drain = read_drain(of_stack, of_pool)
+        except ValueError as error:
+            raise ValueError(f"settings of the stack {self._stack}: {error}; {REMEDY}") from None
+        turns = turns_to_drain(self._stack, pool, drain.parallel)
+        return Leaving(force=force, taken=taken, drain=drain, turns=turns)
 
     async def _plain(self) -> Mapping[str, str]:
         """Return those that are no secrets, by their keys without the project's name."""

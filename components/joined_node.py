@@ -52,6 +52,8 @@ class JoinedNodeArgs:
     """How many seconds the machine waits for its certificates when it joins."""
     stack: str
     """The stack whose settings name the kubeconfig with which a leaving node is drained."""
+    pool: str
+    """The pool whose settings say how; the node's own entry is gone then."""
     approver: JoinApprover
     """Who approves what the machine asks for."""
     api_server: str
@@ -154,7 +156,7 @@ def _leave(name: str, args: JoinedNodeArgs) -> str:
     # Through a bastion, only SSH itself could tell whether the machine answers.
     at = "" if bastion else f" --ssh {shlex.quote(server.address)} {server.port}"
     cluster = f"--stack {shlex.quote(args.stack)} --server {shlex.quote(args.api_server)}"
-    return f"admission leave {name} {cluster}{at}"
+    return f"admission leave {name} {cluster} --pool {shlex.quote(args.pool)}{at}"
 
 
 def _files(name: str, machine: Machine, opts: pulumi.ResourceOptions) -> commands.OnHost:

@@ -89,6 +89,7 @@ class NodePool(pulumi.ComponentResource):
                 # Longer than the gate, which knows better why a node is late.
                 join_limit_s=max(SHORTEST_JOIN_LIMIT_S, args.stall_seconds + 60),
                 stack=args.stack,
+                pool=name,
                 api_server=args.api_server,
                 approver=approver,
                 former_files=entry.former_files,

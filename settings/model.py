@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, StrictBool
+from pydantic import BeforeValidator, StrictBool, StrictInt
 
 from settings.formats import (
     Address,
@@ -102,6 +102,16 @@ class RolloutSettings(Model):
     health_seconds: Annotated[int, between(5, 600)] = 60
 
 
+class DrainSettings(Model):
+    """How nodes that leave are drained. `admission.drain_settings` reads them on that day."""
+
+    timeout_seconds: Annotated[StrictInt, between(1, 86_400)] = 300
+    grace_seconds: Annotated[StrictInt, between(0, 86_400)] | None = None
+    delete_empty_dir_data: StrictBool = False
+    force: StrictBool = False
+    parallel: Annotated[StrictInt, between(1, 1000)] = 1
+
+
 class NodeSettings(Layer, Host):
     """A machine that joins as a node."""
 
@@ -138,6 +148,7 @@ class Pool(Layer):
 
     repair: Repair = 0
     rollout: RolloutSettings = RolloutSettings()
+    drain: DrainSettings = DrainSettings()
     cloud_init: Annotated[CloudInit | None, BeforeValidator(_cloud_init)] = None
     nodes: tuple[NodeSettings, ...] = ()
 
@@ -155,6 +166,7 @@ class Settings(Layer):
     pools: Mapping[PoolName, Pool] = {}
     stall_seconds: Annotated[int, between(5, 3600)] = 120
     repair: Repair = 0
+    drain: DrainSettings = DrainSettings()
     kubeconfig_path: str | None = None
 
     def rollout_of(self, pool: Pool) -> RolloutSettings:

@@ -20,7 +20,16 @@ TEXTS = ("kubeconfigPath", "kubernetesVersion", "preset", "runtime", "runtimeEnd
 NUMBERS = ("stallSeconds", "repair", "watchdogSeconds")
 OBJECTS = (
     *("cluster", "ssh", "token", "controlPlane", "pools", "kubelet", "unsafe", "flags", "labels"),
-    *("taints", "paths", "skipChecks", "skipClusterChecks", "approval", "approver", "rollout"),
+    *(
+        "taints",
+        "paths",
+        "skipChecks",
+        "skipClusterChecks",
+        "approval",
+        "approver",
+        "rollout",
+        "drain",
+    ),
 )
 KUBECONFIG, PRIVATE_KEY = "kubeconfig", "sshPrivateKey"
 SECRETS = (KUBECONFIG, PRIVATE_KEY)

@@ -28,6 +28,11 @@ def last_heartbeat(node: Mapping[str, Any] | None) -> datetime | None:
         return None
 
 
+def is_silent(node: Mapping[str, Any]) -> bool:
+    """Return whether its kubelet has not reported for so long that the cluster says so."""
+    return ready_condition(node, "status") == "Unknown"
+
+
 def system_info(node: Mapping[str, Any] | None, key: str) -> str:
     """Return a value of the Node's nodeInfo, such as kubeletVersion; empty if it has none."""
     return str((_status(node).get("nodeInfo") or {}).get(key, ""))

@@ -152,6 +152,7 @@ def joining(join: str = "1", *, joins: bool = True, **former: Any) -> Engine:
             rollout=rollout(token),
             join_limit_s=180,
             stack="a stack",
+            pool="p",
             api_server="https://api",
             approver=JoinApprover("p", orders=orders, owner=token),
             **former,
@@ -203,8 +204,8 @@ def test_what_an_earlier_release_has_had_elsewhere_is_taken_over() -> None:
 def test_a_node_leaves_by_the_kubeconfig_of_the_day_on_which_it_does() -> None:
     delete = joining().resources["n1-member"]["delete"]
     words = shlex.split(delete)
-    assert words[-10:-5] == ["admission", "leave", "n1", "--stack", "a stack"]
-    assert words[-5:-3] == ["--server", "https://api"]
+    assert words[-12:-7] == ["admission", "leave", "n1", "--stack", "a stack"]
+    assert words[-7:-3] == ["--server", "https://api", "--pool", "p"]
     assert words[-3:] == ["--ssh", "10.0.0.1", "22"]
 
 

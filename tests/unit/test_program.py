@@ -283,7 +283,8 @@ def test_a_member_only_leaves(resources: dict[str, dict[str, Any]]) -> None:
     member = resources["n1-member"]
     assert "create" not in member
     assert member["delete"].endswith(
-        "-m admission leave n1 --stack o/p/s --server https://10.0.0.9:6443 --ssh 10.0.0.1 22"
+        "-m admission leave n1 --stack o/p/s --server https://10.0.0.9:6443 --pool workers"
+        " --ssh 10.0.0.1 22"
     )
 
 

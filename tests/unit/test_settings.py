@@ -71,6 +71,31 @@ WRONG: dict[str, tuple[Mapping[str, Any], str]] = {
         {"rollout": {"healthSeconds": 1}},
         "rollout.healthSeconds 1 is not a number from 5 to 600",
     ),
+    "drain time": (
+        {"drain": {"timeoutSeconds": 0}},
+        "drain.timeoutSeconds 0 is not a number from 1 to 86400",
+    ),
+    "drain time below 0": (
+        {"pools": {"workers": {"drain": {"graceSeconds": -1}}}},
+        "pools.workers.drain.graceSeconds -1 is not a number from 0 to 86400",
+    ),
+    "drain time as text": (
+        {"drain": {"timeoutSeconds": "5m"}},
+        'drain.timeoutSeconds "5m" is not a whole number',
+    ),
+    "drains at once": (
+        {"drain": {"parallel": 0}},
+        "drain.parallel 0 is not a number from 1 to 1000",
+    ),
+    "drain without a number": (
+        {"drain": {"parallel": None}},
+        "drain.parallel is empty; give a whole number, or remove the key",
+    ),
+    "drain by a word": (
+        {"drain": {"force": "yes"}},
+        'drain.force "yes" is not true or false',
+    ),
+    "drain of a node": (with_node(drain={}), f"{NODE}.drain is not a known key"),
     "token time": (
         {"token": {"ttlMinutes": 1}},
         "token.ttlMinutes 1 is not a number from 5 to 1440",

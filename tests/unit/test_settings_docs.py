@@ -16,6 +16,7 @@ DOCUMENT = (ROOT / "docs/settings.md").read_text()
 MODELS = (
     *(model.Settings, model.ClusterSettings, model.TokenSettings, model.Host),
     *(model.ControlPlaneSettings, model.NodeSettings, model.Pool, model.CloudInit),
+    model.DrainSettings,
     *(Layer, Ssh, Bastion, PathSettings),
 )
 SECRETS = {"kubeconfig", "sshPrivateKey"}

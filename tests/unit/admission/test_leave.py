@@ -7,119 +7,25 @@ import re
 import socket
 import stat
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from admission import program, settings_file
+from admission import program
 from admission.__main__ import _leave, parser
-from admission.api_server.api import ApiError
-from admission.api_server.connection import Connection
 from admission.leave import leave
 from admission.stack_settings import Leaving, StackSettings
-
-NODE = "/api/v1/nodes/node-1"
-PODS = "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-1&limit=1"
-A_POD = {"kind": "PodList", "metadata": {}, "items": [{"metadata": {"name": "a"}}]}
-NO_PODS = {"kind": "PodList", "metadata": {"resourceVersion": "1"}, "items": []}
-
-
-class FakeCluster:
-    """Holds one Node, or none."""
-
-    server = "https://api:6443"
-
-    def __init__(
-        self,
-        calls: list[str],
-        node: str | None,
-        *,
-        replaced: bool = False,
-        ready: str = "True",
-        pods: Any = A_POD,
-        refusals: Mapping[str, int] | None = None,
-        cordoned: bool = False,
-        then: str | None = None,
-    ) -> None:
-        self.calls, self.node, self.replaced, self.ready = calls, node, replaced, ready
-        self.pods, self.refusals, self.cordoned = pods, refusals or {}, cordoned
-        self.then = then  # the uid after a refusal
-
-    async def insist(
-        self, method: str, path: str, body: Any = None, *, content_type: str = "application/json"
-    ) -> Any:
-        assert (content_type == "application/merge-patch+json") is (method == "PATCH")
-        if path == PODS:
-            method = "LIST"
-        else:
-            assert path == NODE
-        if method in self.refusals:
-            self.node = self.then or self.node
-            raise ApiError(self.refusals[method], method, path, "no")
-        if method == "LIST":
-            self.calls.append("LIST")
-            return self.pods
-        self.calls.append(method if body is None else f"{method} {body}")
-        if self.node is None:
-            raise ApiError(404, method, path, "not found")
-        if method == "DELETE" and self.replaced:
-            raise ApiError(409, method, path, "precondition failed")
-        conditions = [{"type": "Ready", "status": self.ready}]
-        metadata = {"name": "node-1", "uid": self.node}
-        addresses = [{"type": "InternalIP", "address": "10.0.0.1"}]
-        status = {"conditions": conditions, "addresses": addresses}
-        spec = {"unschedulable": True} if self.cordoned else {"podCIDR": "10.1.0.0/24"}
-        return {"metadata": metadata, "spec": spec, "status": status}
-
-    async def close(self) -> None:
-        self.calls.append("close")
-
-
-class Scene:
-    """What was called, and what programs answer: exit status, stdout, stderr."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster | None = None) -> None:
-        self.calls: list[str] = cluster.calls if cluster else []
-        self.answer: tuple[int, str, str] = (0, "", "")
-        self.settings: dict[str, str] = {}
-        self.secrets = {"kubeconfig"}
-        self.file: dict[str, str] | None = None  # what the settings' file says by itself
-        self.failures: list[tuple[int, str, str]] = []  # of `pulumi`, before it answers
-
-        async def connect(path: str, content: None) -> FakeCluster | None:
-            return cluster
-
-        async def run(*command: str, timeout_s: float) -> tuple[int, str, str]:
-            assert timeout_s > 0
-            self.calls.append(" ".join(command))
-            if self.failures:
-                return self.failures.pop()
-            if command[0] != "pulumi" or self.answer[0]:
-                return self.answer
-            if command[1:3] == ("config", "--json"):
-                held = {
-                    f"p:{key}": {"secret": True} if key in self.secrets else {"value": value}
-                    for key, value in self.settings.items()
-                }
-                return 0, json.dumps(held), ""
-            key, stack = command[3], command[5] if "--stack" in command else "selected"
-            if key in self.settings:
-                return 0, f"{self.settings[key]}\n", ""
-            return 1, "", f"error: configuration key '{key}' not found for stack '{stack}'\n"
-
-        monkeypatch.setattr(Connection, "open", connect)
-        monkeypatch.setattr(program, "run", run)
-        monkeypatch.setattr(settings_file, "read", lambda *_: self.file)
-
-
-DRAIN = (
-    "kubectl --kubeconfig=config drain node-1 --ignore-daemonsets --delete-emptydir-data --force"
-    " --timeout=300s"
+from tests.unit.admission.leave_fakes import (
+    A_POD,
+    CORDON,
+    DELETE,
+    DRAIN,
+    LIFT,
+    NO_PODS,
+    FakeCluster,
+    Scene,
 )
-CORDON = "PATCH {'metadata': {'uid': 'uid-1'}, 'spec': {'unschedulable': True}}"
-DELETE = "DELETE {'preconditions': {'uid': 'uid-1'}}"
 
 
 def test_a_node_is_drained_and_that_one_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,21 +109,23 @@ def test_a_node_that_never_joined_has_left(monkeypatch: pytest.MonkeyPatch, forc
 
 
 def test_a_drain_that_fails_keeps_the_node_and_tells_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = Scene(monkeypatch, FakeCluster([], "uid-1"))
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", pods={**NO_PODS, "kind": "Status"}))
     scene.answer = (1, "evicting pod", "first line\nerror: cannot delete Pod a\n")
     with pytest.raises(ValueError, match="node-1 can't be drained: cannot delete Pod a; fix that"):
         asyncio.run(leave("node-1", "config", Leaving()))
-    assert scene.calls == ["GET", CORDON, "LIST", DRAIN, "GET", "close"]
+    assert scene.calls == ["GET", CORDON, "LIST", DRAIN, "LOOK", "GET", LIFT, "close"]
 
 
 def test_a_machine_that_does_not_answer_is_not_waited_for_and_is_kept_until_somebody_gives_it_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    scene = Scene(monkeypatch, FakeCluster([], "uid-1", ready="Unknown"))
+    pods = {**NO_PODS, "kind": "Status"}
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", ready="Unknown", pods=pods))
     scene.answer = (1, "", "error: global timeout reached: 30s\n")
     with pytest.raises(ValueError, match=r"node-1 does not answer.*global timeout.*force: true"):
         asyncio.run(leave("node-1", "config", Leaving()))
-    assert scene.calls == ["GET", CORDON, "LIST", DRAIN.replace("300s", "30s"), "GET", "close"]
+    drain = DRAIN.replace("300s", "30s")
+    assert scene.calls == ["GET", CORDON, "LIST", drain, "LOOK", "GET", LIFT, "close"]
 
 
 def test_a_silent_machine_without_pods_leaves(monkeypatch: pytest.MonkeyPatch) -> None:

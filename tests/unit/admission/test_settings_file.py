@@ -55,6 +55,42 @@ def test_a_file_that_says_all_is_enough(tmp_path: Path, stack: str) -> None:
     assert pools["empty"] is None
 
 
+def test_how_nodes_are_drained_is_read_too(tmp_path: Path) -> None:
+    drain = "  joins:drain: {timeoutSeconds: 60, graceSeconds: null, force: false}\n"
+    pool = "    workers:\n      drain: {parallel: 3, deleteEmptyDirData: true}\n"
+    found = read(tmp_path, SETTINGS.replace("    workers:\n", pool) + drain)
+    assert found is not None
+    assert json.loads(found["drain"]) == {
+        "timeoutSeconds": "60",
+        "graceSeconds": None,
+        "force": False,
+    }
+    pools = json.loads(found["pools"])
+    assert pools["workers"]["drain"] == {"parallel": "3", "deleteEmptyDirData": True}
+
+
+@pytest.mark.parametrize(
+    "drain",
+    [
+        "{timeoutSeconds: 0x3c}",
+        "{timeoutSeconds: 1e2}",
+        "{timeoutSeconds: 060}",
+        "{timeoutSeconds: 60.0}",
+        "{force: yes}",
+        "{secure: v1:abc}",
+        "[1]",
+        "60",
+    ],
+)
+@pytest.mark.parametrize("of_pool", [True, False])
+def test_a_drain_that_readers_may_take_differently_is_left_to_pulumi(
+    tmp_path: Path, drain: str, of_pool: bool
+) -> None:
+    of = f"    workers:\n      drain: {drain}\n" if of_pool else "    workers:\n"
+    settings = SETTINGS.replace("    workers:\n", of)
+    assert read(tmp_path, settings if of_pool else f"{settings}  joins:drain: {drain}\n") is None
+
+
 def test_what_entries_have_in_common_counts(tmp_path: Path) -> None:
     settings = (
         "config:\n  pools:\n    a:\n      kubelet: &x {force: true}\n"

@@ -13,6 +13,7 @@ from tests.unit.changes.row import (
     remove_all_pools,
     remove_pool,
     rename_pool,
+    stack,
     swap_addresses,
 )
 
@@ -30,9 +31,11 @@ NODES = (
     Row(
         title="Remove a node",
         change=remove("workers", "node-2"),
-        note="The program drains it, deletes its Node, stops the kubelet and removes what it wrote."
-        " Volumes that are still mounted stay.",
+        note="The program drains it (`drain`), deletes its Node, stops the kubelet and removes what"
+        " it wrote. Volumes that are still mounted stay. If the drain fails, nothing is removed.",
         tests=(
+            "tests/contract/test_drain.py::"
+            "test_what_would_be_lost_stops_a_drain_until_the_settings_allow_it",
             f"{SCRIPTS}::test_remove_takes_what_was_written_and_nothing_else",
             f"{MEMBERSHIP}::test_volumes_of_containers_that_still_run_are_kept",
         ),
@@ -118,13 +121,22 @@ NODES = (
     Row(
         title="Remove a pool",
         change=remove_pool("storage"),
-        note="All of its nodes leave, at the same time.",
+        note="All of its nodes leave, drained one after the other by the stack's `drain`.",
     ),
     Row(
         title="Remove all pools",
         change=remove_all_pools,
-        note="All nodes leave, at the same time. `pulumi destroy` also removes the roles, the"
-        " bindings and, with `manage`, the flags of the control plane.",
+        note="All nodes leave, drained one after the other of each pool. `pulumi destroy` also"
+        " removes the roles, the bindings and, with `manage`, the flags of the control plane.",
+    ),
+    Row(
+        title="`drain`",
+        change=both(stack(drain={"force": True}), pool("workers", drain={"parallel": 4})),
+        note="Nodes that leave from then on are drained by it.",
+        tests=(
+            "tests/unit/admission/test_drain.py::"
+            "test_a_node_is_drained_as_the_pool_says_that_it_was_in",
+        ),
     ),
     Row(
         title="`cloudInit`",
