@@ -12,7 +12,6 @@ from pydantic import AfterValidator, BeforeValidator
 
 DNS_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DNS_NAME = re.compile(rf"\A{DNS_LABEL}(\.{DNS_LABEL})*\Z")
-PERCENTAGE = re.compile(r"\A([0-9]{1,3})%\Z")
 HOST_PATH = re.compile(r"\A(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+\Z")
 
 
@@ -38,19 +37,26 @@ def at_least(low: int) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _share(value: object) -> object:
-    """Return a number, or the text of a percentage as it is."""
-    if isinstance(value, str) and value.isdecimal():
-        value = int(value)  # so the engine may pass it on
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError("is not a number of nodes or a percentage; give one such as 1 or 10%")
-    if isinstance(value, int):
-        if value < 1:
-            raise ValueError("is less than 1; nothing could ever change, so give 1 or more")
-        return value
-    found = PERCENTAGE.match(value)
-    if found is None or not 1 <= int(found[1]) <= 100:
-        raise ValueError("is not a percentage from 1% to 100%; give one such as 10%")
+def _count_or_percent(value: object) -> object:
+    text = str(value)
+    # A number as text too: so the engine passes on those of a stack.
+    if re.fullmatch(r"[0-9]{1,6}", text):
+        return int(text)
+    if isinstance(value, str) and re.fullmatch(r"([0-9]{1,2}|100)%", text):
+        return text
+    raise ValueError('is not a number from 0 or a percentage up to "100%"; give one such as 5')
+
+
+def of_total(limit: int | str, total: int) -> int:
+    """Return how many of a total a number or a percentage allows, rounded down."""
+    if isinstance(limit, int):
+        return limit
+    return total * int(limit.removesuffix("%")) // 100
+
+
+def _not_zero(value: int | str) -> int | str:
+    if value in (0, "0%"):
+        raise ValueError("allows no node, so nothing could ever change; give 1 or more")
     return value
 
 
@@ -134,6 +140,7 @@ IpAddress = Annotated[str, AfterValidator(_ip_address("one such as 10.0.0.11 or 
 Network = Annotated[str, AfterValidator(_network)]
 Server = Annotated[str, AfterValidator(_server)]
 Port = Annotated[int, between(1, 65535)]
+CountOrPercent = Annotated[int | str, BeforeValidator(_count_or_percent)]
 Repair = Annotated[int, at_least(0)]
 HostPath = Annotated[str, AfterValidator(_host_path)]
 UnitPath = Annotated[str, AfterValidator(_unit_path)]
@@ -165,4 +172,4 @@ Endpoint = Annotated[
 Namespace = Annotated[
     str, matching(DNS_LABEL, "is not a namespace's name; use lower-case letters, digits and -")
 ]
-Share = Annotated[int | str, BeforeValidator(_share)]
+Share = Annotated[CountOrPercent, AfterValidator(_not_zero)]

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, StrictBool, StrictInt
 
 from settings.formats import (
     Address,
+    CountOrPercent,
     HostPath,
     IpAddress,
     Name,
@@ -149,6 +150,7 @@ class Pool(Layer):
     repair: Repair = 0
     rollout: RolloutSettings = RolloutSettings()
     drain: DrainSettings = DrainSettings()
+    max_removals: CountOrPercent | None = None
     cloud_init: Annotated[CloudInit | None, BeforeValidator(_cloud_init)] = None
     nodes: tuple[NodeSettings, ...] = ()
 
@@ -167,6 +169,7 @@ class Settings(Layer):
     stall_seconds: Annotated[int, between(5, 3600)] = 120
     repair: Repair = 0
     drain: DrainSettings = DrainSettings()
+    max_removals: CountOrPercent | None = None
     kubeconfig_path: str | None = None
 
     def rollout_of(self, pool: Pool) -> RolloutSettings:

@@ -16,7 +16,10 @@ from settings.problem import SettingsError
 from settings.validation_errors import to_problem
 
 # The keys that are not secret, by the type of their values.
-TEXTS = ("kubeconfigPath", "kubernetesVersion", "preset", "runtime", "runtimeEndpoint", "unit")
+TEXTS = (
+    *("kubeconfigPath", "kubernetesVersion", "preset", "runtime", "runtimeEndpoint", "unit"),
+    "maxRemovals",
+)
 NUMBERS = ("stallSeconds", "repair", "watchdogSeconds")
 OBJECTS = (
     *("cluster", "ssh", "token", "controlPlane", "pools", "kubelet", "unsafe", "flags", "labels"),

@@ -13,7 +13,7 @@ from settings import checks, claims, parsing
 from settings.model import Settings
 from settings.parsing import Secret
 from settings.problem import Problem, SettingsError
-from stack import changes, state
+from stack import changes, removals, state
 from stack.changes import Keys
 from stack.record import Record
 
@@ -50,8 +50,14 @@ def read(config: pulumi.Config) -> Stack:
 
 
 async def with_record(stack: Stack) -> Stack:
-    """Return the stack with what is known of its nodes; warn of changes with a catch."""
+    """Return the stack with what is known of its nodes; warn of changes with a catch.
+
+    Raises:
+        SettingsError: more nodes would leave than the settings allow; the message lists each pool.
+    """
     found = Record.of(await state.read())
+    if problems := list(removals.problems(stack.settings, found)):
+        raise SettingsError(problems)
     keys = await fingerprints(stack.credentials)
     for warning in changes.warnings(stack.settings, found, keys):
         pulumi.log.warn(warning)

@@ -18,6 +18,8 @@ class RecordedNode:
     """A node as the last run has left it."""
 
     address: str
+    pool: str | None = None
+    """The pool that it was in; None: not recorded."""
     join: str | None = None
     """What its join was named by; None: by a release that did not record it."""
     labels: Mapping[str, str] | None = None
@@ -64,6 +66,7 @@ class Record:
             if isinstance(entry, dict) and "address" in entry:
                 found[name] = RecordedNode(
                     address=str(entry["address"]),
+                    pool=state.pools.get(name) or entry.get("pool"),
                     join=entry.get("join"),
                     labels=entry.get("labels"),
                     taints=tuple(entry["taints"]) if "taints" in entry else None,
@@ -72,7 +75,10 @@ class Record:
                 )
         # Of a run that was interrupted before it had outputs.
         for name, files in state.files.items():
-            found.setdefault(name, RecordedNode(address=files.address, join=state.joins.get(name)))
+            known = RecordedNode(
+                address=files.address, pool=state.pools.get(name), join=state.joins.get(name)
+            )
+            found.setdefault(name, known)
         ttl = record.get("ttlMinutes")
         return cls(
             nodes=found,

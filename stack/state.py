@@ -4,6 +4,7 @@ The outputs say what the last run knew; a run that failed, was interrupted, or h
 have written another thing than it knew. The state says what was written.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from credentials.private_key import fingerprint
 READ = "pulumi:pulumi:readStackResourceOutputs"
 STACK = "pulumi:pulumi:Stack"
 POOL = "kubelet-tls-bootstrap:index:NodePool"
+OF_POOL = re.compile(r" --pool ([a-z0-9-]+)(?: |$)")
 # Of earlier releases, in which each node had a component of its own, and a command for its join.
 NODE = "kubelet-tls-bootstrap:index:Node"
 
@@ -44,6 +46,9 @@ class State:
     """By the names of the nodes."""
     joins: Mapping[str, str] = field(default_factory=dict)
     """By the names of the nodes: what each join is named by."""
+    pools: Mapping[str, str] = field(default_factory=dict)
+    """By the names of the nodes: the pools that they were in, as the command says by which each
+    leaves; that of earlier releases does not."""
     members: Mapping[str, str] = field(default_factory=dict)
     """The URNs of what joins and leaves, by the names of the nodes that have not begun to leave.
 
@@ -68,6 +73,11 @@ class State:
             outputs=next((found["outputs"] for found in stacks), {}),
             files={name: _files(urn, found) for name, (urn, found) in files.items()},
             joins=named,
+            pools={
+                name: told[1]
+                for name, (_, found) in members.items()
+                if (told := OF_POOL.search(found.get("delete") or ""))
+            },
             members={name: urn for name, (urn, _) in members.items()},
         )
 

@@ -48,19 +48,19 @@ WRONG: dict[str, tuple[Mapping[str, Any], str]] = {
     "port": ({"ssh": {"port": 70000}}, "ssh.port 70000 is not a number from 1 to 65535"),
     "no share": (
         {"rollout": {"maxUnavailable": 0}},
-        "rollout.maxUnavailable 0 is less than 1; nothing could ever change, so give 1 or more",
+        "rollout.maxUnavailable 0 allows no node, so nothing could ever change; give 1 or more",
     ),
     "more than all": (
         {"rollout": {"maxUnavailable": "101%"}},
-        'rollout.maxUnavailable "101%" is not a percentage from 1% to 100%; give one such as 10%',
+        'rollout.maxUnavailable "101%" is not a number from 0 or a percentage up to "100%"',
     ),
     "no percent": (
         {"rollout": {"maxUnavailable": "0%"}},
-        'rollout.maxUnavailable "0%" is not a percentage from 1% to 100%',
+        'rollout.maxUnavailable "0%" allows no node, so nothing could ever change',
     ),
     "half a node": (
         {"rollout": {"maxUnavailable": 1.5}},
-        "rollout.maxUnavailable 1.5 is not a number of nodes or a percentage",
+        "rollout.maxUnavailable 1.5 is not a number from 0 or a percentage",
     ),
     "no canary": ({"rollout": {"canary": 0}}, "rollout.canary 0 is less than 1; give 1 or more"),
     "pause": (
@@ -70,6 +70,26 @@ WRONG: dict[str, tuple[Mapping[str, Any], str]] = {
     "health": (
         {"rollout": {"healthSeconds": 1}},
         "rollout.healthSeconds 1 is not a number from 5 to 600",
+    ),
+    "removals by a word": (
+        {"maxRemovals": "all"},
+        'maxRemovals "all" is not a number from 0 or a percentage up to "100%"; give one such as 5',
+    ),
+    "removals below 0": (
+        {"pools": {"workers": {"maxRemovals": -1}}},
+        "pools.workers.maxRemovals -1 is not a number from 0 or a percentage",
+    ),
+    "more removals than there are": (
+        {"maxRemovals": "101%"},
+        'maxRemovals "101%" is not a number from 0',
+    ),
+    "removals as a list": (
+        {"pools": {"workers": {"maxRemovals": [1]}}},
+        "pools.workers.maxRemovals is not a number from 0",
+    ),
+    "removals as a truth value": (
+        {"pools": {"workers": {"maxRemovals": True}}},
+        "pools.workers.maxRemovals true is not a number from 0",
     ),
     "drain time": (
         {"drain": {"timeoutSeconds": 0}},

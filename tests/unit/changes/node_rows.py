@@ -120,14 +120,25 @@ NODES = (
     ),
     Row(
         title="Remove a pool",
+        first=stack(maxRemovals="100%"),
         change=remove_pool("storage"),
-        note="All of its nodes leave, drained one after the other by the stack's `drain`.",
+        note="Needs `maxRemovals`, as more than a fifth of a pool does. All of its nodes leave,"
+        " drained one after the other by the stack's `drain`.",
     ),
     Row(
         title="Remove all pools",
+        first=stack(maxRemovals="100%"),
         change=remove_all_pools,
-        note="All nodes leave, drained one after the other of each pool. `pulumi destroy` also"
-        " removes the roles, the bindings and, with `manage`, the flags of the control plane.",
+        note="Needs `maxRemovals`. All nodes leave, drained one after the other of each pool."
+        " `pulumi destroy` also removes the roles, the bindings and, with `manage`, the flags of"
+        " the control plane.",
+    ),
+    Row(
+        title="`maxRemovals`",
+        change=stack(maxRemovals="50%"),
+        note="Counts in the runs from then on, their previews included. `pulumi destroy` does not"
+        " run the program, and knows no limit.",
+        tests=("tests/unit/test_removals.py::test_how_many_nodes_of_a_pool_may_leave",),
     ),
     Row(
         title="`drain`",
