@@ -29,7 +29,14 @@ class ApiError(Exception):
 class Api(Protocol):
     """An API server, as the judges use it; `connection.Connection` is a real one."""
 
-    async def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        content_type: str = "application/json",
+    ) -> Any:
         """Make one request and return the JSON of the answer, or its text if it is not JSON."""
 
     async def watch(self, path: str, see: See, say: Say) -> None:

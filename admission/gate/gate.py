@@ -2,7 +2,8 @@
 
 Two watches (CSRs and Nodes) report every change, and each change wakes what depends on it. No
 request or node holds up another one. A node has joined when its Node is Ready, its serving
-certificate is in use with its own names and addresses, and the API server reaches the kubelet.
+certificate is in use with its own names and addresses, and the API server reaches the kubelet. As
+soon as its Node is there, it gets the labels, annotations and taints of the settings.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from typing import Any
 from admission import rules
 from admission.api_server.api import CSRS, NODES, Api, Say
 from admission.gate import report
+from admission.gate.attributes import AttributeSetter
 from admission.gate.decisions import Decisions
 from admission.gate.judges import ClientJudge, ManualJudge
 from admission.gate.orders import Orders
@@ -24,6 +26,7 @@ from admission.inventory import InventoryNode
 from admission.judge import Judge
 from admission.objects.csr import request_status, requesting_node
 from admission.objects.judged_node import judged_node
+from admission.objects.node_attributes import Attributes
 from admission.serving_certificate import ServingCertificate
 
 QUIET_S = 30.0  # without a step, until it is said for whom the gate waits
@@ -55,6 +58,8 @@ class Gate:
         self.progress = {
             name: Progress(
                 entry=entry,
+                wanted=orders.attributes.get(name, Attributes()),
+                registered=orders.registered.get(name, {}),
                 token_problem=token_problems.get(name, ""),
                 gated=self._gated,
                 manual=manual,
@@ -62,6 +67,7 @@ class Gate:
             )
             for name, entry in orders.nodes.items()
         }
+        self._attributes = AttributeSetter(api, say)
         self._prover = Prover(api, look, self._reach, clock)
         self._decisions = decisions = Decisions(orders, self.progress, self._reach, say)
         self._client_judge = ClientJudge(api, decisions, grants=grants, now=now)
@@ -78,12 +84,14 @@ class Gate:
             ApiError: the kubeconfig's rights are insufficient.
             UNTRUSTED: the kubeconfig's CA did not sign the API server's certificate.
         """
-        proofs = (
-            self._prover.prove(progress, self._wake[name])
-            for name, progress in self.progress.items()
-        )
-        await self._judge_until(asyncio.gather(*proofs), asyncio.create_task(self._stalled()))
+        joins = (self._join(progress) for progress in self.progress.values())
+        await self._judge_until(asyncio.gather(*joins), asyncio.create_task(self._stalled()))
         return all(progress.joined for progress in self.progress.values())
+
+    async def _join(self, progress: Progress) -> None:
+        wake = self._wake[progress.entry.name]
+        await self._attributes.follow(progress, wake)
+        await self._prover.prove(progress, wake)
 
     async def approve(self) -> None:
         """Approve what the rules let pass, and prove nothing, until it is cancelled.

@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, get_args
 
 from admission.inventory import Denied, InventoryNode, read_denied, read_node
+from admission.objects.node_attributes import Attributes, read_attributes
 
 AfterJoin = Literal["revoke", "expire", "keep"]
 ClientApproval = Literal["controller-manager", "gate"]
@@ -58,6 +59,9 @@ class Orders:
     restarts: Mapping[str, datetime] = field(default_factory=dict)  # since when it must be heard of
     joining: int = 0  # how many of them are not known to have joined
     report_path: str | None = None  # where to write who has joined, if not all have
+    # By the node's name: what its Node is to have, and the taints that its kubelet registers with.
+    attributes: Mapping[str, Attributes] = field(default_factory=dict)
+    registered: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def token_of(self, node: str) -> Token | None:
         """Return the token with which a node joins."""
@@ -99,6 +103,11 @@ def read_orders(text: str) -> Orders:
             stall_s=int(document["stallSeconds"]),
             joining=int(document.get("joining", 0)),
             report_path=document.get("report"),
+            attributes=_by_node(document.get("attributes", ())),
+            registered={
+                name: found.taints
+                for name, found in _by_node(document.get("registered", ())).items()
+            },
         )
     except json.JSONDecodeError:
         raise ValueError("the gate's orders on stdin are not JSON") from None
@@ -117,6 +126,11 @@ def read_orders(text: str) -> Orders:
     if orders.client_approval == "gate" and not all(token.node for token in orders.tokens):
         raise ValueError("to approve client requests, the gate needs a token for each node")
     return orders
+
+
+def _by_node(entries: Iterable[Mapping[str, Any]]) -> dict[str, Attributes]:
+    """Return what is listed once for all nodes that have it."""
+    return {name: read_attributes(entry) for entry in entries for name in entry["nodes"]}
 
 
 def _token(entry: Mapping[str, Any]) -> Token:

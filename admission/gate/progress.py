@@ -1,6 +1,6 @@
 """How far a node has come with its join, and what is missing if it stops."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -13,6 +13,7 @@ from admission.objects.node import (
     ready_condition,
     system_info,
 )
+from admission.objects.node_attributes import Attributes
 from admission.serving_certificate import ServingCertificate
 
 Step = Literal[
@@ -30,6 +31,8 @@ class Progress:
     """What is known about a node of the pool."""
 
     entry: InventoryNode
+    wanted: Attributes = field(default_factory=Attributes)  # of its Node, by the settings
+    registered: Mapping[str, str] = field(default_factory=dict)  # taints, as in Attributes
     seconds: dict[Step, float] = field(default_factory=dict)  # when each step was first seen
     node: dict[str, Any] | None = None
     client: RequestStatus | None = None  # its newest request with the pool's token
@@ -44,6 +47,7 @@ class Progress:
     port_problem: str = ""
     untrusted: bool = False  # whether that is because another CA has signed its certificate
     api_problem: str = ""
+    attributes_problem: str = ""  # why its Node does not have what is wanted
 
     @property
     def joined(self) -> bool:
@@ -102,6 +106,8 @@ class Progress:
         serving = self._serving_problem()
         if serving:
             yield serving
+        if self.attributes_problem:
+            yield self.attributes_problem
         if self.node is not None and ready_condition(self.node, "status") != "True":
             why = ready_condition(self.node, "message") or "no condition yet"
             yield f"its Node is not Ready: {why}"

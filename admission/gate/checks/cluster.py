@@ -26,6 +26,7 @@ GATE_RIGHTS: tuple[Right, ...] = (
     ("", "secrets", "kube-system", "", "get patch delete"),
     ("authorization.k8s.io", "subjectaccessreviews", "", "", "create"),
 )
+ATTRIBUTE_RIGHTS: tuple[Right, ...] = (("", "nodes", "", "", "patch"),)
 LEAVE_RIGHTS: tuple[Right, ...] = (
     ("", "nodes", "", "", "get patch delete"),
     ("", "pods", "", "", "get list"),
@@ -53,7 +54,12 @@ async def check_rights(context: Context) -> Answer:
     """Ask for each right that the gate needs now, and that a leaving node will need."""
     signers = [rules.SERVING_SIGNER] if context.orders.serving_approval == "gate" else []
     signers += [rules.CLIENT_SIGNER] if context.orders.client_approval == "gate" else []
-    needed = (*GATE_RIGHTS, *((CERTIFICATES, "signers", "", name, "approve") for name in signers))
+    attributes = ATTRIBUTE_RIGHTS if context.orders.attributes else ()
+    needed = (
+        *GATE_RIGHTS,
+        *attributes,
+        *((CERTIFICATES, "signers", "", name, "approve") for name in signers),
+    )
     missing = await missing_rights(context.api.insist, needed)
     if missing:
         return "failed", f"the kubeconfig's user may not {few(missing)}; give it these rights"

@@ -101,6 +101,19 @@ def pem(node: str, names: Iterable[str], addresses: Iterable[str]) -> bytes:
     return builder.sign(KEY, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
+def merge(item: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """What an API server makes of an object and a merge patch (RFC 7396)."""
+    merged = dict(item)
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            below = merged.get(key)
+            nested = below if isinstance(below, Mapping) else {}
+            merged[key] = merge(nested, value) if isinstance(value, Mapping) else value
+    return merged
+
+
 class FakeApi:
     """Holds CSRs and Nodes; any call that is not foreseen raises."""
 
@@ -126,8 +139,19 @@ class FakeApi:
         self._fail(f"REVIEW {requester['username']}")
         return self.allowed
 
-    async def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        content_type: str = "application/json",
+    ) -> Any:
+        path = path.partition("?")[0]
         self._fail(f"{method} {path}")
+        if method == "PATCH" and path.startswith(f"{NODES}/"):
+            assert content_type == "application/merge-patch+json"
+            return self._patch_node(path.rpartition("/")[2], body or {})
         if method == "PUT" and path.startswith(f"{CSRS}/") and path.endswith("/approval"):
             return self._approve(path.removesuffix("/approval").rpartition("/")[2], body or {})
         if method == "GET" and path.startswith(f"{NODES}/") and path.endswith("/proxy/healthz"):
@@ -151,6 +175,12 @@ class FakeApi:
             raise ApiError(409, "PUT", name, "the object has been modified")
         self.approved.append(name)
         return self.put(CSRS, {**item, "status": dict(body["status"])})
+
+    def _patch_node(self, name: str, patch: Mapping[str, Any]) -> dict[str, Any]:
+        item = self.objects[NODES][name]
+        if patch["metadata"]["resourceVersion"] != item["metadata"]["resourceVersion"]:
+            raise ApiError(409, "PATCH", name, "the object has been modified")
+        return self.put(NODES, merge(item, patch))
 
     # What a test makes happen
 
@@ -229,9 +259,9 @@ class FakeApi:
         *,
         ready: bool = True,
         heard: datetime | None = None,
-        **metadata: str,
+        **metadata: Any,
     ) -> None:
-        """Put a Node."""
+        """Put a Node, with the labels, annotations and taints that it has already."""
         status = {
             "addresses": [
                 {"type": "InternalIP", "address": address},
@@ -248,7 +278,9 @@ class FakeApi:
             ],
             "nodeInfo": {"kubeletVersion": "v1.37.2"},
         }
-        self.put(NODES, {"metadata": {"name": name, **metadata}, "status": status})
+        found = self.objects[NODES].get(name, {"metadata": {}})
+        metadata = {**found["metadata"], "name": name, **metadata}
+        self.put(NODES, {**found, "metadata": metadata, "status": status})
 
 
 class Ports:
