@@ -5,6 +5,7 @@ from typing import Any
 
 from components import bootstrap_token
 from components.bootstrap_token import BootstrapToken
+from components.node_attributes import node_attributes, registered_taints
 from components.pool_arguments import NodePoolArgs
 
 
@@ -12,6 +13,7 @@ def gate_orders(
     name: str, args: NodePoolArgs, tokens: Mapping[str | None, BootstrapToken]
 ) -> dict[str, Any]:
     """Return everything that the gate reads on stdin."""
+    present = [entry for entry in args.nodes if not entry.gone]
     return {
         "kubeconfig": {"stack": args.stack, "server": args.api_server},
         "pool": name,
@@ -21,9 +23,10 @@ def gate_orders(
                 "join": entry.join,
                 "kubeletVersion": entry.node.version,
             }
-            for entry in sorted(args.nodes, key=lambda entry: entry.node.name)
-            if not entry.gone
+            for entry in sorted(present, key=lambda entry: entry.node.name)
         ],
+        "attributes": node_attributes(present),
+        "registered": registered_taints(present),
         "tokens": [
             {
                 "id": token.id,
@@ -33,7 +36,7 @@ def gate_orders(
             }
             for node, token in sorted(tokens.items(), key=lambda item: item[0] or "")
         ],
-        "joining": sum(not entry.gone and entry.recorded is None for entry in args.nodes),
+        "joining": sum(entry.recorded is None for entry in present),
         "afterJoin": args.token.after_join,
         "approval": {"client": args.approval.client, "serving": args.approval.serving},
         "skipClusterChecks": list(args.skip_cluster_checks),

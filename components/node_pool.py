@@ -21,6 +21,7 @@ from components.joined_node import (
     gone_node,
     joined_node,
 )
+from components.node_attributes import node_attributes
 from components.pool_arguments import NodePoolArgs, PoolNode
 from components.pool_inventory import pool_inventory
 from components.rollout import Rollout, restarted_at
@@ -55,7 +56,10 @@ class NodePool(pulumi.ComponentResource):
             text = node_files.shared(args.cluster, entry.node)
             shared.setdefault(text, []).append(entry.node.name)
         # For a preview, and the state: a node's own resource has only what is its own.
-        inputs = {"shared": [{"nodes": names, "text": text} for text, names in shared.items()]}
+        inputs = {
+            "shared": [{"nodes": names, "text": text} for text, names in shared.items()],
+            "attributes": node_attributes(present),
+        }
         super().__init__("kubelet-tls-bootstrap:index:NodePool", name, inputs, opts)
         child = pulumi.ResourceOptions(parent=self)
         tokens = self._tokens(name, args, present)
@@ -124,8 +128,8 @@ class NodePool(pulumi.ComponentResource):
                 ),
                 "",
             ),
-            # What it proves. A new limit or kubeconfig is no reason to prove it again.
-            triggers=[value_or(_digest(orders["nodes"], orders["tokens"], restarts), "")],
+            # What it proves and sets. A new limit or kubeconfig is no reason to do it again.
+            triggers=[value_or(_digest(_subject(orders), restarts), "")],
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=together(*needed, approver.all_begun([*members.values()])),
@@ -194,10 +198,15 @@ def _with_restarts(both: Sequence[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _digest(nodes: Any, tokens: Any, restarts: pulumi.Output[Any]) -> pulumi.Output[str]:
-    """Return a hash of what a gate proves: a state has it in the place of that."""
+def _subject(orders: Mapping[str, Any]) -> list[Any]:
+    """Return what a gate is about: without attributes, what it was in earlier releases."""
+    attributes = orders["attributes"]
+    return [orders["nodes"], orders["tokens"], *([attributes] if attributes else [])]
+
+
+def _digest(subject: Sequence[Any], restarts: pulumi.Output[Any]) -> pulumi.Output[str]:
+    """Return a hash of what a gate is about: a state has it in the place of that."""
     # As earlier releases have it, where nothing was ever restarted.
-    more = restarts.apply(lambda found: [found] if found else [])
-    values = more.apply(lambda found: [nodes, tokens, *found])
+    values = restarts.apply(lambda found: [*subject, *([found] if found else [])])
     text = pulumi.Output.json_dumps(values, sort_keys=True)
     return text.apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:32])

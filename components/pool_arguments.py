@@ -31,6 +31,8 @@ class PoolNode:
     """Whether its machine is not known to have joined by this very join."""
     changes: bool = False
     """Whether it is a node of the cluster already, and its machine has other files."""
+    registered_taints: tuple[str, ...] = ()
+    """The taints that its kubelet has registered with, or does in this run, where that is known."""
     former_files: tuple[str, ...] = ()
     """The other URNs that its files had until this run, those of its machine's former node too."""
     former_member: str | None = None

@@ -19,6 +19,7 @@ from node_files.model import (
     Paths,
 )
 from node_files.presets import PRESETS, Preset, preset_fields
+from node_files.registration import key_and_effect, labels_of_kubelet, without_registration
 from node_files.scripts import SUDO, command, script
 from node_files.systemd import WATCHDOG_SINCE
 from node_files.versions import (
@@ -56,7 +57,9 @@ __all__ = [
     "install",
     "join",
     "join_bundle",
+    "key_and_effect",
     "known",
+    "labels_of_kubelet",
     "merge",
     "merge_patches",
     "preset_fields",
@@ -66,4 +69,5 @@ __all__ = [
     "shared",
     "user_data",
     "warnings",
+    "without_registration",
 ]

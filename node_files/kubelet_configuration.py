@@ -14,6 +14,7 @@ import yaml
 
 from node_files import versions
 from node_files.model import Cluster, Node
+from node_files.registration import TAINTS
 
 API_VERSION = "kubelet.config.k8s.io/v1beta1"
 KIND = "KubeletConfiguration"
@@ -86,7 +87,7 @@ def defaults(cluster: Cluster, node: Node) -> dict[str, Any]:
     if cluster.dns_addresses:
         fields["clusterDNS"] = list(cluster.dns_addresses)
     if node.taints:
-        fields["registerWithTaints"] = [_taint(text) for text in node.taints]
+        fields[TAINTS] = [_taint(text) for text in node.taints]
     if node.kubelet.get("evictionHard") and not node.kubelet.get("mergeDefaultEvictionSettings"):
         fields["evictionHard"] = known["evictionHard"].default
     return {name: value for name, value in fields.items() if name in known}

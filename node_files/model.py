@@ -66,8 +66,9 @@ class Node:
     kubelet: Mapping[str, Any] = field(default_factory=dict)  # over our KubeletConfiguration
     unsafe: frozenset[str] = frozenset()  # paths of protected fields that `kubelet` may change
     flags: Mapping[str, str] = field(default_factory=dict)  # more flags, by name without dashes
-    labels: Mapping[str, str] = field(default_factory=dict)
-    taints: tuple[str, ...] = ()  # key[=value]:effect
+    labels: Mapping[str, str] = field(default_factory=dict)  # of the Node
+    annotations: Mapping[str, str] = field(default_factory=dict)  # of the Node; in no file
+    taints: tuple[str, ...] = ()  # of the Node, as key[=value]:effect
     runtime_endpoint: str = DEFAULT_RUNTIME_ENDPOINT
     paths: Paths = Paths()
     skip_checks: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ import re
 
 from node_files import versions
 from node_files.model import Node
+from node_files.registration import NODE_LABELS, labels_of_kubelet
 
 # In the place of a node's own name and addresses, where they are not known or don't matter.
 NODE_NAME, NODE_IP = "@NODE_NAME@", "@NODE_IP@"
@@ -66,9 +67,9 @@ def arguments(node: Node) -> tuple[str, ...]:
         f"--cert-dir={paths.certificates}",
         f"--root-dir={paths.root}",
     ]
-    if node.labels:
-        labels = ",".join(f"{key}={value}" for key, value in sorted(node.labels.items()))
-        listed.append(f"--node-labels={labels}")
+    if given := labels_of_kubelet(node.labels):
+        labels = ",".join(f"{key}={value}" for key, value in sorted(given.items()))
+        listed.append(f"{NODE_LABELS}{labels}")
     if "containerRuntimeEndpoint" not in versions.fields(node.version):
         listed.append(f"--container-runtime-endpoint={node.runtime_endpoint}")
     listed += [f"--{name}={value}" for name, value in sorted(node.flags.items())]

@@ -49,6 +49,9 @@ class Step:
         return self.name.rpartition("-")[0]
 
 
+Attributes = Mapping[str, Mapping[str, Any]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Digest:
     """A preview."""
@@ -58,6 +61,7 @@ class Digest:
     pools: Mapping[str, str]  # node -> pool, as far as the preview shows it
     diagnostics: tuple[tuple[str, str], ...]  # severity and message
     shared: tuple[Mapping[str, str], Mapping[str, str]]  # what each node shares, before and after
+    attributes: tuple[Attributes, Attributes]  # labels, annotations, taints of each Node, as well
 
     def of(self, part: str) -> Iterator[tuple[str, Step]]:
         """Yield each node with this resource of it (files, member)."""
@@ -89,6 +93,10 @@ def read_digest(text: str) -> Digest:
             _shared(step.old for step in steps if step.type == POOL_TYPE),
             _shared(step.new for step in steps if step.type == POOL_TYPE),
         ),
+        attributes=(
+            _attributes(step.old for step in steps if step.type == POOL_TYPE),
+            _attributes(step.new for step in steps if step.type == POOL_TYPE),
+        ),
     )
 
 
@@ -110,6 +118,16 @@ def _shared(pools: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Return what each node has in common with others, by these inputs of pools."""
     texts = (entry for inputs in pools for entry in inputs.get("shared") or ())
     return {name: entry["text"] for entry in texts for name in entry["nodes"]}
+
+
+def _attributes(pools: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return what each Node is to have, by these inputs of pools; earlier releases had none."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for inputs in pools:
+        if "attributes" in inputs:
+            found |= {n: {} for entry in inputs.get("shared") or () for n in entry["nodes"]}
+            found |= {n: entry for entry in inputs["attributes"] for n in entry["nodes"]}
+    return found
 
 
 def _diagnostics(entries: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, str]]:

@@ -64,11 +64,12 @@ def fit(blocks: Sequence[Block], limit: int) -> str:
     """Return the blocks as a text of at most `limit` characters, the longest diffs left out."""
     kept = list(blocks)
     while len(text := "\n".join(map(str, kept))) > limit:
-        longest = max(range(len(kept)), key=lambda index: len(str(kept[index])))
-        block = kept[longest]
-        if not block.lines:
+        diffs = [index for index, block in enumerate(kept) if block.lines]
+        if not diffs:
             note = "\n\n(cut: the report is longer than a comment can be)\n"
             return text[: limit - len(note)].rpartition("\n")[0] + note
+        longest = max(diffs, key=lambda index: len(str(kept[index])))
+        block = kept[longest]
         left_out = count(len(block.lines), "line")
         note = f"({left_out} left out to save space; see `pulumi preview --diff`)"
         kept[longest] = Block(text=f"{block.text}\n\n{note}")

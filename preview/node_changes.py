@@ -7,16 +7,18 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cryptography import x509
 
-from node_files import Effect
+from node_files import Effect, without_registration
 from node_files.bundle_text import BundledFile, BundleText, read_bundle
 from preview.digest import Step
 from preview.hunks import hunks
 
 PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----\n.*?-----END \1-----", re.DOTALL)
 RESTART = "the kubelet restarts"
+NO_RESTART = "no restart"
 EFFECTS = {
     Effect.NONE.value: "nothing restarts",
     Effect.RESTART.value: RESTART,
@@ -70,6 +72,23 @@ def _differences(old: BundleText, new: BundleText) -> Iterator[Change]:
     yield from _of_words(old.words, new.words)
 
 
+def attribute_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    """Yield what changes on a Node: its labels, annotations and taints."""
+    for key in ("labels", "annotations"):
+        before, after = (sorted((found.get(key) or {}).items()) for found in (old, new))
+        yield from _of_node(key, [_line(*one) for one in before], [_line(*one) for one in after])
+    yield from _of_node("taints", old.get("taints") or [], new.get("taints") or [])
+
+
+def _of_node(key: str, old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:
+    for lines in hunks(old, new):
+        yield Change(title=f"{key.capitalize()} of the Node", effect=NO_RESTART, lines=lines)
+
+
+def _line(name: str, value: str) -> str:
+    return f"{name}={value}".replace("\n", "\\n")
+
+
 def member_changes() -> Iterator[Change]:
     """Yield what an update of a node's `member` resource means: it acts only on leaving."""
     yield Change(title="The node's leave command changed", effect="nothing happens now")
@@ -98,14 +117,23 @@ def _of_file(path: str, old: BundledFile | None, new: BundledFile | None) -> Ite
         effect = EFFECTS[present.effect if new else Effect.UNIT.value]
         yield Change(title=f"`{path}` {what}", effect=effect, lines=tuple(listed))
         return
-    if old.content != new.content:
-        for lines in hunks(_readable(old.content), _readable(new.content)):
-            yield Change(title=f"`{path}`", effect=EFFECTS[new.effect], lines=lines)
+    # What the Node gets, and when, is reported by itself.
     before, after = (
-        " ".join((file.mode, f"{file.owner}:{file.group}", *file.extras)) for file in (old, new)
+        _readable("\n".join(without_registration(file.content))) for file in (old, new)
     )
     if before != after:
-        title = f"`{path}`: `{before}` becomes `{after}`"
+        for lines in hunks(before, after):
+            yield Change(title=f"`{path}`", effect=EFFECTS[new.effect], lines=lines)
+    elif old.content != new.content:
+        yield Change(
+            title=f"`{path}`: the labels and taints for the next registration",
+            effect=EFFECTS[Effect.NONE.value],
+        )
+    looks = [
+        " ".join((file.mode, f"{file.owner}:{file.group}", *file.extras)) for file in (old, new)
+    ]
+    if looks[0] != looks[1]:
+        title = f"`{path}`: `{looks[0]}` becomes `{looks[1]}`"
         yield Change(title=title, effect=EFFECTS[Effect.NONE.value])
 
 

@@ -10,7 +10,7 @@ from preview import cluster_changes
 from preview.digest import REPLACING, Digest, Step, read_digest
 from preview.hunks import joined
 from preview.markdown import Block, count, fence, fit, names, natural
-from preview.node_changes import Change, changes, member_changes
+from preview.node_changes import Change, attribute_changes, changes, member_changes
 
 LIMIT = 65_536  # characters of a comment on GitHub
 NO_POOL = ""
@@ -87,6 +87,9 @@ def _changes(digest: Digest) -> Iterator[tuple[str, Change]]:
     before, after = digest.shared
     for node, step in _updated(digest, "files"):
         yield from ((node, change) for change in changes(step, before.get(node), after.get(node)))
+    old, new = digest.attributes
+    for node in sorted(old.keys() & new.keys(), key=natural):
+        yield from ((node, change) for change in attribute_changes(old[node], new[node]))
     for node, step in _updated(digest, "member"):
         if "delete" in step.changed:
             yield from ((node, change) for change in member_changes())

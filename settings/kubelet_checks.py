@@ -13,6 +13,8 @@ from settings.model import Settings
 from settings.problem import Problem
 
 FILES = ("config", "kubeconfig", "bootstrap_kubeconfig", "ca", "arguments", "unit")
+# TotalAnnotationSizeLimitB, less what the gate notes there.
+LARGEST_ANNOTATIONS = 200_000
 # Directories get the mode and the owner that a kubelet needs: 0700, and 0755 for those of files.
 PRIVATE_DIRECTORIES = ("certificates", "manifests", "root")
 SHARED_DIRECTORIES = ("kubeconfig", "bootstrap_kubeconfig", "ca", "arguments")
@@ -90,6 +92,25 @@ def _chain_problems(chain: Chain) -> Iterator[Problem]:
             f"is for kubelets of {since} and later, but this one is {merged.version}; set it to 0",
         )
     yield from _path_problems(chain)
+    yield from _node_problems(chain)
+
+
+def _node_problems(chain: Chain) -> Iterator[Problem]:
+    """Yield what the API server takes of no Node (apimachinery's and core's validation)."""
+    size = sum(len(f"{k}{v}".encode()) for k, v in without_nulls(chain.merged.annotations).items())
+    if size > LARGEST_ANNOTATIONS:
+        yield Problem(
+            chain.path("annotations"),
+            f"have {size} bytes together, but a Node takes {LARGEST_ANNOTATIONS}; shorten them",
+        )
+    seen: dict[str, str] = {}
+    for index, taint in enumerate(chain.merged.taints or ()):
+        first = seen.setdefault(node_files.key_and_effect(taint), taint)
+        if first != taint:
+            yield Problem(
+                f"{chain.path('taints')}[{index}]",
+                f'"{taint}" has the key and the effect of "{first}"; remove one of them',
+            )
 
 
 def _path_problems(chain: Chain) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""The formats of the values for kubelets: versions, labels, taints, flags, names of checks.
+"""The formats of the values for kubelets and Nodes: versions, labels, taints, flags, checks.
 
 A validator's message continues after the path and the value, as in `formats`, unless its error is a
 SENTENCE or WITHOUT_VALUE.
@@ -16,28 +16,17 @@ from settings.formats import DNS_LABEL, matching
 SENTENCE = "sentence"  # the type of an error whose message already has the value
 WITHOUT_VALUE = "without_value"  # ... whose message continues after the path alone
 
-TAINT = re.compile(
-    r"\A[A-Za-z0-9][A-Za-z0-9_./-]*(=[A-Za-z0-9_.-]*)?:(NoSchedule|PreferNoSchedule|NoExecute)\Z"
-)
-# apimachinery's util/validation: IsValidLabelValue, and IsQualifiedName for the name of a label.
+# apimachinery's util/validation: IsValidLabelValue, and IsQualifiedName for the name of a label, of
+# an annotation and of a taint.
 LABEL_PART = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+QUALIFIED = rf"((?=[^/]{{1,253}}/){DNS_LABEL}(\.{DNS_LABEL})*/)?{LABEL_PART}"
 LABEL = re.compile(rf"\A({LABEL_PART})?\Z")
-LABEL_NAME = re.compile(rf"\A({DNS_LABEL}(\.{DNS_LABEL})*/)?{LABEL_PART}\Z")
+LABEL_NAME = re.compile(rf"\A{QUALIFIED}\Z")
+TAINT = re.compile(rf"\A{QUALIFIED}(=({LABEL_PART})?)?:(NoSchedule|PreferNoSchedule|NoExecute)\Z")
+# What the gate notes on a Node: admission/objects/node_attributes.py.
+OUR_PREFIX = re.compile(r"\Akubelet-tls-bootstrap(\.node-restriction\.kubernetes\.io)?/")
 LABEL_RULE = "use up to 63 letters, digits, -, _ and ., beginning and ending with a letter or digit"
 FLAG_VALUE = re.compile(r"\A[A-Za-z0-9_./:=,@+\[\]-]*\Z")
-# Labels in Kubernetes' own namespaces that a kubelet may set on its Node; with any other one it
-# does not start (ValidateKubeletFlags in cmd/kubelet/app/options, IsKubeletLabel in
-# staging/src/k8s.io/kubelet/pkg/apis/well_known_labels.go).
-KUBELET_LABELS = frozenset(
-    {
-        "kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch",
-        "topology.kubernetes.io/zone", "topology.kubernetes.io/region",
-        "failure-domain.beta.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/region",
-        "beta.kubernetes.io/instance-type", "beta.kubernetes.io/os", "beta.kubernetes.io/arch",
-    }
-)  # fmt: skip
-KUBELET_NAMESPACES = re.compile(r"\A([a-z0-9.-]+\.)?(kubelet|node)\.kubernetes\.io\Z")
-OTHERS_NAMESPACES = re.compile(r"\A([a-z0-9.-]+\.)?(kubernetes|k8s)\.io\Z")
 
 _VERSIONS = (
     f"give a minor version from {node_files.SUPPORTED_VERSIONS[0]}"
@@ -49,7 +38,7 @@ def _taint(value: str) -> str:
     if not TAINT.match(value):
         raise ValueError(
             "is not a taint such as key=value:NoSchedule; its effect is NoSchedule,"
-            " PreferNoSchedule or NoExecute"
+            " PreferNoSchedule or NoExecute, and its key and value are as those of labels"
         )
     return value
 
@@ -60,19 +49,17 @@ def _label(value: str) -> str:
     return value
 
 
-def _label_name(value: str) -> str:
-    if not LABEL_NAME.match(value):
-        raise ValueError(f"is not a label's name; {LABEL_RULE}; a DNS name and a / may precede it")
-    namespace = value.rpartition("/")[0]
-    own = value in KUBELET_LABELS or KUBELET_NAMESPACES.match(namespace)
-    if OTHERS_NAMESPACES.match(namespace) and not own:
-        raise PydanticCustomError(
-            SENTENCE,
-            "a kubelet may not set {name} on its own Node; use a prefix of your own or"
-            " node.kubernetes.io/",
-            {"name": value},
-        )
-    return value
+def _name_of(what: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not LABEL_NAME.match(value):
+            raise ValueError(
+                f"is not {what}'s name; {LABEL_RULE}; a DNS name and a / may precede it"
+            )
+        if OUR_PREFIX.match(value):
+            raise ValueError("is what this program keeps its own notes under; use another prefix")
+        return value
+
+    return AfterValidator(check)
 
 
 def _version(value: object) -> object:
@@ -129,7 +116,8 @@ def _protected_path(value: str) -> str:
 
 Taint = Annotated[str, AfterValidator(_taint)]
 Label = Annotated[str, AfterValidator(_label)]
-LabelName = Annotated[str, AfterValidator(_label_name)]
+LabelName = Annotated[str, _name_of("a label")]
+AnnotationName = Annotated[str, _name_of("an annotation")]
 Version = Annotated[str, BeforeValidator(_version)]
 FlagName = Annotated[str, matching(r".+", "is not a flag's name; give it without dashes")]
 FlagValue = Annotated[str, BeforeValidator(_flag_value)]

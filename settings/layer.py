@@ -21,6 +21,7 @@ from settings.formats import (
     UserName,
 )
 from settings.kubelet_formats import (
+    AnnotationName,
     CheckName,
     FlagName,
     FlagValue,
@@ -107,6 +108,7 @@ class Layer(Model):
     unsafe: tuple[ProtectedPath, ...] | None = None
     flags: Mapping[FlagName, FlagValue | None] = {}
     labels: Mapping[LabelName, Label | None] = {}
+    annotations: Mapping[AnnotationName, str | None] = {}
     taints: tuple[Taint, ...] | None = None
     runtime: Literal["containerd", "crio", "cri-dockerd"] | None = None
     runtime_endpoint: Endpoint | None = None

@@ -24,6 +24,7 @@ NUMBERS = ("stallSeconds", "repair", "watchdogSeconds")
 OBJECTS = (
     *("cluster", "ssh", "token", "controlPlane", "pools", "kubelet", "unsafe", "flags", "labels"),
     *(
+        "annotations",
         "taints",
         "paths",
         "skipChecks",

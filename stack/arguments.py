@@ -133,6 +133,7 @@ def _pool_node(
     member = stack.record.members.get(node.name)
     installed = stack.record.files.get(node.name)
     joins = not membership.is_member(node.name, join, stack.record)
+    registered = rendered[1].taints if joins else (known and known.taints)
     return PoolNode(
         node=rendered[1],
         access=access(ssh, stack.credentials, node),
@@ -143,6 +144,7 @@ def _pool_node(
         changes=not joins
         and installed is not None
         and installed.known != node_files.known(*rendered),
+        registered_taints=registered or (),
         former_files=tuple(urn for urn in files if _is_elsewhere(urn, f"{node.name}-files")),
         former_member=member if member and _is_elsewhere(member, f"{node.name}-member") else None,
         gone=node.force,

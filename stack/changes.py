@@ -1,4 +1,4 @@
-"""Changes since the last run that a machine may refuse, or that a kubelet ignores.
+"""Changes since the last run that a machine may refuse, or that reach no Node.
 
 The program warns of them before it touches anything. docs/how-it-works.md says what else a change
 does.
@@ -40,7 +40,7 @@ def warnings(settings: Settings, record: Record, keys: Keys) -> Iterator[str]:
             known = record.nodes.get(entry.name)
             join = membership.join(entry.name, entry.generation, entry.address, record)
             if known is not None and membership.has_joined(entry.name, join, record):
-                yield from _registered_once(path, to_node(settings, pool, entry), known)
+                yield from _left_behind(path, to_node(settings, pool, entry), known)
 
 
 def _lifetime(settings: Settings, record: Record) -> Iterator[str]:
@@ -108,29 +108,17 @@ def _address(
         )
 
 
-def _registered_once(path: str, node: node_files.Node, known: RecordedNode) -> Iterator[str]:
-    """Yield the commands for what a kubelet gives its Node only once."""
-    if known.labels is not None and dict(node.labels) != dict(known.labels):
-        words = [f"{key}={value}" for key, value in sorted(node.labels.items())
-                 if known.labels.get(key) != value]  # fmt: skip
-        words += [f"{key}-" for key in sorted(known.labels.keys() - node.labels.keys())]
-        yield _told(path, node.name, "label", words)
-    if known.taints is not None and set(node.taints) != set(known.taints):
-        words = [taint for taint in node.taints if taint not in known.taints]
-        kept = {_key_and_effect(taint) for taint in node.taints}
-        gone = (_key_and_effect(taint) for taint in known.taints if taint not in node.taints)
-        words += [f"{taint}-" for taint in gone if taint not in kept]
-        yield _told(path, node.name, "taint", words)
-
-
-def _told(path: str, name: str, kind: str, words: list[str]) -> str:
-    return (
-        f"{path}: a kubelet sets its {kind}s only when it registers, and {name} has joined; run:"
-        f" kubectl {kind} node {name} --overwrite {' '.join(words)}"
-    )
-
-
-def _key_and_effect(taint: str) -> str:
-    """Return what `kubectl taint` removes a taint by: it takes no value."""
-    key, _, effect = taint.partition(":")
-    return f"{key.partition('=')[0]}:{effect}"
+def _left_behind(path: str, node: node_files.Node, known: RecordedNode) -> Iterator[str]:
+    """Yield the commands for what an earlier release has set: no Node has a record of that."""
+    labels = sorted((known.labels or {}).keys() - node.labels.keys())
+    kept = {node_files.key_and_effect(taint) for taint in node.taints}
+    taints = dict.fromkeys(map(node_files.key_and_effect, known.taints or ()))
+    gone = [name for name in taints if name not in kept]
+    for kind, names in (("label", labels), ("taint", gone)):
+        if names:
+            words = " ".join(f"{name}-" for name in names)
+            yield (
+                f"{path}: {node.name} has joined with {kind}s that are no longer in the settings,"
+                " in a run of an earlier release, and keeps them; run:"
+                f" kubectl {kind} node {node.name} {words}"
+            )

@@ -7,7 +7,6 @@ with another address, at which there is another machine.
 from typing import Any
 
 from settings.model import NodeSettings, Settings
-from stack.nodes import to_node
 from stack.record import Record
 
 
@@ -89,13 +88,10 @@ def document(settings: Settings, record: Record) -> dict[str, Any]:
         for entry in pool.nodes:
             if entry.force:
                 continue
-            node = to_node(settings, pool, entry)
             found[entry.name] = {
                 "pool": pool_name,
                 "address": entry.address,
                 "join": join(entry.name, entry.generation, entry.address, record),
-                "labels": dict(node.labels),
-                "taints": list(node.taints),
             }
     forced = names(settings) - found.keys()
     for name, known in record.nodes.items():

@@ -36,6 +36,7 @@ def to_node(settings: Settings, pool: Pool, node: NodeSettings) -> node_files.No
         unsafe=frozenset(layer.unsafe or ()),
         flags=without_nulls({**preset.flags, **layer.flags}),
         labels=without_nulls(layer.labels),
+        annotations=without_nulls(layer.annotations),
         taints=tuple(dict.fromkeys(layer.taints or ())),
         runtime=runtime,
         runtime_endpoint=layer.runtime_endpoint or node_files.RUNTIME_ENDPOINTS[runtime],

@@ -23,9 +23,9 @@ class RecordedNode:
     join: str | None = None
     """What its join was named by; None: by a release that did not record it."""
     labels: Mapping[str, str] | None = None
-    """Those of its settings; None: not recorded."""
+    """Those of its settings, by an earlier release; None: not recorded, since its Node has them."""
     taints: tuple[str, ...] | None = None
-    """Those of its settings; None: not recorded."""
+    """As with labels."""
     gone: bool = False
     """Whether its machine was gone by the settings."""
     joined: Mapping[str, Any] | None = None

@@ -51,7 +51,18 @@ def shared(settings: Settings, *, ca: str = "-", **_: Any) -> dict[str, Any]:
     cluster = to_cluster(settings.cluster, "https://10.0.9.9:6443", ca)
     nodes = [to_node(settings, p, entry) for p in settings.pools.values() for entry in p.nodes]
     texts = {node.name: node_files.shared(cluster, node) for node in nodes}
-    return {"shared": [{"nodes": [name], "text": text} for name, text in texts.items()]}
+    return {
+        "shared": [{"nodes": [name], "text": text} for name, text in texts.items()],
+        "attributes": [
+            {
+                "nodes": [node.name],
+                "labels": dict(node.labels),
+                "annotations": dict(node.annotations),
+                "taints": list(node.taints),
+            }
+            for node in nodes
+        ],
+    }
 
 
 def step(

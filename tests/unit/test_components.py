@@ -317,9 +317,12 @@ def test_what_decides_about_no_membership_does_not_run_a_gate_again(
         (pool_node(), pool_node("n2")),
         (replace(pool_node(), node=replace(NODE, version="1.37")),),
         (replace(pool_node(), node=replace(NODE, addresses=("10.0.0.7",))),),
+        (replace(pool_node(), node=replace(NODE, labels={"tier": "a"})),),
+        (replace(pool_node(), node=replace(NODE, annotations={"owner": "a"})),),
+        (replace(pool_node(), node=replace(NODE, taints=("gpu:NoSchedule",))),),
     ],
 )
-def test_another_membership_runs_a_gate_again(nodes: tuple[PoolNode, ...]) -> None:
+def test_another_membership_or_node_runs_a_gate_again(nodes: tuple[PoolNode, ...]) -> None:
     assert gate(nodes=nodes)["triggers"] != gate()["triggers"]
 
 
@@ -335,6 +338,35 @@ def test_a_kubelet_that_was_restarted_is_proven_by_a_gate_once() -> None:
     (node,) = json.loads(first["stdin"])["nodes"]
     assert node["restarted"] == "2026-01-01T00:00:00Z"
     assert "restarted" not in json.loads(gate()["stdin"])["nodes"][0]
+
+
+def test_a_gate_of_an_earlier_release_does_not_run_again_where_no_labels_are_set() -> None:
+    assert gate()["triggers"] == ["fa10f25a46fcab9dc986d2ad1c2f0efe"]
+    registered = (replace(pool_node(), registered_taints=("startup:NoExecute",)),)
+    assert gate(nodes=registered)["triggers"] == gate()["triggers"]
+
+
+def test_what_nodes_have_alike_is_told_to_a_gate_once() -> None:
+    alike = replace(NODE, labels={"b": "1", "a": "2"}, taints=("x:NoSchedule", "a:NoSchedule"))
+    nodes = (
+        replace(
+            pool_node("n3"), node=replace(alike, name="n3"), registered_taints=("a:NoSchedule",)
+        ),
+        replace(pool_node("n1"), node=replace(alike, name="n1", taints=alike.taints[::-1])),
+        replace(pool_node("n2"), node=replace(NODE, name="n2", annotations={"c": "d"})),
+        pool_node("n4"),
+        replace(pool_node("n5"), node=replace(alike, name="n5"), gone=True),
+    )
+    orders = json.loads(gate(nodes=nodes)["stdin"])
+    assert orders["attributes"] == [
+        {
+            "nodes": ["n1", "n3"],
+            "labels": {"a": "2", "b": "1"},
+            "taints": ["a:NoSchedule", "x:NoSchedule"],
+        },
+        {"nodes": ["n2"], "annotations": {"c": "d"}},
+    ]
+    assert orders["registered"] == [{"nodes": ["n3"], "taints": ["a:NoSchedule"]}]
 
 
 def test_the_order_in_which_nodes_and_hosts_are_listed_is_no_input_of_a_gate() -> None:

@@ -209,6 +209,69 @@ def test_a_file_that_somebody_changed_is_repaired_and_reported(machine: Machine)
     assert ok(machine.install(repair=1, kubelet={"maxPods": 50}))["repaired"] == []
 
 
+REGISTRATION = (
+    {"labels": {"tier": "a"}},
+    {"labels": {"tier": "b", "rack": "r1"}, "taints": ("gpu=yes:NoSchedule",)},
+    {"taints": ("gpu:NoSchedule", "slow:NoExecute")},
+    {},
+)
+
+
+def test_labels_and_taints_are_written_and_restart_no_kubelet(machine: Machine) -> None:
+    ok(machine.install())
+    machine.path("fake/active").touch()
+    for settings in REGISTRATION:
+        report = ok(machine.install(**settings))
+        assert report["kubelet"] == "running"
+        assert report["changed"]
+        files = node_files.files(cluster(), machine.node(**settings))
+        assert all(Path(file.path).read_text() == file.content for file in files)
+        assert not machine.path("lib/state/restart").exists()
+    assert "restart" not in machine.calls()
+
+
+def test_what_a_running_kubelet_reads_restarts_it_though_labels_change_too(
+    machine: Machine,
+) -> None:
+    ok(machine.install(labels={"tier": "a"}, taints=("a:NoSchedule",)))
+    machine.path("fake/active").touch()
+    changed = {"labels": {"tier": "b"}, "taints": ("b:NoSchedule",)}
+    report = ok(machine.install(**changed, kubelet={"maxPods": 50}))
+    assert report["kubelet"] == "restarted"
+    report = ok(
+        machine.install(taints=("c:NoSchedule",), kubelet={"maxPods": 50, "podPidsLimit": 9})
+    )
+    assert report["kubelet"] == "restarted"
+
+
+def test_labels_that_somebody_has_changed_by_hand_are_repaired_without_a_restart(
+    machine: Machine,
+) -> None:
+    ok(machine.install(labels={"tier": "a"}))
+    machine.path("fake/active").touch()
+    arguments = machine.path("etc/kubelet.env")
+    arguments.write_text(arguments.read_text().replace("tier=a", "tier=b"))
+    report = ok(machine.install(labels={"tier": "a"}))
+    assert report["repaired"] == [str(arguments)]
+    assert report["kubelet"] == "running"
+
+
+def test_the_page_and_the_script_leave_out_the_same_lines(tmp_path: Path) -> None:
+    """What a preview calls no restart is none."""
+    everything = {
+        "labels": {"tier": "a"},
+        "taints": ("gpu=yes:NoSchedule", "slow:NoExecute"),
+        "kubelet": {"maxPods": 50, "tlsCipherSuites": ["TLS_AES_128_GCM_SHA256"]},
+    }
+    script = (Path(node_files.__file__).parent / "files.sh").read_text()
+    program = script.partition("registered='")[2].partition("'")[0]
+    for file in node_files.files(cluster(), Machine(tmp_path).node(**everything)):
+        done = subprocess.run(
+            ["awk", program], input=file.content, capture_output=True, text=True, check=True
+        )
+        assert done.stdout == "\n".join(node_files.without_registration(file.content))
+
+
 def test_a_file_that_somebody_removed_is_repaired(machine: Machine) -> None:
     machine.install()
     machine.path("lib/kubelet/config.yaml").unlink()

@@ -26,6 +26,7 @@ from settings.parsing import parse
 from stack import arguments, state
 from stack.nodes import to_node
 from stack.reading import Stack
+from stack.record import Record, RecordedNode
 from stack.sender import Sender
 from tests.unit.certificates import authority
 from tests.unit.engine import Engine
@@ -57,7 +58,10 @@ RAW = {
 }
 
 
-def declare(settings: Settings) -> dict[str, dict[str, Any]]:
+NODE_1 = {"name": "n1", "address": "10.0.0.1"}
+
+
+def declare(settings: Settings, record: Record | None = None) -> dict[str, dict[str, Any]]:
     """Every resource of a program with these settings, by its name."""
     credentials = Credentials(
         kubeconfig_path="kubeconfig",
@@ -72,7 +76,11 @@ def declare(settings: Settings) -> dict[str, dict[str, Any]]:
 
     def program() -> None:
         private_key = pulumi.Output.secret(KEY)
-        stack = Stack(settings=settings, credentials=replace(credentials, private_key=private_key))
+        stack = Stack(
+            settings=settings,
+            credentials=replace(credentials, private_key=private_key),
+            record=record or Record(),
+        )
         ControlPlane("control-plane", arguments.control_plane(stack))
         rbac = BootstrapRbac("rbac", arguments.bootstrap_rbac(stack))
         for name, pool in settings.pools.items():
@@ -220,6 +228,38 @@ def test_the_gate_gets_the_inventory_and_no_secret(
     assert orders["approval"] == {"client": "controller-manager", "serving": "gate"}
     assert [node["kubeletVersion"] for node in orders["nodes"]] == ["1.37", "1.37"]
     assert orders["denied"] == {"addresses": ["10.0.0.9"], "cidrs": ["10.97.0.0/16"]}
+
+
+def test_the_gate_gets_the_labels_and_the_pool_shows_them(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    orders = json.loads(resources["workers-gate"]["stdin"])
+    assert orders["attributes"] == [
+        {"nodes": ["n1"], "labels": {"a": "pool"}},
+        {"nodes": ["n2"], "labels": {"a": "node"}},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stack_has", "registered"),
+    [
+        ({}, ["a:NoSchedule", "b:NoSchedule"]),  # it joins in this run
+        ({"joined": {}}, None),
+        ({"joined": {"taints": ["b:NoSchedule"]}}, ["b:NoSchedule"]),
+    ],
+    ids=["joins", "has joined", "has joined by an earlier release"],
+)
+def test_the_gate_is_told_which_taints_a_kubelet_has_registered_with(
+    stack_has: dict[str, Any], registered: list[str] | None
+) -> None:
+    raw = {"pools": {"w": {"taints": ["b:NoSchedule", "a:NoSchedule"], "nodes": [NODE_1]}}}
+    record = Record()
+    if "joined" in stack_has:
+        known = RecordedNode(address="10.0.0.1", join="1", **stack_has["joined"])
+        record = Record(nodes={"n1": known}, joins={"n1": "1"}, members={"n1": "urn"})
+    orders = json.loads(declare(parse(raw), record)["w-gate"]["stdin"])
+    found = [entry["taints"] for entry in orders["registered"]]
+    assert found == ([] if registered is None else [registered])
 
 
 def test_the_inventory_in_the_cluster_is_what_the_gate_gets(

@@ -83,9 +83,46 @@ def test_what_a_pool_shares_is_reported_once() -> None:
 
 def test_a_shared_change_is_reported_once_though_lines_beside_it_differ() -> None:
     own = {name: {"kubelet": {"maxPods": 10 + i}} for i, name in enumerate(fifty())}
-    before, after = settings(own), settings(own, labels={"rack": "r1"})
+    before, after = settings(own), settings(own, flags={"v": "4"})
     told = report(digest(*node_steps(before, after)))
-    assert told.count("+--node-labels=rack=r1") == 1
+    assert told.count("+--v=4") == 1
+
+
+def test_labels_annotations_and_taints_are_a_change_of_the_node_and_no_restart() -> None:
+    role = {"node-role.kubernetes.io/worker": ""}
+    before = settings(fifty(), labels={"rack": "r1"}, taints=["gpu=yes:NoSchedule"])
+    after = settings(
+        fifty(), labels={"rack": "r2", **role}, annotations={"owner": "a\nb"}, taints=[]
+    )
+    told = report(digest(*node_steps(before, after), gate_step("workers", "replace")))
+    assert "**50 nodes change.**" in told
+    assert "restarts" not in told.replace("nothing restarts", "")
+    for part in (
+        "**Labels of the Node** on `node-1` to `node-50`: no restart\n\n```diff\n"
+        "+node-role.kubernetes.io/worker=\n-rack=r1\n+rack=r2\n```",
+        "**Annotations of the Node** on `node-1` to `node-50`: no restart\n\n```diff\n"
+        "+owner=a\\nb\n```",
+        "**Taints of the Node** on `node-1` to `node-50`: no restart\n\n```diff\n"
+        "-gpu=yes:NoSchedule\n```",
+        "**`/etc/kubernetes/kubelet.env`: the labels and taints for the next registration**",
+    ):
+        assert part in told
+    assert "--node-labels" not in told
+
+
+def test_what_only_the_api_server_is_told_is_reported_without_a_change_of_files() -> None:
+    before, after = settings(fifty()), settings({**fifty(), "node-7": {"annotations": {"a": "b"}}})
+    told = report(digest(*node_steps(before, after)))
+    assert "**1 node changes.**" in told
+    assert "**Annotations of the Node** on `node-7`: no restart\n\n```diff\n+a=b\n```" in told
+    assert "script" not in told
+
+
+def test_what_an_earlier_release_has_not_recorded_is_no_change() -> None:
+    same = settings(fifty(), labels={"rack": "r1"})
+    steps = node_steps(same, same)
+    del steps[0]["oldState"]["inputs"]["attributes"]
+    assert "Nothing changes." in report(digest(*steps))
 
 
 def test_what_a_node_has_of_its_own_is_reported_beside_what_its_pool_shares() -> None:

@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 import yaml
 
-from node_files import PRESETS, Node, problems
+from node_files import PRESETS, Cluster, Node, files, problems
 from node_files.versions import SUPPORTED_VERSIONS, fields
 from settings import checks
 from settings.model import Settings
 from settings.parsing import parse
 from settings.problem import SettingsError
 from stack.nodes import to_node
+
+CLUSTER = Cluster(name="k", server="https://10.0.0.9:6443", ca_certificate="-")
 
 
 def settings(
@@ -222,10 +224,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an ACL that writes": ({"paths": {"kubeconfigAcl": ["u:kube:rw"]}}, "kubeconfigAcl[0]"),
     "a flag's value": ({"flags": {"v": "4 --x"}}, 'flags.v "4 --x" has a character other than'),
     "a watchdog": ({"watchdogSeconds": 5}, 'watchdogSeconds 5 is not 0 (off)'),
-    "a role label": (
-        {"labels": {"node-role.kubernetes.io/worker": ""}},
-        f"{NODE}.labels: a kubelet may not set node-role.kubernetes.io/worker on its own Node; use",
-    ),
+    "an annotation": ({"annotations": {"a/b/c": ""}}, f'{NODE}.annotations: "a/b/c" is not an ann'),
     "a key of ssh": ({"ssh": {"sudoo": True}}, f"{NODE}.ssh.sudoo is not a known key; did you"),
     "a user": ({"ssh": {"user": "a b"}}, f'{NODE}.ssh.user "a b"'),
 }  # fmt: skip
@@ -241,10 +240,53 @@ def test_a_value_of_the_wrong_form_is_reported_with_its_layer(
 
 
 @pytest.mark.parametrize(
-    "label", ["topology.kubernetes.io/zone", "node.kubernetes.io/x", "example.org/kubernetes.io"]
+    ("label", "by_kubelet"),
+    [
+        ("topology.kubernetes.io/zone", True),
+        ("node.kubernetes.io/x", True),
+        ("example.org/kubernetes.io", True),
+        ("a", True),
+        ("node-role.kubernetes.io/worker", False),
+        ("node-restriction.kubernetes.io/team", False),
+        ("example.k8s.io/x", False),
+    ],
 )
-def test_a_label_that_a_kubelet_may_give_is_taken(label: str) -> None:
-    assert rendered({}, {}, {"labels": {label: "a"}}).labels == {label: "a"}
+def test_any_label_is_taken_and_kubelets_give_those_that_they_may(
+    label: str, by_kubelet: bool
+) -> None:
+    node = rendered({}, {}, {"labels": {label: "a"}})
+    assert node.labels == {label: "a"}
+    arguments = files(CLUSTER, node)[2].content
+    assert (f"--node-labels={label}=a" in arguments) == ("--node-labels" in arguments) == by_kubelet
+
+
+def test_two_taints_with_one_key_and_effect_are_told_apart() -> None:
+    taints = ["a=1:NoSchedule", "a=1:NoExecute", "a=1:NoSchedule", "a:NoSchedule"]
+    (problem,) = checks.problems(settings({}, {"taints": taints}, {}))
+    assert str(problem) == (
+        'pools.w.taints[3] "a:NoSchedule" has the key and the effect of "a=1:NoSchedule"; remove'
+        " one of them"
+    )
+
+
+def test_annotations_that_are_too_long_together_are_refused() -> None:
+    annotations = {"a": "ä" * 50_000}
+    below = {"annotations": annotations}
+    (problem,) = checks.problems(settings(below, {}, {"annotations": {"b": "b" * 99_999}}))
+    assert str(problem) == (
+        "pools.w.nodes[0].annotations have 200001 bytes together, but a Node takes 200000; shorten"
+        " them"
+    )
+    assert list(checks.problems(settings(below, {}, {"annotations": {"b": "b" * 99_998}}))) == []
+
+
+def test_annotations_merge_key_by_key_and_null_removes() -> None:
+    node = rendered(
+        {"annotations": {"a": "c", "b": "c"}},
+        {"annotations": {"b": "p\nq"}},
+        {"annotations": {"a": None, "example.org/d": "n"}},
+    )
+    assert node.annotations == {"b": "p\nq", "example.org/d": "n"}
 
 
 def test_ssh_settings_merge_as_all_others() -> None:

@@ -62,10 +62,17 @@ ALL: list[tuple[dict[str, Any], str]] = [
     (node(kubelet=["maxPods"]), f"{NODE}.kubelet is a list; give {MAP}"),
     (node(ssh="root@host"), f"{NODE}.ssh is a single value; give {MAP}"),
     (
-        node(labels={"node-role.kubernetes.io/worker": ""}),
-        f"{NODE}.labels: a kubelet may not set node-role.kubernetes.io/worker on its own Node; use"
-        " a prefix of your own or node.kubernetes.io/",
+        node(labels={"kubelet-tls-bootstrap.node-restriction.kubernetes.io/x": ""}),
+        f'{NODE}.labels: "kubelet-tls-bootstrap.node-restriction.kubernetes.io/x" is what this'
+        " program keeps its own notes under; use another prefix",
     ),
+    (
+        node(annotations={"kubelet-tls-bootstrap/settings": ""}),
+        f'{NODE}.annotations: "kubelet-tls-bootstrap/settings" is what this program keeps its own'
+        " notes under; use another prefix",
+    ),
+    (node(annotations={"a": 7}), f'{NODE}.annotations.a is the number 7; quote it: "7"'),
+    (node(annotations=["a"]), f"{NODE}.annotations is a list; give {MAP}"),
     (
         node(labels={"a b": "c"}),
         f'{NODE}.labels: "a b" is not a label\'s name; use up to 63 letters, digits, -, _ and .,'

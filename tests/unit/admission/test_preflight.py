@@ -18,6 +18,7 @@ from admission.gate.checks.check import Context
 from admission.gate.checks.cluster import LEASE
 from admission.gate.checks.tokens import check_token
 from admission.gate.orders import Token
+from admission.objects.node_attributes import Attributes
 from admission.objects.token_secret import TOKENS
 from tests.unit.admission.fakes import CLIENT, NOW, entry, orders, run
 
@@ -212,6 +213,12 @@ def test_each_missing_right_is_named(api: Answers, right: str, state: str) -> No
     api.denied.add(right)
     said = found_by(api, "rights")
     assert said.startswith(f"{state} the kubeconfig's user may not {right};")
+
+
+def test_a_gate_that_sets_labels_needs_the_right_to(api: Answers) -> None:
+    api.denied.add("patch nodes")
+    wanted = {"node-1": Attributes(labels={"tier": "a"})}
+    assert found_by(api, "rights", attributes=wanted).startswith("failed the kubeconfig's user may")
 
 
 def test_a_gate_needs_to_approve_only_what_it_approves(api: Answers) -> None:

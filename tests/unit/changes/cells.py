@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from node_files import Effect
+from node_files import Effect, without_registration
 from node_files.bundle_text import BundleText, read_bundle
 from tests.unit.changes.steps import OPERATIONS, PROVIDER, REMOTE, SECRET, Step
 
@@ -80,7 +80,8 @@ def restarts(step: Step) -> bool:
     if old.files.keys() != new.files.keys() or _kubeconfig(old) != _kubeconfig(new):
         return True
     return any(
-        file.effect != Effect.NONE.value and file.content != old.files[path].content
+        file.effect != Effect.NONE.value
+        and without_registration(file.content) != without_registration(old.files[path].content)
         for path, file in new.files.items()
     )
 

@@ -3,6 +3,7 @@
 from tests.unit.changes.node_rows import MEMBERSHIP, SCRIPTS
 from tests.unit.changes.row import HOST_KEY, Row, node, pool, stack
 
+ATTRIBUTES = "tests/contract/test_node_attributes.py"
 KEPT = "A kubelet that has joined keeps its certificates."
 CARRIED = f"{MEMBERSHIP}::test_a_joined_kubelet_keeps_its_certificates_when_their_paths_change"
 COMPARED = "The files are compared over the new connection; nothing changes on the machines."
@@ -54,15 +55,24 @@ KUBELETS = (
         note="",
     ),
     Row(
-        title="`labels`",
-        change=pool("workers", labels={"tier": "a"}),
-        note="A kubelet sets them only when it registers, so Nodes that exist keep theirs. The"
-        " preview warns of it, with the `kubectl` command for each node.",
+        title="`labels`, `taints`",
+        change=pool("workers", labels={"tier": "a"}, taints=["gpu=yes:NoSchedule"]),
+        note="The gate changes the Nodes, and leaves alone what others have set there. The files"
+        " are for a kubelet that registers again.",
+        tests=(
+            f"{SCRIPTS}::test_labels_and_taints_are_written_and_restart_no_kubelet",
+            f"{ATTRIBUTES}::test_each_is_added_changed_and_removed_beside_those_of_others",
+        ),
     ),
     Row(
-        title="`taints`",
-        change=pool("workers", taints=["gpu=yes:NoSchedule"]),
-        note="As with `labels`.",
+        title="`annotations`, and `labels` that a kubelet may not set",
+        change=pool(
+            "workers",
+            labels={"node-role.kubernetes.io/worker": ""},
+            annotations={"example.org/owner": "web"},
+        ),
+        note="The gate changes the Nodes; they are in no file.",
+        tests=(f"{ATTRIBUTES}::test_each_is_added_changed_and_removed_beside_those_of_others",),
     ),
     Row(
         title="`preset`",
