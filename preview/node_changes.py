@@ -77,12 +77,15 @@ def attribute_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterato
     for key in ("labels", "annotations"):
         before, after = (sorted((found.get(key) or {}).items()) for found in (old, new))
         yield from _of_node(key, [_line(*one) for one in before], [_line(*one) for one in after])
-    yield from _of_node("taints", old.get("taints") or [], new.get("taints") or [])
+    taints = [sorted(found.get("taints") or ()) for found in (old, new)]
+    yield from _of_node("taints", *taints)
 
 
 def _of_node(key: str, old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:
     for lines in hunks(old, new):
-        yield Change(title=f"{key.capitalize()} of the Node", effect=NO_RESTART, lines=lines)
+        evicts = any(line.startswith("+") and line.endswith(":NoExecute") for line in lines)
+        effect = NO_RESTART + "; pods that do not tolerate it are evicted" * evicts
+        yield Change(title=f"{key.capitalize()} of the Node", effect=effect, lines=lines)
 
 
 def _line(name: str, value: str) -> str:

@@ -118,6 +118,16 @@ def test_what_only_the_api_server_is_told_is_reported_without_a_change_of_files(
     assert "script" not in told
 
 
+def test_a_taint_that_evicts_pods_is_said_to() -> None:
+    before = settings(fifty(), taints=["old:NoExecute"])
+    after = settings(fifty(), taints=["a:NoSchedule", "b:NoExecute"])
+    told = report(digest(*node_steps(before, after)))
+    nodes = "on `node-1` to `node-50`: no restart"
+    evicting = f"{nodes}; pods that do not tolerate it are evicted\n\n```diff\n+b:NoExecute\n```"
+    assert f"**Taints of the Node** {evicting}" in told
+    assert f"**Taints of the Node** {nodes}\n\n```diff\n-old:NoExecute\n+a:NoSchedule\n```" in told
+
+
 def test_what_an_earlier_release_has_not_recorded_is_no_change() -> None:
     same = settings(fifty(), labels={"rack": "r1"})
     steps = node_steps(same, same)
