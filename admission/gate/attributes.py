@@ -1,14 +1,16 @@
 """Makes the Nodes of a pool follow the settings: their labels, annotations and taints."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 from admission.api_server.api import MERGE_PATCH, NODES, Api, ApiError, Say
 from admission.api_server.outages import UNREACHABLE
 from admission.gate.progress import Progress
-from admission.objects.node_attributes import change
+from admission.objects.node_attributes import Change, change
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 2.0
-AT_ONCE = 64
+AT_ONCE, TRIES = 64, 5
 # By which an API server's managedFields name the program.
 MANAGER = "?fieldManager=kubelet-tls-bootstrap"
 
@@ -38,17 +40,7 @@ class AttributeSetter:
             return False
         try:
             async with self._at_once:
-                while (found := change(node, progress.wanted, progress.registered)).patch:
-                    path = f"{NODES}/{name}"
-                    try:
-                        await self._api.request(
-                            "PATCH", path + MANAGER, found.patch, content_type=MERGE_PATCH
-                        )
-                        break
-                    except ApiError as error:
-                        if error.status != 409:
-                            raise
-                        node = await self._api.request("GET", path)
+                found = await self._patched(node, progress)
         except (ApiError, *UNREACHABLE) as error:
             progress.attributes_problem = (
                 f"its labels, annotations and taints could not be changed: {error}"
@@ -58,3 +50,21 @@ class AttributeSetter:
         for line in (*([", ".join(found.done)] if found.done else []), *found.left):
             self._say(f"{name}: {line}")
         return True
+
+    async def _patched(self, node: Mapping[str, Any], progress: Progress) -> Change:
+        """Send what the Node needs, and return it; look again if somebody else was faster."""
+        path = f"{NODES}/{progress.entry.name}"
+        for left in reversed(range(TRIES)):
+            found = change(node, progress.wanted, progress.registered)
+            if not found.patch:
+                break
+            try:
+                await self._api.request(
+                    "PATCH", path + MANAGER, found.patch, content_type=MERGE_PATCH
+                )
+                break
+            except ApiError as error:
+                if error.status != 409 or not left:
+                    raise
+                node = await self._api.request("GET", path)
+        return found

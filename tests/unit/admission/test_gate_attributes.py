@@ -115,3 +115,13 @@ def test_a_taint_of_the_registration_that_a_controller_has_removed_stays_away() 
     it.go()
     assert it.all_in
     assert "spec" not in it.api.objects[NODES]["node-1"]
+
+
+def test_a_node_that_changes_all_the_time_does_not_keep_the_api_server_busy() -> None:
+    it = Run(ONE, attributes=settings("node-1", labels={"tier": "a"}))
+    it.api.answers[PATCH] = [ApiError(409, "PATCH", PATH, "modified")] * 1000
+    it.at(0, it.api.node, "node-1", "10.0.0.1")
+    it.go()
+    assert not it.all_in
+    assert it.api.asked.count(PATCH) < 200
+    assert "could not be changed: PATCH" in it.told
