@@ -1,6 +1,7 @@
 """A pool: the nodes, the tokens that they join with, and the gate that lets them in."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -206,7 +207,12 @@ def _subject(orders: Mapping[str, Any]) -> list[Any]:
 
 def _digest(subject: Sequence[Any], restarts: pulumi.Output[Any]) -> pulumi.Output[str]:
     """Return a hash of what a gate is about: a state has it in the place of that."""
+    # Together, so that a preview and the run after it depend on the same, whatever is known.
+    known = pulumi.Output.all(pulumi.Output.json_dumps(subject, sort_keys=True), restarts)
+    return known.apply(lambda both: _hash(*both))
+
+
+def _hash(subject: str, restarts: Mapping[str, str]) -> str:
     # As earlier releases have it, where nothing was ever restarted.
-    values = restarts.apply(lambda found: [*subject, *([found] if found else [])])
-    text = pulumi.Output.json_dumps(values, sort_keys=True)
-    return text.apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:32])
+    text = f"{subject[:-1]}, {json.dumps(restarts, sort_keys=True)}]" if restarts else subject
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
