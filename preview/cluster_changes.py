@@ -40,7 +40,7 @@ def blocks(digest: Digest) -> Iterator[Block]:
 
 def warnings(digest: Digest) -> Iterator[str]:
     """Yield a warning for each change that needs care."""
-    hosts = [f"`{_host(s)}`" for s in digest.steps if _is_flags(s) and s.op in ("create", "update")]
+    hosts = [f"`{host}`" for host in changed_hosts(digest)]
     managed = any("\nmanage true\n" in str(s.new.get("stdin", "")) for s in digest.steps)
     if hosts and managed:
         yield (
@@ -52,6 +52,11 @@ def warnings(digest: Digest) -> Iterator[str]:
         for s in digest.steps
         if s.type == POOL_TYPE and s.op == "delete"
     )
+
+
+def changed_hosts(digest: Digest) -> Iterator[str]:
+    """Yield the hosts of the control plane whose flags are checked, and added if missing."""
+    yield from (_host(s) for s in digest.steps if _is_flags(s) and s.op in ("create", "update"))
 
 
 def _is_flags(step: Step) -> bool:

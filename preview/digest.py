@@ -15,6 +15,7 @@ REPLACING = frozenset({"replace", "create-replacement", "delete-replaced"})
 NODE_TYPE = "kubelet-tls-bootstrap:index:Node"
 NODE_PARTS = ("files", "member", "join")
 POOL_TYPE = "kubelet-tls-bootstrap:index:NodePool"
+SETTINGS = ("pools", "drain", "rollout")
 NOT_A_PREVIEW = "this is not a preview in JSON; give what `pulumi preview --json` prints"
 
 
@@ -59,6 +60,7 @@ class Digest:
     stack: str
     steps: tuple[Step, ...]
     pools: Mapping[str, str]  # node -> pool, as far as the preview shows it
+    settings: Mapping[str, Any]  # of the stack: SETTINGS, if they are no secrets
     diagnostics: tuple[tuple[str, str], ...]  # severity and message
     shared: tuple[Mapping[str, str], Mapping[str, str]]  # what each node shares, before and after
     attributes: tuple[Attributes, Attributes]  # labels, annotations, taints of each Node, as well
@@ -84,10 +86,12 @@ def read_digest(text: str) -> Digest:
     # Even a preview without changes has a step for the stack, and a failed one has an error.
     if not steps and not document.get("diagnostics"):
         raise ValueError(NOT_A_PREVIEW)
+    settings = _settings(document.get("config") or {})
     return Digest(
         stack=urns[0].split("::")[0].removeprefix("urn:pulumi:") if urns else "",
         steps=steps,
-        pools=_pools(document.get("config") or {}, steps),
+        pools=_pools(settings.get("pools") or {}, steps),
+        settings=settings,
         diagnostics=tuple(_diagnostics(document.get("diagnostics") or [])),
         shared=(
             _shared(step.old for step in steps if step.type == POOL_TYPE),
@@ -100,17 +104,20 @@ def read_digest(text: str) -> Digest:
     )
 
 
-def _pools(config: Mapping[str, str], steps: Sequence[Step]) -> dict[str, str]:
+def _settings(config: Mapping[str, str]) -> dict[str, Any]:
+    found = {key.rpartition(":")[2]: text for key, text in config.items() if text != SECRET}
+    return {key: json.loads(found[key]) for key in SETTINGS if found.get(key)}
+
+
+def _pools(settings: Mapping[str, Any], steps: Sequence[Step]) -> dict[str, str]:
     """Return each node's pool, from its resources if it leaves, else from the settings."""
     found = {
         step.name if step.type == NODE_TYPE else step.node: step.parent.rpartition("::")[2]
         for step in steps
         if (step.type == NODE_TYPE or step.part_of_node) and _kind(step.parent) == POOL_TYPE
     }
-    for key, text in config.items():
-        if key.endswith(":pools") and text != SECRET:
-            for pool, content in json.loads(text).items():
-                found |= {str(node["name"]): pool for node in content.get("nodes") or ()}
+    for pool, content in settings.items():
+        found |= {str(node["name"]): pool for node in (content or {}).get("nodes") or ()}
     return found
 
 

@@ -1,7 +1,7 @@
 """Pieces of Markdown for a comment on GitHub. No quoted text can break out of them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 
 NUMBERED = re.compile(r"\A(.*?)(\d+)\Z")
@@ -53,6 +53,11 @@ def count(number: int, noun: str, verb: str = "") -> str:
     if verb:
         words.append(f"{verb}s" if number == 1 else verb)
     return " ".join(words)
+
+
+def are(listed: Sized) -> str:
+    """Return the verb for so many."""
+    return "is" if len(listed) == 1 else "are"
 
 
 def cell(text: str) -> str:

@@ -7,13 +7,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from preview import cluster_changes
-from preview.digest import REPLACING, Digest, Step, read_digest
+from preview.digest import Digest, read_digest
 from preview.hunks import joined
-from preview.markdown import Block, count, fence, fit, names, natural
-from preview.node_changes import Change, attribute_changes, changes, member_changes
+from preview.markdown import Block, are, count, fence, fit, names, natural
+from preview.membership import Membership, Shared, restarted, shared_changes
+from preview.node_changes import Change
+from preview.order import order
+from preview.order_blocks import order_blocks
 
 LIMIT = 65_536  # characters of a comment on GitHub
-NO_POOL = ""
 TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
 
 
@@ -28,28 +30,33 @@ def report(text: str, *, limit: int = LIMIT) -> str:
     return fit(blocks, limit)
 
 
+def told(digest: Digest, severity: str) -> list[str]:
+    """Return the engine's messages of a severity, without what looks like a token."""
+    found = (message for each, message in digest.diagnostics if each == severity)
+    return [TOKEN.sub("<token>", message) for message in found]
+
+
 def _blocks(digest: Digest) -> Iterator[Block]:
-    members = _Membership(digest)
-    errors = [message for severity, message in digest.diagnostics if severity == "error"]
+    members = Membership(digest)
+    errors = told(digest, "error")
     if errors:
-        lines = TOKEN.sub("<token>", "\n".join(errors)).split("\n")
+        lines = "\n".join(errors).split("\n")
         yield Block(text=f"**The preview failed.**\n\n{fence(lines, 'text')}")
     others = list(cluster_changes.blocks(digest))
-    shared = _shared(digest, members)
+    shared = shared_changes(digest, members)
     if not (others or shared or members.any or errors):
         yield Block(text="Nothing changes.")
-    if summary := members.summary(shared):
+    if summary := _summary(members, shared):
         yield Block(text=summary)
-    warnings = [*members.warnings(shared), *cluster_changes.warnings(digest)]
-    warnings += [message for severity, message in digest.diagnostics if severity == "warning"]
+    warnings = [*_warnings(members, shared), *cluster_changes.warnings(digest)]
+    warnings += told(digest, "warning")
     if warnings:
-        listed = "\n".join(
-            "> - " + TOKEN.sub("<token>", text).replace("\n", "\n>   ") for text in warnings
-        )
+        listed = "\n".join("> - " + text.replace("\n", "\n>   ") for text in warnings)
         yield Block(text=f"> [!WARNING]\n{listed}")
+    yield from order_blocks(order(digest, members, shared))
     for pool in sorted({*shared, *members.pools}, key=natural):
         yield Block(text=f"### Pool `{pool}`" if pool else "### Nodes")
-        yield from members.blocks(pool)
+        yield from _membership_blocks(members, pool)
         yield from _change_blocks(shared.get(pool, {}))
     if others:
         yield Block(text="### Other resources")
@@ -68,139 +75,73 @@ def _change_blocks(found: Mapping[Change, Iterable[str]]) -> Iterator[Block]:
         yield Block(text=text, lines=joined(hunks))
 
 
-Shared = dict[str, dict[Change, dict[str, None]]]
+def _summary(members: Membership, shared: Shared) -> str:
+    changed = {n for pool in shared.values() for nodes in pool.values() for n in nodes}
+    restarting = restarted(shared)
+    verbs = (
+        ("join", members.joining),
+        ("rejoin", members.rejoining),
+        ("leave", members.gone),
+        ("change", changed),
+    )
+    parts = [count(len(nodes), "node", verb) for verb, nodes in verbs if nodes]
+    if restarting:
+        parts.append(count(len(restarting), "kubelet", "restart"))
+    if members.drained:
+        parts.append(f"{count(len(members.drained), 'node')} {are(members.drained)} drained")
+    return f"**{', '.join(parts)}.**" if parts else ""
 
 
-def _shared(digest: Digest, members: "_Membership") -> Shared:
-    """Return each pool's changes of nodes that stay, each with its nodes."""
-    found: Shared = {}
-    for node, change in _changes(digest):
-        if node not in members.gone and node not in members.joining:
-            of_pool = found.setdefault(members.pool(node), {})
-            # A dict, for an order without repetition.
-            of_pool.setdefault(change, {})[node] = None
-    return found
-
-
-def _changes(digest: Digest) -> Iterator[tuple[str, Change]]:
-    """Yield each change of each node, the nodes in their natural order."""
-    before, after = digest.shared
-    for node, step in _updated(digest, "files"):
-        yield from ((node, change) for change in changes(step, before.get(node), after.get(node)))
-    old, new = digest.attributes
-    for node in sorted(old.keys() & new.keys(), key=natural):
-        yield from ((node, change) for change in attribute_changes(old[node], new[node]))
-    for node, step in _updated(digest, "member"):
-        if "delete" in step.changed:
-            yield from ((node, change) for change in member_changes())
-
-
-def _updated(digest: Digest, part: str) -> list[tuple[str, Step]]:
-    found = ((node, step) for node, step in digest.of(part) if step.op == "update")
-    return sorted(found, key=lambda entry: natural(entry[0]))
-
-
-def _joins_again(member: Step) -> bool:
-    before = member.old.get("stdin")
-    # Earlier releases have named the join elsewhere.
-    return member.op == "update" and before not in (None, member.new.get("stdin"))
-
-
-class _Membership:
-    """Which nodes join, leave and rejoin."""
-
-    def __init__(self, digest: Digest) -> None:
-        self.digest = digest
-        files, members = dict(digest.of("files")), dict(digest.of("member"))
-        sort = natural
-        self.joining = sorted((n for n, s in members.items() if s.op == "create"), key=sort)
-        self.rejoining = sorted((n for n, s in members.items() if _joins_again(s)), key=sort)
-        deleted = {n: s for n, s in files.items() if s.op == "delete"}
-        wiped = {n for n, s in deleted.items() if not s.retained}
-        self.leaving = {n for n, s in members.items() if s.op == "delete"}
-        self.gone = sorted({*deleted, *self.leaving}, key=sort)
-        # Whose machine becomes another node's.
-        self.taken = {
-            step.former_name.removesuffix("-files"): node
-            for node, step in files.items()
-            if step.former_name != step.name
-        }
-        # Their machines are gone, by the settings.
-        self.forced = {node for node in self.gone if node not in {*wiped, *self.taken}}
-        self.replaced = sorted((n for n, s in files.items() if s.op in REPLACING), key=sort)
-        affected = [*self.replaced, *self.joining, *self.rejoining, *self.gone]
-        self.pools = {self.pool(node) for node in affected}
-
-    @property
-    def any(self) -> bool:
-        return bool(self.pools)
-
-    def pool(self, node: str) -> str:
-        return self.digest.pools.get(node, NO_POOL)
-
-    def summary(self, shared: Shared) -> str:
-        changed = {n for pool in shared.values() for nodes in pool.values() for n in nodes}
-        restarted = _restarted(shared)
-        verbs = (
-            ("join", self.joining),
-            ("rejoin", self.rejoining),
-            ("leave", self.gone),
-            ("change", changed),
-        )
-        parts = [count(len(nodes), "node", verb) for verb, nodes in verbs if nodes]
-        if restarted:
-            parts.append(count(len(restarted), "kubelet", "restart"))
-        return f"**{', '.join(parts)}.**" if parts else ""
-
-    def warnings(self, shared: Shared) -> Iterator[str]:
-        for node in self.gone:
-            if node in self.taken:
-                yield (
-                    f"`{node}`: its machine becomes `{self.taken[node]}`, if it was reinstalled. It"
-                    " refuses if it is still this node."
-                )
-            elif node in self.forced & self.leaving:
-                yield f"`{node}` is removed without a drain: nothing waits for its pods."
-            elif node not in self.forced:
-                yield f"`{node}` is drained: its pods are evicted, then its Node is deleted."
-        if self.replaced:
+def _warnings(members: Membership, shared: Shared) -> Iterator[str]:
+    for node in members.gone:
+        if node in members.taken:
             yield (
-                f"The files of {names(self.replaced)} are replaced, which no setting asks for: the"
-                " engine removes them, and stops the kubelet, after it has written them."
+                f"`{node}`: its machine becomes `{members.taken[node]}`, if it was reinstalled. It"
+                " refuses if it is still this node."
             )
-        for pool, found in shared.items():
-            nodes = _restarted({pool: found})
-            if len(nodes) > 1:
-                where = f" of the pool `{pool}`" if pool else ""
-                yield f"The kubelets of {count(len(nodes), 'node')}{where} restart in one run."
-
-    def blocks(self, pool: str) -> Iterator[Block]:
-        """Yield what happens to the nodes of a pool that join, rejoin and leave."""
-        described = (
-            (self.joining, "Join", "the files are written, the kubelet starts with a new token,"
-             " the gate proves the join"),
-            (self.rejoining, "Rejoin", "the files are compared; if the machine has no valid"
-             " certificate, its kubelet restarts with a new token"),
-            ([n for n in self.gone if n in self.taken], "Leave", "its Node is deleted"),
-            ([n for n in self.gone if n not in self.forced | self.taken.keys()], "Leave",
-             "the kubelet stops, and the files of this program are removed"),
-            ([n for n in self.gone if n in self.forced], "Leave", "nothing connects to the machine,"
-             " which is gone"),
-        )  # fmt: skip
-        lines = []
-        for nodes, verb, what in described:
-            here = [node for node in nodes if self.pool(node) == pool]
-            if here:
-                lines.append(f"- **{verb}:** {names(here)}; {what}")
-        if lines:
-            yield Block(text="\n".join(lines))
+    if forced := [node for node in members.gone if node in members.forced & members.leaving]:
+        pods = "its" if len(forced) == 1 else "their"
+        yield (
+            f"{names(forced)} {are(forced)} removed without a drain: nothing waits for {pods} pods."
+        )
+    if drained := members.drained:
+        one = len(drained) == 1
+        evicted = (
+            "its pods are evicted, then its Node is"
+            if one
+            else ("their pods are evicted, then their Nodes are")
+        )
+        yield f"{names(drained)} {are(drained)} drained: {evicted} deleted."
+    if members.replaced:
+        yield (
+            f"The files of {names(members.replaced)} are replaced, which no setting asks for: the"
+            " engine removes them, and stops the kubelet, after it has written them."
+        )
+    for pool, found in shared.items():
+        nodes = restarted({pool: found})
+        if len(nodes) > 1:
+            where = f" of the pool `{pool}`" if pool else ""
+            yield f"The kubelets of {count(len(nodes), 'node')}{where} restart in one run."
 
 
-def _restarted(shared: Shared) -> set[str]:
-    return {
-        node
-        for found in shared.values()
-        for change, nodes in found.items()
-        if change.restarts and "where one" not in change.effect
-        for node in nodes
-    }
+def _membership_blocks(members: Membership, pool: str) -> Iterator[Block]:
+    """Yield what happens to the nodes of a pool that join, rejoin and leave."""
+    taken, forced = members.taken, members.forced
+    described = (
+        (members.joining, "Join", "the files are written, the kubelet starts with a new token,"
+         " the gate proves the join"),
+        (members.rejoining, "Rejoin", "the files are compared; if the machine has no valid"
+         " certificate, its kubelet restarts with a new token"),
+        ([n for n in members.gone if n in taken], "Leave", "its Node is deleted"),
+        ([n for n in members.gone if n not in forced | taken.keys()], "Leave",
+         "the kubelet stops, and the files of this program are removed"),
+        ([n for n in members.gone if n in forced], "Leave", "nothing connects to the machine,"
+         " which is gone"),
+    )  # fmt: skip
+    lines = []
+    for nodes, verb, what in described:
+        here = [node for node in nodes if members.pool(node) == pool]
+        if here:
+            lines.append(f"- **{verb}:** {names(here)}; {what}")
+    if lines:
+        yield Block(text="\n".join(lines))

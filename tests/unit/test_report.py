@@ -219,7 +219,7 @@ def test_a_node_that_leaves_is_drained_and_one_that_is_dead_is_given_up() -> Non
     assert "> - `b` is removed without a drain" in told
     assert "- **Leave:** `a`; the kubelet stops, and the files" in told
     assert "- **Leave:** `b`; nothing connects to the machine" in told
-    assert "**2 nodes leave.**" in told
+    assert "**2 nodes leave, 1 node is drained.**" in told
 
 
 def test_a_dead_node_that_is_taken_out_later_is_neither_drained_nor_reached() -> None:
