@@ -51,14 +51,15 @@ def subject_alternative_names(project: Project, node: str) -> set[str]:
     return set(re.findall(r"(?:DNS|IP Address):[^,\s]+", text))
 
 
-def run_pod(project: Project, node: str) -> str:
-    """Run a pod on the node, and return its name once it runs."""
+def run_pod(project: Project, node: str, **more: Any) -> str:
+    """Run a pod on the node, with more in its spec, and return its name once it runs."""
     name = f"hello-{node}"
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name},
+        "metadata": {"name": name, "labels": {"app": name}},
         "spec": {
+            **more,
             "nodeName": node,
             "hostNetwork": True,
             "automountServiceAccountToken": False,
