@@ -28,6 +28,8 @@ def variables(
         "PATH": os.pathsep.join([*ours, *rest]),
         "PULUMI_BACKEND_URL": f"file://{layout.pulumi}",
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+        # Where one machine fails, the others go on: as --continue-on-error in each command.
+        "PULUMI_CONTINUE_ON_ERROR": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "KUBECONFIG": str(layout.kubeconfig),

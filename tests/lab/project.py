@@ -60,9 +60,7 @@ class Project:
         return self.run("pulumi", *args, "--non-interactive", check=check)
 
     def up(self, *options: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = self.pulumi(
-            "up", "--yes", "--skip-preview", "--continue-on-error", *options, check=check
-        )
+        done = self.pulumi("up", "--yes", "--skip-preview", *options, check=check)
         self.token_secrets |= self.live_token_secrets()
         return done
 
