@@ -197,6 +197,6 @@ settle() { # STATE; proves or undoes what a run has begun and did not finish
         prove
         printf '%s\n' "${outcome:-the change is proven}"
     fi
-    rm -rf "$0" "$state/stage"
+    rm -rf "$state/stage" "$0" # which says that this has ended
     exit
 }
