@@ -305,3 +305,16 @@ def hide_curl(machine: Machine) -> None:
 def test_the_bundle_says_where_the_kubelet_answers(fields: dict[str, Any], urls: str) -> None:
     node = Node(name="n", addresses=("10.0.0.5",), kubelet=fields, unsafe=frozenset({"address"}))
     assert f"health 60 {urls}" in node_files.bundle(cluster(), node).splitlines()
+
+
+@pytest.mark.parametrize("port", [10249, 10247])
+def test_a_kubelet_is_asked_at_the_port_that_it_changes_to(machine: Machine, port: int) -> None:
+    curl = machine.path("fake/bin/curl")
+    curl.write_text(
+        '#!/bin/sh\nport=$(sed -n "s/^healthzPort: //p" "$FAKE/loaded")\n'
+        'case "$*" in\n*":${port:-10248}/healthz"*) printf "HTTP/1.1 200 OK\\r\\n" ;;\n'
+        "*) exit 7 ;;\nesac\n"
+    )
+    assert ok(change(machine, kubelet={"healthzPort": port}, health_limit_s=2))
+    assert ok(change(machine, health_limit_s=2))
+    assert "healthzPort" not in text(machine, "fake/loaded")
