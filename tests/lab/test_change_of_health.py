@@ -173,6 +173,8 @@ def test_a_change_that_the_cluster_does_not_see_fails(project: Project) -> None:
     assert done.returncode != 0
     assert re.search("API server .* does not answer", done.stdout + done.stderr)
     for node in NODES:
+        # One that has started without an API server may wait for minutes until it reports.
+        project.ssh(node, "systemctl restart kubelet")
         until(partial(is_ready, project, node), 120)
     project.up()
     project.pulumi("preview", "--expect-no-changes")
