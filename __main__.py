@@ -76,7 +76,8 @@ async def declare() -> None:
     pending = together(*(pool.pending for pool in pools.values()))
     pulumi.export("pendingNodes", pending)
     pulumi.export("record", membership.document(stack.settings, stack.record))
-    await removals.only_if_all_have_joined(pending)
+    unfinished = together(*(pool.unfinished for pool in pools.values()))
+    await removals.only_if_nothing_has_failed(pending, unfinished)
 
 
 pulumi.run(main)

@@ -41,6 +41,8 @@ class NodePool(pulumi.ComponentResource):
     kubeletVersion and servingCertificateEnd."""
     pending: pulumi.Output[Any]
     """For each node that has not joined: name, pool, reason."""
+    unfinished: pulumi.Output[list[str]]
+    """The nodes of which something has failed in this run, so that the engine left the rest out."""
     user_data: pulumi.Output[str] | None
     """cloud-init user data, secret if it holds the token; None: there is none."""
     failure: Dependencies
@@ -151,6 +153,7 @@ class NodePool(pulumi.ComponentResource):
         outcome = report.outcome(gate.stdout, [entry.known() for entry in present], joined)
         self.nodes = outcome.apply(lambda found: found["nodes"])
         self.pending = outcome.apply(lambda found: found["pending"])
+        self.unfinished = joined.apply(_without_success)
         self.register_outputs({"tokenId": self.token_id, "nodes": self.nodes})
 
     def _tokens(
@@ -177,6 +180,10 @@ class NodePool(pulumi.ComponentResource):
             )
             for node, entries in scopes.items()
         }
+
+
+def _without_success(succeeded: Any) -> list[str]:
+    return [name for name, has in dict(succeeded).items() if not has]
 
 
 def _restarts(nodes: Mapping[str, JoinedNode]) -> pulumi.Output[dict[str, str]]:

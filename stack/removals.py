@@ -100,13 +100,18 @@ def _nodes(names: Sequence[str]) -> str:
     return f"{len(names)} node{'' if len(names) == 1 else 's'} ({listed})"
 
 
-async def only_if_all_have_joined(pending: pulumi.Output[Sequence[Mapping[str, Any]]]) -> None:
+async def only_if_nothing_has_failed(
+    pending: pulumi.Output[Sequence[Mapping[str, Any]]], unfinished: pulumi.Output[Sequence[str]]
+) -> None:
     """End the program with an error if a node has not joined, after all resources and outputs.
+
+    Likewise if something of a node has failed (`unfinished`): what the engine then leaves out may
+    still need, in the state, what it would remove.
 
     It is the last thing that the program awaits: the outputs are kept in spite of the error.
 
     Raises:
-        RunError: a node has not joined; the message names each one.
+        RunError: a node has not joined, or something of it has failed; the message names each one.
     """
     # In a preview of a change it is unknown, and then no node.
     if entries := await pending.future():
@@ -116,4 +121,9 @@ async def only_if_all_have_joined(pending: pulumi.Output[Sequence[Mapping[str, A
             f"{', '.join(names)} {have} not joined, for the reasons above. This run removes"
             " nothing; the next pulumi up in which all nodes join will. To continue without a"
             " machine, remove it from the settings"
+        )
+    if failed := await unfinished.future():
+        raise pulumi.RunError(
+            f"{', '.join(sorted(failed))} could not be changed, for the reasons above. This run"
+            " removes nothing; the next pulumi up in which nothing fails will"
         )

@@ -91,28 +91,43 @@ from stack import removals
 
 failing = local.Command("failing", create="exit 3")
 beside = local.Command("beside", create="sleep 1; touch {here}/beside")
-pending = failing.stdout.apply(lambda _: []).recover(lambda _: [{{"name": "b"}}, {{"name": "a"}}])
-pulumi.export("pending", pending)
-pulumi.run(lambda: removals.only_if_all_have_joined(pending))
+found = failing.stdout.apply(lambda _: []).recover(lambda _: {found})
+nothing = pulumi.Output.from_input([])
+pulumi.export("found", found)
+pulumi.run(lambda: removals.only_if_nothing_has_failed({arguments}))
 """
 
 
-def test_nothing_is_removed_while_a_node_has_not_joined(stack: Stack) -> None:
+@pytest.mark.parametrize(
+    ("found", "arguments", "told"),
+    [
+        (
+            [{"name": "b"}, {"name": "a"}],
+            "found, nothing",
+            "error: a, b have not joined, for the reasons above",
+        ),
+        (["b", "a"], "nothing, found", "error: a, b could not be changed, for the reasons above"),
+    ],
+)
+def test_nothing_is_removed_while_a_node_has_not_joined_or_has_failed(
+    stack: Stack, found: list[object], arguments: str, told: str
+) -> None:
     program, here = stack.project / "__main__.py", stack.directory
     program.write_text(
         "from pulumi_command import local\n"
         f"local.Command('old', create='true', delete='touch {here}/removed')\n"
     )
     assert stack.up().status == 0
-    program.write_text(REMOVAL.format(root=str(ROOT), here=here))
+    text = REMOVAL.format(root=str(ROOT), here=here, found=found, arguments=arguments)
+    program.write_text(text)
     done = stack.up(PULUMI_CONTINUE_ON_ERROR="true")
     assert done.status != 0
-    assert "error: a, b have not joined, for the reasons above" in done.said
+    assert told in done.said
     assert "Traceback" not in done.said
     assert "unhandled exception" not in done.said
     assert (here / "beside").exists()
     assert not (here / "removed").exists()
-    assert stack.outputs() == {"pending": [{"name": "b"}, {"name": "a"}]}
+    assert stack.outputs() == {"found": found}
 
     program.write_text(program.read_text().replace("exit 3", "true"))
     assert stack.run("preview", "--stack", "dev").status == 0
