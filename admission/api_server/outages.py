@@ -8,9 +8,6 @@ import ssl
 
 import aiohttp
 
-from admission.api_server.api import Unreadable
-
-# What passes on its own: an API server that restarts, a connection that drops, an answer that is
-# another program's.
-UNREACHABLE = (aiohttp.ClientError, OSError, asyncio.TimeoutError, Unreadable)
+# What passes on its own: an API server that restarts, a connection that drops.
+UNREACHABLE = (aiohttp.ClientError, OSError, asyncio.TimeoutError)
 UNTRUSTED = (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)

@@ -13,11 +13,10 @@ PACKAGE = ROOT / "admission"
 ALLOWED = {
     "inventory": set[str](),
     "pool_inventory": {"inventory"},
-    "panic": set[str](),
-    "rules": {"inventory", "panic"},
+    "rules": {"inventory"},
     "objects": {"rules"},
-    "api_server": {"panic"},
-    "serving_certificate": {"inventory", "panic"},
+    "api_server": set[str](),
+    "serving_certificate": {"inventory"},
     "judge": {"inventory", "rules", "objects", "api_server"},
     "terminal": set[str](),
     "process": {"api_server", "terminal"},
@@ -41,7 +40,7 @@ ALLOWED = {
     "approver": {"pool_inventory", "rules", "objects", "api_server", "judge"},
     "status": {
         *("inventory", "pool_inventory", "rules", "objects", "api_server"),
-        *("panic", "serving_certificate", "terminal"),
+        *("serving_certificate", "terminal"),
     },
 }
 ENTRY = "admission.__main__"
