@@ -49,7 +49,9 @@ def test_a_changed_field_restarts_the_kubelets_and_keeps_the_pods(project: Proje
     settings["config"][f"{PREFIX}pools"]["workers"]["kubelet"]["maxPods"] = 42
     project.write_settings(settings)
 
-    assert project.preview().keys() == {"workers", *(f"{node}-files" for node in ADDRESSES)}
+    changed = {f"{node}-files" for node in ADDRESSES}
+    # The gate proves the kubelets that restart.
+    assert project.preview().keys() == {"workers", "workers-gate", *changed}
     project.up()
 
     configz = "/api/v1/nodes/node-1/proxy/configz"
