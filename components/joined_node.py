@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import cast
 
 import pulumi
@@ -28,6 +28,11 @@ class Machine:
     """The machine, and how its kubelet runs."""
     access: Access
     """How to reach it."""
+
+    @cached_property
+    def known(self) -> str:
+        """What a state is to know of its files; it takes a rendering of all of them."""
+        return node_files.known(self.cluster, self.node)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +170,7 @@ def _files(name: str, machine: Machine, opts: pulumi.ResourceOptions) -> command
         machine.access,
         create=node_files.install(machine.node),
         delete=node_files.remove(machine.node),
-        stdin=node_files.known(machine.cluster, machine.node),
+        stdin=machine.known,
         logging=commands.STDOUT,  # a line of JSON: what was changed and repaired
         opts=opts,
     )

@@ -68,19 +68,24 @@ class NodePool(pulumi.ComponentResource):
         tokens = self._tokens(name, args, present)
         orders = gate_orders(name, args, tokens)
         deliveries = Deliveries(name)
-        known = orders_without_failed_tokens(orders)
-        approver = JoinApprover(name, orders=known, owner=self)
+        known_orders = orders_without_failed_tokens(orders)
+        approver = JoinApprover(name, orders=known_orders, owner=self)
+        machines = {
+            entry.node.name: Machine(cluster=args.cluster, node=entry.node, access=entry.access)
+            for entry in args.nodes
+        }
+        installed = {entry.node.name: entry.installed for entry in present if not entry.joins}
         rollout = Rollout(
             name,
-            changes=[entry.node.name for entry in present if entry.changes],
-            members={entry.node.name for entry in present if not entry.joins},
+            changes=[n for n, has in installed.items() if has not in (None, machines[n].known)],
+            members=installed.keys(),
             policy=args.rollout,
-            orders=known,
+            orders=known_orders,
             owner=self,
         )
         joined_nodes: dict[str, JoinedNode] = {}
         for entry in args.nodes:
-            machine = Machine(cluster=args.cluster, node=entry.node, access=entry.access)
+            machine = machines[entry.node.name]
             if entry.gone:
                 if entry.written:
                     gone_node(entry.node.name, machine, entry.former_files, self)

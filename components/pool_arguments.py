@@ -29,8 +29,8 @@ class PoolNode:
     """What the stack's outputs hold of it, if the gate has proven this very join."""
     joins: bool = True
     """Whether its machine is not known to have joined by this very join."""
-    changes: bool = False
-    """Whether it is a node of the cluster already, and its machine has other files."""
+    installed: str | None = None
+    """What the state knows of the files on its machine; None: it has none."""
     registered_taints: tuple[str, ...] = ()
     """The taints that its kubelet has registered with, or does in this run, where that is known."""
     former_files: tuple[str, ...] = ()

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import node_files
 from components.access import Access, SshServer
 from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs
 from components.control_plane import ControlPlaneArgs
@@ -48,14 +47,10 @@ def node_pool(stack: Stack, pool: Pool, rbac: BootstrapRbac, sender: Sender) -> 
     """Return what a pool needs."""
     settings, credentials = stack.settings, stack.credentials
     ssh = merge_models(settings.ssh, pool.ssh)
-    cluster = to_cluster(settings.cluster, credentials.server, credentials.ca_certificate)
-    nodes = tuple(
-        _pool_node(stack, (cluster, to_node(settings, pool, node)), node, ssh, sender)
-        for node in pool.nodes
-    )
+    nodes = tuple(_pool_node(stack, pool, node, ssh, sender) for node in pool.nodes)
     rollout = settings.rollout_of(pool)
     return NodePoolArgs(
-        cluster=cluster,
+        cluster=to_cluster(settings.cluster, credentials.server, credentials.ca_certificate),
         nodes=nodes,
         stack=full_name(),
         api_server=credentials.api_server,
@@ -119,11 +114,7 @@ def access(ssh: Ssh, credentials: Credentials, host: Host) -> Access:
 
 
 def _pool_node(
-    stack: Stack,
-    rendered: tuple[node_files.Cluster, node_files.Node],
-    node: NodeSettings,
-    pool_ssh: Ssh,
-    sender: Sender,
+    stack: Stack, pool: Pool, node: NodeSettings, pool_ssh: Ssh, sender: Sender
 ) -> PoolNode:
     ssh = merge_models(pool_ssh, node.ssh)
     join = membership.join(node.name, node.generation, node.address, stack.record)
@@ -133,17 +124,16 @@ def _pool_node(
     member = stack.record.members.get(node.name)
     installed = stack.record.files.get(node.name)
     joins = not membership.is_member(node.name, join, stack.record)
-    registered = rendered[1].taints if joins else (known and known.taints)
+    merged = to_node(stack.settings, pool, node)
+    registered = merged.taints if joins else (known and known.taints)
     return PoolNode(
-        node=rendered[1],
+        node=merged,
         access=access(ssh, stack.credentials, node),
         dns_names=node.all_names,
         join=join,
         recorded=known.joined if known is not None and joined else None,
         joins=joins,
-        changes=not joins
-        and installed is not None
-        and installed.known != node_files.known(*rendered),
+        installed=None if installed is None else installed.known,
         registered_taints=registered or (),
         former_files=tuple(urn for urn in files if _is_elsewhere(urn, f"{node.name}-files")),
         former_member=member if member and _is_elsewhere(member, f"{node.name}-member") else None,
