@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pulumi
@@ -25,7 +26,7 @@ from components.joined_node import (
 from components.node_attributes import node_attributes
 from components.pool_arguments import NodePoolArgs, PoolNode
 from components.pool_inventory import pool_inventory
-from components.rollout import Rollout, restarted_at
+from components.rollout import Rollout, restarted_at, with_restarts
 from components.user_data import user_data
 
 SHORTEST_JOIN_LIMIT_S = 180
@@ -129,7 +130,7 @@ class NodePool(pulumi.ComponentResource):
                 pulumi.Output.json_dumps(
                     {
                         **orders,
-                        "nodes": pulumi.Output.all(orders["nodes"], restarts).apply(_with_restarts),
+                        "nodes": restarts.apply(partial(with_restarts, orders["nodes"])),
                         "report": str(report.path),
                     },
                     separators=(",", ":"),
@@ -201,14 +202,6 @@ def _restarts(nodes: Mapping[str, JoinedNode]) -> pulumi.Output[dict[str, str]]:
             if (since := restarted_at(text)) is not None
         }
     )
-
-
-def _with_restarts(both: Sequence[Any]) -> list[dict[str, Any]]:
-    nodes, restarts = both
-    return [
-        node | ({"restarted": restarts[node["name"]]} if node["name"] in restarts else {})
-        for node in nodes
-    ]
 
 
 def _subject(orders: Mapping[str, Any]) -> list[Any]:

@@ -10,7 +10,7 @@ waits for no change. First joins take no turns, and neither does what changes on
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -202,13 +202,20 @@ def restarted_at(installed: str) -> str | None:
     return str(found)
 
 
+def with_restarts(
+    nodes: Iterable[Mapping[str, Any]], restarted: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Return the nodes of a gate's orders with when each was restarted, if it was."""
+    return [
+        {**node, **({"restarted": restarted[node["name"]]} if node["name"] in restarted else {})}
+        for node in nodes
+    ]
+
+
 def _of_wave(orders: str, restarted: Mapping[str, str]) -> str:
     """Return a gate's orders for these nodes alone."""
     document = json.loads(orders)
-    nodes = [
-        {**node, "restarted": restarted[node["name"]]}
-        for node in document["nodes"]
-        if node["name"] in restarted
-    ]
+    changed = (node for node in document["nodes"] if node["name"] in restarted)
+    nodes = with_restarts(changed, restarted)
     tokens = [token for token in document["tokens"] if token["node"] in (None, *restarted)]
     return json.dumps({**document, "nodes": nodes, "tokens": tokens, "joining": 0})

@@ -5,8 +5,9 @@ content can pass for anything else. People read it in a preview.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
+from typing import Any
 
 from node_files.kubeconfig import bootstrap_kubeconfig
 from node_files.kubelet_configuration import health_urls, kubelet_configuration, to_yaml
@@ -102,14 +103,14 @@ def shared_lines(cluster: Cluster, node: Node) -> list[str]:
     Raises:
         ValueError: as `bundle`.
     """
-    paths = node.paths
+    paths, fields = node.paths, kubelet_configuration(cluster, node)
     lines = [
         f"state {plain(paths.state)}",
         f"kubelet {plain(paths.kubelet)} {node.version}",
         f"runtime {node.runtime_endpoint}",
         f"server {cluster.server} {plain(paths.ca)}",
-        *_checks(cluster, node),
-        f"health {node.health_limit_s} {' '.join(health_urls(cluster, node))}",
+        *_checks(fields, node),
+        f"health {node.health_limit_s} {' '.join(health_urls(fields))}",
         f"made {plain(paths.kubeconfig)}",
         *_extras(paths.kubeconfig_acl),
         f"made {plain(paths.bootstrap_kubeconfig)}",
@@ -177,13 +178,12 @@ def join_bundle(
     )
 
 
-def _checks(cluster: Cluster, node: Node) -> Iterator[str]:
+def _checks(fields: Mapping[str, Any], node: Node) -> Iterator[str]:
     """Yield what the checks on the machine need, and which of them to leave out.
 
     `skip` means that the settings say so, `without` that the check does not matter to this
-    kubelet, because its configuration allows what the check would refuse.
+    kubelet, because its configuration (`fields`) allows what the check would refuse.
     """
-    fields = kubelet_configuration(cluster, node)
     resolver = str(fields.get("resolvConf", "/etc/resolv.conf"))
     yield f"resolver {plain(resolver)}" if resolver else "without resolver"
     minor = int(node.version.partition(".")[2])

@@ -36,15 +36,12 @@ def kubelet_configuration(cluster: Cluster, node: Node) -> dict[str, Any]:
     return versions.without_defaults(merged, node.version)
 
 
-def health_urls(cluster: Cluster, node: Node) -> tuple[str, str]:
-    """Return where the node's kubelet answers on its own machine: that it is healthy, or at all.
+def health_urls(fields: Mapping[str, Any]) -> tuple[str, str]:
+    """Return where a kubelet answers on its own machine: that it is healthy, or at all.
 
-    The second is its main server, which is the only one where the healthz server is off.
-
-    Raises:
-        ValueError: as `kubelet_configuration`.
+    The second is its main server, which is the only one where the healthz server is off. `fields`
+    are its whole configuration.
     """
-    fields = kubelet_configuration(cluster, node)
     main = _url("https", fields.get("address"), 10250)  # `port` is protected
     port = fields.get("healthzPort", 10248)
     return (_url("http", fields.get("healthzBindAddress"), port) if port else main), main

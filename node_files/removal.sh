@@ -94,8 +94,8 @@ remove() {
         done
     fi
     # The lock goes last, so that the run after a killed one finds the rest.
-    rm -rf "$stage" "$state/former" "$state/former.new" "$state/files" "$state/made" "$state/restart" "$state/restarted" "$state/brought"* "$manifest" \
-        "$state/bundle" "$state/lock"
+    rm -rf "$stage" "$state/former"* "$state/files" "$state/made" "$state/restart"* \
+        "$state/brought"* "$manifest" "$state/bundle" "$state/lock"
     rmdir "$state" 2>/dev/null || true
     printf '{"removed":[%s],"kept":[%s],"notes":[%s]}\n' "$removed" "$kept" "$notes"
 }

@@ -23,17 +23,8 @@ TEXTS = (
 NUMBERS = ("stallSeconds", "repair", "watchdogSeconds")
 OBJECTS = (
     *("cluster", "ssh", "token", "controlPlane", "pools", "kubelet", "unsafe", "flags", "labels"),
-    *(
-        "annotations",
-        "taints",
-        "paths",
-        "skipChecks",
-        "skipClusterChecks",
-        "approval",
-        "approver",
-        "rollout",
-        "drain",
-    ),
+    *("annotations", "taints", "paths", "skipChecks", "skipClusterChecks", "approval", "approver"),
+    *("rollout", "drain"),
 )
 KUBECONFIG, PRIVATE_KEY = "kubeconfig", "sshPrivateKey"
 SECRETS = (KUBECONFIG, PRIVATE_KEY)

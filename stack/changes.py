@@ -39,7 +39,11 @@ def warnings(settings: Settings, record: Record, keys: Keys) -> Iterator[str]:
             yield from _address(path, entry, today, owners, record)
             known = record.nodes.get(entry.name)
             join = membership.join(entry.name, entry.generation, entry.address, record)
-            if known is not None and membership.has_joined(entry.name, join, record):
+            if (
+                known is not None
+                and (known.labels or known.taints)
+                and membership.has_joined(entry.name, join, record)
+            ):
                 yield from _left_behind(path, to_node(settings, pool, entry), known)
 
 
