@@ -42,8 +42,6 @@ class JoinApprover:
 
     ready: Dependencies
     """What each join depends on."""
-    join_hook: pulumi.ResourceHook
-    """What is called before each join."""
     gate_hooks: pulumi.ResourceHookBinding
     """The hooks of the gate."""
 
@@ -65,7 +63,6 @@ class JoinApprover:
         self._begun: dict[str, asyncio.Event] = {}
         # No join before the orders are known: the tokens in them may need its slot.
         self.ready: Dependencies = pulumi.Output.from_input(self._orders_are_known())
-        self.join_hook = pulumi.ResourceHook(f"{name}-join-begins", self._join_begins)
         at_gate = pulumi.ResourceHook(f"{name}-gate-begins", self._end)
         self.gate_hooks = pulumi.ResourceHookBinding(
             before_create=[at_gate], before_update=[at_gate]
@@ -84,20 +81,12 @@ class JoinApprover:
         all_settled = pulumi.Output.all(*map(_settled, resources))
         self._ended: pulumi.Output[None] = all_settled.apply(self._end)
 
-    # Outputs of their own, since those of resources would be recorded as dependencies on them.
+    async def join_begins(self, join: str) -> None:
+        """Approve what machines ask for from now on; call it in a hook before each join.
 
-    async def _orders_are_known(self) -> list[pulumi.Resource]:
-        with contextlib.suppress(Exception):  # the hook will raise it
-            await self._orders.future()
-        return []
-
-    async def _all_begun(self) -> list[pulumi.Resource]:
-        await asyncio.gather(*(event.wait() for event in self._begun.values()))
-        return []
-
-    # Hooks
-
-    async def _join_begins(self, args: pulumi.ResourceHookArgs) -> None:
+        Raises:
+            ValueError: nobody can approve; says why.
+        """
         orders = await self._orders.future()
         if orders is None:
             raise ValueError(
@@ -109,7 +98,18 @@ class JoinApprover:
             self._background = Background(work, name=f"{self._name}-approver")
         elif (error := self._background.error) is not None:
             raise ValueError(f"nobody approves what the pool's machines ask for: {error}")
-        self._begun.setdefault(args.name, asyncio.Event()).set()
+        self._begun.setdefault(join, asyncio.Event()).set()
+
+    # Outputs of their own, since those of resources would be recorded as dependencies on them.
+
+    async def _orders_are_known(self) -> list[pulumi.Resource]:
+        with contextlib.suppress(Exception):  # the hook will raise it
+            await self._orders.future()
+        return []
+
+    async def _all_begun(self) -> list[pulumi.Resource]:
+        await asyncio.gather(*(event.wait() for event in self._begun.values()))
+        return []
 
     async def _end(self, _: Any) -> None:
         if self._background is not None:

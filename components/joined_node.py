@@ -94,19 +94,14 @@ def joined_node(name: str, args: JoinedNodeArgs, owner: pulumi.Resource) -> Join
             parent=owner,
             # Nothing is written to a machine before the cluster has answered.
             depends_on=together(after(token, *token.ready), args.rollout.turn(name)),
-            hooks=pulumi.ResourceHookBinding(
-                before_create=[deliveries.hook], before_update=[deliveries.hook]
-            ),
+            hooks=deliveries.hooks,
             aliases=[*args.former_files],
         ),
     )
     args.rollout.ends_with(name, files.stdout)
     # The join is no command of its own, which would have a connection and a token in the state.
-    hooks = None
     if args.joins:
         deliveries.before(f"{name}-member", partial(_join, args))
-        before = args.approver.join_hook, deliveries.hook
-        hooks = pulumi.ResourceHookBinding(before_create=[*before], before_update=[*before])
     member = commands.python_module(
         f"{name}-member",
         # Where the kubeconfig is, it reads when it runs: a path that stood here would be the one of
@@ -116,7 +111,7 @@ def joined_node(name: str, args: JoinedNodeArgs, owner: pulumi.Resource) -> Join
         opts=pulumi.ResourceOptions(
             parent=owner,
             depends_on=together(after(owner, files), args.approver.ready),
-            hooks=hooks,
+            hooks=deliveries.hooks,
             aliases=[args.former_member] if args.former_member else None,
         ),
     )
@@ -130,7 +125,8 @@ async def _bring(args: JoinedNodeArgs) -> None:
 
 async def _join(args: JoinedNodeArgs) -> None:
     cluster, node = args.machine.cluster, args.machine.node
-    # Known by now: the hook before this one fails where it is not.
+    await args.approver.join_begins(f"{node.name}-member")
+    # Known by now: that fails where it is not.
     halves = await pulumi.Output.all(args.token.id, args.token.secret).future()
     token_id, secret = cast(list[str], halves)
     await args.bring(node_files.join(cluster, node, token_id, secret, limit_s=args.join_limit_s))

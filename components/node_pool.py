@@ -1,8 +1,7 @@
 """A pool: the nodes, the tokens that they join with, and the gate that lets them in."""
 
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -68,17 +67,21 @@ class NodePool(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         tokens = self._tokens(name, args, present)
         orders = gate_orders(name, args, tokens)
-        deliveries = Deliveries(name)
+        deliveries = Deliveries(
+            name, existing={f"{e.node.name}-{part}" for e in args.nodes for part in e.existing}
+        )
         known_orders = orders_without_failed_tokens(orders)
         approver = JoinApprover(name, orders=known_orders, owner=self)
         machines = {
             entry.node.name: Machine(cluster=args.cluster, node=entry.node, access=entry.access)
             for entry in args.nodes
         }
+        known = {entry.node.name: machines[entry.node.name].known for entry in present}
         installed = {entry.node.name: entry.installed for entry in present if not entry.joins}
+        changes = [n for n, has in installed.items() if has not in (None, known[n])]
         rollout = Rollout(
             name,
-            changes=[n for n, has in installed.items() if has not in (None, machines[n].known)],
+            changes=changes,
             members=installed.keys(),
             policy=args.rollout,
             orders=known_orders,
@@ -88,7 +91,7 @@ class NodePool(pulumi.ComponentResource):
         for entry in args.nodes:
             machine = machines[entry.node.name]
             if entry.gone:
-                if entry.written:
+                if "files" in entry.existing:
                     gone_node(entry.node.name, machine, entry.former_files, self)
                 continue
             joining = JoinedNodeArgs(
@@ -110,7 +113,7 @@ class NodePool(pulumi.ComponentResource):
             )
             joined_nodes[entry.node.name] = joined_node(entry.node.name, joining, self)
         members = {name: node.member for name, node in joined_nodes.items()}
-        restarts = plain(_restarts(joined_nodes))
+        restarts = plain(_restarts(joined_nodes, present, changes))
         pool_inventory(
             f"{name}-inventory",
             pool=name,
@@ -138,7 +141,7 @@ class NodePool(pulumi.ComponentResource):
                 "",
             ),
             # What it proves and sets. A new limit or kubeconfig is no reason to do it again.
-            triggers=[value_or(_digest(_subject(orders), restarts), "")],
+            triggers=[value_or(_digest(orders, known, restarts), "")],
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=together(*needed, approver.all_begun([*members.values()])),
@@ -192,32 +195,36 @@ def _without_success(succeeded: Any) -> list[str]:
     return [name for name, has in dict(succeeded).items() if not has]
 
 
-def _restarts(nodes: Mapping[str, JoinedNode]) -> pulumi.Output[dict[str, str]]:
+def _restarts(
+    nodes: Mapping[str, JoinedNode], entries: Iterable[PoolNode], changes: Collection[str]
+) -> pulumi.Output[dict[str, str]]:
     """Return when kubelets were restarted for new files, by the nodes' names."""
-    printed = [value_or(node.installed, "") for node in nodes.values()]
-    return pulumi.Output.all(*printed).apply(
+    printed = {name: value_or(node.installed, "") for name, node in nodes.items()}
+    if pulumi.runtime.is_dry_run():
+        # A preview does not know what a command will print. One that runs over another connection
+        # finds the files as they are, so the gate has no reason to run, and no plan expects it.
+        printed |= {
+            entry.node.name: pulumi.Output.from_input(entry.printed)
+            for entry in entries
+            if entry.printed is not None and entry.node.name not in changes
+        }
+    return pulumi.Output.all(*printed.values()).apply(
         lambda texts: {
             name: since
-            for name, text in zip(nodes, texts, strict=True)
+            for name, text in zip(printed, texts, strict=True)
             if (since := restarted_at(text)) is not None
         }
     )
 
 
-def _subject(orders: Mapping[str, Any]) -> list[Any]:
-    """Return what a gate is about: without attributes, what it was in earlier releases."""
-    attributes = orders["attributes"]
-    return [orders["nodes"], orders["tokens"], *([attributes] if attributes else [])]
+def _digest(
+    orders: Mapping[str, Any], files: Mapping[str, str], restarts: pulumi.Output[Any]
+) -> pulumi.Output[str]:
+    """Return a hash of what a gate is about: a state has it in the place of that.
 
-
-def _digest(subject: Sequence[Any], restarts: pulumi.Output[Any]) -> pulumi.Output[str]:
-    """Return a hash of what a gate is about: a state has it in the place of that."""
-    # Together, so that a preview and the run after it depend on the same, whatever is known.
-    known = pulumi.Output.all(pulumi.Output.json_dumps(subject, sort_keys=True), restarts)
-    return known.apply(lambda both: _hash(*both))
-
-
-def _hash(subject: str, restarts: Mapping[str, str]) -> str:
-    # As earlier releases have it, where nothing was ever restarted.
-    text = f"{subject[:-1]}, {json.dumps(restarts, sort_keys=True)}]" if restarts else subject
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    New files are a part of it, restart or not: what a preview tells of the gate must come true, or
+    `pulumi up --plan` would end with an error.
+    """
+    subject = orders["nodes"], orders["tokens"], orders["attributes"], files, restarts
+    text = pulumi.Output.json_dumps(subject, sort_keys=True)
+    return text.apply(lambda known: hashlib.sha256(known.encode()).hexdigest()[:32])

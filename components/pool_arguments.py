@@ -31,6 +31,8 @@ class PoolNode:
     """Whether its machine is not known to have joined by this very join."""
     installed: str | None = None
     """What the state knows of the files on its machine; None: it has none."""
+    printed: str | None = None
+    """What the last installation has printed there, by the state."""
     registered_taints: tuple[str, ...] = ()
     """The taints that its kubelet has registered with, or does in this run, where that is known."""
     former_files: tuple[str, ...] = ()
@@ -39,8 +41,8 @@ class PoolNode:
     """The other URN that its membership had until this run."""
     gone: bool = False
     """The machine is gone: its Node is deleted, nothing waits for it and nothing connects to it."""
-    written: bool = True
-    """Whether the stack has its files, if it is gone."""
+    existing: frozenset[str] = frozenset()
+    """Which of its commands the stack has before this run: `files`, `member`."""
     bring: Bring
     """Brings something to the machine."""
 

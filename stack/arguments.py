@@ -134,11 +134,12 @@ def _pool_node(
         recorded=known.joined if known is not None and joined else None,
         joins=joins,
         installed=None if installed is None else installed.known,
+        printed=None if installed is None else installed.printed,
         registered_taints=registered or (),
         former_files=tuple(urn for urn in files if _is_elsewhere(urn, f"{node.name}-files")),
         former_member=member if member and _is_elsewhere(member, f"{node.name}-member") else None,
         gone=node.force,
-        written=bool(files),
+        existing=frozenset(part for part, has in {"files": files, "member": member}.items() if has),
         bring=partial(sender.send, Machine(node.name, node, ssh)),
     )
 

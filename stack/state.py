@@ -34,6 +34,8 @@ class Files:
     """The fingerprint of the SSH key; None: the agent's."""
     known: str = ""
     """What was last installed, as `node_files.known` says it."""
+    printed: str = ""
+    """What that has printed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +110,7 @@ def _files(urn: str, found: Mapping[str, Any]) -> Files:
         address=connection["host"],
         key=fingerprint(key) if key else None,
         known=str(found.get("stdin") or ""),
+        printed=str(found.get("stdout") or ""),
     )
 
 

@@ -45,6 +45,10 @@ def pool(name, nodes):
     if SHAPE["approver"]:
         text = orders_without_failed_tokens(orders)
         approver = JoinApprover(name, orders=text, owner=owner, approve=approve)
+    if approver:
+        begins = pulumi.ResourceHook(
+            f"{name}-join-begins", lambda args: approver.join_begins(args.name)
+        )
     joins = []
     for node in nodes:
         # As the program has it: what a machine gets comes before its join.
@@ -55,7 +59,7 @@ def pool(name, nodes):
         opts = pulumi.ResourceOptions(parent=owner, depends_on=needs)
         if approver:
             opts.depends_on = together(needs, approver.ready)
-            opts.hooks = pulumi.ResourceHookBinding(before_create=[approver.join_hook])
+            opts.hooks = pulumi.ResourceHookBinding(before_create=[begins])
         create = f"sh ./join {node} {SHAPE['rounds']}"
         if node in SHAPE["dead"]:
             late = "until test -e late; do sleep 0.05; done; " if SHAPE["late"] else ""

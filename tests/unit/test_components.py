@@ -187,11 +187,12 @@ def test_a_node_joins_after_its_token_and_its_files() -> None:
     assert "ignoreChanges" not in requested(engine, "n1-files")
 
 
-def test_who_has_joined_by_this_very_join_does_not_join_again() -> None:
+def test_a_command_has_the_same_hooks_in_every_run() -> None:
     engine = joining("3@10.0.0.1")
     assert engine.resources["n1-member"]["stdin"] == "join 3@10.0.0.1"
-    assert hooks(engine, "n1-member") != {}
-    assert hooks(joining("3@10.0.0.1", joins=False), "n1-member") == {}
+    expected = {"before_create": ["p-once", "p-deliver"], "before_update": ["p-deliver"]}
+    assert hooks(engine, "n1-member") == hooks(engine, "n1-files") == expected
+    assert hooks(joining("3@10.0.0.1", joins=False), "n1-member") == expected
 
 
 def test_what_an_earlier_release_has_had_elsewhere_is_taken_over() -> None:
@@ -224,11 +225,12 @@ def test_a_machine_that_is_gone_keeps_its_files_and_nothing_touches_it() -> None
 def test_a_pool_goes_on_without_a_machine_that_is_gone() -> None:
     def program() -> None:
         rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
-        nodes = (pool_node("n2", gone=True), pool_node("n1"))
+        gone = pool_node("n2", gone=True, existing=frozenset({"files"}))
+        nodes = (gone, pool_node("n1"), pool_node("n3", gone=True))
         NodePool("p", pool_args(rbac, nodes=nodes, token=TokenPolicy(scope="node")))
 
     engine = Engine().run(program)
-    assert {name for name in engine.resources if name.startswith("n2")} == {"n2-files"}
+    assert {name for name in engine.resources if name[:2] in ("n2", "n3")} == {"n2-files"}
     for text in (
         engine.resources["p-gate"]["stdin"],
         engine.resources["p-inventory"]["data"]["inventory.json"],
@@ -340,10 +342,24 @@ def test_a_kubelet_that_was_restarted_is_proven_by_a_gate_once() -> None:
     assert "restarted" not in json.loads(gate()["stdin"])["nodes"][0]
 
 
-def test_a_gate_of_an_earlier_release_does_not_run_again_where_no_labels_are_set() -> None:
-    assert gate()["triggers"] == ["fa10f25a46fcab9dc986d2ad1c2f0efe"]
+def test_new_files_are_proven_by_a_gate_whether_a_kubelet_restarts_or_not() -> None:
+    assert gate(nodes=(replace(pool_node(), node=replace(NODE, repair=1)),)) != gate()
+    # Nothing of this is on the machine.
     registered = (replace(pool_node(), registered_taints=("startup:NoExecute",)),)
     assert gate(nodes=registered)["triggers"] == gate()["triggers"]
+
+
+def test_a_preview_expects_a_gate_where_files_change_and_not_for_a_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    printed = json.dumps({"kubelet": "restarted", "restarted": "2026-01-01T00:00:00Z"})
+    known = node_files.known(CLUSTER, NODE)
+    before = replace(pool_node(), joins=False, installed=known, printed=printed)
+    expected = gate(nodes=(before,), printed={"n1-files": printed})["triggers"]
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
+    # A preview does not know what the command prints when it runs again.
+    assert gate(nodes=(before,), printed={"n1-files": ""})["triggers"] == expected
+    assert gate(nodes=(replace(before, installed="other"),))["triggers"] != expected
 
 
 def test_what_nodes_have_alike_is_told_to_a_gate_once() -> None:
@@ -408,27 +424,19 @@ def test_a_pools_gate_works_beside_the_joins() -> None:
     assert inventory["nodes"] == [{key: node[key] for key in ("name", "addresses", "dnsNames")}]
 
 
-def test_hooks_bring_files_and_tell_when_joins_and_the_gate_begin() -> None:
+def test_a_hook_tells_when_the_gate_begins_and_a_join_needs_its_files_alone() -> None:
     def program() -> None:
         rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
         NodePool("p", pool_args(rbac, token=TokenPolicy(scope="node")))
 
     engine = Engine().run(program)
-    assert hooks(engine, "n1-files") == {
-        "before_create": ["p-deliver"],
-        "before_update": ["p-deliver"],
-    }
-    assert hooks(engine, "n1-member") == {
-        "before_create": ["p-join-begins", "p-deliver"],
-        "before_update": ["p-join-begins", "p-deliver"],
-    }
     assert hooks(engine, "p-gate") == {
         "before_create": ["p-gate-begins"],
         "before_update": ["p-gate-begins"],
     }
     # An order that only creations need: deletions know nothing of it.
     assert depends_on(engine, "n1-member") == {"n1-files"}
-    assert set(engine.hooks) == {"p-deliver", "p-join-begins", "p-gate-begins"}
+    assert set(engine.hooks) == {"p-once", "p-deliver", "p-gate-begins"}
 
 
 def test_user_data_of_a_pool_with_a_token_for_each_node_holds_none() -> None:

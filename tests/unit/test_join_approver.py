@@ -82,11 +82,11 @@ def test_one_approver_works_from_the_first_join_to_the_gate(
     approve = Approving()
 
     async def work(engine: Engine, owner: pulumi.Resource) -> None:
-        approver(owner, approve)
+        it = approver(owner, approve)
         assert approve.orders == []
-        await begins(engine, "p-join-begins", "n1-join")
+        await it.join_begins("n1-join")
         await until(lambda: approve.running)
-        await begins(engine, "p-join-begins", "n2-join")
+        await it.join_begins("n2-join")
         await begins(engine, "p-gate-begins", "p-gate")
         assert approve.running == 0
         await until(lambda: "it begins" in caplog.messages)
@@ -117,7 +117,7 @@ def test_the_gates_turn_comes_once_every_join_has_begun() -> None:
         for _ in range(100):
             await asyncio.sleep(0)
         assert not turn.done()
-        await begins(engine, "p-join-begins", "n2-join")
+        await it.join_begins("n2-join")
         assert await turn == []
         await begins(engine, "p-gate-begins", "p-gate")
         last.set_result("urn")
@@ -135,12 +135,12 @@ class Settling:
 
 def test_a_failure_is_told_and_lets_no_later_join_begin(caplog: pytest.LogCaptureFixture) -> None:
     async def work(engine: Engine, owner: pulumi.Resource) -> None:
-        approver(owner, Approving(ValueError("the cluster is not ready; fix that")))
-        await begins(engine, "p-join-begins", "n1-join")
+        it = approver(owner, Approving(ValueError("the cluster is not ready; fix that")))
+        await it.join_begins("n1-join")
         await until(lambda: "p: the cluster is not ready; fix that" in caplog.messages)
         with pytest.raises(ValueError, match="ask for: the cluster is not ready; fix that"):
             while True:
-                await begins(engine, "p-join-begins", "n2-join")
+                await it.join_begins("n2-join")
 
     in_program(work)
 

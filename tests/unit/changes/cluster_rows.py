@@ -45,8 +45,8 @@ CLUSTER = (
     Row(
         title="`cluster.caPath`: the new CA beside the old one",
         change=file("ca.crt", OLD_CA + NEW_CA),
-        note="All kubelets restart at the same time. A file without the old CA is refused by"
-        " machines whose certificate the old one has signed.",
+        note="A file without the old CA is refused by machines"
+        " whose certificate the old one has signed.",
         tests=(f"{MEMBERSHIP}::test_a_machine_does_not_slip_into_another_cluster",),
     ),
     Row(

@@ -46,7 +46,8 @@ KUBELETS = (
     Row(
         title="A field (`kubelet`)",
         change=pool("workers", kubelet={"maxPods": 60}),
-        note="All kubelets of the pool restart at the same time. Pods keep running.",
+        note="In waves ([`rollout`](settings.md#rollout)), as all changes of files are: each is"
+        " proven before the next begins. Pods keep running.",
         tests=(f"{SCRIPTS}::test_a_changed_file_restarts_a_running_kubelet_once",),
     ),
     Row(
