@@ -42,7 +42,8 @@ class NodePool(pulumi.ComponentResource):
     pending: pulumi.Output[Any]
     """For each node that has not joined: name, pool, reason."""
     unfinished: pulumi.Output[list[str]]
-    """The nodes of which something has failed in this run, so that the engine left the rest out."""
+    """The nodes of which something has failed in this run, so that the engine left the rest out; and
+    the gate, if that has."""
     user_data: pulumi.Output[str] | None
     """cloud-init user data, secret if it holds the token; None: there is none."""
     failure: Dependencies
@@ -162,7 +163,8 @@ class NodePool(pulumi.ComponentResource):
         outcome = report.outcome(gate.stdout, [entry.known() for entry in present], joined)
         self.nodes = outcome.apply(lambda found: found["nodes"])
         self.pending = outcome.apply(lambda found: found["pending"])
-        self.unfinished = joined.apply(_without_success)
+        ends |= {f"{name}-gate": succeeded(gate)}
+        self.unfinished = pulumi.Output.all(**ends).apply(_without_success)
         self.register_outputs({"tokenId": self.token_id, "nodes": self.nodes})
 
     def _tokens(

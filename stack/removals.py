@@ -124,6 +124,6 @@ async def only_if_nothing_has_failed(
         )
     if failed := await unfinished.future():
         raise pulumi.RunError(
-            f"{', '.join(sorted(failed))} could not be changed, for the reasons above. This run"
-            " removes nothing; the next pulumi up in which nothing fails will"
+            f"{', '.join(sorted(failed))} failed, for the reasons above. This run removes"
+            " nothing; the next pulumi up in which nothing fails will"
         )

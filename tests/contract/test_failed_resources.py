@@ -106,7 +106,7 @@ pulumi.run(lambda: removals.only_if_nothing_has_failed({arguments}))
             "found, nothing",
             "error: a, b have not joined, for the reasons above",
         ),
-        (["b", "a"], "nothing, found", "error: a, b could not be changed, for the reasons above"),
+        (["b", "a"], "nothing, found", "error: a, b failed, for the reasons above"),
     ],
 )
 def test_nothing_is_removed_while_a_node_has_not_joined_or_has_failed(

@@ -43,14 +43,15 @@ class Engine(mocks.Mocks):
         pending: Sequence[str] = (),
         state: Mapping[str, Any] = MappingProxyType({}),
         printed: Mapping[str, str] = MappingProxyType({}),
+        failing: str | None = None,
     ) -> None:
         """Make one whose gates name these nodes, and which has this state of the last run.
 
         `joined` holds addresses by the names of the nodes; `state` types and outputs by URN;
-        `printed` what commands print, by their names.
+        `printed` what commands print, by their names; `failing` is a resource that fails.
         """
         self.joined, self.pending, self.state = joined, pending, state
-        self.printed = printed
+        self.printed, self.failing = printed, failing
         self.resources: dict[str, dict[str, Any]] = {}  # by name, without components
         self.requests: dict[str, dict[str, Any]] = {}  # by URN, components too
         self.outputs: dict[str, dict[str, Any]] = {}  # of components, by URN
@@ -59,6 +60,8 @@ class Engine(mocks.Mocks):
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         if args.typ.startswith(COMPONENT):
             return "", args.inputs
+        if args.name == self.failing:
+            raise RuntimeError(f"{args.name} fails")
         assert args.name not in self.resources
         self.resources[args.name] = {"__type": args.typ, **args.inputs}
         said: Mapping[str, Any] = {}

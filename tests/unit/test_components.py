@@ -424,6 +424,19 @@ def test_a_pools_gate_works_beside_the_joins() -> None:
     assert inventory["nodes"] == [{key: node[key] for key in ("name", "addresses", "dnsNames")}]
 
 
+@pytest.mark.parametrize("failing", ["n1-member", "p-gate"])
+def test_a_failure_is_told_of_its_node_or_of_the_gate(failing: str) -> None:
+    found: list[list[str]] = []
+
+    def program() -> None:
+        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
+        NodePool("p", pool_args(rbac)).unfinished.apply(found.append)
+
+    with pytest.raises(Exception, match=f"{failing} fails"):
+        Engine(failing=failing).run(program)
+    assert found == [[failing.removesuffix("-member")]]
+
+
 def test_a_hook_tells_when_the_gate_begins_and_a_join_needs_its_files_alone() -> None:
     def program() -> None:
         rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
