@@ -42,8 +42,8 @@ class NodePool(pulumi.ComponentResource):
     pending: pulumi.Output[Any]
     """For each node that has not joined: name, pool, reason."""
     unfinished: pulumi.Output[list[str]]
-    """The nodes of which something has failed in this run, so that the engine left the rest out; and
-    the gate, if that has."""
+    """The nodes of which something has failed in this run, so that the engine left the rest out,
+    and the gate if that has."""
     user_data: pulumi.Output[str] | None
     """cloud-init user data, secret if it holds the token; None: there is none."""
     failure: Dependencies

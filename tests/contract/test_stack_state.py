@@ -24,7 +24,8 @@ import pulumi
 from pulumi_command import local, remote
 from components import commands
 from components.access import Access, SshServer
-from stack import state
+from components.dependencies import after, succeeded
+from stack import removals, state
 
 async def main():
     found = await state.read()
@@ -37,10 +38,15 @@ async def main():
     }
     Path("told.json").write_text(json.dumps(told))
     pool = pulumi.ComponentResource(state.POOL, "workers")
+    ends = {}
     for name, node in json.loads(Path("nodes.json").read_text()).items():
         make = earlier if node["earlier"] else today
-        make(name, node, pool, found)
+        ends[name] = succeeded(make(name, node, pool, found))
     pulumi.export("seen", sorted(known))
+    failed = pulumi.Output.all(*ends.values()).apply(
+        lambda ended: [name for name, well in zip(ends, ended) if not well]
+    )
+    await removals.only_if_nothing_has_failed(pulumi.Output.from_input([]), failed)
 
 def files(name, node, opts):
     server = SshServer(
@@ -70,8 +76,8 @@ def today(name, node, pool, found):
         for part, urns in former.items()
     }
     first = files(name, node, opts["files"])
-    opts["member"].depends_on = [first]
-    local.Command(
+    opts["member"].depends_on = after(pool, first)
+    return local.Command(
         f"{name}-member",
         stdin=f"join {node['join']}",
         delete=f"touch {name}-left",
@@ -90,10 +96,10 @@ def earlier(name, node, pool, _):
         triggers=[node["join"]],
         opts=pulumi.ResourceOptions(parent=component, depends_on=[first]),
     )
-    local.Command(
+    return local.Command(
         f"{name}-member",
         delete=f"touch {name}-left",
-        opts=pulumi.ResourceOptions(parent=component, depends_on=[join]),
+        opts=pulumi.ResourceOptions(parent=component, depends_on=after(component, join)),
     )
 
 pulumi.run(main)
@@ -208,6 +214,22 @@ def test_what_an_earlier_release_has_made_is_taken_over_and_nothing_leaves(
     assert told(stack)["joins"] == {"n1": "1"}
     assert told(stack)["members"] == ["n1"]
     assert "-join" not in stack.run("stack", "--show-urns", "--stack", STACK).said
+    preview = ("preview", "--expect-no-changes", "--stack", STACK)
+    assert stack.run(*preview, PYTHONPATH=str(ROOT)).status == 0
+
+
+def test_a_takeover_that_fails_on_one_machine_goes_on_in_the_next_run(
+    stack: Stack, up: Run
+) -> None:
+    assert up(n1={}, n2={}).status == 0
+    today = {"earlier": False}
+    done = up("--continue-on-error", n1=today | {"create": "false", "stdin": "2"}, n2=today)
+    assert done.status != 0
+    assert "n1 failed, for the reasons above" in done.said
+    assert "panic" not in done.said
+    assert told(stack)["joins"] == {"n1": "1", "n2": "1"}
+    assert up(n1=today | {"stdin": "2"}, n2=today).status == 0
+    assert not list(stack.project.glob("*-left"))
     preview = ("preview", "--expect-no-changes", "--stack", STACK)
     assert stack.run(*preview, PYTHONPATH=str(ROOT)).status == 0
 
