@@ -79,7 +79,11 @@ class NodePool(pulumi.ComponentResource):
         }
         known = {entry.node.name: machines[entry.node.name].known for entry in present}
         installed = {entry.node.name: entry.installed for entry in present if not entry.joins}
-        changes = [n for n, has in installed.items() if has not in (None, known[n])]
+        changes = [
+            node
+            for node, has in installed.items()
+            if has is not None and node_files.concerns_running_kubelet(has, known[node])
+        ]
         rollout = Rollout(
             name,
             changes=changes,

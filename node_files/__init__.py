@@ -5,7 +5,17 @@ Plain values in, text out: no Pulumi, no network, no clock. `bundle` returns wha
 
 from node_files.bundle import CHECKS, bundle, files, join_bundle
 from node_files.cloud_init import user_data
-from node_files.delivery import Delivery, bring, deliver, install, join, known, remove, shared
+from node_files.delivery import (
+    Delivery,
+    bring,
+    concerns_running_kubelet,
+    deliver,
+    install,
+    join,
+    known,
+    remove,
+    shared,
+)
 from node_files.kubeconfig import bootstrap_kubeconfig
 from node_files.kubelet_configuration import merge, merge_patches
 from node_files.model import (
@@ -50,6 +60,7 @@ __all__ = [
     "bring",
     "bundle",
     "command",
+    "concerns_running_kubelet",
     "deliver",
     "files",
     "flag_problems",

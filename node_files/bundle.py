@@ -25,6 +25,7 @@ CHECKS = (
     *("resolver", "port", "disk", "root", "address", "machine", "selinux", "unit", "files"),
 )
 CGROUP_V1_ENDS = 35  # the minor version from which failCgroupV1 is true by default
+QUOTE = "| "  # before each line of a file
 DROP_IN = "90-kubelet-tls-bootstrap.conf"  # after kubeadm's 10-kubeadm.conf
 
 DEFAULT_JOIN_LIMIT_S = 180
@@ -212,7 +213,9 @@ def _extras(acl: tuple[str, ...], selinux_type: str = "") -> Iterator[str]:
 
 def _quoted(content: str) -> Iterator[str]:
     # Not splitlines: it also splits at characters that don't end a line for the shell.
-    yield from (f"| {line}" if line else "|" for line in content.removesuffix("\n").split("\n"))
+    yield from (
+        f"{QUOTE}{line}" if line else "|" for line in content.removesuffix("\n").split("\n")
+    )
 
 
 def plain(path: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from node_files.bundle import (
     DEFAULT_JOIN_LIMIT_S,
+    QUOTE,
     bundle,
     join_bundle,
     last_lines,
@@ -21,6 +22,7 @@ from node_files.bundle import (
     shared_lines,
 )
 from node_files.model import Cluster, Node
+from node_files.registration import without_registration
 from node_files.scripts import command
 from node_files.systemd import NODE_IP, NODE_NAME
 
@@ -109,11 +111,29 @@ def remove(node: Node) -> str:
 def known(cluster: Cluster, node: Node) -> str:
     """Return what a stack's state knows of a node: the bundle's hash, and the node's own lines.
 
+    If the bundle has labels or taints for a kubelet to register with, also a hash without them.
+
     Raises:
         ValueError: as `bundle`.
     """
-    digest = hashlib.sha256(bundle(cluster, node).encode()).hexdigest()
-    return "\n".join([f"bundle {digest}", *own_lines(node), "end", ""])
+    text = bundle(cluster, node)
+    running = "\n".join(without_registration(text, QUOTE))
+    second = [] if running == text else [f"running {_digest(running)}"]
+    return "\n".join([f"bundle {_digest(text)}", *second, *own_lines(node), "end", ""])
+
+
+def concerns_running_kubelet(before: str, after: str) -> bool:
+    """Return whether two texts of `known` differ in more than what a kubelet registers with."""
+    return _running(before) != _running(after)
+
+
+def _running(known: str) -> str:
+    words = dict(line.split(" ", 1) for line in known.splitlines() if " " in line)
+    return words.get("running") or words.get("bundle") or known
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def shared(cluster: Cluster, node: Node) -> str:

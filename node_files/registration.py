@@ -31,13 +31,17 @@ def labels_of_kubelet(labels: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in labels.items() if _may_set(name)}
 
 
-def without_registration(content: str) -> list[str]:
-    """Return the lines of the arguments or the configuration that a running kubelet depends on."""
+def without_registration(content: str, quote: str = "") -> list[str]:
+    """Return the lines of the arguments or the configuration that a running kubelet depends on.
+
+    In a bundle, all lines of files begin with `quote`.
+    """
     kept, skip = [], False
     for line in content.split("\n"):
-        if FIELD.match(line):
-            skip = line.startswith(f"{TAINTS}:")
-        if not skip and not line.startswith(NODE_LABELS):
+        text = line.removeprefix(quote)
+        if FIELD.match(text):
+            skip = text.startswith(f"{TAINTS}:")
+        if not skip and not text.startswith(NODE_LABELS):
             kept.append(line)
     return kept
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import node_files
 from preview.digest import REPLACING, Digest, Step
 from preview.markdown import natural
 from preview.node_changes import Change, attribute_changes, changes, member_changes
@@ -46,6 +47,11 @@ def _joins_again(member: Step) -> bool:
     return member.op == "update" and before not in (None, member.new.get("stdin"))
 
 
+def _is_rewritten(files: Step) -> bool:
+    before, after = (str(inputs.get("stdin")) for inputs in (files.old, files.new))
+    return node_files.concerns_running_kubelet(before, after)
+
+
 class Membership:
     """Which nodes join, leave and rejoin."""
 
@@ -68,11 +74,12 @@ class Membership:
         # Their machines are gone, by the settings.
         self.forced = {node for node in self.gone if node not in {*wiped, *self.taken}}
         spared = self.forced | self.taken.keys()
-        # In waves, if they are many: not where only the connection changes.
+        # In waves, if they are many: not where only the connection changes, or what a kubelet
+        # registers with.
         self.rewritten = [
             node
             for node, step in _updated(digest, "files")
-            if node not in self.rejoining and step.old.get("stdin") != step.new.get("stdin")
+            if node not in self.rejoining and _is_rewritten(step)
         ]
         # Those that have joined, and stay.
         self.joined = [n for n, s in members.items() if s.op in ("same", "update")]

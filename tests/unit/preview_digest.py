@@ -36,7 +36,8 @@ def inputs(settings: Settings, step: str, *, ca: str = "-", script: str = "") ->
             if step == "files":
                 stdin = node_files.known(cluster, node)
                 if script:
-                    stdin = stdin.replace("bundle ", f"bundle {script}", 1)
+                    for word in ("bundle ", "running "):
+                        stdin = stdin.replace(word, f"{word}{script}", 1)
                 found[entry.name] = {"connection": SECRET, "stdin": stdin}
             else:
                 found[entry.name] = {

@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -217,3 +218,30 @@ def test_a_join_has_more_time_than_its_script(machine: Machine) -> None:
     assert "limit 300\n" in join.stdin
     assert "timeout -k 10 360 " in join.command
     assert join.limit_s > 360
+
+
+LABELLED = {"labels": {"tier": "web"}, "taints": ["gpu=yes:NoSchedule", "a:NoExecute"]}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [({}, LABELLED), (LABELLED, {}), (LABELLED, {"labels": {"tier": "db"}}), ({}, {})],
+)
+def test_what_a_kubelet_registers_with_does_not_concern_a_running_one(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    def known(values: dict[str, Any], **others: Any) -> str:
+        node = node_files.Node(
+            name="n1",
+            addresses=("10.0.0.1",),
+            version="1.37",
+            labels=values.get("labels", {}),
+            taints=tuple(values.get("taints", ())),
+            **others,
+        )
+        return node_files.known(cluster(), node)
+
+    assert not node_files.concerns_running_kubelet(known(before), known(after))
+    assert (known(before) == known(after)) == (before == after)
+    for others in ({"kubelet": {"maxPods": 9}}, {"repair": 1}, {"flags": {"v": "4"}}):
+        assert node_files.concerns_running_kubelet(known(before), known(after, **others))

@@ -29,6 +29,15 @@ def leaving(count: int, **values: Any) -> str:
     return digest(*steps, config=config(**values))
 
 
+def test_labels_that_change_take_no_waves() -> None:
+    names = [f"n{number}" for number in range(9)]
+    labelled = {name: {"labels": {"tier": "web"}} for name in names}
+    steps = node_steps(settings({name: {} for name in names}), settings(labelled))
+    (part,) = document(digest(*steps))["order"]
+    assert (part["action"], part["nodes"], part["atOnce"]) == ("change", names, None)
+    assert part["restarts"] == []
+
+
 def test_the_stages_of_the_example_for_machines() -> None:
     found = document(example())
     assert {key: found[key] for key in ("version", "stack", "failed", "errors")} == {
