@@ -4,6 +4,8 @@
 # shellcheck disable=SC2034,SC2154 # files.sh reads and sets them
 
 install_brought() {
+    # With a token, of releases that brought it in a file of its own.
+    rm -f "${0%/*}/brought-join" "${0%/*}/brought.join" "${0%/*}/brought.all"
     # Another run may bring and install another one meanwhile.
     brought=$0.$$ # which goes if this fails
     trap 'rm -f "$brought"' EXIT

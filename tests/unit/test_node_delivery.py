@@ -55,6 +55,19 @@ def test_what_a_killed_run_has_left_goes_and_that_of_another_run_stays(machine: 
     assert brought(machine).keys() == {"bundle", "lock", "manifest", f"brought.{os.getpid()}"}
 
 
+def test_what_an_earlier_release_has_brought_for_a_join_goes(machine: Machine) -> None:
+    """It holds a token: what it joined with, and what a killed run had not yet put there."""
+    bring(machine)
+    for name in ("brought-join", "brought.all", "brought.bundle", "brought.join"):
+        machine.path(f"lib/state/{name}").write_text(".".join(TOKEN))
+    # The token also goes if what is brought now can't be installed.
+    assert install(machine, repair=1).returncode == 1
+    assert brought(machine).keys() == {"brought.bundle"}
+    bring(machine)
+    ok(install(machine))
+    assert brought(machine).keys() == {"bundle", "lock", "manifest"}
+
+
 def test_what_was_brought_is_installed_and_removed(machine: Machine) -> None:
     assert bring(machine).returncode == 0
     assert brought(machine) == {"brought": 0o600}
