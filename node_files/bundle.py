@@ -165,6 +165,7 @@ def join_bundle(
     kubeconfig = bootstrap_kubeconfig(cluster, node, token_id, token_secret)
     lines = [
         f"name {node.name}",
+        f"state {plain(paths.state)}",
         f"limit {limit_s}",
         f"kubeconfig {plain(paths.kubeconfig)}",
         f"certificates {plain(paths.certificates)}",

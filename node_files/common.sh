@@ -1,5 +1,5 @@
 # What the scripts of a node have in common; it comes before them.
-# shellcheck disable=SC2154 # they set `server`
+# shellcheck disable=SC2154 # they set `server` and `state`
 set -eu
 umask 077
 LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
@@ -14,6 +14,18 @@ fail() {
 read_rest_of() { # FILE
     exec <"$1"
     while IFS= read -r line && [ "$line" != '#data' ]; do :; done
+}
+
+# Holds the machine until this script ends, so nothing that outlives it may have file 9.
+take_lock() { # SECONDS to wait for another run
+    mkdir -p "$state"
+    exec 9>"$state/lock"
+    tries=0
+    until flock -n 9; do # not every flock knows how to wait for a limited time
+        tries=$((tries + 1))
+        [ "$tries" -lt "$1" ] || fail "another run has held $state/lock for $1 s; wait for it to end and run again"
+        sleep 1
+    done
 }
 
 # Prints what the API server answers, the headers too; nothing if curl and openssl are both missing.

@@ -31,6 +31,7 @@ BRING_LIMIT_S = 90
 INSTALL_LIMIT_S = 180
 # For a script that hangs: longer than any that ends by itself.
 MARGIN_S = 60
+KILL_S = 10  # after which `command` kills what does not end
 
 # What is brought is run as root: nobody else may write there.
 _BRING = (
@@ -89,8 +90,8 @@ def join(
 ) -> Delivery:
     """Return how a node joins; `limit_s` is as in `join_bundle`."""
     text = join_bundle(cluster, node, token_id, token_secret, limit_s=limit_s)
-    # The script gives up by itself.
-    longest_s = limit_s + MARGIN_S
+    # The script gives up by itself, and may first wait for one that an interrupted run has left.
+    longest_s = 2 * (limit_s + MARGIN_S) + KILL_S
     return Delivery(
         command=command(longest_s, "join"), stdin=text, limit_s=longest_s + BRING_LIMIT_S
     )

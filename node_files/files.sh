@@ -14,14 +14,7 @@ lock() { # ACTION; locks our state's directory, which the bundle's first line na
         command -v "$program" >/dev/null || missing="$missing${missing:+, }$program"
     done
     [ -z "$missing" ] || fail "this machine lacks $missing; install them (flock is in util-linux, xargs in findutils), then run again"
-    mkdir -p "$state"
-    exec 9>"$state/lock"
-    tries=0
-    until flock -n 9; do # not every flock knows how to wait for a limited time
-        tries=$((tries + 1))
-        [ "$tries" -lt 60 ] || fail "another run has held $state/lock for a minute; wait for it to end and run again"
-        sleep 1
-    done
+    take_lock 60
 }
 
 # Stages the whole bundle first, so that a full disk or a lost connection changes nothing. `plan`

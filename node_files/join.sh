@@ -1,15 +1,17 @@
 # Starts a node's kubelet with a bootstrap token and waits for its two certificates.
 # stdin: settings, then the bootstrap kubeconfig. Safe to run again. common.sh and kubelet.sh come
 # before it.
-# shellcheck disable=SC2154 # kubelet.sh sets `current`
+# shellcheck disable=SC2034,SC2154 # kubelet.sh sets `current`, common.sh reads `state`
 limit_s=180       # for both certificates, unless stdin gives another limit
+longer_s=70       # than that another run may take: delivery.py gives each join so much more
 patience_s=15     # for errors that may pass: the API server restarts, the clock is being set
 
 read_settings() {
-    name='' kubeconfig='' bootstrap='' certificates='' ca='' server='' acl='' word=''
+    name='' state='' kubeconfig='' bootstrap='' certificates='' ca='' server='' acl='' word=''
     while read -r word value; do
         case $word in
         name) name=$value ;;
+        state) state=$value ;;
         limit) limit_s=$value ;;
         kubeconfig) kubeconfig=$value ;;
         certificates) certificates=$value ;;
@@ -134,6 +136,10 @@ ask_again_if_registered_before() {
 
 join() {
     read_settings
+    # sshd ends nothing when the program is interrupted: its join may still go on, and its end would
+    # remove the token of this one.
+    command -v flock >/dev/null || fail 'this machine lacks flock; install util-linux, then run again'
+    take_lock $((limit_s + longer_s))
     trap 'rm -f "$bootstrap" "$bootstrap.kubelet-tls-bootstrap"' EXIT
     trap 'exit 143' HUP INT TERM
     started=$(date +%s)

@@ -229,8 +229,9 @@ def test_a_join_leaves_no_token_behind(machine: Machine) -> None:
 def test_a_join_has_more_time_than_its_script(machine: Machine) -> None:
     join = node_files.join(cluster(), machine.node(), *TOKEN, limit_s=300)
     assert "limit 300\n" in join.stdin
-    assert "timeout -k 10 360 " in join.command
-    assert join.limit_s > 360
+    # It may have to wait for another one.
+    assert "timeout -k 10 730 " in join.command
+    assert join.limit_s > 730
 
 
 LABELLED = {"labels": {"tier": "web"}, "taints": ["gpu=yes:NoSchedule", "a:NoExecute"]}

@@ -5,6 +5,7 @@ import importlib
 import json
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -586,6 +587,54 @@ def test_lines_that_repeat_for_each_pod_do_not_hide_the_cause(machine: Machine) 
     machine.path("fake/journal").write_text("\n".join([cause, *repeated]) + "\n")
     told = [line.strip() for line in machine.join().stderr.splitlines() if "E1124" in line]
     assert told == [cause, f"{repeated[-1]} (30 times)"]
+
+
+# The first kubelet gets nothing; the second one reads its bootstrap kubeconfig late.
+SECOND_IS_SLOW = """\
+[ "$(grep -c ^restart "$FAKE/systemctl.log")" -gt 1 ] || exit 0
+(
+    sleep 2
+    cp "$FAKE/../etc/bootstrap-kubelet.conf" "$FAKE/copy" || exit 1
+    %s
+) >/dev/null 2>&1 &
+"""
+
+
+def test_a_join_waits_for_one_that_an_interrupted_run_has_left(machine: Machine) -> None:
+    """Which would remove the token that the second one has written, or stop its kubelet."""
+    machine.install()
+    machine.path("fake/on-start").write_text(SECOND_IS_SLOW % (CERTIFICATES + SERVING))
+    with ThreadPoolExecutor() as both:
+        first = both.submit(machine.join)  # gives up after a second
+        while "restart kubelet.service" not in machine.calls():
+            time.sleep(0.05)
+        text = node_files.join_bundle(cluster(), machine.node(), "ghijkl", "x" * 16, limit_s=10)
+        second = machine.run(JOIN, text)
+    assert "it got no client certificate" in first.result().stderr
+    assert ok(second) == {"joined": True}
+    assert "token: ghijkl." in machine.path("fake/copy").read_text()
+    assert machine.path("fake/active").exists()
+    assert not machine.path("etc/bootstrap-kubelet.conf").exists()
+
+
+def test_a_join_changes_nothing_while_another_run_holds_the_lock(machine: Machine) -> None:
+    machine.install()
+    machine.path("etc/bootstrap-kubelet.conf").write_text("of the other run\n")
+    lock = str(machine.path("lib/state/lock"))
+    before = machine.calls()
+    text = node_files.join_bundle(cluster(), machine.node(), "abcdef", "0123456789abcdef")
+    with subprocess.Popen(["flock", "--no-fork", lock, "sleep", "60"]) as other:
+        time.sleep(0.3)
+        done = machine.run(
+            JOIN, text.replace("limit 180", "limit 2").replace("longer_s=70", "longer_s=0")
+        )
+        other.kill()
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: another run has held {lock} for 2 s; wait for it to end and run again\n"
+    )
+    assert machine.path("etc/bootstrap-kubelet.conf").read_text() == "of the other run\n"
+    assert machine.calls() == before
 
 
 # A journal of which nothing is younger than a file says.
