@@ -131,6 +131,7 @@ def own_lines(node: Node) -> list[str]:
     """Return the lines that only this node has."""
     return [
         f"node {node.name}",
+        *([f"stack {node.stack}"] if node.stack else []),
         f"generation {node.generation}",
         *([f"repair {node.repair}"] if node.repair else []),
         # As `ip address` writes them.

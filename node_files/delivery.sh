@@ -27,7 +27,9 @@ install_brought() {
 }
 
 remove_installed() {
-    if ! grep -qxF "$(grep '^node ')" "$0"; then
+    known=$(grep -E '^(node|stack) ') || :
+    asked=$(printf '%s\n' "$known" | sed -n 's/^stack //p')
+    if ! grep -qxF "$(printf '%s\n' "$known" | grep '^node ')" "$0"; then
         echo '{"removed":[],"kept":[],"notes":["this machine is another node now; nothing was removed"]}'
         exit
     fi

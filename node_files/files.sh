@@ -24,7 +24,7 @@ stage_bundle() {
     mkdir "$stage" || full
     : >"$stage/plan"
     : >"$stage/problems"
-    count=0 item=made word='' skip='' without='' ca='' kubeconfig='' bootstrap='' embed_ca=''
+    count=0 item=made word='' skip='' without='' ca='' kubeconfig='' bootstrap='' embed_ca='' stack=''
     while IFS= read -r line; do
         value=${line#* }
         case $line in
@@ -51,6 +51,7 @@ stage_bundle() {
         'resolver '*) resolver=$value ;;
         'data '*) root=$value ;;
         'node '*) node=$value ;;
+        'stack '*) stack=$value ;;
         'certificates '*) certificates=$value ;;
         embed-ca) embed_ca=yes ;;
         'skip '*) skip="$skip $value" ;;
@@ -106,7 +107,7 @@ drifted() { # somebody changed the path after we wrote it; an interrupted run do
 # Writes two lists. `wanted`, for the manifest, has the planned paths that are ours: those that we
 # wrote, that do not exist yet, or that we may replace. `todo` has those that are not as planned.
 compare() {
-    printf '%s\n' "node $node" "kubeconfig $kubeconfig" "bootstrap $bootstrap" \
+    printf '%s\n' "node $node" ${stack:+"stack $stack"} "kubeconfig $kubeconfig" "bootstrap $bootstrap" \
         "certificates $certificates" "health $health" >"$stage/wanted"
     : >"$stage/todo"
     while read -r number kind mode owner group effect path; do
@@ -168,8 +169,14 @@ remove_unwanted() {
 write_all() {
     # Directories stay in the manifest, so that removing the node finds them.
     sed -n '/^dir /p' "$manifest" | sort -u - "$stage/wanted" >"$stage/kept"
-    if [ ! -s "$stage/todo" ] && same_file "$stage/kept" "$manifest" && kubeconfig_is_as_planned; then
-        return
+    if [ ! -s "$stage/todo" ] && kubeconfig_is_as_planned; then
+        if same_file "$stage/kept" "$manifest"; then return; fi
+        # A list of an earlier release only lacks the stack: no kubelet has anything to prove.
+        grep -v '^stack ' "$stage/kept" >"$stage/unowned"
+        if same_file "$stage/unowned" "$manifest"; then
+            replace "$stage/kept" "$manifest"
+            return
+        fi
     fi
     begin_change
     # The manifest is complete before the first change, and pruned after the last one.

@@ -11,6 +11,9 @@ owner_of_machine() {
     printf '%s\n' "$named"
 }
 
+# Lists of earlier releases don't say it: then it is whosever the node is.
+stack_of_machine() { [ ! -s "$manifest" ] || sed -n 's/^stack //p' "$manifest"; }
+
 arguments_of_kubelet() { # as our arguments file on this machine has them, one a line
     sed -n 's/^file //p' "$manifest" | while read -r listed; do
         if [ -f "$listed" ]; then sed -n 's/^\(--[^ ]*\) \\$/\1/p' "$listed"; fi
@@ -102,7 +105,11 @@ share_kubeconfig() {
 
 # The one whose files and certificates are here must leave by its own removal first.
 check_node() {
-    whose=$(owner_of_machine)
+    whose=$(owner_of_machine) theirs=$(stack_of_machine)
+    if [ "$theirs" ] && [ "$theirs" != "$stack" ]; then
+        refuse "this machine is the node $whose of the stack $theirs; to make it $node of $stack, remove $whose from the settings of $theirs and run pulumi up there, then run it here again (if $theirs no longer exists, remove the line \"stack $theirs\" from $manifest on this machine)"
+        return
+    fi
     [ -z "$whose" ] || [ "$whose" = "$node" ] ||
         refuse "this machine is the node $whose; to make it $node, remove $whose from the settings and run pulumi up, then add $node and run it again (if $whose is no longer in the settings, put it back first, or reinstall the machine)"
 }

@@ -60,6 +60,7 @@ class Node:
 
     name: str
     addresses: tuple[str, ...]  # node IPs, the primary one first; at most one of each family
+    stack: str = ""  # whose it is, as ORGANIZATION/PROJECT/STACK
     version: str = "1.37"  # the kubelet's minor version
     generation: int = 1  # raised to write and join the machine again
     repair: int = 0  # raised to restore drifted files

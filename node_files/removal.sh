@@ -71,10 +71,15 @@ remove_written() {
 remove() {
     lock remove
     removed='' kept='' notes=''
-    made=$(grep -E '^((node|made|certificates|data) .*|end)$') || :
+    made=$(grep -E '^((node|stack|made|certificates|data) .*|end)$') || :
     [ "$(printf '%s\n' "$made" | tail -n 1)" = end ] || fail 'the bundle is incomplete, nothing was removed; run again'
     node=$(printf '%s\n' "$made" | sed -n 's/^node //p')
-    whose=$(owner_of_machine)
+    : "${asked=$(printf '%s\n' "$made" | sed -n 's/^stack //p')}" # delivery.sh knows it by the state
+    whose=$(owner_of_machine) theirs=$(stack_of_machine)
+    if [ "$theirs" ] && [ "$theirs" != "$asked" ]; then
+        printf '{"removed":[],"kept":[],"notes":["this machine is the node %s of the stack %s now; nothing was removed"]}\n' "$whose" "$theirs"
+        return
+    fi
     if [ "$whose" ] && [ "$whose" != "$node" ]; then
         printf '{"removed":[],"kept":[],"notes":["this machine is the node %s now; nothing was removed"]}\n' "$whose"
         return

@@ -148,7 +148,8 @@ def _of_words(old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:
             f" (`repair` {values[1].get('repair', '0')})",
             effect=f"where one was changed, {RESTART}",
         )
-    elsewhere = ("repair ", "generation ")  # reported by themselves
+    # The first two are reported by themselves. The other is no setting.
+    elsewhere = ("repair ", "generation ", "stack ")
     before, after = (
         [line for line in words if not line.startswith(elsewhere)] for words in (old, new)
     )

@@ -1,5 +1,6 @@
 """The arguments of the components, made from a stack's settings and credentials."""
 
+from dataclasses import replace
 from functools import partial
 
 from components.access import Access, SshServer
@@ -124,7 +125,8 @@ def _pool_node(
     member = stack.record.members.get(node.name)
     installed = stack.record.files.get(node.name)
     joins = not membership.is_member(node.name, join, stack.record)
-    merged = to_node(stack.settings, pool, node)
+    owner = (installed and installed.stack) or full_name()
+    merged = replace(to_node(stack.settings, pool, node), stack=owner)
     registered = merged.taints if joins else (known and known.taints)
     return PoolNode(
         node=merged,

@@ -37,6 +37,14 @@ class Files:
     printed: str = ""
     """What that has printed."""
 
+    @property
+    def stack(self) -> str | None:
+        """The stack's name when they were first written, which the machine knows it by.
+
+        None: by an earlier release. A name that the stack gets later changes nothing on a machine.
+        """
+        return dict(line.partition(" ")[::2] for line in self.known.split("\n")).get("stack")
+
 
 @dataclass(frozen=True, kw_only=True)
 class State:

@@ -26,6 +26,7 @@ SHELLS = {
     }.items()
     if shutil.which(words[0])
 }
+STACK = "o/p/s"
 SERVER = "https://10.0.0.9:6443"
 CA = "-----BEGIN CERTIFICATE-----\nQQ==\n-----END CERTIFICATE-----\n"
 
@@ -173,6 +174,7 @@ class Machine:
         )
         values = {
             "name": "node-1",
+            "stack": STACK,
             "addresses": ("127.0.0.1",),
             "runtime_endpoint": f"unix://{at}/fake/socket",
             "kubelet": {"resolvConf": f"{at}/fake/resolv.conf", **(kubelet or {})},

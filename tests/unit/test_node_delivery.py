@@ -197,6 +197,33 @@ def test_a_removal_leaves_another_nodes_machine_alone(machine: Machine) -> None:
     assert machine.path("lib/kubelet/config.yaml").exists()
 
 
+@pytest.mark.parametrize("stack", ["o/p/other", ""])
+def test_a_removal_leaves_another_stacks_machine_alone(machine: Machine, stack: str) -> None:
+    """A state of an earlier release does not say whose it is, but the machine does."""
+    bring(machine)
+    ok(install(machine))
+    said = ok(remove(machine, stack=stack))
+    assert said["removed"] == []
+    assert "node-1 of the stack o/p/s now" in str(said["notes"])
+    assert machine.path("lib/kubelet/config.yaml").exists()
+    assert ok(remove(machine))["removed"] != []
+
+
+def test_a_stack_that_is_added_to_a_list_is_no_change_to_prove(machine: Machine) -> None:
+    """So no unit waits for its end, and no files are copied."""
+    bring(machine)
+    ok(install(machine))
+    machine.joins()
+    machine.path("fake/active").touch()
+    manifest = machine.path("lib/state/manifest")
+    listed = manifest.read_text()
+    manifest.write_text(listed.replace("stack o/p/s\n", ""))
+    machine.path("fake/bin/systemd-run").write_text("#!/bin/sh\nexit 1\n")
+    bring(machine)
+    assert ok(install(machine))["changed"] == []
+    assert manifest.read_text() == listed
+
+
 def test_a_bundle_that_somebody_deleted_is_missed_and_can_be_brought_back(
     machine: Machine,
 ) -> None:

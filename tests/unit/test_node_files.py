@@ -216,3 +216,5 @@ def test_a_state_knows_of_a_bundle_its_hash_and_the_nodes_own_lines() -> None:
     assert known[0] == f"bundle {hashlib.sha256(bundle.encode()).hexdigest()}"
     assert known[1:] == ["node node-1", "generation 1", "addresses 10.98.0.11", "end", ""]
     assert not {node.name, *node.addresses} & set(re.findall(r"[\w.-]+", shared))
+    whose = node_files.known(CLUSTER, dataclasses.replace(node, stack="o/p/s")).split("\n")
+    assert whose[1:4] == ["node node-1", "stack o/p/s", "generation 1"]

@@ -102,6 +102,80 @@ def test_the_same_node_is_taken_over_from_a_list_without_an_owner(machine: Machi
     assert not any(call.startswith("restart") for call in machine.calls())
 
 
+OTHER_STACK = "o/p/other"
+
+
+def test_another_stacks_machine_is_refused_before_it_is_changed(machine: Machine) -> None:
+    """Though its node has the same name there."""
+    ok(machine.install())
+    machine.joins()
+    machine.path("fake/active").touch()
+    before = everything(machine)
+    done = machine.install(stack=OTHER_STACK)
+    assert done.returncode != 0
+    manifest = machine.path("lib/state/manifest")
+    assert (
+        "this machine is the node node-1 of the stack o/p/s; to make it node-1 of o/p/other, remove"
+        " node-1 from the settings of o/p/s and run pulumi up there, then run it here again (if"
+        f' o/p/s no longer exists, remove the line "stack o/p/s" from {manifest} on this machine)'
+        in done.stderr
+    )
+    assert "node-1 from the settings and" not in done.stderr
+    assert everything(machine) == before
+    manifest.write_text(manifest.read_text().replace("stack o/p/s\n", ""))
+    assert ok(machine.install(stack=OTHER_STACK))["changed"] == []
+    assert "stack o/p/other\n" in manifest.read_text()
+
+
+def test_a_machine_that_is_another_stacks_now_is_not_removed(machine: Machine) -> None:
+    ok(machine.install(stack=OTHER_STACK))
+    machine.joins()
+    machine.path("fake/active").touch()
+    before = everything(machine)
+    report = ok(machine.remove())
+    assert report["removed"] == []
+    assert report["notes"] == [
+        "this machine is the node node-1 of the stack o/p/other now; nothing was removed"
+    ]
+    assert everything(machine) == before
+    assert not any(call.startswith("disable") for call in machine.calls())
+
+
+def without_stack(machine: Machine) -> None:
+    """Turn the list on the machine into one of a program that did not note the stack."""
+    manifest = machine.path("lib/state/manifest")
+    manifest.write_text(manifest.read_text().replace("stack o/p/s\n", ""))
+
+
+def test_a_list_without_a_stack_gets_it_and_nothing_else_happens(machine: Machine) -> None:
+    """Nothing to prove either: a kubelet that is not healthy goes on as it is."""
+    ok(machine.install())
+    machine.joins()
+    machine.path("fake/active").touch()
+    machine.path("fake/no-server").touch()  # nor does the kubelet answer
+    listed = machine.path("lib/state/manifest").read_text()
+    without_stack(machine)
+    names = [
+        name for name in machine.files() if name not in ("lib/state/manifest", "lib/state/lock")
+    ]
+    before = {name: machine.path(name).stat() for name in names}
+    machine.path("fake/bin/systemd-run").unlink()
+    report = ok(machine.install())
+    assert (report["changed"], report["repaired"], report["kubelet"]) == ([], [], "running")
+    assert machine.path("lib/state/manifest").read_text() == listed
+    assert {name: machine.path(name).stat().st_mtime_ns for name in names} == {
+        name: was.st_mtime_ns for name, was in before.items()
+    }
+    assert not any(call.startswith("restart") for call in machine.calls())
+
+
+def test_a_machine_whose_list_names_no_stack_is_removed_by_any(machine: Machine) -> None:
+    ok(machine.install())
+    without_stack(machine)
+    ok(machine.remove(stack=OTHER_STACK))
+    assert machine.files() == {}
+
+
 PATHS = {
     "kubeconfig": "{root}/srv/kubelet.conf",
     "certificates": "{root}/srv/certificates",

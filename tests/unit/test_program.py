@@ -319,6 +319,23 @@ def test_a_node_overrides_its_pool(resources: dict[str, dict[str, Any]]) -> None
     assert "--node-labels=a=node" in second
 
 
+@pytest.mark.parametrize(
+    ("known", "stack"),
+    [
+        (None, "o/p/s"),
+        ("bundle 0\nnode n1\ngeneration 1\nend\n", "o/p/s"),
+        # The stack, or its organization, has had another name since.
+        ("bundle 0\nnode n1\nstack o/p/former\ngeneration 1\nend\n", "o/p/former"),
+    ],
+)
+def test_a_machine_is_told_the_first_name_of_its_stack(known: str | None, stack: str) -> None:
+    files = {} if known is None else {"n1": state.Files(urn="urn", address="10.0.0.1", known=known)}
+    declared = declare(parse(RAW), Record(files=files))
+    assert f"node n1\nstack {stack}\n" in declared["n1-files"]["stdin"]
+    assert "node n2\nstack o/p/s\n" in declared["n2-files"]["stdin"]
+    assert "stack" not in declared["n1-files"]["__bundle"]
+
+
 def test_a_member_only_leaves(resources: dict[str, dict[str, Any]]) -> None:
     member = resources["n1-member"]
     assert "create" not in member
