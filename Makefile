@@ -3,11 +3,13 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 PYTHON_PACKAGES := settings credentials stack components node_files preview ssh command_line admission lab __main__.py
 SCRIPTS := $(wildcard node_files/*.sh components/*.sh lab/*.sh lab/plugins/*.sh) ktb .ci/run
+# The tool that lists the packages of an image.
+CYCLONEDX := 7.5.0
 # Starts a shell line that uses the lab's pulumi and kubectl.
 IN_LAB := eval "$$($(PYTHON) -m lab env)" &&
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-long check contract golden bench bench-fleet packages
+.PHONY: help up down test test-long check contract golden bench bench-fleet lock sbom packages
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 20
@@ -62,16 +64,27 @@ bench-fleet: .venv/installed ## measure the whole program for NODES=20 simulated
 	$(PYTHON) -m lab toolchain
 	$(PYTHON) -m tests.bench.fleet --nodes $(NODES)
 
+PINNED := requirements requirements-dev admission/requirements tests/bench/requirements
+lock: .venv/installed ## pin all packages again, with their hashes, from the files *.in
+	for file in $(PINNED); do \
+		.venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+			--custom-compile-command 'make lock' $$file.in --output-file $$file.txt || exit 1; \
+	done
+
+sbom: .venv/installed ## write the packages of the approver's image as CycloneDX JSON to sbom.json
+	.venv/bin/uvx --from cyclonedx-bom==$(CYCLONEDX) cyclonedx-py requirements \
+		admission/requirements.txt --output-file sbom.json
+
 packages: ## install the Debian packages that the lab and the checks need
 	@lab/packages.sh
 
 .venv/installed: requirements.txt requirements-dev.txt lab/packages.sh
 	@lab/packages.sh
 	python3 -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
 .venv-bench/installed: tests/bench/requirements.txt .venv/installed
 	python3 -m venv .venv-bench
-	.venv-bench/bin/pip install --quiet --disable-pip-version-check -r tests/bench/requirements.txt
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/bench/requirements.txt
 	@touch $@

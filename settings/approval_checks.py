@@ -1,5 +1,6 @@
 """Whether the settings of tokens, of approval and of the approver fit together."""
 
+import re
 from collections.abc import Iterator
 
 from settings.model import Settings
@@ -9,6 +10,7 @@ from settings.problem import Problem
 LONGEST_GATED_TTL_MINUTES = 60
 # cluster-bootstrap/token/api: BootstrapGroupPattern, what may follow `system:bootstrappers:`.
 LONGEST_TOKEN_GROUP = 256
+DIGEST = re.compile(r"@sha256:[0-9a-f]{64}\Z")
 
 
 def problems(settings: Settings) -> Iterator[Problem]:
@@ -39,6 +41,17 @@ def problems(settings: Settings) -> Iterator[Problem]:
                     )
         if pool.cloud_init and pool.cloud_init.with_token:
             yield from _user_data_problems(settings, f"{path}.cloudInit.withToken")
+
+
+def warnings(settings: Settings) -> Iterator[str]:
+    """Yield what to know of the approver's image."""
+    image = settings.approver.image
+    if settings.approver.enabled and image and not DIGEST.search(image):
+        yield (
+            f"approver.image {image} has no digest, so whoever can push to its registry decides"
+            f" what approves certificates; give it as {image}@sha256:..., which podman push"
+            " --digestfile writes"
+        )
 
 
 def _gated_problems(settings: Settings) -> Iterator[Problem]:

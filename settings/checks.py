@@ -21,3 +21,4 @@ def warnings(settings: Settings) -> Iterator[str]:
     """Yield, once each, warnings of settings without effect, or with another one than expected."""
     yield from kubelet_checks.warnings(settings)
     yield from machine_checks.warnings(settings)
+    yield from approval_checks.warnings(settings)

@@ -350,3 +350,19 @@ def test_an_unknown_key_of_the_stack_is_refused() -> None:
 @pytest.mark.parametrize(("given", "meant"), [(3, 3), ("3", 3), ("3%", "3%"), ("100%", "100%")])
 def test_a_share_is_a_number_or_a_percentage(given: object, meant: object) -> None:
     assert parse({"rollout": {"maxUnavailable": given}}).rollout.max_unavailable == meant
+
+
+@pytest.mark.parametrize(
+    ("approver", "warned"),
+    [
+        ({"enabled": True, "image": "registry.example.org/approver:1"}, True),
+        ({"enabled": True, "image": "registry.example.org/approver@sha256:abc"}, True),
+        ({"enabled": True, "image": f"registry.example.org/approver@sha256:{'a' * 64}"}, False),
+        ({"enabled": False, "image": "registry.example.org/approver:1"}, False),
+    ],
+)
+def test_an_image_without_a_digest_is_warned_of(approver: dict[str, Any], warned: bool) -> None:
+    found = list(checks.warnings(parse({"approver": approver})))
+    assert [line.split(" has no digest")[0] for line in found] == (
+        [f"approver.image {approver['image']}"] if warned else []
+    )

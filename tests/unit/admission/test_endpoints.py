@@ -141,14 +141,3 @@ def test_in_a_pod_the_account_s_token_is_read_again(
 
     asyncio.run(work())
     assert sent == ["bearer first", "bearer second"]
-
-
-def test_the_image_s_requirements_are_those_of_the_program() -> None:
-    root = Path(__file__).parents[3]
-    ours = (root / "admission/requirements.txt").read_text().splitlines()
-    program = (root / "requirements.txt").read_text().splitlines()
-    pinned = [line for line in ours if not line.startswith("#")]
-    # The client library brings it, in a version of its own choice.
-    assert [line for line in pinned if line not in program] == [
-        line for line in pinned if line.startswith("aiohttp==")
-    ]
