@@ -65,6 +65,7 @@ class Judge:
         self._at_once = asyncio.Semaphore(REQUESTS_AT_ONCE)
         # Node -> UID -> object, and the requests that are being judged.
         self._pending: dict[str, dict[str, dict[str, Any]]] = {}
+        self._nodes: dict[str, str] = {}  # UID -> node
         self._judging: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._pauses_s: dict[str, float] = {}  # UID -> the next pause before it is judged again
@@ -89,20 +90,25 @@ class Judge:
     def forget(self) -> None:
         """Drop all requests: the complete list follows."""
         self._pending.clear()
+        self._nodes.clear()
         self._pauses_s.clear()
 
     def add(self, item: dict[str, Any]) -> None:
         """Take an undecided request, or a new version of it."""
-        self._pending.setdefault(requesting_node(item), {})[item["metadata"]["uid"]] = item
-        self._soon(requesting_node(item), item["metadata"]["uid"])
+        node, uid = requesting_node(item), item["metadata"]["uid"]
+        self._pending.setdefault(node, {})[uid] = item
+        self._nodes[uid] = node
+        self._soon(node, uid)
 
     def remove(self, item: dict[str, Any]) -> None:
-        """Drop a request that is decided or gone."""
-        requests = self._pending.get(requesting_node(item), {})
-        requests.pop(item["metadata"]["uid"], None)
-        self._pauses_s.pop(item["metadata"]["uid"], None)
+        """Drop a request that is decided or gone, or can't be read: its UID is enough."""
+        uid = item["metadata"]["uid"]
+        node = self._nodes.pop(uid, "")
+        requests = self._pending.get(node, {})
+        requests.pop(uid, None)
+        self._pauses_s.pop(uid, None)
         if not requests:
-            self._pending.pop(requesting_node(item), None)
+            self._pending.pop(node, None)
 
     def reconsider(self, node: str | None = None) -> None:
         """Judge the requests of a node, or all, again: what they are judged by has changed."""

@@ -43,6 +43,16 @@ def path(namespace: str) -> str:
     return f"/api/v1/namespaces/{namespace}/configmaps?labelSelector={LABEL}"
 
 
+def kept_map(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is kept of a ConfigMap.
+
+    Raises:
+        LookupError, TypeError, AttributeError: it lacks what we read.
+    """
+    text = (item.get("data") or {}).get(KEY, "")
+    return {"metadata": {"name": item["metadata"]["name"]}, "data": {KEY: text}}
+
+
 def read(text: str) -> PoolInventory:
     """Return the inventory that a JSON document holds.
 

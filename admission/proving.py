@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from admission.api_server.api import NODES, Say
 from admission.gate import run
 from admission.gate.session import session
+from admission.objects.judged_node import kept_node
 from admission.objects.node import ready_condition
 from admission.process import failures, reason
 from admission.terminal import visible
@@ -36,12 +37,12 @@ async def not_ready(text: str) -> set[str]:
     """
     try:
         async with session(text) as (orders, api, _):
-            listed = await api.insist("GET", NODES)
+            listed = await api.list(NODES, kept_node)
     except failures() as error:
         raise ValueError(visible(reason(error))) from None
     ready = {
         node["metadata"]["name"]
-        for node in listed["items"]
+        for node in listed.items
         if ready_condition(node, "status") == "True"
     }
     return set(orders.nodes) - ready

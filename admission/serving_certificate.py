@@ -8,6 +8,7 @@ from datetime import datetime
 from cryptography import x509
 
 from admission.inventory import InventoryNode, IpAddress
+from admission.panic import no_panic
 
 KUBELET_PORT = 10250
 DIAL_TIMEOUT_S = 5
@@ -50,7 +51,8 @@ async def look_at(entry: InventoryNode, trust: ssl.SSLContext) -> ServingCertifi
         der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     finally:
         writer.transport.abort()
-    return read(x509.load_der_x509_certificate(der), entry)
+    with no_panic():
+        return read(x509.load_der_x509_certificate(der), entry)
 
 
 def read(certificate: x509.Certificate, entry: InventoryNode) -> ServingCertificate:

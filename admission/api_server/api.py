@@ -1,14 +1,18 @@
 """What admission asks of an API server, and how that can fail."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+SERVING_CSRS = f"{CSRS}?fieldSelector=spec.signerName=kubernetes.io/kubelet-serving"
+CLIENT_CSRS = f"{CSRS}?fieldSelector=spec.signerName=kubernetes.io/kube-apiserver-client-kubelet"
 NODES = "/api/v1/nodes"
 PODS = "/api/v1/pods"
 MERGE_PATCH = "application/merge-patch+json"
 
 REQUEST_TIMEOUT_S = 15
+LARGEST_OBJECT_BYTES = 4 * 1024 * 1024  # etcd takes 1.5 MB of one; JSON escapes some of that
 # Rights and tokens may take effect some moments after an API server's start, or their creation.
 RIGHTS_LIMIT_S = 5
 FIRST_PAUSE_S = 0.2
@@ -16,6 +20,8 @@ LONGEST_PAUSE_S = 5.0
 
 See = Callable[[str, dict[str, Any]], None]
 Say = Callable[[str], None]
+# Returns what is kept of an object, None if nothing is, and raises if it lacks what we read.
+Keep = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
 class ApiError(Exception):
@@ -24,6 +30,28 @@ class ApiError(Exception):
     def __init__(self, status: int, method: str, path: str, message: str) -> None:
         super().__init__(f"{method} {path}: {status} {message}")
         self.status = status
+
+
+class Unreadable(ValueError):
+    """An answer or an object that can't be read; says why, and holds how it begins."""
+
+    def __init__(self, why: str, beginning: bytes = b"") -> None:
+        super().__init__(why)
+        self.beginning = beginning
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a watch is of, and what is kept of each object."""
+
+    path: str
+    keep: Keep
+    # Makes what reduces each object of one list, where that depends on the others.
+    keep_listed: Callable[[], Keep] | None = None
+
+    def for_list(self) -> Keep:
+        """Return what reduces each object of one list."""
+        return self.keep_listed() if self.keep_listed else self.keep
 
 
 class Api(Protocol):
@@ -37,9 +65,12 @@ class Api(Protocol):
         *,
         content_type: str = "application/json",
     ) -> Any:
-        """Make one request and return the JSON of the answer, or its text if it is not JSON."""
+        """Make one request and return the object that is the answer."""
 
-    async def watch(self, path: str, see: See, say: Say) -> None:
+    async def reach(self, path: str) -> None:
+        """Make a GET request that leads to a kubelet, and return if it succeeds."""
+
+    async def watch(self, watched: Watched, see: See, say: Say) -> None:
         """Pass on every object and each change, forever."""
 
     async def may_serve_itself(self, requester: Mapping[str, Any]) -> bool:

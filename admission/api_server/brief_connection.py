@@ -17,8 +17,9 @@ from typing import Any, Protocol
 import yaml
 
 from admission.api_server import credentials
-from admission.api_server.api import REQUEST_TIMEOUT_S
+from admission.api_server.api import LARGEST_OBJECT_BYTES, REQUEST_TIMEOUT_S
 from admission.api_server.credentials import Credentials
+from admission.api_server.reading import read_one
 
 # An API server that is silent for longer is asked again, and waited for.
 SILENCE_S = 5
@@ -111,10 +112,12 @@ class BriefConnection:
     ) -> Any:
         self._http.request(method, path, content, headers)
         answer = self._http.getresponse()
-        data = answer.read()
+        data = answer.read(LARGEST_OBJECT_BYTES + 1)
         if not 200 <= answer.status < 300:
             raise ValueError(answer.status)
-        return json.loads(data)
+        if len(data) > LARGEST_OBJECT_BYTES:
+            raise ValueError(len(data))
+        return read_one(data)
 
 
 async def open_briefly(kubeconfig: str) -> Requests:

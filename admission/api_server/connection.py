@@ -5,12 +5,12 @@ connections; its generated models are not used, so that a run starts fast.
 """
 
 import asyncio
-import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -20,26 +20,33 @@ from admission.api_server.access_reviews import may_serve_itself
 from admission.api_server.api import (
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
-    REQUEST_TIMEOUT_S,
     ApiError,
+    Keep,
     Say,
     See,
+    Unreadable,
+    Watched,
 )
+from admission.api_server.bodies import whole
 from admission.api_server.kubeconfig import client_of_kubeconfig, client_of_pod
+from admission.api_server.lists import Listed, read_list
 from admission.api_server.outages import UNREACHABLE, UNTRUSTED
+from admission.api_server.reading import read_one
+from admission.api_server.transport import KUBELET, REQUEST, WATCH, Transport, require_success
 from admission.api_server.watch import Watcher
 
 SELF_REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 INSIST_LIMIT_S = 30
 BUSY = (429, 500, 502, 503, 504)
 
+T = TypeVar("T")
+
 
 class Connection:
     """A connection to an API server with the rights of a kubeconfig's current context."""
 
     def __init__(self, client: ApiClient, ca: str) -> None:
-        client.configuration.trace_configs = [_no_redirects()]
-        self._client = client
+        self._transport = Transport(client)
         self._ca = ca  # PEM of the CA that the kubeconfig trusts
         self.server = str(client.configuration.host)
         self._watcher = Watcher(self)
@@ -74,7 +81,7 @@ class Connection:
         return urlsplit(self.server).hostname or ""
 
     async def close(self) -> None:
-        await self._client.close()
+        await self._transport.close()
 
     async def request(
         self,
@@ -84,22 +91,48 @@ class Connection:
         *,
         content_type: str = "application/json",
     ) -> Any:
-        """Make one request and return the JSON of the answer, or its text if it is not JSON.
+        """Make one request and return the object that is the answer.
 
         Raises:
             ApiError: the API server refused.
+            Unreadable: the answer is not an object, or is longer than an object can be.
             aiohttp.ClientError, OSError, TimeoutError: it did not answer.
         """
-        answer = await self._send(method, path, body, content_type, REQUEST_TIMEOUT_S)
-        data = await answer.read()
-        if date := answer.headers.get("Date"):
-            self.ahead = parsedate_to_datetime(date) - datetime.now(UTC)
-        if answer.status >= 400:
-            raise ApiError(answer.status, method, path.partition("?")[0], _message(data))
+        data = await self.fetch(path, method, body, content_type)
         try:
-            return json.loads(data)
-        except ValueError:
-            return data.decode(errors="replace")
+            return read_one(data)
+        except Unreadable as error:
+            what = f"{method} {path.partition('?')[0]}"
+            raise Unreadable(f"the answer to {what} can't be read: {error}") from None
+
+    async def fetch(
+        self,
+        path: str,
+        method: str = "GET",
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+    ) -> bytes:
+        """Make one request and return the body of the answer.
+
+        Raises:
+            ApiError, Unreadable, aiohttp.ClientError, OSError, TimeoutError: as `request` does.
+        """
+        async with await self._transport.send(method, path, REQUEST, body, content_type) as answer:
+            await require_success(answer, method, path)
+            self._note_clock(answer.headers.get("Date", ""))
+            return await whole(answer)
+
+    async def reach(self, path: str) -> None:
+        """Make a GET request that leads to a kubelet, and return if it succeeds.
+
+        Raises:
+            ApiError: the API server or the kubelet refused.
+            aiohttp.ClientError, OSError, TimeoutError: one of them did not answer.
+        """
+        # Of what a kubelet answers nothing is of use, its clock included.
+        async with await self._transport.send("GET", path, KUBELET) as answer:
+            await require_success(answer, "GET", path)
+            answer.close()
 
     async def insist(
         self,
@@ -115,11 +148,21 @@ class Connection:
 
         `say` gets a line when the API server does not answer, as in `watch`.
         """
+        ask = partial(self.request, method, path, body, content_type=content_type)
+        return await self._insist(ask, limit_s, say)
+
+    async def list(self, path: str, keep: Keep) -> Listed:
+        """Return what is kept of each object in a list, after its last page, as `insist` does."""
+        return await self._insist(
+            lambda: read_list(self.fetch, path, lambda: keep), INSIST_LIMIT_S, None
+        )
+
+    async def _insist(self, ask: Callable[[], Awaitable[T]], limit_s: float, say: Say | None) -> T:
         loop, pause_s = asyncio.get_running_loop(), FIRST_PAUSE_S
         limit = loop.time() + limit_s
         while True:
             try:
-                answer = await self.request(method, path, body, content_type=content_type)
+                answer = await ask()
             except UNTRUSTED:
                 raise
             except UNREACHABLE as error:
@@ -137,53 +180,37 @@ class Connection:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
-    async def watch(self, path: str, see: See, say: Say) -> None:
+    async def watch(self, watched: Watched, see: See, say: Say) -> None:
         """Pass on every object and each change, forever, as `Watcher.watch` does."""
-        await self._watcher.watch(path, see, say)
+        await self._watcher.watch(watched, see, say)
 
-    async def stream(self, path: str, timeout_s: float) -> aiohttp.ClientResponse:
+    async def stream(self, path: str) -> aiohttp.ClientResponse:
         """Make a GET request and return the answer before its body is read."""
-        return await self._send("GET", path, None, "", timeout_s)
+        return await self._transport.send("GET", path, WATCH)
 
     async def may_serve_itself(self, requester: Mapping[str, Any]) -> bool:
         """Return whether the requester in a request's spec may get serving certificates."""
         return await may_serve_itself(self.request, requester)
 
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None,
-        content_type: str,
-        timeout_s: float,
-    ) -> aiohttp.ClientResponse:
-        headers = {"Accept": "application/json"}
-        if body is not None:
-            headers["Content-Type"] = content_type
-        parameters: Any = await self._client.param_serialize(
-            method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
-        )
-        timeout: Any = aiohttp.ClientTimeout(total=timeout_s)
-        method, url, headers, body, _ = parameters
-        answer = await self._client.call_api(method, url, headers, body, None, timeout)
-        response: aiohttp.ClientResponse = answer.response
-        return response
+    def _note_clock(self, date: str) -> None:
+        try:
+            self.ahead = parsedate_to_datetime(date) - datetime.now(UTC)
+        except (ValueError, TypeError, OverflowError):
+            return  # it has none, or a proxy in between has written something else
 
     async def identity(self, token: str) -> dict[str, Any]:
         """Return the user that the API server authenticates a token's holder as: username, groups.
 
         Raises:
             ApiError: it does not accept the token (401), or the holder may not ask.
-            aiohttp.ClientError, OSError, TimeoutError: it did not answer.
+            Unreadable, aiohttp.ClientError, OSError, TimeoutError: it did not answer.
             ValueError: the kubeconfig names no CA.
         """
-        configuration = self._client.configuration
+        configuration = self._transport.client.configuration
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         # A session of its own, because ours presents our own client certificate.
         async with (
-            aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
-            ) as session,
+            aiohttp.ClientSession(timeout=REQUEST) as session,
             session.post(
                 self.server + SELF_REVIEWS,
                 json=review,
@@ -194,10 +221,10 @@ class Connection:
                 allow_redirects=False,
             ) as answer,
         ):
-            data = await answer.read()
             if answer.status >= 300:
-                raise ApiError(answer.status, "POST", SELF_REVIEWS, _message(data))
-            user: dict[str, Any] = json.loads(data)["status"]["userInfo"]
+                await require_success(answer, "POST", SELF_REVIEWS)
+                raise ApiError(answer.status, "POST", SELF_REVIEWS, "a redirect")
+            user: dict[str, Any] = read_one(await whole(answer))["status"]["userInfo"]
             return user
 
     def trust(self) -> ssl.SSLContext:
@@ -214,23 +241,3 @@ class Connection:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=self._ca)
         return context
-
-
-def _no_redirects() -> aiohttp.TraceConfig:
-    """Refuse each redirect: a kubelet behind the API server's proxy would send our rights along."""
-
-    async def refuse(_: Any, __: Any, met: aiohttp.TraceRequestRedirectParams) -> None:
-        status, path = met.response.status, met.url.path
-        raise ApiError(status, met.method, path, "a redirect, which is not followed")
-
-    config = aiohttp.TraceConfig()
-    config.on_request_redirect.append(refuse)
-    return config
-
-
-def _message(data: bytes) -> str:
-    try:
-        status = json.loads(data)
-        return str(status.get("message") or status.get("reason") or "")[:300]
-    except (ValueError, AttributeError):
-        return data.decode(errors="replace")[:300]

@@ -8,6 +8,9 @@ import ssl
 
 import aiohttp
 
-# What passes on its own: an API server that restarts, a connection that drops.
-UNREACHABLE = (aiohttp.ClientError, OSError, asyncio.TimeoutError)
+from admission.api_server.api import Unreadable
+
+# What passes on its own: an API server that restarts, a connection that drops, an answer that is
+# another program's.
+UNREACHABLE = (aiohttp.ClientError, OSError, asyncio.TimeoutError, Unreadable)
 UNTRUSTED = (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)

@@ -11,19 +11,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from admission import pool_inventory, rules
-from admission.api_server.api import CSRS, NODES, Api
+from admission.api_server.api import NODES, SERVING_CSRS, Api, Watched
 from admission.approver.journal import Journal
 from admission.approver.lease import Lease
 from admission.approver.metrics import Metrics
 from admission.approver.recorder import Place, Recorder
 from admission.judge import Facts, Judge
-from admission.objects.csr import request_status, requesting_node
-from admission.objects.judged_node import judged_node
+from admission.objects.csr import kept_request, request_status, requesting_node
+from admission.objects.judged_node import judged_node, kept_node
 from admission.objects.node import internal_addresses
 from admission.pool_inventory import Inventory
 
-SERVING_CSRS = f"{CSRS}?fieldSelector=spec.signerName={rules.SERVING_SIGNER}"
 LEASE = "kubelet-serving-approver"
+KEPT_METADATA = ("name", "uid", "deletionTimestamp")
+MOST_ADDRESSES, LONGEST_ADDRESS = 16, 64
 
 
 class Approver:
@@ -43,11 +44,11 @@ class Approver:
         self._api, self._host, self._journal = api, host, journal
         self._clock = clock
         self._watched = {
-            SERVING_CSRS: self._see_request,
-            NODES: self._see_node,
-            pool_inventory.path(namespace): self._see_inventory,
+            Watched(SERVING_CSRS, kept_request): self._see_request,
+            Watched(NODES, _kept_node): self._see_node,
+            Watched(pool_inventory.path(namespace), pool_inventory.kept_map): self._see_inventory,
         }
-        self._synced: set[str] = set()
+        self._synced: set[Watched] = set()
         self._maps: dict[str, dict[str, Any]] = {}
         self._nodes: dict[str, dict[str, Any]] = {}
         self._inventory: Inventory | None = None  # made when asked for
@@ -69,7 +70,7 @@ class Approver:
             ApiError: the rights are insufficient.
             UNTRUSTED: the CA that is trusted did not sign the API server's certificate.
         """
-        tasks = [asyncio.create_task(self._watch(path)) for path in self._watched]
+        tasks = [asyncio.create_task(self._watch(watched)) for watched in self._watched]
         tasks.append(asyncio.create_task(self.lease.contend()))
         try:
             done, _ = await asyncio.wait(
@@ -85,18 +86,18 @@ class Approver:
             )
             await self.lease.release()
 
-    async def _watch(self, path: str) -> None:
+    async def _watch(self, watched: Watched) -> None:
         def see(kind: str, item: dict[str, Any]) -> None:
             if kind == "SYNC":
-                if path not in self._synced:
-                    self._synced.add(path)
+                if watched not in self._synced:
+                    self._synced.add(watched)
                     # After the list, which follows right after this.
                     asyncio.get_running_loop().call_soon(self._judge.reconsider)
-                resource = path.partition("?")[0].rpartition("/")[2]
+                resource = watched.path.partition("?")[0].rpartition("/")[2]
                 self.metrics.count("watch_starts_total", resource=resource)
-            self._watched[path](kind, item)
+            self._watched[watched](kind, item)
 
-        await self._api.watch(path, see, lambda line: self._journal.tell("warning", line))
+        await self._api.watch(watched, see, lambda line: self._journal.tell("warning", line))
 
     @property
     def ready(self) -> bool:
@@ -230,3 +231,11 @@ class Approver:
     def failed(self, item: dict[str, Any], error: str) -> None:
         """Report that the API server did not answer."""
         self._recorder.failed(item, error, self._place(requesting_node(item)))
+
+
+def _kept_node(node: dict[str, Any]) -> dict[str, Any]:
+    """Return what is judged and compared of a Node: little, since there may be thousands."""
+    kept, shown = kept_node(node), internal_addresses(node)
+    metadata = {key: kept["metadata"][key] for key in KEPT_METADATA if key in kept["metadata"]}
+    addresses = [{"type": "InternalIP", "address": each[:LONGEST_ADDRESS]} for each in shown]
+    return {"metadata": metadata, "status": {"addresses": addresses[:MOST_ADDRESSES]}}

@@ -85,7 +85,7 @@ class Lease:
         with contextlib.suppress(ApiError, *UNREACHABLE):
             async with asyncio.timeout(RETRY_PERIOD_S):
                 lease = await self._api.request("GET", f"{self._path}/{self._name}")
-                if lease["spec"].get("holderIdentity") == self.identity:
+                if (lease.get("spec") or {}).get("holderIdentity") == self.identity:
                     spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
                     await self._write({**lease, "spec": spec})
 
@@ -108,7 +108,7 @@ class Lease:
                 if error.status != 404:
                     raise
                 lease = {"metadata": {"name": self._name}, "spec": {}}
-            self._see(lease["spec"])
+            self._see(lease.get("spec") or {})
             if self.holder not in ("", self.identity) and not self._expired():
                 self._renewed_at = None
                 return
@@ -125,6 +125,8 @@ class Lease:
                 self._renewed_at = None  # another was faster
         except UNREACHABLE as error:
             self.problem = f"{type(error).__name__} {error}"
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            self.problem = f"the Lease {self._name} can't be read ({type(error).__name__})"
 
     def _see(self, spec: dict[str, Any]) -> None:
         if spec != self._seen:
@@ -152,4 +154,4 @@ class Lease:
             lease = await self._api.request("PUT", f"{self._path}/{self._name}", {**kind, **lease})
         else:
             lease = await self._api.request("POST", self._path, {**kind, **lease})
-        self._see(lease["spec"])
+        self._see(lease.get("spec") or {})

@@ -46,6 +46,9 @@ class AttributeSetter:
                 f"its labels, annotations and taints could not be changed: {error}"
             )
             return False
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            progress.attributes_problem = f"its Node can't be read ({type(error).__name__})"
+            return False
         progress.attributes_problem = ""
         for line in (*([", ".join(found.done)] if found.done else []), *found.left):
             self._say(f"{name}: {line}")

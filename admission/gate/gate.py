@@ -1,6 +1,6 @@
 """The gate of a pool: approves its nodes' requests for certificates and proves each join.
 
-Two watches (CSRs and Nodes) report every change, and each change wakes what depends on it. No
+Watches of requests and Nodes report every change, and each change wakes what depends on it. No
 request or node holds up another one. A node has joined when its Node is Ready, its serving
 certificate is in use with its own names and addresses, and the API server reaches the kubelet. As
 soon as its Node is there, it gets the labels, annotations and taints of the settings.
@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from admission import rules
-from admission.api_server.api import CSRS, NODES, Api, Say
+from admission.api_server.api import CLIENT_CSRS, NODES, SERVING_CSRS, Api, Say, Watched
 from admission.gate import report
 from admission.gate.attributes import AttributeSetter
 from admission.gate.decisions import Decisions
@@ -24,8 +24,8 @@ from admission.gate.progress import Progress, Step
 from admission.gate.proof import Prover
 from admission.inventory import InventoryNode
 from admission.judge import Judge
-from admission.objects.csr import request_status, requesting_node
-from admission.objects.judged_node import judged_node
+from admission.objects.csr import kept_request, request_status, requesting_node
+from admission.objects.judged_node import judged_node, kept_node
 from admission.objects.node_attributes import Attributes
 from admission.serving_certificate import ServingCertificate
 
@@ -104,8 +104,12 @@ class Gate:
     async def _judge_until(self, *ends: asyncio.Future[Any]) -> None:
         """Watch and judge until one of these has ended; the others are cancelled then."""
         watches = [
-            asyncio.create_task(self._api.watch(CSRS, self._see_request, self._say)),
-            asyncio.create_task(self._api.watch(NODES, self._see_node, self._say)),
+            asyncio.create_task(self._api.watch(Watched(path, keep), see, self._say))
+            for path, keep, see in (
+                (SERVING_CSRS, kept_request, self._see_serving_request),
+                (CLIENT_CSRS, kept_request, self._see_client_request),
+                (NODES, self._keep_node, self._see_node),
+            )
         ]
         tasks = [*ends, *watches]
         try:
@@ -144,17 +148,13 @@ class Gate:
 
     # Requests
 
-    def _see_request(self, kind: str, item: dict[str, Any]) -> None:
-        if kind == "SYNC":
-            self._judge.forget()
-            self._client_judge.forget()
-        elif item["spec"]["signerName"] == rules.SERVING_SIGNER:
-            self._see_serving_request(kind, item)
-        elif item["spec"]["signerName"] == rules.CLIENT_SIGNER:
-            self._see_client_request(kind, item)
-
     def _see_client_request(self, kind: str, item: dict[str, Any]) -> None:
-        if item["spec"].get("username") not in self._token_users:
+        if kind == "SYNC":
+            self._client_judge.forget()
+            return
+        if kind == "DELETED":
+            self._client_judge.remove(item)
+        if item.get("spec", {}).get("username") not in self._token_users:
             return  # another pool's, or nobody's: not ours to judge
         progress = self.progress.get(self._decisions.joining_node(item))
         request = request_status(item)
@@ -173,6 +173,13 @@ class Gate:
             self._client_judge.add(item)
 
     def _see_serving_request(self, kind: str, item: dict[str, Any]) -> None:
+        if kind == "SYNC":
+            self._judge.forget()
+            return
+        if kind == "DELETED":
+            self._judge.remove(item)
+        if "spec" not in item:
+            return  # one that can't be read
         progress = self.progress.get(requesting_node(item))
         if progress is None or item["spec"]["username"] != progress.entry.user:
             return  # another pool's, or nobody's: not ours to judge
@@ -187,6 +194,9 @@ class Gate:
             self._judge.add(item)
 
     # Nodes
+
+    def _keep_node(self, node: dict[str, Any]) -> dict[str, Any] | None:
+        return kept_node(node) if node["metadata"]["name"] in self.progress else None
 
     def _see_node(self, kind: str, item: dict[str, Any]) -> None:
         if kind == "SYNC":

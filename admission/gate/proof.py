@@ -87,7 +87,7 @@ class Prover:
         """Ask whether the API server reaches the kubelet: what `kubectl logs` needs."""
         try:
             async with self._at_once:
-                await self._api.request("GET", f"{NODES}/{progress.entry.name}/proxy/healthz")
+                await self._api.reach(f"{NODES}/{progress.entry.name}/proxy/healthz")
         except (ApiError, *UNREACHABLE) as error:
             progress.api_problem = f"the API server does not reach it: {error}"
             return False

@@ -8,6 +8,11 @@ from itertools import islice
 from typing import Any, Literal
 
 from admission import rules
+from admission.rules.certificate_request import LARGEST_REQUEST_BYTES
+
+LONGEST_METADATA = 16 * 1024
+# In place of each request that the rules refuse for its length, and refused for the same reason.
+TOO_LONG = base64.b64encode(bytes(LARGEST_REQUEST_BYTES + 1)).decode()
 
 State = Literal["pending", "approved", "issued", "denied", "failed"]
 
@@ -21,6 +26,45 @@ class RequestStatus:
     state: State
     approved: bool  # once, whatever has happened since
     message: str = ""
+
+
+def kept_request(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is kept of a request: enough to judge it, and to approve it as it is.
+
+    Raises:
+        LookupError, TypeError, AttributeError, ValueError: it lacks what we read, or is too long.
+    """
+    metadata, spec, status = item["metadata"], item["spec"], item.get("status") or {}
+    if len(str(metadata)) > LONGEST_METADATA:
+        raise ValueError(f"its metadata have more than {LONGEST_METADATA} characters")
+    if len(spec["request"]) > len(TOO_LONG):
+        spec = {**spec, "request": TOO_LONG}
+    kept = {
+        "metadata": metadata,
+        "spec": spec,
+        "status": {key: status[key] for key in ("conditions", "certificate") if status.get(key)},
+    }
+    request_status(kept)
+    judged_request(kept)
+    return kept
+
+
+def kept_status(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is kept of a request of which only the fate matters.
+
+    Raises:
+        LookupError, TypeError, AttributeError, ValueError: it lacks what we read.
+    """
+    metadata, status = item["metadata"], item.get("status") or {}
+    kept = {
+        "metadata": {key: metadata[key] for key in ("name", "creationTimestamp")},
+        "status": {
+            "conditions": status.get("conditions"),
+            "certificate": bool(status.get("certificate")),
+        },
+    }
+    request_status(kept)
+    return kept
 
 
 def request_status(item: Mapping[str, Any]) -> RequestStatus:
@@ -48,7 +92,7 @@ def requesting_node(item: Mapping[str, Any]) -> str:
 
     For any other user it is a colon and the user's name: no node's name has a colon.
     """
-    user: str = item["spec"].get("username", "")
+    user = str(item["spec"].get("username", ""))
     is_node = user.startswith(rules.USER_PREFIX)
     return user.removeprefix(rules.USER_PREFIX) if is_node else f":{user}"
 

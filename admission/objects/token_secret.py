@@ -12,7 +12,23 @@ SECRETS = "/api/v1/namespaces/kube-system/secrets"
 TOKENS = f"{SECRETS}?fieldSelector=type%3Dbootstrap.kubernetes.io/token"
 # The labels that components/bootstrap_token.py sets.
 MANAGED_BY = ("app.kubernetes.io/managed-by", "kubelet-tls-bootstrap")
+KEYS = ("description", "token-secret", "expiration", "usage-bootstrap-authentication")
 POOL_LABEL = "kubelet-tls-bootstrap/pool"
+
+
+def kept_secret(secret: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is kept of a token's Secret.
+
+    Raises:
+        LookupError, TypeError, AttributeError, ValueError: it lacks what we read.
+    """
+    metadata = secret["metadata"]
+    kept = {
+        "metadata": {"name": metadata["name"], "labels": dict(metadata.get("labels") or {})},
+        "data": {key: value for key, value in (secret.get("data") or {}).items() if key in KEYS},
+    }
+    content(kept)
+    return kept
 
 
 def content(secret: Mapping[str, Any]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from admission.inventory import DNS_NAME, LONGEST_NAME, IpAddress
+from admission.panic import no_panic
 from admission.rules.encoding import STRING_TAGS, request_info
 
 CANONICAL_PEM = re.compile(
@@ -54,7 +55,8 @@ def parse(pem: bytes) -> CertificateRequest:
     """
     request = _load(pem)
     try:
-        return _read(request)
+        with no_panic():
+            return _read(request)
     except _Unfit as unfit:
         raise ValueError(str(unfit)) from None
     except Exception as error:  # noqa: BLE001 - whatever a library makes of hostile bytes
@@ -64,8 +66,9 @@ def parse(pem: bytes) -> CertificateRequest:
 def claimed_node(pem: bytes) -> str | None:
     """Return whose client certificate is requested: a hint for reports, never for a decision."""
     try:
-        names = _load(pem).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        return str(names[-1].value) if names else None  # the last, as Go does
+        with no_panic():
+            names = _load(pem).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+            return str(names[-1].value) if names else None  # the last, as Go does
     except Exception:  # noqa: BLE001 - as above
         return None
 
@@ -115,7 +118,8 @@ def _load(pem: bytes) -> x509.CertificateSigningRequest:
     if base64.b64encode(der) != body or wrapped != match[1]:
         raise ValueError("its PEM block is not encoded in the canonical way")
     try:
-        return x509.load_der_x509_csr(der)
+        with no_panic():
+            return x509.load_der_x509_csr(der)
     except Exception as error:  # noqa: BLE001 - as above
         raise ValueError(f"it is not a certificate request ({type(error).__name__})") from None
 

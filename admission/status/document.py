@@ -19,6 +19,7 @@ from admission.objects.csr import count_pending, judged_request, request_status,
 from admission.objects.judged_node import judged_node
 from admission.objects.node import ready_condition
 from admission.objects.token_secret import POOL_LABEL, content, expiration, is_revoked
+from admission.panic import no_panic
 from admission.serving_certificate import ServingCertificate
 from admission.status.snapshot import Reads, Snapshot
 
@@ -49,6 +50,7 @@ async def document(snapshot: Snapshot, api: Reads, look: Look, host: str, now: d
         ],
         "tokens": [_token(secret, now) for secret in snapshot.tokens],
         "problems": [
+            *snapshot.problems,
             *snapshot.inventory.problems,
             *(f"{node}: {why}" for node, why in sorted(snapshot.inventory.disputes.items())),
         ],
@@ -99,8 +101,9 @@ def _issued_end(name: str, requests: Iterable[dict[str, Any]]) -> datetime | Non
         if not pem or item["spec"]["signerName"] != rules.CLIENT_SIGNER:
             continue
         try:
-            certificate = x509.load_pem_x509_certificate(base64.b64decode(pem))
-            subject = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+            with no_panic():
+                certificate = x509.load_pem_x509_certificate(base64.b64decode(pem))
+                subject = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
         except ValueError:
             continue
         if [attribute.value for attribute in subject] == [user]:

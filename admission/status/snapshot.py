@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from admission import pool_inventory
-from admission.api_server.api import CSRS, NODES
-from admission.objects.token_secret import MANAGED_BY, TOKENS
+from admission.api_server.api import CSRS, NODES, Keep
+from admission.api_server.lists import Listed
+from admission.objects.csr import kept_request
+from admission.objects.judged_node import kept_node
+from admission.objects.token_secret import MANAGED_BY, TOKENS, kept_secret
 from admission.pool_inventory import Inventory
 
 OUR_TOKENS = f"{TOKENS}&labelSelector={'='.join(MANAGED_BY)}"
@@ -15,8 +18,8 @@ OUR_TOKENS = f"{TOKENS}&labelSelector={'='.join(MANAGED_BY)}"
 class Reads(Protocol):
     """What the status asks of an API server."""
 
-    async def insist(self, method: str, path: str) -> Any:
-        """Make a request, again while an API server restarts."""
+    async def list(self, path: str, keep: Keep) -> Listed:
+        """Return what is kept of each object in a list, after its last page."""
 
     async def may_serve_itself(self, requester: Mapping[str, Any]) -> bool:
         """Return whether a requester may get serving certificates."""
@@ -30,6 +33,7 @@ class Snapshot:
     nodes: Mapping[str, dict[str, Any]]
     requests: list[dict[str, Any]]
     tokens: list[dict[str, Any]]
+    problems: tuple[str, ...] = ()  # what can't be read, and why
 
 
 async def take(api: Reads, namespace: str, inventory: Inventory | None) -> Snapshot:
@@ -38,15 +42,22 @@ async def take(api: Reads, namespace: str, inventory: Inventory | None) -> Snaps
     Raises:
         ApiError, UNREACHABLE: the API server refused, or did not answer for a while.
     """
+    lists = {
+        path: await api.list(path, keep)
+        for path, keep in ((NODES, kept_node), (CSRS, kept_request), (OUR_TOKENS, kept_secret))
+    }
     if inventory is None:
-        maps = await api.insist("GET", pool_inventory.path(namespace))
-        inventory = pool_inventory.from_config_maps(maps["items"])
-    nodes, requests, tokens = [
-        (await api.insist("GET", path))["items"] for path in (NODES, CSRS, OUR_TOKENS)
-    ]
+        path = pool_inventory.path(namespace)
+        lists[path] = await api.list(path, pool_inventory.kept_map)
+        inventory = pool_inventory.from_config_maps(lists[path].items)
     return Snapshot(
         inventory=inventory,
-        nodes={node["metadata"]["name"]: node for node in nodes},
-        requests=requests,
-        tokens=tokens,
+        nodes={node["metadata"]["name"]: node for node in lists[NODES].items},
+        requests=lists[CSRS].items,
+        tokens=lists[OUR_TOKENS].items,
+        problems=tuple(
+            f"{name} is left out: {why}"
+            for listed in lists.values()
+            for name, why in listed.left_out
+        ),
     )

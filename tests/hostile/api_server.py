@@ -45,6 +45,18 @@ class Caller:
         content_type: str = "application/json",
     ) -> tuple[int, dict[str, Any]]:
         """Return the status and the object that the API server answers."""
+        content = b"" if body is None else json.dumps(body).encode()
+        return self.send(method, path, content, impersonated, content_type)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        content: bytes,
+        impersonated: Requester | None = None,
+        content_type: str = "application/json",
+    ) -> tuple[int, dict[str, Any]]:
+        """Return what is answered to a body as it is; what can't be read is text."""
         headers = [*self._headers, ("Content-Type", content_type)]
         if impersonated is not None:
             headers.append(("Impersonate-User", impersonated.user))
@@ -52,13 +64,16 @@ class Caller:
         if time.monotonic() - self._used > IDLE_S:
             self._connection.close()  # the next request opens it again
         self._used = time.monotonic()
-        content = b"" if body is None else json.dumps(body).encode()
         self._connection.putrequest(method, path)
         for name, value in (*headers, ("Content-Length", str(len(content)))):
             self._connection.putheader(name, value)
         self._connection.endheaders(content)
         answer = self._connection.getresponse()
-        return answer.status, json.loads(answer.read())
+        data = answer.read()
+        try:
+            return answer.status, json.loads(data)
+        except RecursionError:
+            return answer.status, {"text": data.decode()}
 
 
 def administrator(kubeconfig: Mapping[str, Any], directory: Path) -> Caller:

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from admission import rules
 from admission.api_server.access_reviews import CERTIFICATES, Right, missing_rights
-from admission.api_server.api import CSRS, ApiError
+from admission.api_server.api import CLIENT_CSRS, SERVING_CSRS, ApiError
 from admission.gate.checks.check import PASSED, Answer, Context, few
-from admission.objects.csr import request_status
+from admission.objects.csr import kept_status, request_status
 
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager"
 MOST_CLOCK_DIFFERENCE = timedelta(seconds=30)
@@ -87,11 +87,10 @@ async def check_clock(context: Context) -> Answer:
 
 async def check_signer(context: Context) -> Answer:
     """Look for evidence that kube-controller-manager signs; only the joins prove it."""
-    listed = await context.api.insist("GET", CSRS)
     requests = [
         request_status(item)
-        for item in listed.get("items") or ()
-        if item["spec"]["signerName"] in (rules.SERVING_SIGNER, rules.CLIENT_SIGNER)
+        for path in (SERVING_CSRS, CLIENT_CSRS)
+        for item in (await context.api.list(path, kept_status)).items
     ]
     now = context.now + context.api.ahead
     unsigned = [

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from admission.api_server.api import ApiError
+from admission.api_server.api import ApiError, Unreadable
 from admission.api_server.outages import UNREACHABLE
 from admission.gate.checks.check import Check, Context, State
 from admission.gate.checks.cluster import (
@@ -63,11 +63,13 @@ async def _find(name: str, context: Context) -> Finding:
         state, text = await CHECKS[name](context)
     except ApiError as error:
         return Finding(check=name, state="not checked", text=str(error))
+    except Unreadable as error:
+        return Finding(check=name, state="not checked", text=str(error))
     except UNREACHABLE as error:
         text = f"the API server does not answer: {type(error).__name__}"
         return Finding(check=name, state="not checked", text=text)
     # One malformed object must not stop the run.
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         text = f"an answer can't be read ({type(error).__name__} {error})"
         return Finding(check=name, state="not checked", text=text)
     return Finding(check=name, state=state, text=text)

@@ -10,7 +10,14 @@ from admission.api_server.api import RIGHTS_LIMIT_S, ApiError
 from admission.api_server.connection import Connection
 from admission.gate.bootstrap_token import FoundToken
 from admission.gate.checks.check import PASSED, Answer, Context, few
-from admission.objects.token_secret import MANAGED_BY, POOL_LABEL, TOKENS, content, expiration
+from admission.objects.token_secret import (
+    MANAGED_BY,
+    POOL_LABEL,
+    TOKENS,
+    content,
+    expiration,
+    kept_secret,
+)
 
 # The token cleaner acts within seconds of an expiration.
 LONGEST_CLEANING = timedelta(minutes=10)
@@ -144,8 +151,8 @@ async def _holder_may(api: Connection, found: FoundToken, subresource: str) -> b
 
 async def _tokens(api: Connection) -> list[tuple[str, dict[str, str], dict[str, str]]]:
     """Return the name, the labels and the content of every bootstrap token's Secret."""
-    listed = await api.insist("GET", TOKENS)
+    listed = await api.list(TOKENS, kept_secret)
     return [
-        (item["metadata"]["name"], item["metadata"].get("labels") or {}, content(item))
-        for item in listed.get("items") or ()
+        (item["metadata"]["name"], item["metadata"]["labels"], content(item))
+        for item in listed.items
     ]

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from admission import pool_inventory
-from admission.api_server.api import CSRS, ApiError
-from admission.approver.approver import LEASE, SERVING_CSRS
+from admission.api_server.api import ApiError
+from admission.approver.approver import LEASE
 from admission.approver.lease import LEASES
 from admission.approver.recorder import EVENTS
 from tests.unit.admission.fakes import FakeApi
@@ -68,9 +68,7 @@ class ApproverApi(FakeApi):
         super().__init__()
         self.leases = FakeLeases()
         self.events: list[dict[str, Any]] = []
-        self.objects[SERVING_CSRS] = self.objects[CSRS]
-        self._watchers[SERVING_CSRS] = self._watchers[CSRS]
-        self.objects[MAPS], self._watchers[MAPS] = {}, []
+        self.objects[MAPS] = {}
 
     async def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         if path.startswith(LEASE_LIST):

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from admission.api_server.api import CSRS, NODES, ApiError, Say, See
+from admission.api_server.api import CSRS, NODES, ApiError, Keep, Say, See, Watched
+from admission.api_server.lists import Listed, keep_one
 from admission.gate.orders import Orders, Token
 from admission.inventory import Denied, InventoryNode
 from admission.serving_certificate import ServingCertificate
@@ -114,6 +115,24 @@ def merge(item: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def listed(items: Iterable[dict[str, Any]], keep: Keep) -> Listed:
+    """What an API server's list gives."""
+    found = Listed(version="1")
+    for item in items:
+        keep_one(item, keep, found)
+    return found
+
+
+def _collection(watched: Watched) -> str:
+    """The path of what is listed; the inventories have a selector that all of them match."""
+    return watched.path if "labelSelector" in watched.path else watched.path.partition("?")[0]
+
+
+def _selects(watched: Watched, item: Mapping[str, Any]) -> bool:
+    _, _, signer = watched.path.partition("spec.signerName=")
+    return not signer or item["spec"]["signerName"] == signer
+
+
 class FakeApi:
     """Holds CSRs and Nodes; any call that is not foreseen raises."""
 
@@ -124,16 +143,22 @@ class FakeApi:
         self.answers: dict[str, list[Exception]] = {}  # method and path -> failures to give first
         self.asked: list[str] = []
         self.approved: list[str] = []
-        self._watchers: dict[str, list[See]] = {CSRS: [], NODES: []}
+        self._watchers: list[tuple[Watched, See]] = []
         self._numbers = itertools.count(1)
 
     # What the gate calls
 
-    async def watch(self, path: str, see: See, say: Say) -> None:
-        self._fail(f"WATCH {path}")
-        self._watchers[path].append(see)
-        self.sync(path)
+    async def watch(self, watched: Watched, see: See, say: Say) -> None:
+        self._fail(f"WATCH {watched.path}")
+        self._watchers.append((watched, see))
+        self._sync(watched, see)
         await asyncio.Future()
+
+    async def reach(self, path: str) -> None:
+        self._fail(f"GET {path}")
+        assert path.endswith("/proxy/healthz")
+        if not self.reached.get(path.split("/")[4], True):
+            raise ApiError(503, "GET", path, "error trying to reach service")
 
     async def may_serve_itself(self, requester: Mapping[str, Any]) -> bool:
         self._fail(f"REVIEW {requester['username']}")
@@ -154,10 +179,6 @@ class FakeApi:
             return self._patch_node(path.rpartition("/")[2], body or {})
         if method == "PUT" and path.startswith(f"{CSRS}/") and path.endswith("/approval"):
             return self._approve(path.removesuffix("/approval").rpartition("/")[2], body or {})
-        if method == "GET" and path.startswith(f"{NODES}/") and path.endswith("/proxy/healthz"):
-            if self.reached.get(path.split("/")[4], True):
-                return "ok"
-            raise ApiError(503, method, path, "error trying to reach service")
         if method == "GET" and path.startswith(f"{NODES}/"):
             if (name := path.rpartition("/")[2]) in self.objects[NODES]:
                 return self.objects[NODES][name]
@@ -186,11 +207,23 @@ class FakeApi:
 
     def sync(self, path: str) -> None:
         """Start a watch again, as after a lost connection."""
-        items = list(self.objects[path].values())
-        for see in self._watchers[path]:
-            see("SYNC", {"items": items})
-            for item in items:
-                see("ADDED", item)
+        for watched, see in self._watchers:
+            if _collection(watched) == path:
+                self._sync(watched, see)
+
+    def _sync(self, watched: Watched, see: See) -> None:
+        keep, objects = watched.for_list(), self.objects[_collection(watched)].values()
+        items = [kept for item in objects if _selects(watched, item) and (kept := keep(item))]
+        see("SYNC", {"items": items})
+        for item in items:
+            see("ADDED", item)
+
+    def _pass_on(self, kind: str, path: str, item: dict[str, Any]) -> None:
+        for watched, see in self._watchers:
+            if _collection(watched) == path and _selects(watched, item):
+                kept = watched.keep(item)
+                if kept is not None:
+                    see(kind, kept)
 
     def put(self, path: str, item: dict[str, Any]) -> dict[str, Any]:
         name = item["metadata"]["name"]
@@ -198,14 +231,12 @@ class FakeApi:
         version = str(next(self._numbers))
         stored = {**item, "metadata": {**item["metadata"], "resourceVersion": version}}
         self.objects[path][name] = stored
-        for see in self._watchers[path]:
-            see(kind, stored)
+        self._pass_on(kind, path, stored)
         return stored
 
     def delete(self, path: str, name: str) -> None:
         item = self.objects[path].pop(name)
-        for see in self._watchers[path]:
-            see("DELETED", item)
+        self._pass_on("DELETED", path, item)
 
     def ask(
         self,

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 import yaml
 
-from admission.api_server.api import NODES, ApiError
+from admission.api_server.api import NODES, ApiError, Unreadable, Watched
 from admission.api_server.connection import INSIST_LIMIT_S, Connection
 from admission.gate import bootstrap_token
 from admission.gate.bootstrap_token import REVOKED, FoundToken
@@ -24,6 +24,7 @@ from tests.unit.admission.fakes import TOKEN_ID, clock, run
 from tests.unit.certificates import authority
 
 SECRET = f"{SECRETS}/bootstrap-token-{TOKEN_ID}"
+ALL_NODES = Watched(NODES, lambda node: node)
 CSRS_PATH = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 
 
@@ -39,14 +40,20 @@ class Answer:
         self.closed = False
         self._body, self._lines, self._end = body, lines, end
 
-    async def read(self) -> bytes:
-        return self._body if isinstance(self._body, bytes) else json.dumps(self._body).encode()
-
     @property
-    def content(self) -> AsyncIterator[bytes]:
-        return self._content()
+    def content(self) -> "Answer":
+        return self
 
-    async def _content(self) -> AsyncIterator[bytes]:
+    async def __aenter__(self) -> "Answer":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        if self._body is not None:
+            yield self._body if isinstance(self._body, bytes) else json.dumps(self._body).encode()
+            return
         for line in self._lines:
             yield line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n"
         if self._end is None:
@@ -109,10 +116,10 @@ def watched(*answers: Any) -> tuple[list[str], list[str], Client]:
     said: list[str] = []
 
     def see(kind: str, item: dict[str, Any]) -> None:
-        seen.append(f"{kind} {item['metadata'].get('name', len(item.get('items', [])))}")
+        seen.append(f"{kind} {item.get('metadata', {}).get('name', len(item.get('items', [])))}")
 
     with pytest.raises(Done):
-        run(api.watch(NODES, see, said.append))
+        run(api.watch(ALL_NODES, see, said.append))
     return seen, said, client
 
 
@@ -154,7 +161,7 @@ def test_a_watch_goes_on_from_a_bookmark() -> None:
 def test_a_watch_that_breaks_starts_again_with_everything_that_exists(broken: Any) -> None:
     seen, _, client = watched(listed("5"), broken, listed("7", node("a", "6")))
     assert seen == ["SYNC 0", "SYNC 1", "ADDED a"]
-    assert urls(client)[2] == NODES
+    assert urls(client)[2] == f"{NODES}?limit=250"
     if isinstance(broken, Answer):
         assert broken.closed
 
@@ -175,7 +182,7 @@ def test_pauses_grow_while_an_api_server_is_away() -> None:
 
     async def until_done() -> float:
         with pytest.raises(Done):
-            await api.watch(NODES, lambda *_: None, lambda _: None)
+            await api.watch(ALL_NODES, lambda *_: None, lambda _: None)
         return clock()
 
     assert 20 < run(until_done()) < 40
@@ -186,7 +193,7 @@ def test_missing_rights_end_a_watch_though_not_at_once() -> None:
     forbidden = Answer({"message": "nodes is forbidden"}, status=403)
     api, client = cluster(*[forbidden] * 50)
     with pytest.raises(ApiError, match="nodes is forbidden"):
-        run(api.watch(NODES, lambda *_: None, lambda _: None))
+        run(api.watch(ALL_NODES, lambda *_: None, lambda _: None))
     assert len(client.asked) > 3
 
 
@@ -199,7 +206,7 @@ def test_rights_that_come_are_used() -> None:
 def test_a_certificate_of_another_ca_ends_a_watch_at_once() -> None:
     api, client = cluster(ssl.SSLCertVerificationError())
     with pytest.raises(ssl.SSLCertVerificationError):
-        run(api.watch(NODES, lambda *_: None, lambda _: None))
+        run(api.watch(ALL_NODES, lambda *_: None, lambda _: None))
     assert len(client.asked) == 1
 
 
@@ -213,9 +220,11 @@ def test_an_error_has_its_status_and_message_but_no_query() -> None:
     assert caught.value.status == 404
 
 
-def test_an_answer_that_is_no_json_is_text() -> None:
-    api, _ = cluster(Answer(b"ok"))
-    assert run(api.request("GET", "/healthz")) == "ok"
+@pytest.mark.parametrize("body", [b"<html>ok</html>", b"ok", b"[]", b'"a"', b"", b"{"])
+def test_an_answer_that_is_no_object_is_an_error_that_names_the_request(body: bytes) -> None:
+    api, _ = cluster(Answer(body))
+    with pytest.raises(Unreadable, match=r"^the answer to GET /version can't be read: it is not"):
+        run(api.request("GET", "/version?x=y"))
 
 
 @pytest.mark.parametrize(

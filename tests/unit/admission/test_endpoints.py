@@ -132,7 +132,7 @@ def test_in_a_pod_the_account_s_token_is_read_again(
             sent.append(headers.get("authorization"))
             raise OSError("no network here")
 
-        monkeypatch.setattr(cluster._client, "call_api", call)
+        monkeypatch.setattr(cluster._transport.client, "call_api", call)
         for token in ("first", "second"):
             (tmp_path / "token").write_text(token)
             with pytest.raises(OSError, match="no network"):

@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 
 from admission import __main__ as module
-from admission.api_server.api import NODES, ApiError
+from admission.api_server.api import ApiError, Keep
 from admission.api_server.connection import Connection
+from admission.api_server.lists import Listed
 from admission.gate import session
 from admission.gate.bootstrap_token import REVOKED
 from admission.gate.checks.check import Answer, Context
 from admission.gate.checks.preflight import CHECKS
 from admission.stack_settings import Kubeconfig, StackSettings
-from tests.unit.admission.fakes import FakeApi, Ports
+from tests.unit.admission.fakes import FakeApi, Ports, listed
 from tests.unit.admission.test_inventory import ORDERS
 
 ONE_NODE = {
@@ -50,13 +51,14 @@ class FakeCluster(FakeApi):
     async def insist(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, **_: Any
     ) -> Any:
-        if (method, path) == ("GET", NODES):
-            return {"items": list(self.objects[NODES].values())}
         assert path == "/api/v1/namespaces/kube-system/secrets/bootstrap-token-abc123"
         self.asked.append(method)
         self.deleted = method == "DELETE" or self.deleted
         metadata = {"uid": "uid", "creationTimestamp": "2026-11-24T12:00:00Z"}
         return {"metadata": metadata, "data": REVOKED if method == "PATCH" else self.token}
+
+    async def list(self, path: str, keep: Keep) -> Listed:
+        return listed(self.objects[path].values(), keep)
 
     def trust(self) -> ssl.SSLContext:
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

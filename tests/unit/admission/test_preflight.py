@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 
 from admission.api_server.access_reviews import ACCESS_REVIEWS, SELF_ACCESS_REVIEWS
-from admission.api_server.api import CSRS, ApiError
+from admission.api_server.api import CSRS, ApiError, Keep
+from admission.api_server.lists import Listed
 from admission.gate.bootstrap_token import FoundToken, find
 from admission.gate.checks import preflight
 from admission.gate.checks.check import Context
@@ -20,7 +21,7 @@ from admission.gate.checks.tokens import check_token
 from admission.gate.orders import Token
 from admission.objects.node_attributes import Attributes
 from admission.objects.token_secret import TOKENS
-from tests.unit.admission.fakes import CLIENT, NOW, entry, orders, run
+from tests.unit.admission.fakes import CLIENT, NOW, entry, listed, orders, run
 
 TOKEN = Token(id="abc123", secret_uid="uid", group="system:bootstrappers:workers")
 ALIVE = FoundToken(
@@ -63,6 +64,11 @@ class Answers:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    async def list(self, path: str, keep: Keep) -> Listed:
+        base, _, signer = path.partition("?fieldSelector=spec.signerName=")
+        items = (await self.insist("GET", base))["items"]
+        return listed((i for i in items if not signer or i["spec"]["signerName"] == signer), keep)
 
     async def identity(self, token: str) -> Any:
         assert token == ALIVE.value
@@ -148,10 +154,11 @@ def test_a_check_that_gets_no_answer_is_said_to_be_not_made(
 def test_an_odd_object_of_somebody_stops_no_check_but_its_own(api: Answers) -> None:
     odd = {"metadata": {"name": "bootstrap-token-odd111"}, "data": {"expiration": "/w=="}}
     api.answers[TOKENS] = {"items": [odd]}
-    api.answers[CSRS] = {"items": [{"spec": {}}]}
+    issued = request("issued", age=timedelta(hours=1))
+    api.answers[CSRS] = {"items": [{"spec": {"signerName": CLIENT}}, issued]}
     context = Context(api=api, orders=orders(), tokens=(), now=NOW)  # type: ignore[arg-type]
     findings = {finding.check: finding for finding in run(preflight.run(context))}
-    assert findings["signer"].state == "not checked"
+    assert findings["signer"].state == "passed"
     assert findings["token-cleaner"].state == "warning"
     assert findings["left-over-tokens"].state == "passed"
 

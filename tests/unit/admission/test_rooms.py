@@ -13,10 +13,11 @@ PACKAGE = ROOT / "admission"
 ALLOWED = {
     "inventory": set[str](),
     "pool_inventory": {"inventory"},
-    "rules": {"inventory"},
+    "panic": set[str](),
+    "rules": {"inventory", "panic"},
     "objects": {"rules"},
-    "api_server": set[str](),
-    "serving_certificate": {"inventory"},
+    "api_server": {"panic"},
+    "serving_certificate": {"inventory", "panic"},
     "judge": {"inventory", "rules", "objects", "api_server"},
     "terminal": set[str](),
     "process": {"api_server", "terminal"},
@@ -40,7 +41,7 @@ ALLOWED = {
     "approver": {"pool_inventory", "rules", "objects", "api_server", "judge"},
     "status": {
         *("inventory", "pool_inventory", "rules", "objects", "api_server"),
-        *("serving_certificate", "terminal"),
+        *("panic", "serving_certificate", "terminal"),
     },
 }
 ENTRY = "admission.__main__"

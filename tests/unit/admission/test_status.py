@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from admission import process
-from admission.api_server.api import CSRS, NODES
+from admission.api_server.api import CSRS, NODES, Keep
 from admission.api_server.connection import Connection
+from admission.api_server.lists import Listed
 from admission.inventory import InventoryNode
 from admission.objects.token_secret import POOL_LABEL
 from admission.pool_inventory import Inventory
@@ -27,7 +28,7 @@ from admission.status.document import FORMAT, document
 from admission.status.snapshot import OUR_TOKENS, take
 from command_line import status as status_command
 from tests.unit.admission.approver_fakes import MAPS, NAMESPACE, ApproverApi
-from tests.unit.admission.fakes import CLIENT, END, KEY, NOW, Ports, run
+from tests.unit.admission.fakes import CLIENT, END, KEY, NOW, Ports, listed, run
 
 
 class StatusApi(ApproverApi):
@@ -37,11 +38,9 @@ class StatusApi(ApproverApi):
         super().__init__()
         self.tokens: list[dict[str, Any]] = []
 
-    async def insist(self, method: str, path: str) -> Any:
-        self.asked.append(f"{method} {path}")
-        if path == OUR_TOKENS:
-            return {"items": self.tokens}
-        return {"items": list(self.objects[path].values())}
+    async def list(self, path: str, keep: Keep) -> Listed:
+        self.asked.append(f"GET {path}")
+        return listed(self.tokens if path == OUR_TOKENS else self.objects[path].values(), keep)
 
     def token(self, name: str, **data: str) -> None:
         plain = {

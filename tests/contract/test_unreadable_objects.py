@@ -1,0 +1,189 @@
+"""Objects that can't be read, on a real API server: the others are judged all the same.
+
+`metadata.managedFields` is whatever its writer has given, nested as deeply as they like.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.contract.kubernetes_provider.cluster import Cluster, running
+from tests.contract.test_hostile_requests import CHECKOUT, FLAGS, create, orders, prepare
+from tests.hostile.api_server import CSRS, Caller, administrator, object_of
+from tests.hostile.vector import ADDRESSES, Vector, dns, ip, node, serving
+
+pytestmark = pytest.mark.contract
+
+NODES = "/api/v1/nodes"
+DEPTH = 1500
+LIMIT_S = 60
+MARK = "NESTED"
+DENIED = {"addresses": [], "cidrs": []}
+
+
+def nested(body: Mapping[str, Any]) -> bytes:
+    """The object with managedFields that no recursive parser reads."""
+    entry = {
+        "manager": "x",
+        "operation": "Update",
+        "apiVersion": body["apiVersion"],
+        "time": "2026-01-01T00:00:00Z",
+        "fieldsType": "FieldsV1",
+        "fieldsV1": MARK,
+    }
+    marked = {**body, "metadata": {**body["metadata"], "managedFields": [entry]}}
+    deep = '{"f:a":' * DEPTH + "{}" + "}" * DEPTH
+    return json.dumps(marked).replace(f'"{MARK}"', deep).encode()
+
+
+def request_of(name: str) -> Vector:
+    pem = serving(dns(name), ip(ADDRESSES[name]), name=name)
+    return Vector(title=name, pem=pem, by=node(name), reason="")
+
+
+@dataclass
+class World:
+    """A cluster in which somebody has written what can't be read."""
+
+    cluster: Cluster
+    admin: Caller
+    directory: Path
+    uids: Mapping[str, str]
+    number: int = 0
+
+    def ask(self, name: str, *, unreadable: bool = False) -> str:
+        """Make the serving request of a node, and return its name."""
+        self.number += 1
+        csr, vector = f"csr-{self.number:04}", request_of(name)
+        body = object_of(vector, csr)
+        content = nested(body) if unreadable else json.dumps(body).encode()
+        status, answer = self.admin.send("POST", CSRS, content, vector.by)
+        assert status == 201, answer
+        return csr
+
+    def nest_node(self, name: str) -> None:
+        """Write a Node that can't be read, as its kubelet may."""
+        self.number += 1
+        metadata = {"name": name, "annotations": {"number": str(self.number)}}
+        # The taint of a Node without a kubelet, which a kubelet may not remove.
+        taints = [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]
+        found = {"apiVersion": "v1", "kind": "Node", "metadata": metadata}
+        found["spec"] = {"taints": taints}
+        status, answer = self.admin.send("PUT", f"{NODES}/{name}", nested(found), node(name))
+        assert status == 200, answer
+
+    def is_approved(self, csr: str) -> bool:
+        found = self.cluster.get(f"{CSRS}/{csr}")
+        if "text" in found:
+            return '"type":"Approved"' in found["text"]
+        conditions = found["status"].get("conditions", [])
+        return any(condition["type"] == "Approved" for condition in conditions)
+
+    def await_approval(self, csr: str, process: subprocess.Popen[bytes], log: Path) -> None:
+        end = time.monotonic() + LIMIT_S
+        while not self.is_approved(csr):
+            assert process.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < end, log.read_text()[-3000:]
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    directory = tmp_path_factory.mktemp("unreadable")
+    with running(directory, *FLAGS) as cluster:
+        kubeconfig = yaml.safe_load(cluster.kubeconfig.read_text())
+        admin = administrator(kubeconfig, directory)
+        yield World(cluster, admin, directory, prepare(admin))
+
+
+def judging(world: World, *arguments: str, text: str = "") -> tuple[subprocess.Popen[bytes], Path]:
+    log = world.directory / f"{arguments[0]}-{time.monotonic_ns()}.log"
+    stdin = log.with_suffix(".json")
+    stdin.write_text(text)
+    with stdin.open() as given, log.open("w") as told:
+        command = [sys.executable, "-m", "admission", *arguments]
+        started = subprocess.Popen(command, stdin=given, stdout=told, stderr=told, cwd=CHECKOUT)
+    return started, log
+
+
+def inventory(world: World) -> None:
+    entries = [
+        {"name": name, "addresses": [address], "dnsNames": [name]}
+        for name, address in ADDRESSES.items()
+    ]
+    document = {"pool": "workers", "nodes": entries, "denied": DENIED}
+    labels = {"kubelet-tls-bootstrap/inventory": "workers"}
+    path = "/api/v1/namespaces/kube-system/configmaps"
+    create(
+        world.admin, path, "v1", "ConfigMap",
+        metadata={"name": "kubelet-tls-bootstrap-workers", "labels": labels},
+        data={"inventory.json": json.dumps(document)},
+    )  # fmt: skip
+
+
+def test_a_gate_judges_the_others_beside_what_was_there_and_what_comes(world: World) -> None:
+    world.ask("node-1", unreadable=True)
+    world.nest_node("node-1")
+    text = json.dumps(orders(world.cluster, world.uids))
+    gate, log = judging(world, "gate", text=text)
+    try:
+        world.await_approval(world.ask("node-2"), gate, log)
+        refused = world.ask("node-1", unreadable=True)
+        world.nest_node("node-1")
+        world.await_approval(world.ask("node-2"), gate, log)
+    finally:
+        gate.terminate()
+        gate.wait()
+    told = log.read_text()
+    assert told.count(refused) == 1, told
+    assert not world.is_approved(refused)
+
+
+def test_the_approver_judges_the_others(world: World) -> None:
+    inventory(world)
+    world.ask("node-1", unreadable=True)
+    world.nest_node("node-1")
+    arguments = ("serve", "--kubeconfig", str(world.cluster.kubeconfig), "--port", "0")
+    approver, log = judging(world, *arguments)
+    try:
+        world.await_approval(world.ask("node-2"), approver, log)
+        refused = world.ask("node-1", unreadable=True)
+        world.nest_node("node-1")
+        world.await_approval(world.ask("node-2"), approver, log)
+    finally:
+        approver.terminate()
+        approver.wait()
+    assert log.read_text().count(refused) == 1
+    assert not world.is_approved(refused)
+
+
+def test_the_status_shows_the_others(world: World) -> None:
+    refused = world.ask("node-1", unreadable=True)
+    shown = subprocess.run(
+        [sys.executable, "-m", "command_line", "status", "--kubeconfig", world.cluster.kubeconfig],
+        cwd=CHECKOUT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    assert "node-2" in shown.stdout
+    assert refused in shown.stdout
+
+
+def test_a_node_leaves_whatever_it_has_written(world: World) -> None:
+    world.nest_node("node-1")
+    left = subprocess.run(
+        [
+            *(sys.executable, "-m", "admission", "leave", "node-1"),
+            *("--kubeconfig", str(world.cluster.kubeconfig), "--force"),
+        ],
+        cwd=CHECKOUT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert left.returncode == 0, left.stderr
+    assert world.cluster.gone(f"{NODES}/node-1")
