@@ -100,7 +100,7 @@ class Empty(BaseHTTPRequestHandler):
     """An API server without objects."""
 
     def do_GET(self) -> None:
-        body = b'{"items": []}'
+        body = b'{"kind":"List","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":[]}'
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
