@@ -47,6 +47,14 @@ def read_cluster(
             )
         )
         return None
+    if entry.get("insecure-skip-tls-verify"):
+        problems.append(
+            Problem(
+                setting,
+                "sets insecure-skip-tls-verify, so anybody on the way to the API server could take"
+                " its place; give the cluster's certificate-authority in its place",
+            )
+        )
     ca_path = entry.get("certificate-authority")
     return ClusterEntry(
         server=str(entry.get("server", "")),

@@ -32,7 +32,14 @@ from admission.api_server.kubeconfig import client_of_kubeconfig, client_of_pod
 from admission.api_server.lists import Listed, read_list
 from admission.api_server.outages import UNREACHABLE, UNTRUSTED
 from admission.api_server.reading import read_one
-from admission.api_server.transport import KUBELET, REQUEST, WATCH, Transport, require_success
+from admission.api_server.transport import (
+    KUBELET,
+    REQUEST,
+    WATCH,
+    ReadAgain,
+    Transport,
+    require_success,
+)
 from admission.api_server.watch import Watcher
 
 SELF_REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -45,8 +52,8 @@ T = TypeVar("T")
 class Connection:
     """A connection to an API server with the rights of a kubeconfig's current context."""
 
-    def __init__(self, client: ApiClient, ca: str) -> None:
-        self._transport = Transport(client)
+    def __init__(self, client: ApiClient, ca: str, read_again: ReadAgain) -> None:
+        self._transport = Transport(client, read_again)
         self._ca = ca  # PEM of the CA that the kubeconfig trusts
         self.server = str(client.configuration.host)
         self._watcher = Watcher(self)
@@ -59,7 +66,8 @@ class Connection:
         Raises:
             ValueError: the kubeconfig can't be read or is invalid; the message quotes none of it.
         """
-        return cls(*await client_of_kubeconfig(path, content))
+        read = partial(client_of_kubeconfig, path, content)
+        return cls(*await read(), read)
 
     @classmethod
     async def in_cluster(cls) -> "Connection":
@@ -68,7 +76,7 @@ class Connection:
         Raises:
             ValueError: this is not a pod with a ServiceAccount's token.
         """
-        return cls(*await client_of_pod())
+        return cls(*await client_of_pod(), client_of_pod)
 
     @property
     def outage(self) -> str:
@@ -115,7 +123,7 @@ class Connection:
         """Make one request and return the body of the answer.
 
         Raises:
-            ApiError, Unreadable, aiohttp.ClientError, OSError, TimeoutError: as `request` does.
+            ApiError, Unreadable, aiohttp.ClientError, OSError, TimeoutError: as in `request`.
         """
         async with await self._transport.send(method, path, REQUEST, body, content_type) as answer:
             await require_success(answer, method, path)
@@ -129,7 +137,7 @@ class Connection:
             ApiError: the API server or the kubelet refused.
             aiohttp.ClientError, OSError, TimeoutError: one of them did not answer.
         """
-        # Of what a kubelet answers nothing is of use, its clock included.
+        # Nothing that a kubelet answers is of use, its clock included.
         async with await self._transport.send("GET", path, KUBELET) as answer:
             await require_success(answer, "GET", path)
             answer.close()
@@ -207,13 +215,12 @@ class Connection:
             ValueError: the kubeconfig names no CA.
         """
         configuration = self._transport.client.configuration
-        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-        # A session of its own, because ours presents our own client certificate.
+        # A session of its own: ours presents our own client certificate.
         async with (
             aiohttp.ClientSession(timeout=REQUEST) as session,
             session.post(
                 self.server + SELF_REVIEWS,
-                json=review,
+                json={"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"},
                 headers={"Authorization": f"Bearer {token}"},
                 ssl=self.trust(),
                 server_hostname=configuration.tls_server_name or None,

@@ -1,12 +1,15 @@
 """Which API server to talk to, and as whom: by a kubeconfig, or by the pod that this runs in."""
 
 import asyncio
+import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import yaml
 from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import ConfigException, load_incluster_config
+from kubernetes.aio.config import ConfigException, kube_config, load_incluster_config
 from kubernetes.aio.config.kube_config import KubeConfigLoader
 
 
@@ -18,22 +21,63 @@ async def client_of_kubeconfig(path: str | None, content: str | None) -> tuple[A
     Raises:
         ValueError: the kubeconfig can't be read or is invalid; the message quotes none of it.
     """
-    configuration = Configuration()
+    name = path or "the secret key kubeconfig"
     try:
-        document, directory = await asyncio.to_thread(_load, path, content)
-        loader = KubeConfigLoader(config_dict=document, config_base_path=directory)
+        client, ca, plugin = await _client(path, content)
+    except FileNotFoundError as error:
+        missing = error.filename or path or "a file that the kubeconfig names"
+        raise ValueError(f"{missing} can't be read: {error.strerror}") from None
+    except Exception as error:  # noqa: BLE001 - the library's errors may quote the content
+        raise ValueError(f"{name} is not a usable kubeconfig ({type(error).__name__})") from None
+    configuration = client.configuration
+    if plugin and not (configuration.api_key or configuration.cert_file):
+        await client.close()
+        raise ValueError(f"{name}: its exec plugin gave no credentials; run {plugin} to see why")
+    if not configuration.verify_ssl:
+        await client.close()
+        raise ValueError(
+            f"{name} sets insecure-skip-tls-verify, so anybody on the way to the API server could"
+            " take its place; give the cluster's certificate-authority in its place"
+        )
+    return client, ca
+
+
+async def _client(path: str | None, content: str | None) -> tuple[ApiClient, str, str]:
+    """Return a client, the CA's PEM, and the exec plugin's command, if there is one."""
+    configuration = Configuration()
+    document, directory = await asyncio.to_thread(_load, path, content)
+    # What a kubeconfig holds as data, the library writes into files: they are gone once it has read
+    # them, whatever ends this process.
+    with tempfile.TemporaryDirectory(prefix="kubelet-tls-bootstrap-") as files:
+        loader = KubeConfigLoader(
+            config_dict=document, config_base_path=directory, temp_file_path=files
+        )
+        kube_config._temp_files.clear()  # it would name files that are gone
         await loader.load_and_set(configuration)
         configuration.retries = None
         ca = ""
         if configuration.ssl_ca_cert:
             ca = await asyncio.to_thread(Path(configuration.ssl_ca_cert).read_text)
-        return ApiClient(configuration=configuration), ca
-    except FileNotFoundError as error:
-        name = error.filename or path or "a file that the kubeconfig names"
-        raise ValueError(f"{name} can't be read: {error.strerror}") from None
-    except Exception as error:  # noqa: BLE001 - the library's errors may quote the content
-        name, kind = path or "the secret key kubeconfig", type(error).__name__
-        raise ValueError(f"{name} is not a usable kubeconfig ({kind})") from None
+        client = _client_of(configuration)
+    context = _named(document, "context", document["current-context"])
+    plugin = _named(document, "user", context["user"]).get("exec")
+    return client, ca, str(plugin["command"]) if plugin else ""
+
+
+def _named(document: Any, kind: str, name: str) -> Any:
+    return next(entry[kind] for entry in document[f"{kind}s"] if entry["name"] == name)
+
+
+def _client_of(configuration: Configuration) -> ApiClient:
+    """Return a client whose every request goes the same way.
+
+    The library would read .netrc too, and send what that says to an API server.
+    """
+    configuration.client_session_kwargs = {"trust_env": False}
+    address = urlsplit(configuration.host)
+    if not configuration.proxy and not proxy_bypass(address.hostname or ""):
+        configuration.proxy = getproxies().get(address.scheme)
+    return ApiClient(configuration=configuration)
 
 
 async def client_of_pod() -> tuple[ApiClient, str]:
@@ -53,7 +97,7 @@ async def client_of_pod() -> tuple[ApiClient, str]:
             f"this is not a pod with a ServiceAccount ({error}); elsewhere, give --kubeconfig"
         ) from None
     configuration.retries = None
-    return ApiClient(configuration=configuration), ca
+    return _client_of(configuration), ca
 
 
 def _load(path: str | None, content: str | None) -> tuple[Any, str | None]:

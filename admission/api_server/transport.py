@@ -4,7 +4,9 @@ No answer has a limit in total time, since a link may be slow: each is limited i
 it, and here in silence. Only what a kubelet answers is limited in time, since that may drip.
 """
 
-from collections.abc import Mapping
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -26,18 +28,30 @@ KUBELET = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
 # An answer that is packed may be a thousand times as long as what is received of it.
 HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 LONGEST_MESSAGE = 300
+UNAUTHORIZED = 401
+# Between two readings of credentials: an exec plugin may ask a cloud, or a person.
+READ_PAUSE_S = 10
+
+# Reads the credentials again: the client that has them, and the PEM of the CA.
+ReadAgain = Callable[[], Awaitable[tuple[ApiClient, str]]]
 
 
 class Transport:
-    """The client library's part, with our limits."""
+    """The client library's part, with our limits.
 
-    def __init__(self, client: ApiClient) -> None:
-        client.configuration.trace_configs = [_no_redirects()]
-        self.client = client
+    Credentials that have ended (401) are read again, as those of exec plugins and of files that
+    somebody renews are.
+    """
+
+    def __init__(self, client: ApiClient, read_again: ReadAgain) -> None:
+        self._read_again, self._former = read_again, list[ApiClient]()
+        self._reading, self._read_at = asyncio.Lock(), -math.inf
+        self.client = _prepared(client)
 
     async def close(self) -> None:
         """Close all connections."""
-        await self.client.close()
+        for client in (*self._former, self.client):
+            await client.close()
 
     async def send(
         self,
@@ -55,14 +69,54 @@ class Transport:
         headers = dict(HEADERS)
         if body is not None:
             headers["Content-Type"] = content_type
-        parameters: Any = await self.client.param_serialize(
-            method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
-        )
-        method, url, headers, body, _ = parameters
-        limit: Any = patience
-        answer = await self.client.call_api(method, url, headers, body, None, limit)
-        response: aiohttp.ClientResponse = answer.response
-        return response
+        client = self.client
+        answer = await _send(client, (method, path), headers, body, patience)
+        if answer.status == UNAUTHORIZED and await self._renew(client):
+            answer.close()
+            answer = await _send(self.client, (method, path), headers, body, patience)
+        return answer
+
+    async def _renew(self, refused: ApiClient) -> bool:
+        """Return whether there are other credentials than the refused ones, by now."""
+        async with self._reading:
+            if self.client is not refused:
+                return True  # another request was refused before
+            now = asyncio.get_running_loop().time()
+            if now - self._read_at < READ_PAUSE_S:
+                return False
+            self._read_at = now
+            try:
+                client, _ = await self._read_again()
+            except ValueError:
+                return False  # what the API server says is told
+            # Watches still use the last one; they don't last until the next one is the last.
+            self._former.append(self.client)
+            self.client = _prepared(client)
+            if len(self._former) > 1:
+                await self._former.pop(0).close()
+            return True
+
+
+async def _send(
+    client: ApiClient,
+    what: tuple[str, str],
+    headers: Mapping[str, str],
+    body: Mapping[str, Any] | None,
+    patience: aiohttp.ClientTimeout,
+) -> aiohttp.ClientResponse:
+    parameters: Any = await client.param_serialize(
+        *what, header_params=dict(headers), body=body, auth_settings=["BearerToken"]
+    )
+    method, url, all_headers, content, _ = parameters
+    limit: Any = patience
+    answer = await client.call_api(method, url, all_headers, content, None, limit)
+    response: aiohttp.ClientResponse = answer.response
+    return response
+
+
+def _prepared(client: ApiClient) -> ApiClient:
+    client.configuration.trace_configs = [_no_redirects()]
+    return client
 
 
 async def require_success(answer: aiohttp.ClientResponse, method: str, path: str) -> None:

@@ -241,6 +241,13 @@ def test_something_else_than_a_kubeconfig_is_reported_without_its_content(files:
     assert "s3cret" not in said
 
 
+def test_a_kubeconfig_that_verifies_no_server_is_refused(files: Path) -> None:
+    document = yaml.safe_load((files / "kubeconfig").read_text())
+    document["clusters"][0]["cluster"]["insecure-skip-tls-verify"] = True
+    (files / "kubeconfig").write_text(yaml.safe_dump(document))
+    assert "sets insecure-skip-tls-verify, so anybody" in only(load(files)[1])
+
+
 def test_an_expired_ca_is_reported(files: Path) -> None:
     document = yaml.safe_load((files / "kubeconfig").read_text())
     expired = base64.b64encode(authority(days=-1)).decode()

@@ -94,7 +94,11 @@ class Done(Exception):
 
 def cluster(*answers: Any) -> tuple[Connection, Client]:
     client = Client(*answers)
-    return Connection(client, ""), client  # type: ignore[arg-type]
+    return Connection(client, "", nothing_else), client  # type: ignore[arg-type]
+
+
+async def nothing_else() -> Any:
+    raise ValueError("there are no other credentials")
 
 
 def node(name: str, version: str) -> dict[str, Any]:

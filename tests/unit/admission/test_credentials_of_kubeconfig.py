@@ -1,0 +1,196 @@
+"""Credentials that a kubeconfig gives: they end, are read again, and leave nothing behind."""
+
+import asyncio
+import base64
+import json
+import os
+import tempfile
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiohttp import web
+
+from admission.api_server.api import ApiError
+from admission.api_server.connection import Connection
+from tests.unit import certificates
+
+PLUGIN = """#!/bin/sh
+echo asked >>{here}/asked
+[ ! -e {here}/broken ] || {{ echo 'sign in first' >&2; exit 1; }}
+printf '{{"apiVersion":"{version}","kind":"ExecCredential","status":{{"token":"%s"}}}}' \\
+    "$(cat {here}/token)"
+"""
+VERSION = "client.authentication.k8s.io/v1"
+Work = Callable[[str], Coroutine[Any, Any, None]]
+
+
+def kubeconfig(server: str, user: dict[str, Any], **cluster: Any) -> str:
+    document = {
+        "current-context": "one",
+        "contexts": [{"name": "one", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": server, **cluster}}],
+        "users": [{"name": "u", "user": user}],
+    }
+    return yaml.safe_dump(document)
+
+
+def with_server(token: Callable[[], str], work: Work) -> list[str]:
+    """Run with an API server that takes one token; returns what was given to it."""
+    given: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        given.append(request.headers.get("Authorization", ""))
+        if given[-1] != f"Bearer {token()}":
+            return web.json_response({"message": "Unauthorized"}, status=401)
+        return web.json_response({"kind": "Status"})
+
+    async def run() -> None:
+        application = web.Application()
+        application.router.add_get("/{path:.*}", answer)
+        runner = web.AppRunner(application, shutdown_timeout=0)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        try:
+            await work(f"http://127.0.0.1:{runner.addresses[0][1]}")
+        finally:
+            await runner.cleanup()
+
+    asyncio.run(run())
+    return given
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> dict[str, Any]:
+    """A user of an exec plugin that gives what is in the file `token`."""
+    program = tmp_path / "plugin"
+    program.write_text(PLUGIN.format(here=tmp_path, version=VERSION))
+    program.chmod(0o755)
+    (tmp_path / "token").write_text("first")
+    return {"exec": {"command": str(program), "apiVersion": VERSION}}
+
+
+def asked(directory: Path) -> int:
+    return len((directory / "asked").read_text().splitlines())
+
+
+def test_a_token_that_has_ended_is_asked_for_again(tmp_path: Path, plugin: dict[str, Any]) -> None:
+    async def work(server: str) -> None:
+        connection = await Connection.open(None, kubeconfig(server, plugin))
+        assert await connection.request("GET", "/api") == {"kind": "Status"}
+        (tmp_path / "token").write_text("second")
+        both = [connection.request("GET", "/api") for _ in range(2)]
+        assert await asyncio.gather(*both) == [{"kind": "Status"}] * 2
+        answer = await connection.stream("/api")
+        assert answer.status == 200
+        answer.close()
+        await connection.close()
+
+    given = with_server((tmp_path / "token").read_text, work)
+    assert given == ["Bearer first"] * 3 + ["Bearer second"] * 3
+    assert asked(tmp_path) == 2
+
+
+def test_a_refusal_is_told_and_no_plugin_is_asked_all_the_time(
+    tmp_path: Path, plugin: dict[str, Any]
+) -> None:
+    async def work(server: str) -> None:
+        connection = await Connection.open(None, kubeconfig(server, plugin))
+        for _ in range(3):
+            with pytest.raises(ApiError, match="401 Unauthorized"):
+                await connection.request("GET", "/api")
+        await connection.close()
+
+    with_server(lambda: "another", work)
+    assert asked(tmp_path) == 2
+
+
+def test_a_plugin_that_gives_nothing_is_named(tmp_path: Path, plugin: dict[str, Any]) -> None:
+    (tmp_path / "broken").touch()
+
+    async def work() -> None:
+        with pytest.raises(ValueError, match=r"its exec plugin gave no credentials; run .*/plugin"):
+            await Connection.open(None, kubeconfig("https://api.example.org", plugin))
+
+    asyncio.run(work())
+
+
+def test_a_key_is_in_no_file_once_it_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    certificate, key = certificates.server("127.0.0.1")
+    data = {
+        f"client-{name}-data": base64.b64encode(content).decode()
+        for name, content in (("certificate", certificate), ("key", key))
+    }
+
+    async def work() -> None:
+        for _ in range(2):  # the second finds the same content
+            authority = base64.b64encode(certificate).decode()
+            text = kubeconfig("https://x", data, **{"certificate-authority-data": authority})
+            connection = await Connection.open(None, text)
+            assert os.listdir(tmp_path) == []  # noqa: PTH208
+            await connection.close()
+
+    asyncio.run(work())
+
+
+def test_an_api_server_that_is_not_verified_is_refused() -> None:
+    text = kubeconfig("https://x", {"token": "t"}, **{"insecure-skip-tls-verify": True})
+
+    async def work() -> None:
+        with pytest.raises(
+            ValueError, match=r"sets insecure-skip-tls-verify.*certificate-authority"
+        ):
+            await Connection.open(None, text)
+
+    asyncio.run(work())
+
+
+def test_netrc_counts_for_no_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+
+    async def work(server: str) -> None:
+        connection = await Connection.open(None, kubeconfig(server, {}))
+        with pytest.raises(ApiError, match="401"):
+            await connection.request("GET", "/api")
+        await connection.close()
+
+    assert set(with_server(lambda: "t", work)) == {""}
+
+
+@pytest.mark.parametrize(("exceptions", "used"), [("", True), ("127.0.0.1", False)])
+def test_a_proxy_of_the_environment_counts_for_every_request(
+    monkeypatch: pytest.MonkeyPatch, exceptions: str, used: bool
+) -> None:
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    seen: list[str] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append((await reader.readline()).decode())
+        body = json.dumps({"status": {"userInfo": {"username": "proxied"}}})
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        writer.write((head + body).encode())
+        await writer.drain()
+        writer.close()
+
+    async def work(server: str) -> None:
+        between = await asyncio.start_server(proxy, "127.0.0.1", 0)
+        port = between.sockets[0].getsockname()[1]
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("no_proxy", exceptions)
+        connection = await Connection.open(None, kubeconfig(server, {"token": "t"}))
+        await connection.request("GET", "/api")
+        await connection.close()
+        between.close()
+        assert len(seen) == used
+        assert all(line.startswith(f"GET {server}/api ") for line in seen)
+
+    given = with_server(lambda: "t", work)
+    assert len(given) == (not used)
