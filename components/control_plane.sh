@@ -6,19 +6,22 @@ LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL PATH
 drop_in=50-kubelet-tls-bootstrap.conf
 most_tries=240 # of a quarter of a second
-# Tests put everything below another root.
-root=${CONTROL_PLANE_ROOT:-}
+root=${CONTROL_PLANE_ROOT:-} # of tests
 
 fail() {
     printf 'error: %s\n' "$*" >&2
     exit 1
 }
 
+# Anybody may give a process such a name; the control plane's are root's, or of a user of the system.
+is_ours() { owner=$(stat -c %u "$1") && { [ "$owner" -lt 1000 ] || [ "$owner" -eq "$(id -u)" ]; }; }
+
 pid_of() { # PROGRAM; prints nothing if it does not run
     for comm in "$root"/proc/[0-9]*/comm; do
         # The kernel keeps only the first 15 characters of a name.
         [ "$(cat "$comm" 2>/dev/null)" = "$(printf '%.15s' "$1")" ] || continue
         comm=${comm%/comm}
+        is_ours "$comm" || continue
         # Calico's kube-controllers has the same 15.
         path=$(tr '\0' '\n' 2>/dev/null <"$comm/cmdline" | head -n 1) || path=''
         [ "${path##*/}" = "$1" ] || continue
@@ -179,9 +182,7 @@ comes_up() { # PROGRAM
     done
 }
 
-restart() { # PROGRAM
-    timeout 120 systemctl restart "$1.service" && comes_up "$1"
-}
+restart() { timeout 120 systemctl restart "$1.service" && comes_up "$1"; } # PROGRAM
 
 # Restores the flags that the program had before this run, so that it does not stay down.
 put_back() { # PROGRAM
@@ -199,8 +200,7 @@ put_back() { # PROGRAM
     fail "$1 did not come up with its new flags, nor with its previous ones, which are restored; see journalctl --unit $1"
 }
 
-# Checks only that the port is open, because curl may not be installed.
-listens() { # PROGRAM
+listens() { # PROGRAM; only whether the port is open, because curl may not be installed
     case $1 in
     kube-apiserver) port=$(tr '\0' '\n' <"$root/proc/$(pid_of "$1")/cmdline" | sed -n 's/^--secure-port=//p') && port=${port:-6443} ;;
     *) port=10257 ;;

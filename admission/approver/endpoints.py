@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from functools import partial
 
 from aiohttp import web
@@ -27,6 +28,8 @@ async def serve(api: Connection, namespace: str, identity: str, port: int) -> No
         host=api.host,
         journal=journal,
         clock=time.monotonic,
+        # By which it stamps requests; a wrong clock here would have each request refused.
+        now=lambda: datetime.now(UTC) + api.ahead,
     )
     endpoints = await open_endpoints(approver, port)
     try:

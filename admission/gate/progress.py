@@ -9,6 +9,7 @@ from admission.inventory import InventoryNode
 from admission.objects.csr import RequestStatus
 from admission.objects.node import (
     internal_addresses,
+    kubelet_version,
     last_heartbeat,
     ready_condition,
     system_info,
@@ -83,8 +84,8 @@ class Progress:
 
     @property
     def kubelet_version(self) -> str:
-        """The kubelet's version as its Node reports it, such as v1.37.2."""
-        return system_info(self.node, "kubeletVersion")
+        """The kubelet's version as its Node reports it, such as v1.37.2; empty if it is none."""
+        return kubelet_version(self.node)
 
     @property
     def machine_id(self) -> str:

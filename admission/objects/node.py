@@ -1,8 +1,11 @@
 """Nodes: what the kubelet itself reports there."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+
+VERSION = re.compile(r"v\d{1,4}(\.\d{1,4}){2}([-+][0-9A-Za-z.+-]{1,64})?")
 
 
 def internal_addresses(node: Mapping[str, Any] | None) -> list[str]:
@@ -36,6 +39,15 @@ def is_silent(node: Mapping[str, Any]) -> bool:
 def system_info(node: Mapping[str, Any] | None, key: str) -> str:
     """Return a value of the Node's nodeInfo, such as kubeletVersion; empty if it has none."""
     return str((_status(node).get("nodeInfo") or {}).get(key, ""))
+
+
+def kubelet_version(node: Mapping[str, Any] | None) -> str:
+    """Return the version of the Node's kubelet, such as v1.37.2; empty if it reports another text.
+
+    It gets into a stack's outputs, which others read.
+    """
+    found = system_info(node, "kubeletVersion")
+    return found if VERSION.fullmatch(found) else ""
 
 
 def _status(node: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -109,6 +109,18 @@ def test_programs_that_have_all_flags_are_left_alone(host: Host) -> None:
     assert not (host.root / "systemctl.log").exists()
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_a_process_of_some_user_does_not_pass_for_the_control_plane(host: Host) -> None:
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS)
+    os.chown(host.root / "proc/10", 1000, 1000)
+    done = host.install(manage=False)
+    assert done.returncode == 1
+    assert f"{API_SERVER} is not running on this machine" in done.stderr
+    os.chown(host.root / "proc/10", 990, 990)
+    assert restarted(host.install(manage=False)) == []
+
+
 def test_missing_flags_come_by_a_drop_in_and_a_restart(host: Host) -> None:
     host.runs(10, API_SERVER, "--secure-port=6443")
     host.runs(11, CONTROLLER_MANAGER, SIGNING[0])

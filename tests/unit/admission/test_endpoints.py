@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import socket
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,7 @@ from kubernetes.aio.config import incluster_config
 
 from admission import __main__ as module
 from admission.api_server.connection import Connection
+from admission.approver import endpoints
 from tests.unit.admission.approver_fakes import ApproverApi
 from tests.unit.certificates import authority
 
@@ -25,6 +26,7 @@ HOST = "10.0.0.9"
 class FakeCluster(ApproverApi):
     host, server = HOST, f"https://{HOST}:6443"
     closed = False
+    ahead = timedelta()
 
     async def close(self) -> None:
         self.closed = True
@@ -87,6 +89,21 @@ def test_it_answers_on_its_port_until_it_is_reported_to_stop(
         "this replica approves",
         "stopping",
     ]
+
+
+def test_the_time_is_that_of_the_api_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    def made(*_: Any, **arguments: Any) -> None:
+        given.update(arguments)
+        raise OSError("that is enough")
+
+    api: Any = SimpleNamespace(host="api", ahead=timedelta(hours=-3))
+    monkeypatch.setattr(endpoints, "Approver", made)
+    with pytest.raises(OSError, match="that is enough"):
+        asyncio.run(endpoints.serve(api, "kube-system", "one", 0))
+    api.ahead = timedelta(hours=2)  # by its last answer
+    assert abs(given["now"]() - datetime.now(UTC) - timedelta(hours=2)) < timedelta(minutes=1)
 
 
 def test_a_port_that_is_taken_is_an_error(

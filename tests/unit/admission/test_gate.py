@@ -15,6 +15,7 @@ from admission.gate import report
 from admission.gate.gate import Gate
 from admission.gate.proof import SILENT_LIMIT_S
 from admission.inventory import InventoryNode
+from admission.objects.node import kubelet_version
 from admission.rules.decision import TokenGrant
 from admission.serving_certificate import Untrusted
 from tests.unit.admission.fakes import (
@@ -541,6 +542,23 @@ def test_an_api_server_that_verifies_no_kubelet_is_reported_of_where_it_shows() 
     it.ports.failing["node-1"] = Untrusted("presents a certificate that fails: unknown issuer")
     it.go()
     assert "kube-apiserver needs --kubelet-certificate-authority" in it.told
+
+
+@pytest.mark.parametrize(
+    ("reported", "told"),
+    [
+        ("v1.37.2", "v1.37.2"),
+        ("v1.31.4+k3s1", "v1.31.4+k3s1"),
+        ("v1.29.1-eks-508b6b3", "v1.29.1-eks-508b6b3"),
+        ("v1.37.2\x1b[2J", ""),
+        ("$(reboot)", ""),
+        ("v1.37." + "2" * 99, ""),
+        (7, ""),
+    ],
+)
+def test_a_kubelet_s_version_in_the_outputs_is_a_version(reported: Any, told: str) -> None:
+    node = {"metadata": {"name": "node-1"}, "status": {"nodeInfo": {"kubeletVersion": reported}}}
+    assert kubelet_version(node) == told
 
 
 def test_the_document_names_nodes_in_order_and_the_token() -> None:
