@@ -109,6 +109,8 @@ class Judge:
         self._pauses_s.pop(uid, None)
         if not requests:
             self._pending.pop(node, None)
+        elif len(requests) <= rules.MOST_PENDING:
+            self.reconsider(node)  # it may have been a flood, or have waited for this one
 
     def reconsider(self, node: str | None = None) -> None:
         """Judge the requests of a node, or all, again: what they are judged by has changed."""
@@ -175,6 +177,8 @@ class Judge:
                     return
             if not allowed:
                 self._later(node, uid)  # it may get the right
+        elif isinstance(decision, rules.Refuse) and decision.passes:
+            self._later(node, uid)
         if self._delegate.may_judge() and self._item(node, uid) is not None:
             self._delegate.undecided(item, decision)
 

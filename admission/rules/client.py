@@ -12,8 +12,9 @@ from admission.rules.certificate_request import CertificateRequest
 from admission.rules.decision import Approve, Decision, Refuse, Request, TokenGrant, Wait
 from admission.rules.every_request import (
     AUTHENTICATED_GROUP,
-    flood_problem,
     object_problems,
+    refusal,
+    refusal_of_flood,
     subject_problems,
 )
 
@@ -48,9 +49,9 @@ def decide_client(
     decision = _decide_alone(request, tokens, node_exists, approved_before, now)
     if not isinstance(decision, Approve):
         return decision
-    flood = flood_problem(request.user, len(others) + 1)
+    flood = refusal_of_flood(request.user, len(others) + 1)
     if flood is not None:
-        return Refuse(reason=flood)
+        return flood
     for other in others:
         if other.created > request.created and isinstance(
             _decide_alone(other, tokens, node_exists, approved_before, now), Approve
@@ -73,9 +74,10 @@ def _decide_alone(
         return Refuse(reason=f"its requester {request.user} holds no token of these nodes")
     groups = {BOOTSTRAPPERS_GROUP, AUTHENTICATED_GROUP, grant.group}
     problems = object_problems(request, signer=CLIENT_SIGNER, groups=groups, usages=USAGES, now=now)
-    problem = next(problems, None) or next(
-        _token_problems(request, token, grant, approved_before), None
-    )
+    problem = next(problems, None)
+    if problem is not None:
+        return refusal(problem)
+    problem = next(_token_problems(request, token, grant, approved_before), None)
     if problem is not None:
         return Refuse(reason=problem)
     try:

@@ -1,6 +1,6 @@
 """What the rules know of a request, and what they can decide."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from admission.rules.certificate_request import CertificateRequest
@@ -58,9 +58,11 @@ class Wait:
 
 @dataclass(frozen=True, kw_only=True)
 class Refuse:
-    """The request must never be approved. It is left pending, for an operator to look at."""
+    """The request must not be approved. It is left pending, for an operator to look at."""
 
     reason: str
+    passes: bool = field(default=False, compare=False)
+    """Whether the reason may pass by itself, so that the request is to be judged again."""
 
 
 Decision = Approve | Wait | Refuse

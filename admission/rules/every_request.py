@@ -4,7 +4,7 @@ from collections.abc import Iterator, Set
 from datetime import datetime, timedelta
 
 from admission.rules.certificate_request import CertificateRequest
-from admission.rules.decision import Request
+from admission.rules.decision import Refuse, Request
 
 USER_PREFIX = "system:node:"
 NODES_GROUP = "system:nodes"
@@ -18,6 +18,7 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 # A kubelet has one, or a few after restarts. Hundreds come from somebody who floods. There is no
 # limit for all requesters together: it would let one of them block all others.
 MOST_PENDING = 20
+FROM_FUTURE = "it was made in the future; the clocks here and on the API server differ"
 
 
 def object_problems(
@@ -39,17 +40,23 @@ def object_problems(
     if now - request.created > OLDEST:
         yield "it is older than an hour; restart the node's kubelet to make a new one"
     if request.created - now > CLOCK_TOLERANCE:
-        yield "it was made in the future; the clocks here and on the API server differ"
+        yield FROM_FUTURE
 
 
-def flood_problem(user: str, pending: int) -> str | None:
-    """Say if one requester has more undecided requests than a kubelet makes."""
+def refusal(problem: str) -> Refuse:
+    """Return the refusal for what is wrong with the object around a request."""
+    return Refuse(reason=problem, passes=problem == FROM_FUTURE)
+
+
+def refusal_of_flood(user: str, pending: int) -> Refuse | None:
+    """Return a refusal if one requester has more undecided requests than a kubelet makes."""
     if pending <= MOST_PENDING:
         return None
-    return (
+    reason = (
         f"more than {MOST_PENDING} requests of {user} are pending; find out who makes them, and"
         " delete them"
     )
+    return Refuse(reason=reason, passes=True)
 
 
 def subject_problems(content: CertificateRequest, node: str) -> Iterator[str]:

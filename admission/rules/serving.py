@@ -13,8 +13,9 @@ from admission.rules.every_request import (
     AUTHENTICATED_GROUP,
     NODES_GROUP,
     USER_PREFIX,
-    flood_problem,
     object_problems,
+    refusal,
+    refusal_of_flood,
     subject_problems,
 )
 
@@ -48,9 +49,12 @@ def decide_serving(
     problems = object_problems(
         request, signer=SERVING_SIGNER, groups=REQUESTER_GROUPS, usages=USAGES, now=now
     )
-    problem = next(problems, None) or flood_problem(request.user, pending)
+    problem = next(problems, None)
     if problem is not None:
-        return Refuse(reason=problem)
+        return refusal(problem)
+    flood = refusal_of_flood(request.user, pending)
+    if flood is not None:
+        return flood
     try:
         content = certificate_request.parse(request.pem)
     except ValueError as error:

@@ -51,6 +51,7 @@ class Run:
         self.said: list[str] = []
         self.seconds = 0.0
         self.all_in = False
+        self.ahead = timedelta()  # of the time in this world
         self._orders = replace(orders(*nodes, stall_s=stall_s), **changed)
         self._tokens = {"grants": grants, "token_problems": token_problems}
         self._events: list[tuple[float, Any]] = []
@@ -73,7 +74,7 @@ class Run:
             self.said.append,
             **self._tokens,  # type: ignore[arg-type]
             clock=clock,
-            now=lambda: NOW,
+            now=lambda: NOW + self.ahead,
         )
         try:
             self.all_in = await self.gate.run()
@@ -270,6 +271,31 @@ def test_a_flood_of_one_node_is_refused_and_another_node_admitted() -> None:
     assert "more than 20 requests of system:node:node-1 are pending" in it.told
     assert len(it.said) < 20
     assert "node-1: more of its serving CSRs are refused; see kubectl get csr" in it.said
+
+
+def test_what_was_refused_in_a_flood_is_judged_again_when_that_is_over() -> None:
+    it = Run(ONE)
+    it.api.node("node-1", "10.0.0.1")
+    it.api.ask("good", "node-1", "10.0.0.1")
+    for number in range(200):
+        it.api.ask(f"junk-{number}", "node-1", "10.0.0.1")
+        it.at(5, it.api.delete, CSRS, f"junk-{number}")
+    it.ports.failing["node-1"] = ValueError("has no serving certificate yet")
+    it.at(50, it.ports.failing.clear)
+    assert it.go().all_in
+    assert it.api.approved == ["good"]
+
+
+def test_what_comes_from_the_future_is_judged_again_when_that_is_here() -> None:
+    it = Run(ONE)
+    it.api.node("node-1", "10.0.0.1")
+    it.api.ask("early", "node-1", "10.0.0.1", created=NOW + timedelta(minutes=6))
+    it.at(5, setattr, it, "ahead", timedelta(minutes=2))
+    it.ports.failing["node-1"] = ValueError("has no serving certificate yet")
+    it.at(50, it.ports.failing.clear)
+    assert it.go().all_in
+    assert it.api.approved == ["early"]
+    assert "it was made in the future" in it.told
 
 
 def test_requests_that_nobody_approved_for_a_day_are_no_flood() -> None:
