@@ -63,7 +63,7 @@ def test_a_node_without_pods_leaves_without_what_takes_long_to_start(tmp_path: P
 @pytest.mark.parametrize("status", [401, 403])
 def test_an_error_is_told_as_by_the_library(tmp_path: Path, status: int) -> None:
     with serving(tmp_path) as api_server:
-        api_server.statuses = [status] * 2
+        api_server.statuses = [status] * 3  # after 401 it reads the credentials once more
         done = leave(tmp_path, api_server)
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
