@@ -4,7 +4,10 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
+
+from admission import claims
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -20,8 +23,15 @@ class InventoryNode:
     """A node, and each name and address that its serving certificate may hold."""
 
     name: str
-    addresses: tuple[IpAddress, ...]
+    addresses: tuple[IpAddress, ...]  # its kubelet's own, the one that is dialled first
     dns_names: tuple[str, ...]
+    certificate_addresses: tuple[IpAddress, ...] = ()  # more of them, such as a cloud's
+
+    @cached_property
+    def claims(self) -> frozenset[claims.Claim]:
+        """What its certificate may hold; a name that is an address counts as one."""
+        values = (self.name, *self.dns_names, *self.addresses, *self.certificate_addresses)
+        return frozenset(map(claims.claim, values))
 
     @property
     def user(self) -> str:
@@ -39,16 +49,15 @@ class Denied:
 
     def and_host(self, host: str) -> "Denied":
         """Return this with one more host, given by its name or address."""
-        try:
-            return replace(self, addresses=self.addresses | {ipaddress.ip_address(host)})
-        except ValueError:
-            return replace(self, names=self.names | {host.lower().rstrip(".")})
+        wanted = claims.claim(host)
+        if isinstance(wanted, str):
+            return replace(self, names=self.names | {wanted})
+        return replace(self, addresses=self.addresses | {wanted})
 
     def covers(self, address: IpAddress) -> bool:
-        """Return whether an address is the control plane's, a Service's, or a special one."""
-        special = address.is_loopback or address.is_unspecified or address.is_multicast
+        """Return whether an address is the control plane's, a Service's, or nobody's."""
         return (
-            special
+            claims.nobodys(address) != ""
             or address in self.addresses
             or any(address in network for network in self.networks)
         )
@@ -63,6 +72,8 @@ def read_denied(entry: Mapping[str, Any]) -> Denied:
     return Denied(
         addresses=frozenset(map(ipaddress.ip_address, entry["addresses"])),
         networks=tuple(map(ipaddress.ip_network, entry["cidrs"])),
+        # Inventories of earlier releases have none.
+        names=frozenset(str(claims.claim(name)) for name in entry.get("names", ())),
     )
 
 
@@ -76,6 +87,9 @@ def read_node(entry: Mapping[str, Any]) -> InventoryNode:
         name=entry["name"],
         addresses=tuple(map(ipaddress.ip_address, entry["addresses"])),
         dns_names=tuple(entry["dnsNames"]),
+        certificate_addresses=tuple(
+            map(ipaddress.ip_address, entry.get("certificateAddresses", ()))
+        ),
     )
     if not DNS_NAME.match(node.name) or len(node.name) > LONGEST_NAME:
         raise ValueError(f"{node.name!r} is not a node's name: lower-case letters, digits, - and .")

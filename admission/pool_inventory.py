@@ -5,12 +5,12 @@ Whoever runs `pulumi up` writes them; the resident approver and `status` read th
 
 import ipaddress
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from admission.claims import Claims
 from admission.inventory import Denied, InventoryNode, read_denied, read_node
 
 DEFAULT_NAMESPACE = "kube-system"
@@ -106,17 +106,15 @@ def from_config_maps(items: Iterable[Mapping[str, Any]]) -> Inventory:
 def merge(inventories: Iterable[PoolInventory], *, problems: Iterable[str] = ()) -> Inventory:
     """Return what the inventories say together."""
     ordered = sorted(inventories, key=lambda inventory: inventory.pool)
-    claims: dict[Any, list[tuple[str, str]]] = defaultdict(list)  # what -> its (pool, node)
+    claims: Claims[tuple[str, str]] = Claims()  # by pool and node
     for inventory in ordered:
         for node in inventory.nodes:
-            for claim in {node.name, *node.dns_names, *node.addresses}:
-                claims[claim].append((inventory.pool, node.name))
+            claims.add((inventory.pool, node.name), sorted(node.claims, key=str))
     disputes: dict[str, str] = {}
-    for claim, claimants in claims.items():
-        if len(claimants) > 1:
-            listed = " and ".join(f"{node} of the pool {pool}" for pool, node in claimants)
-            for _, name in claimants:
-                disputes[name] = f"{claim} is claimed by {listed}; remove it from one of them"
+    for claim, claimants in claims.disputes():
+        listed = " and ".join(f"{node} of the pool {pool}" for pool, node in claimants)
+        for _, name in claimants:
+            disputes[name] = f"{claim} is claimed by {listed}; remove it from one of them"
     return Inventory(
         nodes={n.name: n for i in ordered for n in i.nodes if n.name not in disputes},
         pools={node.name: inventory.pool for inventory in ordered for node in inventory.nodes},

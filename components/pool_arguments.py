@@ -23,6 +23,8 @@ class PoolNode:
     """How to reach it."""
     dns_names: tuple[str, ...]
     """The DNS names that its serving certificate may hold, its own name included."""
+    certificate_addresses: tuple[str, ...] = ()
+    """The addresses that it may hold beside those that its kubelet is told."""
     join: str = "1"
     """The name of its join: with another one it gets a new token and joins again."""
     recorded: Mapping[str, Any] | None = None
@@ -49,7 +51,10 @@ class PoolNode:
     def inventory(self) -> InventoryNode:
         """Return what its serving certificate may hold."""
         return InventoryNode(
-            name=self.node.name, addresses=self.node.addresses, dns_names=self.dns_names
+            name=self.node.name,
+            addresses=self.node.addresses,
+            dns_names=self.dns_names,
+            certificate_addresses=self.certificate_addresses,
         )
 
     def known(self) -> Mapping[str, Any]:

@@ -24,14 +24,20 @@ class InventoryNode:
     name: str
     addresses: tuple[str, ...]
     dns_names: tuple[str, ...]
+    certificate_addresses: tuple[str, ...] = ()
+    """More addresses, which its kubelet is not told."""
 
     def document(self) -> dict[str, Any]:
         """Return it as `admission` reads it."""
-        return {
+        found: dict[str, Any] = {
             "name": self.name,
             "addresses": list(self.addresses),
             "dnsNames": list(self.dns_names),
         }
+        # Only where there are some: a gate runs again when its nodes' entries change.
+        if self.certificate_addresses:
+            found["certificateAddresses"] = list(self.certificate_addresses)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +45,20 @@ class Denied:
     """What no node's serving certificate may hold."""
 
     addresses: tuple[str, ...] = ()
-    """The control plane's."""
+    """The control plane's, and the API server's."""
+    names: tuple[str, ...] = ()
+    """The API server's."""
     cidrs: tuple[str, ...] = ()
     """The networks of Services."""
 
     def document(self) -> dict[str, list[str]]:
         """Return it as `admission` reads it."""
         # Sorted: the order in which hosts are listed is that of their restarts, and none of these.
-        return {"addresses": sorted(self.addresses), "cidrs": sorted(self.cidrs)}
+        return {
+            "addresses": sorted(self.addresses),
+            "cidrs": sorted(self.cidrs),
+            "names": sorted(self.names),
+        }
 
 
 def pool_inventory(

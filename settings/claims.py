@@ -1,14 +1,16 @@
-"""Who claims a name or an address: one node only, over all pools.
+"""Who claims a name or an address: one node only, over all pools, and none the cluster's own.
 
 A serving certificate may hold a node's names and addresses, so the gate and the resident approver
-give one that two nodes claim to neither. What a value may be is `formats`'s to say.
+give one that two nodes claim to neither. Both ask the same table, `admission.claims`. What a value
+may be is `formats`'s to say.
 """
 
+import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from admission.claims import Claims, claim, nobodys
 from settings.model import Machine, NodeSettings, Settings
 from settings.problem import Problem
 
@@ -32,36 +34,41 @@ def claims(path: str, node: NodeSettings) -> Iterator[Claim]:
     yield Claim(path=f"{path}.address", value=node.address)
     for index, address in enumerate(node.addresses):
         yield Claim(path=f"{path}.addresses[{index}]", value=address)
+    for index, address in enumerate(node.certificate_addresses):
+        yield Claim(path=f"{path}.certificateAddresses[{index}]", value=address)
     for index, name in enumerate(node.dns_names):
         yield Claim(path=f"{path}.dnsNames[{index}]", value=name)
 
 
 def problems(settings: Settings) -> Iterator[Problem]:
-    """Yield each name and address that two machines claim, or a node and the approver's API server.
+    """Yield each name and address that two machines claim, or that no node may have.
 
     A node with the name, the address and the SSH port of a control-plane host is that host.
     """
     hosts: list[Machine] = []
-    taken: dict[str, str] = {}  # a node's name or address -> the path of the node
+    taken: Claims[str] = Claims()  # by the path of the node
     for machine in settings.machines():
         if not isinstance(machine.host, NodeSettings):
             yield from _host_problems(machine, hosts)
             hosts.append(machine)
             continue
         twin = next((host for host in hosts if _is_same(host, machine)), None)
-        for claim in claims(machine.path, machine.host):
+        for each in claims(machine.path, machine.host):
             others = [
                 host
                 for host in hosts
-                if host is not twin and claim.value in (host.host.name, host.host.address)
+                if host is not twin and each.value in (host.host.name, host.host.address)
             ]
-            first = taken.setdefault(claim.value, machine.path)
-            if first != machine.path:
-                yield Problem(claim.path, f'"{claim.value}" is already used by {first}')
+            first = taken.first(each.value)
+            if first is not None:
+                yield Problem(each.path, f'"{each.value}" is already used by {first}')
             elif others:
-                yield Problem(claim.path, _used_by_host(claim, others[0], machine))
-    if settings.approver.enabled:
-        yield from server_problems(settings, settings.approver.server or "")
+                yield Problem(each.path, _used_by_host(each, others[0], machine))
+            elif not machine.host.force:
+                yield from _nobodys(each, settings)
+        taken.add(machine.path, (each.value for each in claims(machine.path, machine.host)))
+    for server in _servers(settings).values():
+        yield from _server_problems(settings, server)
 
 
 def control_plane_addresses(settings: Settings) -> tuple[str, ...]:
@@ -71,32 +78,57 @@ def control_plane_addresses(settings: Settings) -> tuple[str, ...]:
     inventory, which keeps it from every other node.
     """
     claimed = {
-        claim.value
+        claim(each.value)
         for machine in settings.machines()
         if isinstance(machine.host, NodeSettings)
-        for claim in claims(machine.path, machine.host)
+        for each in claims(machine.path, machine.host)
     }
-    found = {host.address for host in settings.control_plane.hosts} - claimed
+    found = {ipaddress.ip_address(host.address) for host in settings.control_plane.hosts} - claimed
     # The order of the hosts says only how they restart.
-    return tuple(sorted(found, key=lambda address: ip_address(address).packed))
+    return tuple(map(str, sorted(found, key=lambda address: address.packed)))
+
+
+def server_hosts(settings: Settings, *servers: str) -> tuple[set[str], set[str]]:
+    """Return the API server's names and its addresses: those of the settings' URLs and of these.
+
+    No serving certificate may hold them, whoever approves it.
+    """
+    hosts = {*_servers(settings), *map(_host, servers)} - {""}
+    names = {host for host in hosts if isinstance(claim(host), str)}
+    return names, hosts - names
 
 
 def server_problems(settings: Settings, server: str) -> Iterator[Problem]:
-    """Yield each claim of the API server's own name or address, given by its URL.
+    """Yield each claim of the API server's own name or address, given by a URL.
+
+    Those of the settings' own URLs are among `problems`.
+    """
+    if _host(server) not in _servers(settings):
+        yield from _server_problems(settings, server)
+
+
+def _servers(settings: Settings) -> dict[str, str]:
+    """Return the URLs of the API server in the settings, by their hosts."""
+    approver = settings.approver.server if settings.approver.enabled else None
+    return {_host(url): url for url in (approver, settings.cluster.server) if url}
+
+
+def _server_problems(settings: Settings, server: str) -> Iterator[Problem]:
+    """Yield each claim of the name or the address in the API server's URL.
 
     Whoever has such a certificate can answer in the API server's place, so the gate and the
     resident approver refuse it. By hand (`approval.serving: manual`) it can be approved.
     """
     if settings.approval.serving == "manual":
         return
-    host = _host(server)
+    host = claim(_host(server))
     for machine in settings.machines():
         if isinstance(machine.host, NodeSettings):
-            for claim in claims(machine.path, machine.host):
-                if claim.value == host:
+            for each in claims(machine.path, machine.host):
+                if claim(each.value) == host:
                     yield Problem(
-                        claim.path,
-                        f'"{claim.value}" is the API server\'s ({server}), and a certificate for'
+                        each.path,
+                        f'"{each.value}" is the API server\'s ({server}), and a certificate for'
                         " it would let a kubelet answer in its place; give the API server a name"
                         " or an address of its own (kubeadm's controlPlaneEndpoint), or leave"
                         " this out",
@@ -109,10 +141,34 @@ def _host(url: str) -> str:
         host = urlsplit(url).hostname or ""
     except ValueError:
         return ""
-    try:
-        return str(ip_address(host))
-    except ValueError:
-        return host.rstrip(".")
+    return str(claim(host))
+
+
+def _nobodys(given: Claim, settings: Settings) -> Iterator[Problem]:
+    """Yield why no node may have a name or an address."""
+    wanted = claim(given.value)
+    why = nobodys(wanted)
+    if isinstance(wanted, str):
+        # Approved by hand, even such a name may be in a certificate.
+        if why and settings.approval.serving != "manual":
+            yield Problem(
+                given.path,
+                f'"{given.value}" is {why}, which no certificate of a node may hold; give the'
+                " machine another name",
+            )
+        return
+    if why:
+        yield Problem(
+            given.path,
+            f'"{given.value}" is {why}, which no node may have; give the machine\'s own address',
+        )
+    for network in map(ipaddress.ip_network, settings.cluster.service_cidr):
+        if wanted in network:
+            yield Problem(
+                given.path,
+                f'"{given.value}" is in cluster.serviceCidr ({network}), whose addresses are for'
+                " Services; give the machine's own address",
+            )
 
 
 def _host_problems(machine: Machine, hosts: list[Machine]) -> Iterator[Problem]:
@@ -133,8 +189,8 @@ def _is_same(host: Machine, node: Machine) -> bool:
     )
 
 
-def _used_by_host(claim: Claim, host: Machine, node: Machine) -> str:
-    used = f'"{claim.value}" is already used by {host.path}'
+def _used_by_host(given: Claim, host: Machine, node: Machine) -> str:
+    used = f'"{given.value}" is already used by {host.path}'
     if host.host.name == node.host.name or host.host.address == node.host.address:
         used += (
             f" ({host.host.name}, {host.host.address}, port {host.ssh.port}); a node that is this"

@@ -101,6 +101,18 @@ def _network(value: str) -> str:
         ) from None
 
 
+def _networks(value: object) -> tuple[str, ...]:
+    # As kubeadm and the API server's --service-cluster-ip-range take them, or as a list.
+    given = value.split(",") if isinstance(value, str) else value
+    if not isinstance(given, list | tuple) or not all(isinstance(entry, str) for entry in given):
+        raise ValueError("is not a network such as 10.96.0.0/12, or a list of two")
+    networks = tuple(_network(entry.strip()) for entry in given)
+    versions = {ipaddress.ip_network(network).version for network in networks}
+    if not networks or len(versions) != len(networks):
+        raise ValueError("is not one network, or one of IPv4 and one of IPv6; give no others")
+    return networks
+
+
 def _server(value: str) -> str:
     if not re.match(r"\Ahttps://[A-Za-z0-9.:\[\]-]+\Z", value):
         raise ValueError(
@@ -137,7 +149,7 @@ Address = Annotated[
     str, AfterValidator(_ip_address("the address on which the machine's sshd listens"))
 ]
 IpAddress = Annotated[str, AfterValidator(_ip_address("one such as 10.0.0.11 or fd00::11"))]
-Network = Annotated[str, AfterValidator(_network)]
+Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
 Server = Annotated[str, AfterValidator(_server)]
 Port = Annotated[int, between(1, 65535)]
 CountOrPercent = Annotated[int | str, BeforeValidator(_count_or_percent)]

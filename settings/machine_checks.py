@@ -10,26 +10,18 @@ from settings.problem import Problem
 
 
 def problems(settings: Settings) -> Iterator[Problem]:
-    """Yield the addresses that no node can have."""
-    service_network = ipaddress.ip_network(settings.cluster.service_cidr)
+    """Yield each node with more addresses than a kubelet takes."""
     for machine in settings.machines():
         path, node = machine.path, machine.host
         if not isinstance(node, NodeSettings):
             continue
-        for at, address in _addresses(path, node):
-            if ipaddress.ip_address(address) in service_network:
-                yield Problem(
-                    at,
-                    f'"{address}" is in cluster.serviceCidr ({service_network}), whose addresses'
-                    " are for Services; give the machine's own address",
-                )
         families = Counter(ipaddress.ip_address(address).version for address in node.all_addresses)
         for family, count in families.items():
             if count > 1:
                 yield Problem(
                     path,
                     f"has {count} IPv{family} addresses; a kubelet takes one IPv4 and one IPv6"
-                    " address, so remove the others",
+                    " address, so move the others to certificateAddresses, or remove them",
                 )
 
 
@@ -42,12 +34,6 @@ def rollout_problems(settings: Settings) -> Iterator[Problem]:
                 f"{pool.rollout.canary} is more than the pool's nodes ({len(pool.nodes)}); give"
                 " fewer",
             )
-
-
-def _addresses(path: str, node: NodeSettings) -> Iterator[tuple[str, str]]:
-    yield f"{path}.address", node.address
-    for index, address in enumerate(node.addresses):
-        yield f"{path}.addresses[{index}]", address
 
 
 def ssh_problems(settings: Settings) -> Iterator[Problem]:

@@ -16,7 +16,7 @@ from settings.formats import (
     IpAddress,
     Name,
     Namespace,
-    Network,
+    Networks,
     PoolName,
     Repair,
     Server,
@@ -34,7 +34,7 @@ class ClusterSettings(Model):
     name: Name = "kubernetes"
     server: Server | None = None
     ca_path: str | None = None
-    service_cidr: Network = "10.96.0.0/12"
+    service_cidr: Networks = ("10.96.0.0/12",)
     dns_addresses: tuple[IpAddress, ...] = ()
     dns_domain: Name = "cluster.local"
 
@@ -117,6 +117,7 @@ class NodeSettings(Layer, Host):
     """A machine that joins as a node."""
 
     addresses: tuple[IpAddress, ...] = ()
+    certificate_addresses: tuple[IpAddress, ...] = ()
     dns_names: tuple[Name, ...] = ()
     generation: Annotated[int, at_least(1)] = 1
     repair: Repair = 0

@@ -62,10 +62,7 @@ def node_pool(stack: Stack, pool: Pool, rbac: BootstrapRbac, sender: Sender) -> 
             after_join=settings.token.after_join,
         ),
         approval=Approval(client=settings.approval.client, serving=settings.approval.serving),
-        denied=Denied(
-            addresses=claims.control_plane_addresses(settings),
-            cidrs=(settings.cluster.service_cidr,),
-        ),
+        denied=_denied(settings, credentials),
         inventory_namespace=settings.approver.namespace,
         skip_cluster_checks=settings.skip_cluster_checks,
         rollout=RolloutPolicy(
@@ -132,6 +129,11 @@ def _pool_node(
         node=merged,
         access=access(ssh, stack.credentials, node),
         dns_names=node.all_names,
+        certificate_addresses=tuple(
+            address
+            for address in dict.fromkeys(node.certificate_addresses)
+            if address not in node.all_addresses
+        ),
         join=join,
         recorded=known.joined if known is not None and joined else None,
         joins=joins,
@@ -143,6 +145,16 @@ def _pool_node(
         gone=node.force,
         existing=frozenset(part for part, has in {"files": files, "member": member}.items() if has),
         bring=partial(sender.send, Machine(node.name, node, ssh)),
+    )
+
+
+def _denied(settings: Settings, credentials: Credentials) -> Denied:
+    """Return what no serving certificate of the stack's nodes may hold."""
+    names, addresses = claims.server_hosts(settings, credentials.api_server, credentials.server)
+    return Denied(
+        addresses=tuple(addresses.union(claims.control_plane_addresses(settings))),
+        cidrs=settings.cluster.service_cidr,
+        names=tuple(names),
     )
 
 

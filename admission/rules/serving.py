@@ -1,10 +1,9 @@
 """Which request for a kubelet's serving certificate is approved."""
 
-import ipaddress
-import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+from admission.claims import claim, nobodys
 from admission.inventory import Denied, InventoryNode
 from admission.rules import certificate_request
 from admission.rules.certificate_request import CertificateRequest
@@ -22,9 +21,6 @@ from admission.rules.every_request import (
 SERVING_SIGNER = "kubernetes.io/kubelet-serving"
 REQUESTER_GROUPS = frozenset({NODES_GROUP, AUTHENTICATED_GROUP})
 USAGES = frozenset({"digital signature", "server auth"})
-CLUSTER_NAME = re.compile(
-    r"\A(localhost|kubernetes)(\..*)?\Z|\A(.*\.)?localhost\Z|\A.*\.svc(\..*)?\Z"
-)
 
 
 def decide_serving(
@@ -89,19 +85,20 @@ def _content_problems(
         yield "it holds a name or an address twice"
     others = [other for other in inventory.values() if other.name != entry.name]
     for name in names:
-        if CLUSTER_NAME.match(name):
-            yield f"{name} is one of the cluster's own names"
+        if claim(name) != name:
+            yield f"the name {name} is an address"
+        elif why := nobodys(name):
+            yield f"{name} is {why}"
         elif name in denied.names:
             yield f"{name} is the API server's name"
-        elif name not in entry.dns_names:
+        elif name not in entry.claims:
             yield f"the name {name} is not one of the node's in the inventory"
-        elif any(name == other.name or name in other.dns_names for other in others):
+        elif any(name in other.claims for other in others):
             yield f"the name {name} also belongs to another node in the inventory"
     for address in addresses:
-        mapped = isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped
-        if mapped or denied.covers(address):
+        if denied.covers(address):
             yield f"the address {address} is one that no node may have"
-        elif address not in entry.addresses:
+        elif address not in entry.claims:
             yield f"the address {address} is not one of the node's in the inventory"
-        elif any(address in other.addresses for other in others):
+        elif any(address in other.claims for other in others):
             yield f"the address {address} also belongs to another node in the inventory"

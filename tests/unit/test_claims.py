@@ -1,10 +1,12 @@
 """One name and one address are one node's, over all pools; a control-plane host may be a node."""
 
 import json
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
+from admission import pool_inventory
 from settings import checks, claims
 from settings.model import Settings
 from settings.parsing import parse
@@ -61,6 +63,21 @@ SHARED = {
         A,
         {**B, "dnsNames": ["10.0.0.1"]},
         [f'{SECOND}.dnsNames[0] "10.0.0.1" {FIRST}'],
+    ),
+    "a name that is an address": (
+        A,
+        {**B, "name": "10.0.0.1"},
+        [f'{SECOND}.name "10.0.0.1" {FIRST}'],
+    ),
+    "an address of a certificate": (
+        {**A, "certificateAddresses": ["203.0.113.7"]},
+        {**B, "certificateAddresses": ["203.0.113.7"]},
+        [f'{SECOND}.certificateAddresses[0] "203.0.113.7" {FIRST}'],
+    ),
+    "an address of a certificate and one of a kubelet": (
+        {**A, "certificateAddresses": ["10.0.0.2"]},
+        B,
+        [f'{SECOND}.address "10.0.0.2" {FIRST}'],
     ),
     "a name and an address": (
         A,
@@ -151,15 +168,17 @@ def test_a_control_plane_host_may_be_a_node_of_one_pool_only() -> None:
 
 
 def test_addresses_of_the_control_plane_are_denied_but_to_the_node_that_is_the_machine() -> None:
-    hosts = [HOST, {"name": "cp-2", "address": "10.0.0.8"}]
+    node = {"name": "cp", "address": "10.0.0.7"}
+    hosts = [node, {"name": "cp-2", "address": "10.0.0.8"}]
     raw = {
         "controlPlane": {"hosts": hosts},
-        "pools": {"workers": {"nodes": [{"name": "n1", "address": "10.0.0.1"}, HOST]}},
+        "pools": {"workers": {"nodes": [{"name": "n1", "address": "10.0.0.1"}, node]}},
     }
     settings = parse(raw)
     assert claims.control_plane_addresses(settings) == ("10.0.0.8",)
     declared = declare(settings)
-    assert json.loads(declared["workers-gate"]["stdin"])["denied"]["addresses"] == ["10.0.0.8"]
+    denied = json.loads(declared["workers-gate"]["stdin"])["denied"]
+    assert denied["addresses"] == ["10.0.0.8", "10.0.0.9"]  # with the API server's
     # Both of the machine's roles are declared, under names that do not meet.
     assert {"cp-flags", "cp-2-flags", "cp-files", "cp-member"} <= declared.keys()
 
@@ -203,6 +222,107 @@ def test_the_resident_approvers_api_server_is_no_node() -> None:
     raw = {"approver": approver, "pools": {"a": {"nodes": [A, B]}}}
     (problem,) = checks.problems(parse(raw))
     assert problem.path == "pools.a.nodes[0].address"
+
+
+def test_the_api_server_of_the_kubelets_is_no_node() -> None:
+    raw = {"cluster": {"server": "https://A:6443"}, "pools": {"a": {"nodes": [A, B]}}}
+    (problem,) = checks.problems(parse(raw))
+    assert problem.path == "pools.a.nodes[0].name"
+    # Told once, though the kubeconfig leads there too.
+    assert list(claims.server_problems(parse(raw), "https://a:6443")) == []
+
+
+def test_every_pools_inventory_denies_the_api_servers_names_and_the_service_networks() -> None:
+    """The resident approver knows no settings, and its own API server is the cluster's Service."""
+    raw = {
+        "cluster": {
+            "server": "https://api.example.org:6443",
+            "serviceCidr": ["10.97.0.0/16", "fd00:97::/112"],
+        },
+        "approver": {"enabled": True, "image": "x", "server": "https://[fd00::9]:6443"},
+        "pools": {"workers": {"nodes": [{"name": "n1", "address": "10.0.0.1"}]}},
+    }
+    written = declare(parse(raw))["workers-inventory"]
+    denied = pool_inventory.from_config_maps([written]).denied
+    assert denied.names == {"api.example.org"}
+    # The last: the kubeconfig's, the Service's of each family.
+    for address in ("fd00::9", "10.0.0.9", "10.97.0.1", "fd00:97::1"):
+        assert denied.covers(ip_address(address))
+
+
+NOBODYS = {
+    "loopback": ({**A, "address": "127.0.0.1"}, 'address "127.0.0.1" is a loopback address'),
+    "link-local": (
+        {**A, "addresses": ["fe80::1"]},
+        'addresses[0] "fe80::1" is a link-local address, which no node may have',
+    ),
+    "broadcast": (
+        {**A, "certificateAddresses": ["255.255.255.255"]},
+        'certificateAddresses[0] "255.255.255.255" is the broadcast address',
+    ),
+    "IPv4 in IPv6": (
+        {**A, "address": "::ffff:10.0.0.1"},
+        "is an IPv4 address in IPv6 form, which no node may have",
+    ),
+    "a name of the cluster": (
+        {**A, "name": "kubernetes"},
+        'name "kubernetes" is one of the cluster\'s own names, which no certificate of a node may'
+        " hold; give the machine another name",
+    ),
+    "a DNS name of the cluster": (
+        {**A, "dnsNames": ["a.default.svc"]},
+        'dnsNames[0] "a.default.svc" is one of the cluster\'s own names',
+    ),
+    "a name that is an address": (
+        {**A, "name": "169.254.1.1"},
+        'name "169.254.1.1" is a link-local address',
+    ),
+    "an address of a Service": (
+        {**A, "certificateAddresses": ["10.96.0.1"]},
+        'certificateAddresses[0] "10.96.0.1" is in cluster.serviceCidr (10.96.0.0/12)',
+    ),
+}
+
+
+@pytest.mark.parametrize(("node", "told"), NOBODYS.values(), ids=NOBODYS)
+def test_what_no_rule_approves_is_told_before_anything_is_touched(
+    node: dict[str, Any], told: str
+) -> None:
+    (problem,) = checks.problems(pools(node, B))
+    assert told in str(problem)
+    # It may have got there before it was refused, and must get out again.
+    assert list(checks.problems(pools({**node, "force": True}, B))) == []
+
+
+def test_a_name_of_the_cluster_can_be_approved_by_hand() -> None:
+    settings = parse(
+        {
+            "approval": {"serving": "manual"},
+            "pools": {"a": {"nodes": [{**A, "dnsNames": ["kubernetes.example.org"]}]}},
+        }
+    )
+    assert list(checks.problems(settings)) == []
+
+
+CLOUD = {**A, "certificateAddresses": ["203.0.113.7", "10.0.1.1"], "dnsNames": ["a.internal"]}
+
+
+def test_a_clouds_addresses_are_in_the_inventory_and_told_to_no_kubelet() -> None:
+    raw = {"pools": {"workers": {"nodes": [{**CLOUD, "name": "n1"}]}}}
+    assert list(checks.problems(parse(raw))) == []
+    declared = declare(parse(raw))
+    (entry,) = json.loads(declared["workers-gate"]["stdin"])["nodes"]
+    assert entry["addresses"] == ["10.0.0.1"]
+    assert entry["certificateAddresses"] == ["203.0.113.7", "10.0.1.1"]
+    assert entry["dnsNames"] == ["n1", "a.internal"]
+    assert "203.0.113.7" not in declared["n1-files"]["stdin"]
+
+
+def test_a_node_without_them_is_told_as_before() -> None:
+    """Its gate would have to run again."""
+    raw = {"pools": {"workers": {"nodes": [{"name": "n1", "address": "10.0.0.1"}]}}}
+    (entry,) = json.loads(declare(parse(raw))["workers-gate"]["stdin"])["nodes"]
+    assert "certificateAddresses" not in entry
 
 
 def test_what_the_gate_would_refuse_can_be_approved_by_hand() -> None:

@@ -419,7 +419,11 @@ def test_a_pools_gate_works_beside_the_joins() -> None:
     orders = json.loads(engine.resources["p-gate"]["stdin"])
     (node,) = orders["nodes"]
     assert node["dnsNames"] == ["n1", "n1.example.org"]
-    assert orders["denied"] == {"addresses": ["10.0.0.8", "10.0.0.9"], "cidrs": ["10.96.0.0/12"]}
+    assert orders["denied"] == {
+        "addresses": ["10.0.0.8", "10.0.0.9"],
+        "cidrs": ["10.96.0.0/12"],
+        "names": [],
+    }
     inventory = json.loads(engine.resources["p-inventory"]["data"]["inventory.json"])
     assert inventory["nodes"] == [{key: node[key] for key in ("name", "addresses", "dnsNames")}]
 

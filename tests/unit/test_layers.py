@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 ALLOWED = {
     "node_files": set[str](),
     "admission": set[str](),
-    "settings": {"node_files", "pulumi"},
+    "settings": {"admission", "node_files", "pulumi"},
     "credentials": {"settings", "pulumi"},
     "components": {
         *("admission", "node_files"),
@@ -28,8 +28,11 @@ ALLOWED = {
 }
 ONLY = {
     "pulumi_command": {"components.commands"},
-    # The others start it as a program.
-    "admission": {"components.join_approver", "components.rollout", "command_line.status"},
+    # The others start it as a program. The table of claims is one for all.
+    "admission": {
+        *("components.join_approver", "components.rollout", "command_line.status"),
+        "settings.claims",
+    },
 }
 ROOMS = tuple(room for room in ALLOWED if room != "__main__")
 # The packages whose modules must form no circle; `tests` and `lab` have no rooms.

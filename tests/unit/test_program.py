@@ -227,7 +227,7 @@ def test_the_gate_gets_the_inventory_and_no_secret(
     assert orders["afterJoin"] == "revoke"
     assert orders["approval"] == {"client": "controller-manager", "serving": "gate"}
     assert [node["kubeletVersion"] for node in orders["nodes"]] == ["1.37", "1.37"]
-    assert orders["denied"] == {"addresses": ["10.0.0.9"], "cidrs": ["10.97.0.0/16"]}
+    assert orders["denied"] == {"addresses": ["10.0.0.9"], "cidrs": ["10.97.0.0/16"], "names": []}
 
 
 def test_the_gate_gets_the_labels_and_the_pool_shows_them(

@@ -51,6 +51,16 @@ WRONG: dict[str, tuple[Mapping[str, Any], str]] = {
     "pool name": ({"pools": {"a.b": {}}}, 'pools: "a.b" is not a pool\'s name; use'),
     "server": ({"cluster": {"server": "http://x:6443"}}, "cluster.server"),
     "network": ({"cluster": {"serviceCidr": "10.96.0.1/12"}}, "is not a network such as"),
+    "two networks of a family": (
+        {"cluster": {"serviceCidr": ["10.96.0.0/16", "10.97.0.0/16"]}},
+        "is not one network, or one of IPv4 and one of IPv6; give no others",
+    ),
+    "no network": ({"cluster": {"serviceCidr": []}}, "cluster.serviceCidr"),
+    "a network that is none": ({"cluster": {"serviceCidr": 10}}, "or a list of two"),
+    "a certificate's address": (
+        with_node(certificateAddresses=["10.0.0.300"]),
+        'certificateAddresses[0] "10.0.0.300" is not an IP address',
+    ),
     "port": ({"ssh": {"port": 70000}}, "ssh.port 70000 is not a number from 1 to 65535"),
     "no share": (
         {"rollout": {"maxUnavailable": 0}},
@@ -213,7 +223,8 @@ CONFLICTS: dict[str, tuple[Settings, str]] = {
     ),
     "two addresses of a family": (
         nodes({"name": "a", "address": "10.0.0.1", "addresses": ["10.0.0.2"]}),
-        "pools.workers.nodes[0] has 2 IPv4 addresses; a kubelet takes one IPv4 and one IPv6",
+        "pools.workers.nodes[0] has 2 IPv4 addresses; a kubelet takes one IPv4 and one IPv6"
+        " address, so move the others to certificateAddresses, or remove them",
     ),
     "an address of a service": (
         nodes({"name": "a", "address": "10.96.0.7"}),
@@ -366,3 +377,13 @@ def test_an_image_without_a_digest_is_warned_of(approver: dict[str, Any], warned
     assert [line.split(" has no digest")[0] for line in found] == (
         [f"approver.image {approver['image']}"] if warned else []
     )
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["10.96.0.0/16,fd00:10:96::/112", ["10.96.0.0/16", "fd00:10:96::/112"]],
+    ids=["as kubeadm writes them", "a list"],
+)
+def test_a_dual_stack_cluster_has_two_service_networks(given: object) -> None:
+    settings = parse({"cluster": {"serviceCidr": given}})
+    assert settings.cluster.service_cidr == ("10.96.0.0/16", "fd00:10:96::/112")

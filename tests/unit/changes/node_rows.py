@@ -89,6 +89,11 @@ NODES = (
         note="The certificate may hold it. A kubelet asks only for names that its Node has.",
     ),
     Row(
+        title="An address of its certificate (`certificateAddresses`)",
+        change=node("node-1", certificateAddresses=["203.0.113.7"]),
+        note="As with a DNS name: the kubelet is not told.",
+    ),
+    Row(
         title="Raise a node's `generation`",
         change=node("node-1", generation=2),
         note="A machine that was reinstalled joins again; one that has joined keeps its"
