@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,6 +23,11 @@ class ServingCertificate:
     addresses: frozenset[IpAddress]
     end: datetime
 
+    @property
+    def claims(self) -> frozenset[str | IpAddress]:
+        """The names and addresses that it holds."""
+        return self.dns_names | self.addresses
+
 
 class Untrusted(ValueError):
     """The certificate is not signed by the cluster's CA."""
@@ -32,7 +38,7 @@ async def look_at(entry: InventoryNode, trust: ssl.SSLContext) -> ServingCertifi
 
     Raises:
         Untrusted: it is not signed by the cluster's CA.
-        ValueError: it is missing, or not exactly for the node; says which.
+        ValueError: it is missing, or not the node's own; says which.
         OSError, TimeoutError: nothing answers.
     """
     host = str(entry.addresses[0])
@@ -56,10 +62,13 @@ async def look_at(entry: InventoryNode, trust: ssl.SSLContext) -> ServingCertifi
 
 
 def read(certificate: x509.Certificate, entry: InventoryNode) -> ServingCertificate:
-    """Return what a certificate says, if that is exactly what the inventory says.
+    """Return what a certificate says, if it is for the node and for the address that is dialled.
+
+    Which of its names and addresses a kubelet asks for is up to its Node: a cloud's controller
+    writes others there than the kubelet does.
 
     Raises:
-        ValueError: it holds more, or not the node's name or not all of its addresses.
+        ValueError: it holds more than the inventory has, or not that address.
     """
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -70,13 +79,13 @@ def read(certificate: x509.Certificate, entry: InventoryNode) -> ServingCertific
         addresses=frozenset(names.get_values_for_type(x509.IPAddress)),  # type: ignore[arg-type]
         end=certificate.not_valid_after_utc,
     )
-    foreign = {*found.dns_names.difference(entry.dns_names)}
-    foreign |= {str(address) for address in found.addresses.difference(entry.addresses)}
-    if foreign:
-        listed = ", ".join(sorted(foreign))
-        raise ValueError(f"presents a certificate for {listed}, which is not the node's")
-    missing = {entry.name} - found.dns_names
-    missing |= {str(address) for address in entry.addresses if address not in found.addresses}
-    if missing:
-        raise ValueError(f"presents a certificate without {', '.join(sorted(missing))}")
+    if foreign := found.claims - entry.claims:
+        raise ValueError(f"presents a certificate for {listed(foreign)}, which is not the node's")
+    if missing := {entry.addresses[0]} - found.addresses:
+        raise ValueError(f"presents a certificate without {listed(missing)}")
     return found
+
+
+def listed(claims: Iterable[str | IpAddress]) -> str:
+    """Return names and addresses as a text, sorted."""
+    return ", ".join(sorted(map(str, claims)))

@@ -180,7 +180,7 @@ class Approver:
         """Report a Node with an address that the inventory does not have."""
         entry, node = self.inventory.nodes.get(name), self._nodes.get(name)
         shown = internal_addresses(node)
-        ours = {str(address) for address in entry.addresses} if entry else set(shown)
+        ours = set(map(str, entry.claims)) if entry else set(shown)
         strange = ", ".join(sorted({*shown} - ours))
         if strange and self._moved.get(name) != strange:
             self._recorder.moved(name, strange, self._place(name))

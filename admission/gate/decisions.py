@@ -8,9 +8,9 @@ from admission.api_server.api import Say
 from admission.gate.orders import Orders
 from admission.gate.progress import Kind, Progress, Reach
 from admission.judge import Facts
-from admission.objects.csr import request_pem, requesting_node
+from admission.objects.csr import request_pem, request_status, requesting_node
 from admission.objects.judged_node import judged_node
-from admission.rules.certificate_request import claimed_node
+from admission.rules.certificate_request import claimed_node, parse
 
 MOST_TOLD = 10
 LONGEST_LINE = 300
@@ -61,6 +61,17 @@ class Decisions:
         holds = f" (SANs {names})" if names else ""
         self._say(f"{progress.entry.name}: {kind} CSR {name} approved{holds}")
         self._reach(progress, "approved" if kind == "serving" else "admitted")
+
+    def remember_approved(self, progress: Progress, item: dict[str, Any]) -> None:
+        """Note what a serving request holds if it has been approved, no matter by whom."""
+        if not request_status(item).approved:
+            return
+        try:
+            content = parse(request_pem(item))
+        except ValueError:
+            return  # somebody has approved what the rules would refuse
+        progress.approved = frozenset((*content.dns_names, *content.addresses))
+        progress.approved_by = item["metadata"]["name"]
 
     def undecided(self, item: dict[str, Any], decision: rules.Wait | rules.Refuse) -> None:
         """Note why a request is refused; one that waits is judged again anyway."""

@@ -2,8 +2,8 @@
 
 Watches of requests and Nodes report every change, and each change wakes what depends on it. No
 request or node holds up another one. A node has joined when its Node is Ready, its serving
-certificate is in use with its own names and addresses, and the API server reaches the kubelet. As
-soon as its Node is there, it gets the labels, annotations and taints of the settings.
+certificate is in use with what was approved, and the API server reaches the kubelet. As soon as its
+Node is there, it gets the labels, annotations and taints of the settings.
 """
 
 import asyncio
@@ -185,6 +185,8 @@ class Gate:
             return  # another pool's, or nobody's: not ours to judge
         request = request_status(item)
         progress.remember("serving", request)
+        if kind != "DELETED" and progress.serving is request:
+            self._decisions.remember_approved(progress, item)
         if kind == "DELETED" or request.state != "pending":
             self._judge.remove(item)
             if request.state == "issued":

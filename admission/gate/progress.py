@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from admission.inventory import InventoryNode
+from admission.inventory import InventoryNode, IpAddress
 from admission.objects.csr import RequestStatus
 from admission.objects.node import (
     internal_addresses,
@@ -43,6 +43,9 @@ class Progress:
     token_problem: str = ""  # why nobody can join with its token
     gated: bool = False  # whether the gate approves its client requests
     manual: bool = False  # whether a person approves its serving requests
+    # What its newest approved serving request holds, and the name of that.
+    approved: frozenset[str | IpAddress] = frozenset()
+    approved_by: str = ""
     restarted: datetime | None = None  # when it got new files, by its machine's clock
     certificate: ServingCertificate | None = None
     port_problem: str = ""
@@ -70,7 +73,7 @@ class Progress:
     def foreign(self) -> str:
         """The address of the Node if it is another machine's, else nothing."""
         addresses = internal_addresses(self.node)
-        ours = any(str(address) in addresses for address in self.entry.addresses)
+        ours = any(str(own) in addresses for own in self.entry.claims)
         return "" if ours or not addresses else ", ".join(addresses)
 
     @property

@@ -1,7 +1,7 @@
 """The proof that a node has joined; a Node that is Ready proves too little.
 
-Its serving certificate must be in use with its own names and addresses, and the API server must
-reach the kubelet through it.
+A serving certificate must be in use that holds what was approved last, the address that is dialled
+here, and nothing that is not the node's; and the API server must reach the kubelet through it.
 """
 
 import asyncio
@@ -11,7 +11,12 @@ from admission.api_server.api import NODES, Api, ApiError
 from admission.api_server.outages import UNREACHABLE
 from admission.gate.progress import Progress, Reach
 from admission.inventory import InventoryNode
-from admission.serving_certificate import KUBELET_PORT, ServingCertificate, Untrusted
+from admission.serving_certificate import (
+    KUBELET_PORT,
+    ServingCertificate,
+    Untrusted,
+    listed,
+)
 
 FIRST_LOOK_S = 0.1
 LONGEST_LOOK_S = 2.0
@@ -71,7 +76,13 @@ class Prover:
         """Look at the certificate in use, and return whether the port did not answer."""
         progress.certificate = None
         try:
-            progress.certificate = await self._look(progress.entry)
+            found = await self._look(progress.entry)
+            if missing := progress.approved - found.claims:
+                raise ValueError(
+                    f"presents a certificate without {listed(missing)}, which its request"
+                    f" {progress.approved_by} has got"
+                )
+            progress.certificate = found
         except ValueError as error:
             progress.port_problem = f"its port {KUBELET_PORT} {error}"
             progress.untrusted = isinstance(error, Untrusted)

@@ -1,6 +1,7 @@
 """The gate against an API server in memory: what it approves, when it ends, and what it says."""
 
 import asyncio
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -125,6 +126,66 @@ def test_a_large_pool_in_which_nobody_has_joined_is_reported() -> None:
     table = list(report.table(it.gate.progress.values()))
     assert table[0] == "0 of 40 nodes have joined"
     assert sum("has NOT joined" in line for line in table) == 40
+
+
+def test_a_kubelet_that_does_not_use_yet_what_was_approved_has_not_joined() -> None:
+    """It got a second address, and still presents the certificate for the first."""
+    two = entry("node-1", "10.0.0.1", "fd00::1")
+    it = Run(two)
+    joins(it, two)
+    approved = [{"type": "Approved", "status": "True"}]
+    it.at(0.5, it.api.ask, "csr-2", "node-1", "10.0.0.1", "fd00::1", conditions=approved)
+    it.ports.presented["node-1"] = ("10.0.0.1",)
+    it.at(30, it.ports.presented.clear)
+    it.go()
+    assert it.all_in
+    assert 30 <= it.seconds < 33
+
+
+def test_what_a_kubelet_does_not_use_yet_is_told() -> None:
+    two = entry("node-1", "10.0.0.1", "fd00::1")
+    it = Run(two)
+    joins(it, two)
+    approved = [{"type": "Approved", "status": "True"}]
+    it.at(0.5, it.api.ask, "csr-2", "node-1", "10.0.0.1", "fd00::1", conditions=approved)
+    it.at(0.6, it.api.issue, "csr-2")
+    it.ports.presented["node-1"] = ("10.0.0.1",)
+    it.go()
+    assert not it.all_in
+    told = "its port 10250 presents a certificate without fd00::1, which its request csr-2 has got"
+    assert told in it.told
+
+
+def test_an_older_approved_request_is_not_asked_for() -> None:
+    two = entry("node-1", "10.0.0.1", "fd00::1")
+    it = Run(two)
+    joins(it, ONE)
+    approved = [{"type": "Approved", "status": "True"}]
+    long_ago = NOW - timedelta(minutes=30)
+    it.at(
+        0.5,
+        it.api.ask,
+        "old",
+        "node-1",
+        "10.0.0.1",
+        "fd00::1",
+        created=long_ago,
+        conditions=approved,
+    )
+    it.ports.presented["node-1"] = ("10.0.0.1",)
+    it.go()
+    assert it.all_in
+
+
+def test_a_node_of_which_only_a_clouds_address_is_internal_is_no_other_machines() -> None:
+    cloud = replace(ONE, certificate_addresses=(ipaddress.ip_address("10.9.0.1"),))
+    it = Run(cloud)
+    it.at(0, it.api.ask, "csr-1", "node-1", "10.0.0.1", "10.9.0.1")
+    it.at(0.1, it.api.node, "node-1", "10.9.0.1")
+    it.ports.presented["node-1"] = ("10.0.0.1", "10.9.0.1")
+    it.go()
+    assert it.all_in
+    assert it.api.approved == ["csr-1"]
 
 
 def test_a_kubelet_that_does_all_right_is_admitted() -> None:

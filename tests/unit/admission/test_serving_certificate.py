@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from admission.inventory import InventoryNode
 from admission.serving_certificate import read
 from tests.unit.admission.fakes import entry
 
@@ -42,12 +43,38 @@ def test_the_nodes_own_certificate_is_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("names", "addresses"),
+    [(["node-1"], ["10.0.0.1"]), ([], ["10.0.0.1", "fd00::1"]), ([], ["10.0.0.1"])],
+    ids=["one address", "no name", "the address alone"],
+)
+def test_what_its_node_lacks_may_be_missing(names: list[str], addresses: list[str]) -> None:
+    found = read(certificate(names, addresses), NODE)
+    assert found.claims == {*names, *map(ipaddress.ip_address, addresses)}
+
+
+def test_a_clouds_names_and_addresses_alone_are_a_nodes_own() -> None:
+    cloud = InventoryNode(
+        name="node-1",
+        addresses=(ipaddress.ip_address("10.0.0.1"),),
+        dns_names=("node-1", "ip-10-0-0-1.internal"),
+        certificate_addresses=(ipaddress.ip_address("203.0.113.7"),),
+    )
+    names = ["ip-10-0-0-1.internal"]
+    assert read(certificate(names, ["10.0.0.1", "203.0.113.7"]), cloud).end == END
+
+
+def test_a_node_that_is_named_by_its_address_has_no_name() -> None:
+    """Its kubelet asks for its host name as the address that it is."""
+    assert read(certificate([], ["10.0.0.1"]), entry("10.0.0.1", "10.0.0.1")).end == END
+
+
+@pytest.mark.parametrize(
     ("names", "addresses", "reason"),
     [
         (["node-1", "node-2"], ["10.0.0.1", "fd00::1"], "for node-2, which is not the node's"),
         (["node-1"], ["10.0.0.1", "fd00::1", "10.0.0.2"], "for 10.0.0.2, which is not"),
-        (["node-1"], ["10.0.0.1"], "without fd00::1"),
-        ([], ["10.0.0.1", "fd00::1"], "without node-1"),
+        (["node-1"], ["fd00::1"], "without 10.0.0.1"),
+        (["node-1"], [], "without 10.0.0.1"),
         (None, [], "names can't be read"),
     ],
 )
