@@ -1,8 +1,8 @@
 """The table of claims: which name or address is whose, and which no node may have.
 
 A serving certificate may hold a node's names and addresses. What two nodes claim, and what no node
-may have, the settings refuse before anything is touched, and the gate and the resident approver when
-it is requested. All of them ask here.
+may have, the settings refuse before anything is touched, and the gate and the resident approver
+when it is requested. All of them ask here.
 """
 
 import ipaddress
