@@ -15,12 +15,18 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_random import RandomPassword, RandomString
 
 from components.dependencies import Dependencies, value_or
+from components.former_token import FormerToken
 
 NAMESPACE = "kube-system"
 SECRET_TYPE = "bootstrap.kubernetes.io/token"  # noqa: S105 - a type's name
 ID_LENGTH = 6
 SECRET_LENGTH = 16
 GROUP = "system:bootstrappers"
+# Whose first client requests kube-controller-manager approves. A group's name may begin with a
+# hyphen (cluster-bootstrap/token/api: BootstrapGroupPattern), and no pool's does.
+AUTO_APPROVED = f"{GROUP}:-auto-approve"
+# Among the keepers; no node has such a name.
+AFTER, APPROVED_BY = ":after", ":approved-by"
 # `admission/objects/token_secret.py` finds our tokens by these labels.
 MANAGED_BY = {"app.kubernetes.io/managed-by": "kubelet-tls-bootstrap"}
 POOL_LABEL = "kubelet-tls-bootstrap/pool"
@@ -36,6 +42,14 @@ class BootstrapTokenArgs:
     """The one node that joins with it; None: all nodes of the pool do."""
     members: Mapping[str, str]
     """The nodes that join with it, with what names each join: any change creates a new token."""
+    auto_approved: bool = False
+    """Whether kube-controller-manager approves what its holder asks for."""
+    fresh: bool = False
+    """Whether it is created anew even so: a node joins in this run, and a run ends its tokens."""
+    shared: bool = False
+    """Whether machines have it that are not among the members."""
+    former: FormerToken | None = None
+    """The one that the stack has; None: it has none."""
     ttl_minutes: int
     """Minutes from its creation to its expiration."""
     needed: bool = True
@@ -58,7 +72,7 @@ class BootstrapToken(pulumi.ComponentResource):
     ) -> None:
         super().__init__("kubelet-tls-bootstrap:index:BootstrapToken", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        keepers = dict(sorted(args.members.items()))
+        keepers = _keepers(args)
         # RandomString's result is not secret, so only the public half comes from it.
         token_id = RandomString(
             f"{name}-id", length=ID_LENGTH, special=False, upper=False, keepers=keepers, opts=child
@@ -95,6 +109,24 @@ class BootstrapToken(pulumi.ComponentResource):
         self.register_outputs({"tokenId": self.id, "secretUid": value_or(self.secret_uid, None)})
 
 
+def _keepers(args: BootstrapTokenArgs) -> dict[str, str]:
+    """Return what a change of creates a new token.
+
+    It is a function of the settings and the state, as a plan needs it: a preview says the same.
+    """
+    keepers = dict(sorted(args.members.items()))
+    if args.shared and args.auto_approved:
+        # Those of earlier releases are not in the group.
+        keepers[APPROVED_BY] = "kube-controller-manager"
+    former = args.former
+    if former is None:
+        return keepers
+    if args.fresh:
+        return {**keepers, AFTER: former.id}
+    kept = {AFTER: former.keepers[AFTER]} if AFTER in former.keepers else {}
+    return {**keepers, **kept} if former.keepers == {**keepers, **kept} else keepers
+
+
 def _data(args: BootstrapTokenArgs, token_id: str, token_secret: str) -> dict[str, str]:
     """Return the Secret's data, encoded.
 
@@ -111,7 +143,9 @@ def _data(args: BootstrapTokenArgs, token_id: str, token_secret: str) -> dict[st
         "usage-bootstrap-authentication": "false",
         # The CA travels over SSH, so nobody needs cluster-info signed with a shared secret.
         "usage-bootstrap-signing": "false",
-        "auth-extra-groups": ",".join(groups(args.pool, args.node)),
+        "auth-extra-groups": ",".join(
+            [AUTO_APPROVED] * args.auto_approved + groups(args.pool, args.node)
+        ),
     }
     if args.needed:
         expiration = datetime.now(UTC) + timedelta(minutes=args.ttl_minutes)

@@ -8,6 +8,7 @@ import node_files
 from components.access import Access
 from components.bootstrap_rbac import BootstrapRbac
 from components.deliveries import Bring
+from components.former_token import FormerToken
 from components.pool_inventory import Denied, InventoryNode
 from components.rollout import RolloutPolicy
 from components.user_data import UserDataArgs
@@ -67,7 +68,7 @@ class PoolNode:
 class TokenPolicy:
     """Who gets a token, how long it lives, and what happens to it after the join."""
 
-    scope: Literal["pool", "node"] = "pool"
+    scope: Literal["pool", "node"] = "node"
     ttl_minutes: int = 60
     after_join: Literal["revoke", "expire", "keep"] = "revoke"
 
@@ -76,7 +77,7 @@ class TokenPolicy:
 class Approval:
     """Who approves the first client certificates, and who the serving certificates."""
 
-    client: Literal["controller-manager", "gate"] = "controller-manager"
+    client: Literal["controller-manager", "gate"] = "gate"
     serving: Literal["gate", "manual"] = "gate"
 
 
@@ -98,6 +99,8 @@ class NodePoolArgs:
     """What no serving certificate may hold."""
     token: TokenPolicy = TokenPolicy()
     """The bootstrap tokens."""
+    former_tokens: Mapping[str, FormerToken] = field(default_factory=dict)
+    """Those that the stack has before this run, by their names as resources."""
     approval: Approval = Approval()
     """Who approves what."""
     inventory_namespace: str = "kube-system"

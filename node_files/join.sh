@@ -73,7 +73,7 @@ problem() { # SINCE
     *'unknown flag'* | *'failed to parse kubelet flag'*) echo 'the kubelet rejects a flag; see the lines below' ;;
     *'failed to load kubelet config file'* | *'failed to load Kubelet config file'*) echo 'the kubelet rejects its configuration; see the lines below' ;;
     *'certificate signed by unknown authority'* | *'failed to verify certificate'*) echo "$server presents a certificate that the CA in $ca did not sign; correct the CA or the server in the settings" ;;
-    *Unauthorized*) echo 'the API server does not accept the token (401): it has expired or was revoked, or --enable-bootstrap-token-auth is not set; run pulumi up --refresh for a new one' ;;
+    *Unauthorized*) echo 'the API server does not accept the token (401): it has expired or was revoked, or --enable-bootstrap-token-auth is not set; the next pulumi up makes a new one' ;;
     *'is forbidden'*certificatesigningrequests* | *certificatesigningrequests*'is forbidden'*) echo 'the token may not request a certificate (403): the ClusterRoleBinding kubelet-bootstrap is missing; run pulumi up --refresh to create it' ;;
     *'no such host'*) echo "this machine can't resolve the name in $server; correct its DNS or the server in the settings" ;;
     *'connection refused'* | *'i/o timeout'* | *'no route to host'*) echo "$server does not answer this machine; check the network between them" ;;

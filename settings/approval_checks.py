@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from settings.model import Settings
+from settings.model import Pool, Settings, TokenSettings
 from settings.problem import Problem
 
 # pkg/controller/certificates/cleaner of Kubernetes: approvedExpiration.
@@ -11,6 +11,7 @@ LONGEST_GATED_TTL_MINUTES = 60
 # cluster-bootstrap/token/api: BootstrapGroupPattern, what may follow `system:bootstrappers:`.
 LONGEST_TOKEN_GROUP = 256
 DIGEST = re.compile(r"@sha256:[0-9a-f]{64}\Z")
+OPEN = "controller-manager"
 
 
 def problems(settings: Settings) -> Iterator[Problem]:
@@ -20,31 +21,23 @@ def problems(settings: Settings) -> Iterator[Problem]:
             "approver.image",
             "is missing; build an image from the Containerfile and give its name",
         )
-    if settings.approval.client == "gate":
-        yield from _gated_problems(settings)
     if settings.approval.serving == "manual" and settings.approver.enabled:
         yield Problem(
             "approval.serving",
             'is "manual", but approver.enabled is true; the resident approver would approve the'
             " requests that you want to review, so change one of the two",
         )
-    for pool_name, pool in settings.pools.items():
-        path = f"pools.{pool_name}"
-        if settings.token.scope == "node":
-            for index, node in enumerate(pool.nodes):
-                if len(pool_name) + len(node.name) >= LONGEST_TOKEN_GROUP:
-                    yield Problem(
-                        f"{path}.nodes[{index}].name",
-                        f"and its pool's name have {len(pool_name) + len(node.name)} characters"
-                        f" together, but a token's group can have only {LONGEST_TOKEN_GROUP - 1};"
-                        " shorten one of them",
-                    )
-        if pool.cloud_init and pool.cloud_init.with_token:
-            yield from _user_data_problems(settings, f"{path}.cloudInit.withToken")
+    # What is wrong with the stack's own settings is told once, not for each pool.
+    found = (
+        problem
+        for name, pool in settings.pools.items()
+        for problem in _of_pool(settings, name, pool)
+    )
+    yield from dict.fromkeys(found)
 
 
 def warnings(settings: Settings) -> Iterator[str]:
-    """Yield what to know of the approver's image."""
+    """Yield where others decide what is approved: by the image, or with a token."""
     image = settings.approver.image
     if settings.approver.enabled and image and not DIGEST.search(image):
         yield (
@@ -52,33 +45,64 @@ def warnings(settings: Settings) -> Iterator[str]:
             f" what approves certificates; give it as {image}@sha256:..., which podman push"
             " --digestfile writes"
         )
-
-
-def _gated_problems(settings: Settings) -> Iterator[Problem]:
-    if settings.token.scope != "node":
-        yield Problem(
-            "token.scope",
-            'is "pool", but approval.client is "gate"; a token of the whole pool does not show'
-            " which machine holds it, so set token.scope to node",
-        )
-    if settings.token.ttl_minutes > LONGEST_GATED_TTL_MINUTES:
-        yield Problem(
-            "token.ttlMinutes",
-            f"{settings.token.ttl_minutes} is more than {LONGEST_GATED_TTL_MINUTES}, but"
-            ' approval.client is "gate"; kube-controller-manager deletes approved requests after'
-            " an hour, and with them the only record that a token was used, so give"
-            f" {LONGEST_GATED_TTL_MINUTES} or less",
+    for path in dict.fromkeys(
+        "approval.client" if pool.approval.client is None else f"pools.{name}.approval.client"
+        for name, pool in settings.pools.items()
+        if settings.client_approval_of(pool) == OPEN
+    ):
+        yield (
+            f'{path} is "{OPEN}": whoever gets hold of a bootstrap token while it lives can become'
+            ' any node of the cluster; with "gate", the default, each token lets in its own node'
+            " only, once"
         )
 
 
-def _user_data_problems(settings: Settings, path: str) -> Iterator[Problem]:
-    if settings.token.scope == "node":
+def _of_pool(settings: Settings, name: str, pool: Pool) -> Iterator[Problem]:
+    path, token = f"pools.{name}", settings.token_of(pool)
+    if settings.client_approval_of(pool) == "gate":
+        yield from _gated_problems(path, pool, token)
+    if token.scope == "node":
+        for index, node in enumerate(pool.nodes):
+            if len(name) + len(node.name) >= LONGEST_TOKEN_GROUP:
+                yield Problem(
+                    f"{path}.nodes[{index}].name",
+                    f"and its pool's name have {len(name) + len(node.name)} characters"
+                    f" together, but a token's group can have only {LONGEST_TOKEN_GROUP - 1};"
+                    " shorten one of them",
+                )
+    if pool.cloud_init and pool.cloud_init.with_token:
+        yield from _user_data_problems(token, f"{path}.cloudInit.withToken")
+
+
+def _gated_problems(path: str, pool: Pool, token: TokenSettings) -> Iterator[Problem]:
+    whose = f"{path}." if pool.approval.client else ""
+    if token.scope != "node":
+        yield Problem(
+            f"{path}.token.scope" if "scope" in pool.token.model_fields_set else "token.scope",
+            f'is "pool", but {whose}approval.client is "gate", the default; a token of the whole'
+            " pool does not show which machine holds it, so set token.scope to node, or"
+            f" approval.client to {OPEN} if a token's holder may become any node",
+        )
+    if token.ttl_minutes > LONGEST_GATED_TTL_MINUTES:
+        own = "ttl_minutes" in pool.token.model_fields_set
+        yield Problem(
+            f"{path}.token.ttlMinutes" if own else "token.ttlMinutes",
+            f"{token.ttl_minutes} is more than {LONGEST_GATED_TTL_MINUTES}, but"
+            f' {whose}approval.client is "gate", the default; kube-controller-manager deletes'
+            " approved requests after an hour, and with them the only record that a token was"
+            f" used, so give {LONGEST_GATED_TTL_MINUTES} or less",
+        )
+
+
+def _user_data_problems(token: TokenSettings, path: str) -> Iterator[Problem]:
+    if token.scope == "node":
         yield Problem(
             path,
             "is true, but token.scope is node, which makes tokens only for nodes in the settings;"
-            " set token.scope to pool, or leave withToken out and provide a token yourself",
+            f" set token.scope to pool and approval.client to {OPEN}, for this pool alone if you"
+            " like, or leave withToken out and provide a token yourself",
         )
-    if settings.token.after_join == "revoke":
+    if token.after_join == "revoke":
         yield Problem(
             path,
             "is true, but token.afterJoin is revoke, which ends the token before such a machine"

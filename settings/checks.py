@@ -19,6 +19,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
 
 def warnings(settings: Settings) -> Iterator[str]:
     """Yield, once each, warnings of settings without effect, or with another one than expected."""
+    yield from approval_checks.warnings(settings)
     yield from kubelet_checks.warnings(settings)
     yield from machine_checks.warnings(settings)
     yield from approval_checks.warnings(settings)

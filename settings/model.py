@@ -42,14 +42,20 @@ class ClusterSettings(Model):
 class ApprovalSettings(Model):
     """Who approves the first client certificates, and who the serving certificates."""
 
-    client: Literal["controller-manager", "gate"] = "controller-manager"
+    client: Literal["controller-manager", "gate"] = "gate"
     serving: Literal["gate", "manual"] = "gate"
+
+
+class PoolApprovalSettings(Model):
+    """Who approves the first client certificates of a pool's nodes, if not as the stack says."""
+
+    client: Literal["controller-manager", "gate"] | None = None
 
 
 class TokenSettings(Model):
     """Who gets a bootstrap token, how long it lives, and what happens to it after the join."""
 
-    scope: Literal["pool", "node"] = "pool"
+    scope: Literal["pool", "node"] = "node"
     ttl_minutes: Annotated[int, between(5, 1440)] = 60
     after_join: Literal["revoke", "expire", "keep"] = "revoke"
 
@@ -149,6 +155,8 @@ class Pool(Layer):
     """Nodes that are set up alike."""
 
     repair: Repair = 0
+    token: TokenSettings = TokenSettings()
+    approval: PoolApprovalSettings = PoolApprovalSettings()
     rollout: RolloutSettings = RolloutSettings()
     drain: DrainSettings = DrainSettings()
     max_removals: CountOrPercent | None = None
@@ -172,6 +180,14 @@ class Settings(Layer):
     drain: DrainSettings = DrainSettings()
     max_removals: CountOrPercent | None = None
     kubeconfig_path: str | None = None
+
+    def token_of(self, pool: Pool) -> TokenSettings:
+        """Return how the tokens of a pool are."""
+        return merge_models(self.token, pool.token)
+
+    def client_approval_of(self, pool: Pool) -> Literal["controller-manager", "gate"]:
+        """Return who approves the first client certificates of a pool's nodes."""
+        return pool.approval.client or self.approval.client
 
     def rollout_of(self, pool: Pool) -> RolloutSettings:
         """Return how changes reach the nodes of a pool."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 from components.access import Access, SshServer
-from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs
+from components.bootstrap_rbac import BootstrapRbac
 from components.control_plane import ControlPlaneArgs
 from components.dependencies import Dependencies
 from components.pool_arguments import Approval, NodePoolArgs, PoolNode, TokenPolicy
@@ -39,17 +39,12 @@ def control_plane(stack: Stack) -> ControlPlaneArgs:
     )
 
 
-def bootstrap_rbac(stack: Stack) -> BootstrapRbacArgs:
-    """Return what the roles and bindings depend on."""
-    return BootstrapRbacArgs(client_approval=stack.settings.approval.client)
-
-
 def node_pool(stack: Stack, pool: Pool, rbac: BootstrapRbac, sender: Sender) -> NodePoolArgs:
     """Return what a pool needs."""
     settings, credentials = stack.settings, stack.credentials
     ssh = merge_models(settings.ssh, pool.ssh)
     nodes = tuple(_pool_node(stack, pool, node, ssh, sender) for node in pool.nodes)
-    rollout = settings.rollout_of(pool)
+    rollout, token = settings.rollout_of(pool), settings.token_of(pool)
     return NodePoolArgs(
         cluster=to_cluster(settings.cluster, credentials.server, credentials.ca_certificate),
         nodes=nodes,
@@ -57,11 +52,12 @@ def node_pool(stack: Stack, pool: Pool, rbac: BootstrapRbac, sender: Sender) -> 
         api_server=credentials.api_server,
         rbac=rbac,
         token=TokenPolicy(
-            scope=settings.token.scope,
-            ttl_minutes=settings.token.ttl_minutes,
-            after_join=settings.token.after_join,
+            scope=token.scope, ttl_minutes=token.ttl_minutes, after_join=token.after_join
         ),
-        approval=Approval(client=settings.approval.client, serving=settings.approval.serving),
+        former_tokens=stack.record.tokens,
+        approval=Approval(
+            client=settings.client_approval_of(pool), serving=settings.approval.serving
+        ),
         denied=_denied(settings, credentials),
         inventory_namespace=settings.approver.namespace,
         skip_cluster_checks=settings.skip_cluster_checks,

@@ -12,11 +12,13 @@ from typing import Any
 import pulumi
 
 from components import commands
+from components.former_token import FormerToken
 from credentials.private_key import fingerprint
 
 # A function of the engine itself, which the SDK for Python has no name for.
 READ = "pulumi:pulumi:readStackResourceOutputs"
 STACK = "pulumi:pulumi:Stack"
+TOKEN_ID = re.compile(r"BootstrapToken\$random:index/randomString:RandomString::(.+)-id\Z")
 POOL = "kubelet-tls-bootstrap:index:NodePool"
 OF_POOL = re.compile(r" --pool ([a-z0-9-]+)(?: |$)")
 # Of earlier releases, in which each node had a component of its own, and a command for its join.
@@ -65,6 +67,9 @@ class State:
     The first step of that is that their Node is deleted.
     """
 
+    tokens: Mapping[str, FormerToken] = field(default_factory=dict)
+    """By their names as resources."""
+
     @classmethod
     def of(cls, resources: Mapping[str, Any]) -> "State":
         """Return what the engine's answer tells: a type and outputs by URN."""
@@ -89,6 +94,11 @@ class State:
                 if (told := OF_POOL.search(found.get("delete") or ""))
             },
             members={name: urn for name, (urn, _) in members.items()},
+            tokens={
+                told[1]: _token(resource["outputs"])
+                for urn, resource in resources.items()
+                if (told := TOKEN_ID.search(urn))
+            },
         )
 
 
@@ -119,6 +129,13 @@ def _files(urn: str, found: Mapping[str, Any]) -> Files:
         key=fingerprint(key) if key else None,
         known=str(found.get("stdin") or ""),
         printed=str(found.get("stdout") or ""),
+    )
+
+
+def _token(found: Mapping[str, Any]) -> FormerToken:
+    keepers = found.get("keepers") or {}
+    return FormerToken(
+        id=str(found["result"]), keepers={name: str(kept) for name, kept in keepers.items()}
     )
 
 

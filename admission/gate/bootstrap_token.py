@@ -17,7 +17,10 @@ REVOKED = {
     "expiration": "",
     "usage-bootstrap-authentication": "ZmFsc2U=",  # false
 }
-NEW_ONE = "run pulumi up --refresh for a new one"
+NEW_ONE = (
+    "the next pulumi up makes a new one; if the machine had joined before, raise the node's"
+    " generation for that"
+)
 
 Life = Literal["alive", "expired", "revoked", "gone", "another"]
 
@@ -30,6 +33,7 @@ class FoundToken:
     life: Life
     created: datetime | None = None
     expires: datetime | None = None
+    groups: tuple[str, ...] = ()  # its holder's, beside those of all token holders
     value: str = field(default="", repr=False)  # in the form id.secret, while it is alive
 
     def grant(self, node: str) -> TokenGrant | None:
@@ -52,10 +56,7 @@ class FoundToken:
             case "gone":
                 return f"{token} is gone, because expired tokens are deleted; {NEW_ONE}"
             case "revoked":
-                return (
-                    f"{token} was revoked once all nodes had joined; raise the node's generation"
-                    " for a new one"
-                )
+                return f"{token} was revoked, as all are at the end of a run; {NEW_ONE}"
             case "another":
                 return (
                     f"the Secret {self.token.secret_name} is not the one that this stack created;"
@@ -88,6 +89,7 @@ async def find(
         life="alive" if expires > now else "expired",
         created=created(secret),
         expires=expires,
+        groups=tuple(filter(None, data.get("auth-extra-groups", "").split(","))),
         value=f"{token.id}.{data['token-secret']}",
     )
 
@@ -125,19 +127,3 @@ async def end(api: Connection, found: FoundToken, after_join: AfterJoin) -> str:
     if any((secret.get("data") or {}).get(key) != value for key, value in REVOKED.items()):
         raise ValueError(f"the Secret {token.secret_name} is still alive after it was revoked")
     return "revoked"
-
-
-async def delete_expired(api: Connection, token: Token) -> None:
-    """Delete the Secret of a token that has expired, as the token cleaner does where it runs.
-
-    `pulumi up --refresh` then finds it missing and creates it again, with a new expiration.
-
-    Raises:
-        ApiError, UNREACHABLE: the API server refused, or did not answer for a while.
-    """
-    options = {"preconditions": {"uid": token.secret_uid}}
-    try:
-        await api.insist("DELETE", f"{SECRETS}/{token.secret_name}", options)
-    except ApiError as error:
-        if error.status not in (404, 409):
-            raise

@@ -39,7 +39,7 @@ async def admit(
     if not all_joined:
         if orders.report_path:
             report.write(orders.report_path, report.document(gate.progress.values(), orders, {}))
-        await _prepare_next_run(orders, api, tokens, gate, say)
+        await _prepare_next_run(orders, api, tokens, say)
         return 1
     states = await _end(orders, api, tokens, say)
     print(json.dumps(report.document(gate.progress.values(), orders, states)))
@@ -156,21 +156,18 @@ async def _preflight(
 
 
 async def _prepare_next_run(
-    orders: Orders, api: Connection, tokens: Sequence[FoundToken], gate: Gate, say: Say
+    orders: Orders, api: Connection, tokens: Sequence[FoundToken], say: Say
 ) -> None:
-    """End the tokens that no node needs any more, and say what the next run will do."""
-    missing = {name for name, progress in gate.progress.items() if not progress.joined}
-    needed = [found for found in tokens if found.token.node in (*missing, None)]
+    """End the tokens, and say what the next run will do: it makes new ones."""
     if api.outage:
         say(f"error: the API server {api.server} {api.outage}")
     else:
-        done = [found for found in tokens if found not in needed]
-        await _end(orders, api, done, say)
-        for found in needed:
-            if found.life == "expired":
-                await bootstrap_token.delete_expired(api, found.token)
-    dead = any(found.life in ("expired", "gone") for found in needed)
+        try:
+            await _end(orders, api, tokens, say)
+        except ValueError as error:
+            say(f"error: {error}")
+    lives = "end with this run" if orders.after_join == "revoke" else "live until they expire"
     say(
-        f"error: some nodes of {orders.pool} have not joined; their tokens live until they expire,"
-        f" and the next pulumi up{' --refresh' * dead} continues from here"
+        f"error: some nodes of {orders.pool} have not joined; their tokens {lives}, and the next"
+        " pulumi up continues from here with new ones"
     )

@@ -55,6 +55,7 @@ class Engine(mocks.Mocks):
         self.resources: dict[str, dict[str, Any]] = {}  # by name, without components
         self.requests: dict[str, dict[str, Any]] = {}  # by URN, components too
         self.outputs: dict[str, dict[str, Any]] = {}  # of components, by URN
+        self.results: dict[str, str] = {}  # of random texts, by name
         self.hooks: dict[str, pulumi.ResourceHook] = {}  # by name; none is called
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
@@ -69,6 +70,8 @@ class Engine(mocks.Mocks):
             said = {"stdout": self._gate(args.inputs.get("stdin") or "{}")}
         if args.name in self.printed:
             said = {"stdout": self.printed[args.name]}
+        if "result" in PROVIDED[args.typ]:
+            self.results[args.name] = PROVIDED[args.typ]["result"]
         return f"{args.name}-id", {**args.inputs, **PROVIDED[args.typ], **said}
 
     def _gate(self, orders: str) -> str:
@@ -113,10 +116,14 @@ class Engine(mocks.Mocks):
         return {
             urn: {
                 "type": request["type"],
-                "outputs": self.resources.get(request["name"]) or self.outputs.get(urn, {}),
+                "outputs": self._outputs(request["name"]) or self.outputs.get(urn, {}),
             }
             for urn, request in self.requests.items()
         }
+
+    def _outputs(self, name: str) -> dict[str, Any]:
+        made = self.resources.get(name, {})
+        return {**made, "result": self.results[name]} if name in self.results else made
 
     def outputs_of(self, name: str) -> dict[str, Any]:
         """Return what the component with this name registered."""

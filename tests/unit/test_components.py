@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import shlex
 from dataclasses import replace
 from typing import Any
@@ -13,11 +14,12 @@ import node_files
 from admission.objects.token_secret import is_revoked
 from components import commands
 from components.access import Access, SshServer
-from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs
+from components.bootstrap_rbac import BootstrapRbac
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
 from components.control_plane import ControlPlane, ControlPlaneArgs
 from components.deliveries import Deliveries
 from components.dependencies import unless_failed
+from components.former_token import FormerToken
 from components.join_approver import JoinApprover
 from components.joined_node import JoinedNodeArgs, Machine, gone_node, joined_node
 from components.node_pool import NodePool
@@ -26,6 +28,8 @@ from components.pool_inventory import Denied
 from components.rollout import Rollout, RolloutPolicy
 from components.serving_approver import ServingApprover, ServingApproverArgs
 from components.user_data import UserDataArgs
+from settings.parsing import parse
+from settings.problem import SettingsError
 from tests.unit.engine import COMPONENT, Engine
 
 CLUSTER = node_files.Cluster(
@@ -62,6 +66,7 @@ def pool_args(rbac: BootstrapRbac, **changes: Any) -> NodePoolArgs:
         stack="s",
         api_server="https://api",
         rbac=rbac,
+        token=TokenPolicy(scope="pool"),
         denied=Denied(addresses=("10.0.0.9", "10.0.0.8"), cidrs=("10.96.0.0/12",)),
     )
     return replace(usual, **changes)
@@ -108,13 +113,76 @@ def test_a_control_plane_without_hosts_has_nothing_to_wait_for() -> None:
     assert depends_on(Engine().run(program), "later") == set()
 
 
-def test_the_gate_needs_no_binding_for_client_certificates() -> None:
-    engine = Engine().run(
-        lambda: BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate")) and None
-    )
+def test_all_bindings_of_the_manual_procedure_are_there_in_every_mode() -> None:
+    engine = Engine().run(lambda: BootstrapRbac("rbac") and None)
     assert engine.outputs_of("rbac") == {
-        "bindings": ["kubelet-bootstrap", "node-client-cert-renewal", "node-server-cert-renewal"]
+        "bindings": [
+            *("kubelet-bootstrap", "auto-approve-csrs-for-group"),
+            *("node-client-cert-renewal", "node-server-cert-renewal"),
+        ]
     }
+
+
+def test_approval_by_the_controller_manager_is_for_a_group_that_no_pool_and_no_node_has() -> None:
+    engine = Engine().run(lambda: BootstrapRbac("rbac") and None)
+    (subject,) = engine.resources["auto-approve-csrs-for-group"]["subjects"]
+    # cluster-bootstrap/token/api: BootstrapGroupPattern.
+    pattern = r"system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]"
+    assert re.fullmatch(pattern, subject["name"])
+    pool = subject["name"].removeprefix("system:bootstrappers:").partition(":")[0]
+    with pytest.raises(SettingsError, match="is not a pool's name"):
+        parse({"pools": {pool: {}}})
+
+
+def data_of(**changes: Any) -> dict[str, str]:
+    """The content of a token's Secret."""
+    args = BootstrapTokenArgs(pool="p", members={"n1": "1"}, ttl_minutes=5, **changes)
+    engine = Engine().run(lambda: BootstrapToken("p-token", args) and None)
+    encoded = engine.resources["p-token"]["data"]["value"]
+    return {key: base64.b64decode(value).decode() for key, value in encoded.items()}
+
+
+def test_only_a_token_whose_holder_is_approved_by_the_controller_manager_is_in_that_group() -> None:
+    own = "system:bootstrappers:p,system:bootstrappers:p:n1"
+    assert data_of(node="n1")["auth-extra-groups"] == own
+    found = data_of(node="n1", auto_approved=True)["auth-extra-groups"]
+    assert found == f"system:bootstrappers:-auto-approve,{own}"
+
+
+FORMER = FormerToken(id="former", keepers={"n1": "1"})
+AGAIN = FormerToken(id="second", keepers={"n1": "1", ":after": "former"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "keepers"),
+    [
+        ({}, {"n1": "1"}),
+        ({"fresh": True}, {"n1": "1"}),
+        ({"former": FORMER}, {"n1": "1"}),
+        ({"former": FORMER, "fresh": True}, {"n1": "1", ":after": "former"}),
+        ({"former": AGAIN}, {"n1": "1", ":after": "former"}),
+        ({"former": AGAIN, "fresh": True}, {"n1": "1", ":after": "second"}),
+        ({"former": AGAIN, "members": {"n1": "2"}}, {"n1": "2"}),
+        # Of an earlier release: its holders would be approved by nobody.
+        (
+            {"former": FORMER, "shared": True, "auto_approved": True},
+            {"n1": "1", ":approved-by": "kube-controller-manager"},
+        ),
+        ({"former": FORMER, "auto_approved": True}, {"n1": "1"}),
+    ],
+    ids=[
+        *("the first", "the first in a run with joins", "all have joined", "somebody joins"),
+        *("all have joined since", "somebody joins once more", "another generation"),
+        *("machines that are not listed", "listed machines alone"),
+    ],
+)
+def test_a_token_is_made_anew_in_each_run_in_which_somebody_joins_and_in_no_other(
+    changes: dict[str, Any], keepers: dict[str, str]
+) -> None:
+    args = BootstrapTokenArgs(**{"pool": "p", "members": {"n1": "1"}, "ttl_minutes": 5, **changes})
+    engine = Engine().run(lambda: BootstrapToken("p-token", args) and None)
+    for half in ("id", "secret"):
+        assert engine.resources[f"p-token-{half}"]["keepers"] == keepers
 
 
 def test_a_token_registers_its_public_half_alone() -> None:
@@ -224,7 +292,7 @@ def test_a_machine_that_is_gone_keeps_its_files_and_nothing_touches_it() -> None
 
 def test_a_pool_goes_on_without_a_machine_that_is_gone() -> None:
     def program() -> None:
-        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
+        rbac = BootstrapRbac("rbac")
         gone = pool_node("n2", gone=True, existing=frozenset({"files"}))
         nodes = (gone, pool_node("n1"), pool_node("n3", gone=True))
         NodePool("p", pool_args(rbac, nodes=nodes, token=TokenPolicy(scope="node")))
@@ -245,13 +313,13 @@ JOINED = {"name": "n1", "address": "10.0.0.1"}
     ("changes", "alive"),
     [
         ({}, True),
-        ({"nodes": (pool_node(recorded=JOINED),)}, False),
-        ({"nodes": (pool_node(recorded=JOINED), pool_node("n2"))}, True),
+        ({"nodes": (pool_node(recorded=JOINED, joins=False),)}, False),
+        ({"nodes": (pool_node(recorded=JOINED, joins=False), pool_node("n2"))}, True),
         ({"nodes": (pool_node(gone=True),)}, False),
         ({"nodes": ()}, True),  # for machines that are not listed
         (
             {
-                "nodes": (pool_node(recorded=JOINED),),
+                "nodes": (pool_node(recorded=JOINED, joins=False),),
                 "user_data": UserDataArgs(node=NODE, with_token=True),
             },
             True,
@@ -262,7 +330,7 @@ def test_a_token_is_made_alive_only_if_somebody_is_to_join_with_it(
     changes: dict[str, Any], alive: bool
 ) -> None:
     def program() -> None:
-        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
+        rbac = BootstrapRbac("rbac")
         NodePool("p", pool_args(rbac, **changes))
 
     data = Engine().run(program).resources["p-token"]["data"]["value"]
@@ -272,8 +340,8 @@ def test_a_token_is_made_alive_only_if_somebody_is_to_join_with_it(
 
 def test_with_a_token_for_each_node_only_who_joins_gets_a_live_one() -> None:
     def program() -> None:
-        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
-        nodes = (pool_node(recorded=JOINED), pool_node("n2"))
+        rbac = BootstrapRbac("rbac")
+        nodes = (pool_node(recorded=JOINED, joins=False), pool_node("n2"))
         NodePool("p", pool_args(rbac, nodes=nodes, token=TokenPolicy(scope="node")))
 
     resources = Engine().run(program).resources
@@ -285,7 +353,7 @@ def gate(printed: dict[str, str] | None = None, **changes: Any) -> dict[str, Any
     """What the gate of a pool is declared with."""
 
     def program() -> None:
-        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
+        rbac = BootstrapRbac("rbac")
         NodePool("p", pool_args(rbac, **changes))
 
     engine = Engine(printed=printed or {}).run(program)
@@ -302,7 +370,7 @@ def gate(printed: dict[str, str] | None = None, **changes: Any) -> dict[str, Any
         {"api_server": "https://another"},
         {"skip_cluster_checks": ("clock",)},
         {"approval": Approval(serving="manual")},
-        {"token": TokenPolicy(after_join="keep")},
+        {"token": TokenPolicy(scope="pool", after_join="keep")},
         {"nodes": (pool_node(),), "user_data": UserDataArgs(node=NODE)},
     ],
 )
@@ -397,7 +465,7 @@ def test_the_order_in_which_nodes_and_hosts_are_listed_is_no_input_of_a_gate() -
 @pytest.mark.parametrize("scope", ["pool", "node"])
 def test_a_pool_registers_no_secret(scope: Any) -> None:
     def program() -> None:
-        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
+        rbac = BootstrapRbac("rbac")
         NodePool("p", pool_args(rbac, token=TokenPolicy(scope=scope)))
 
     engine = Engine().run(program)
@@ -409,7 +477,7 @@ def test_a_pool_registers_no_secret(scope: Any) -> None:
 
 def test_a_pools_gate_works_beside_the_joins() -> None:
     def program() -> None:
-        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
+        rbac = BootstrapRbac("rbac")
         pool = NodePool("p", pool_args(rbac))
         assert len(pool.ready) == 2
         assert pool.user_data is None
@@ -433,7 +501,7 @@ def test_a_failure_is_told_of_its_node_or_of_the_gate(failing: str) -> None:
     found: list[list[str]] = []
 
     def program() -> None:
-        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
+        rbac = BootstrapRbac("rbac")
         NodePool("p", pool_args(rbac)).unfinished.apply(found.append)
 
     with pytest.raises(Exception, match=f"{failing} fails"):
@@ -443,7 +511,7 @@ def test_a_failure_is_told_of_its_node_or_of_the_gate(failing: str) -> None:
 
 def test_a_hook_tells_when_the_gate_begins_and_a_join_needs_its_files_alone() -> None:
     def program() -> None:
-        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
+        rbac = BootstrapRbac("rbac")
         NodePool("p", pool_args(rbac, token=TokenPolicy(scope="node")))
 
     engine = Engine().run(program)
@@ -460,7 +528,7 @@ def test_user_data_of_a_pool_with_a_token_for_each_node_holds_none() -> None:
     found: list[str] = []
 
     def program() -> pulumi.Output[None]:
-        rbac = BootstrapRbac("rbac", BootstrapRbacArgs(client_approval="gate"))
+        rbac = BootstrapRbac("rbac")
         wanted = UserDataArgs(node=NODE, with_token=True)
         args = pool_args(rbac, token=TokenPolicy(scope="node"), user_data=wanted)
         data = NodePool("p", args).user_data

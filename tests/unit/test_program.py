@@ -18,6 +18,7 @@ from admission import pool_inventory
 from admission.inventory import read_denied, read_node
 from components.bootstrap_rbac import BootstrapRbac
 from components.control_plane import ControlPlane
+from components.former_token import FormerToken
 from components.node_pool import NodePool
 from credentials import Credentials
 from preview.digest import POOL_TYPE
@@ -35,8 +36,10 @@ ROOT = Path(__file__).parents[2]
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n"
 HOST_KEY = "ssh-ed25519 AAAA"
+OPEN = {"token": {"scope": "pool"}, "approval": {"client": "controller-manager"}}
 RAW = {
     "kubeconfigPath": "kubeconfig",
+    **OPEN,
     "cluster": {"serviceCidr": "10.97.0.0/16"},
     "controlPlane": {"manage": True, "hosts": [{"name": "cp", "address": "10.0.0.9"}]},
     "pools": {
@@ -82,7 +85,7 @@ def declare(settings: Settings, record: Record | None = None) -> dict[str, dict[
             record=record or Record(),
         )
         ControlPlane("control-plane", arguments.control_plane(stack))
-        rbac = BootstrapRbac("rbac", arguments.bootstrap_rbac(stack))
+        rbac = BootstrapRbac("rbac")
         for name, pool in settings.pools.items():
             NodePool(name, arguments.node_pool(stack, pool, rbac, Sender(stack.credentials)))
 
@@ -280,8 +283,8 @@ def test_the_inventory_in_the_cluster_is_what_the_gate_gets(
 
 @pytest.fixture(scope="module")
 def gated() -> dict[str, dict[str, Any]]:
-    """The resources where the gate approves clients, each node with a token of its own."""
-    return declare(parse({**RAW, "approval": {"client": "gate"}, "token": {"scope": "node"}}))
+    """The resources by default: the gate approves clients, each node has a token of its own."""
+    return declare(parse({key: value for key, value in RAW.items() if key not in OPEN}))
 
 
 def test_each_node_has_a_token_of_its_own_bound_to_its_name_and_generation(
@@ -304,11 +307,56 @@ def test_each_node_has_a_token_of_its_own_bound_to_its_name_and_generation(
     assert orders["approval"]["client"] == "gate"
 
 
+def token_groups(resources: dict[str, dict[str, Any]], token: str) -> list[str]:
+    encoded = resources[token]["data"]["value"]["auth-extra-groups"]
+    return base64.b64decode(encoded).decode().split(",")
+
+
 def test_the_controller_manager_approves_no_client_where_the_gate_does(
-    gated: dict[str, dict[str, Any]],
+    resources: dict[str, dict[str, Any]], gated: dict[str, dict[str, Any]]
 ) -> None:
-    assert "auto-approve-csrs-for-group" not in gated
-    assert {"kubelet-bootstrap", "node-client-cert-renewal"} < gated.keys()
+    """A change of mode is one of tokens: the bindings are the same."""
+    for found in (resources, gated):
+        (subject,) = found["auto-approve-csrs-for-group"]["subjects"]
+        assert subject["name"] == "system:bootstrappers:-auto-approve"
+    assert "system:bootstrappers:-auto-approve" in token_groups(resources, "workers-token")
+    assert "system:bootstrappers:-auto-approve" not in token_groups(gated, "n1-token")
+
+
+def test_each_pool_has_its_own_way_to_approve_and_its_own_tokens() -> None:
+    pools = {
+        "safe": {"nodes": [{"name": "n1", "address": "10.0.0.1"}]},
+        "open": {**OPEN, "nodes": [{"name": "n2", "address": "10.0.0.2"}]},
+    }
+    declared = declare(parse({"pools": pools}))
+    assert {"n1-token", "open-token"} < declared.keys()
+    assert not {"safe-token", "n2-token"} & declared.keys()
+    assert token_groups(declared, "open-token") == [
+        "system:bootstrappers:-auto-approve",
+        "system:bootstrappers:open",
+    ]
+    assert token_groups(declared, "n1-token") == [
+        "system:bootstrappers:safe",
+        "system:bootstrappers:safe:n1",
+    ]
+    for pool, client in (("safe", "gate"), ("open", "controller-manager")):
+        approval = json.loads(declared[f"{pool}-gate"]["stdin"])["approval"]
+        assert approval == {"client": client, "serving": "gate"}
+
+
+def test_a_node_that_joins_once_more_gets_a_token_after_the_one_that_the_stack_has() -> None:
+    """A run ends its tokens, and so the next has others; a preview says the same as the run."""
+    former = {f"n{n}-token": FormerToken(id=f"idof{n}", keepers={f"n{n}": "1"}) for n in (1, 2)}
+    record = Record(
+        nodes={"n1": RecordedNode(address="10.0.0.1", join="1")},
+        joins={"n1": "1"},
+        members={"n1": "urn"},
+        tokens=former,
+    )
+    nodes = [{"name": f"n{n}", "address": f"10.0.0.{n}"} for n in (1, 2)]
+    declared = declare(parse({"pools": {"w": {"nodes": nodes}}}), record)
+    assert declared["n1-token-id"]["keepers"] == {"n1": "1"}
+    assert declared["n2-token-id"]["keepers"] == {"n2": "1", ":after": "idof2"}
 
 
 def test_a_node_overrides_its_pool(resources: dict[str, dict[str, Any]]) -> None:
@@ -392,7 +440,8 @@ def user_data(cloud_init: object) -> tuple[str, bool]:
     """The output of a pool with such machines, and whether it is a secret."""
     settings = parse(
         {
-            "token": {"afterJoin": "expire"},
+            "token": {"scope": "pool", "afterJoin": "expire"},
+            "approval": {"client": "controller-manager"},
             "pools": {"workers": {"labels": {"a": "pool"}, "cloudInit": cloud_init}},
         }
     )
@@ -409,7 +458,7 @@ def user_data(cloud_init: object) -> tuple[str, bool]:
 
     def program() -> pulumi.Output[None]:
         stack = Stack(settings=settings, credentials=credentials)
-        rbac = BootstrapRbac("rbac", arguments.bootstrap_rbac(stack))
+        rbac = BootstrapRbac("rbac")
         pool = NodePool(
             "workers",
             arguments.node_pool(stack, settings.pools["workers"], rbac, Sender(stack.credentials)),
@@ -569,7 +618,7 @@ def test_the_next_run_is_told_who_has_joined_and_by_what(tmp_path: Path) -> None
 def test_the_outputs_of_an_earlier_release_change_no_token_and_no_join(tmp_path: Path) -> None:
     earlier = {"nodes": [{"name": "n1", "address": "10.0.0.1"}]}
     resources = run_program(write_stack(tmp_path), earlier).resources
-    assert resources["workers-token-id"]["keepers"] == {"n1": "1"}
+    assert resources["n1-token-id"]["keepers"] == {"n1": "1"}
     assert resources["n1-member"]["stdin"] == "join 1"
 
 

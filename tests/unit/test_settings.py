@@ -231,13 +231,46 @@ CONFLICTS: dict[str, tuple[Settings, str]] = {
         'nodes[0].address "10.96.0.7" is in cluster.serviceCidr (10.96.0.0/12)',
     ),
     "a token in user data that is revoked": (
-        parse({"pools": {"w": {"cloudInit": {"withToken": True}}}}),
+        parse(
+            {
+                "token": {"scope": "pool"},
+                "approval": {"client": "controller-manager"},
+                "pools": {"w": {"cloudInit": {"withToken": True}}},
+            }
+        ),
         "pools.w.cloudInit.withToken is true, but token.afterJoin is revoke",
     ),
+    "a token of one node in user data": (
+        parse(
+            {"token": {"afterJoin": "expire"}, "pools": {"w": {"cloudInit": {"withToken": True}}}}
+        ),
+        "pools.w.cloudInit.withToken is true, but token.scope is node, which makes tokens only for"
+        " nodes in the settings; set token.scope to pool and approval.client to controller-manager,"
+        " for this pool alone if you like",
+    ),
     "a token of the pool where the gate approves": (
-        nodes(approval={"client": "gate"}),
-        'token.scope is "pool", but approval.client is "gate"; a token of the whole pool does not'
-        " show which machine holds it, so set token.scope to node",
+        nodes(token={"scope": "pool"}),
+        'token.scope is "pool", but approval.client is "gate", the default; a token of the whole'
+        " pool does not show which machine holds it, so set token.scope to node, or approval.client"
+        " to controller-manager if a token's holder may become any node",
+    ),
+    "a token of one pool where the gate approves": (
+        parse({"pools": {"w": {"token": {"scope": "pool"}}}}),
+        'pools.w.token.scope is "pool", but approval.client is "gate"',
+    ),
+    "a pool where the gate approves, with the stack's tokens": (
+        parse(
+            {
+                "token": {"scope": "pool"},
+                "approval": {"client": "controller-manager"},
+                "pools": {"w": {"approval": {"client": "gate"}}},
+            }
+        ),
+        'token.scope is "pool", but pools.w.approval.client is "gate"',
+    ),
+    "a pool's token that outlives the trace of its use": (
+        parse({"pools": {"w": {"token": {"ttlMinutes": 90}}}}),
+        "pools.w.token.ttlMinutes 90 is more than 60",
     ),
     "a token that outlives the trace of its use": (
         nodes(approval={"client": "gate"}, token={"scope": "node", "ttlMinutes": 61}),
@@ -387,3 +420,47 @@ def test_an_image_without_a_digest_is_warned_of(approver: dict[str, Any], warned
 def test_a_dual_stack_cluster_has_two_service_networks(given: object) -> None:
     settings = parse({"cluster": {"serviceCidr": given}})
     assert settings.cluster.service_cidr == ("10.96.0.0/16", "fd00:10:96::/112")
+
+
+def test_the_safe_mode_is_the_default() -> None:
+    settings = parse({"pools": {"w": {}}})
+    pool = settings.pools["w"]
+    assert settings.client_approval_of(pool) == "gate"
+    assert settings.token_of(pool).scope == "node"
+    assert list(checks.warnings(settings)) == []
+
+
+OPEN = {"token": {"scope": "pool"}, "approval": {"client": "controller-manager"}}
+
+
+@pytest.mark.parametrize(
+    ("raw", "paths"),
+    [
+        ({**OPEN, "pools": {"a": {}, "b": {}}}, ["approval.client"]),
+        ({"pools": {"a": OPEN, "b": {}}}, ["pools.a.approval.client"]),
+        (
+            {**OPEN, "pools": {"a": {"approval": {"client": "gate"}, "token": {"scope": "node"}}}},
+            [],
+        ),
+        (OPEN, []),
+    ],
+    ids=["all pools", "one pool", "no pool by its own choice", "no pools"],
+)
+def test_the_open_mode_is_warned_of_once_for_each_place_that_sets_it(
+    raw: dict[str, Any], paths: list[str]
+) -> None:
+    settings = parse(raw)
+    assert list(checks.problems(settings)) == []
+    told = list(checks.warnings(settings))
+    assert [line.split(" is ")[0] for line in told] == paths
+    assert all("can become any node of the cluster" in line for line in told)
+
+
+def test_what_one_setting_of_the_stack_gets_wrong_for_all_pools_is_told_once() -> None:
+    settings = parse({"token": {"scope": "pool"}, "pools": {"a": {}, "b": {}}})
+    assert [problem.path for problem in checks.problems(settings)] == ["token.scope"]
+
+
+def test_who_approves_serving_certificates_is_the_stacks_choice() -> None:
+    with pytest.raises(SettingsError, match=r"pools\.a\.approval\.serving"):
+        parse({"pools": {"a": {"approval": {"serving": "manual"}}}})

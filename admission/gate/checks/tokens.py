@@ -40,23 +40,25 @@ async def check_token(context: Context) -> Answer:
 
 async def check_client_approval(context: Context) -> Answer:
     """Ask whether kube-controller-manager will approve the requests of a token's holder."""
-    if not context.tokens:
-        return PASSED
-    found = context.tokens[0]
+    live = [found for found in context.tokens if found.life == "alive"]
+    if not live:
+        return "not checked", "no token of the pool is alive; nodes that have joined need none"
+    found = live[0]
     if context.orders.client_approval == "gate":
         if await _holder_may(context.api, found, "nodeclient"):
             return "warning", (
                 "kube-controller-manager also approves client requests of token holders, although"
                 " approval.client is gate: a ClusterRoleBinding grants"
-                " certificatesigningrequests/nodeclient to the group system:bootstrappers or to all"
-                " users; ours is deleted at the end of this run, delete any other"
+                " certificatesigningrequests/nodeclient to the group system:bootstrappers, to one"
+                " of the pool's or to all users; ours grants it to another group, delete any other"
             )
         return PASSED
     if await _until(lambda: _holder_may(context.api, found, "nodeclient")):
         return PASSED
     return "warning", (
         "kube-controller-manager will not approve client requests: no binding grants"
-        " certificatesigningrequests/nodeclient; auto-approve-csrs-for-group is missing"
+        " certificatesigningrequests/nodeclient to the groups of the pool's tokens;"
+        " auto-approve-csrs-for-group is missing or changed"
     )
 
 
@@ -145,7 +147,7 @@ async def _until(ask: Callable[[], Awaitable[bool]]) -> bool:
 
 async def _holder_may(api: Connection, found: FoundToken, subresource: str) -> bool:
     """Ask whether a token's holder may create requests, or one kind of them."""
-    groups = ("system:bootstrappers", "system:authenticated", found.token.group)
+    groups = ("system:bootstrappers", "system:authenticated", found.token.group, *found.groups)
     return await may_create_requests(api.insist, found.token.user, groups, subresource)
 
 

@@ -341,14 +341,6 @@ def test_a_token_may_live_on() -> None:
         assert (found, client.asked) == (state, [])
 
 
-@pytest.mark.parametrize("status", [200, 404, 409])
-def test_an_expired_token_is_deleted_unless_it_is_another_or_gone(status: int) -> None:
-    api, client = cluster(Answer({}, status=status))
-    token = Token(id=TOKEN_ID, secret_uid="uid", group="system:bootstrappers:workers")
-    run(bootstrap_token.delete_expired(api, token))
-    assert client.asked == [("DELETE", SECRET, {"preconditions": {"uid": "uid"}})]
-
-
 def test_the_api_servers_clock_is_read_off_its_answers() -> None:
     answer = Answer({})
     answer.headers = {"Date": format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)}

@@ -42,7 +42,6 @@ class FakeCluster(FakeApi):
     host = "10.0.0.9"
     server = "https://10.0.0.9:6443"
     outage = ""
-    deleted = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +52,6 @@ class FakeCluster(FakeApi):
     ) -> Any:
         assert path == "/api/v1/namespaces/kube-system/secrets/bootstrap-token-abc123"
         self.asked.append(method)
-        self.deleted = method == "DELETE" or self.deleted
         metadata = {"uid": "uid", "creationTimestamp": "2026-11-24T12:00:00Z"}
         return {"metadata": metadata, "data": REVOKED if method == "PATCH" else self.token}
 
@@ -116,18 +114,27 @@ def test_all_in_prints_one_document_and_ends_the_token(
     assert cluster.asked[-3:] == ["GET", "PATCH", "close"]
 
 
-def test_a_node_that_is_missing_leaves_the_token_alone(
+def test_a_run_in_which_a_node_is_missing_ends_the_token(
     cluster: FakeCluster, gate: Gate, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """The next run makes another one; until then nobody has a use for this one."""
     assert gate(ONE_NODE) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "node-1 has NOT joined" in printed.err
-    assert "error: some nodes of workers have not joined" in printed.err
-    assert "and the next pulumi up continues from here" in printed.err
+    assert "token abc123: revoked" in printed.err
+    assert "error: some nodes of workers have not joined; their tokens end with this" in printed.err
+    assert "and the next pulumi up continues from here with new ones" in printed.err
+    assert cluster.asked[-3:] == ["GET", "PATCH", "close"]
+
+
+@pytest.mark.parametrize("after_join", ["expire", "keep"])
+def test_a_token_that_is_to_outlive_the_join_outlives_a_failed_one(
+    cluster: FakeCluster, gate: Gate, capsys: pytest.CaptureFixture[str], after_join: str
+) -> None:
+    assert gate({**ONE_NODE, "afterJoin": after_join}) == 1
+    assert "their tokens live until they expire" in capsys.readouterr().err
     assert "PATCH" not in cluster.asked
-    assert "DELETE" not in cluster.asked
-    assert cluster.asked[-1] == "close"
 
 
 def test_a_gate_that_fails_reports_who_has_joined_and_who_has_not_to_the_program(
@@ -179,15 +186,14 @@ def test_a_token_that_was_made_dead_is_neither_touched_nor_called_alive(
     assert "PATCH" not in cluster.asked
 
 
-def test_an_expired_token_of_a_missing_node_is_reported_and_deleted_for_a_refresh_to_create(
+def test_an_expired_token_of_a_missing_node_is_reported_and_ended(
     cluster: FakeCluster, gate: Gate, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cluster.token["expiration"] = base64.b64encode(b"2026-01-01T00:00:00Z").decode()
     assert gate(ONE_NODE) == 1
     printed = capsys.readouterr()
-    assert "node-1: the token abc123 expired at 00:00:00Z; run pulumi up --refresh" in printed.err
-    assert "and the next pulumi up --refresh continues from here" in printed.err
-    assert cluster.deleted
+    assert "node-1: the token abc123 expired at 00:00:00Z; the next pulumi up makes" in printed.err
+    assert "DELETE" not in cluster.asked
 
 
 def test_a_cluster_that_is_not_fit_ends_the_run(

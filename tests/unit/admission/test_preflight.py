@@ -42,6 +42,7 @@ class Answers:
 
     def __init__(self) -> None:
         self.ahead = timedelta()
+        self.asked_groups: set[str] = set()  # of others, for whom we have asked
         self.denied: set[str] = set()  # what may not be done, such as `update nodes/proxy`
         self.answers: dict[str, Any] = {
             "/version": {"major": "1", "minor": "37+", "gitVersion": "v1.37.2"},
@@ -57,6 +58,7 @@ class Answers:
         if path in (ACCESS_REVIEWS, SELF_ACCESS_REVIEWS):
             assert body is not None
             attributes = body["spec"]["resourceAttributes"]
+            self.asked_groups.update(body["spec"].get("groups", ()))
             what = "/".join(filter(None, (attributes["resource"], attributes.get("subresource"))))
             name = attributes.get("name") or what
             return {"status": {"allowed": f"{attributes['verb']} {name}" not in self.denied}}
@@ -316,6 +318,20 @@ def test_who_approves_client_requests_is_as_the_settings_say(api: Answers) -> No
     assert "auto-approve-csrs-for-group is missing" in found_by(api, "client-approval")
 
 
+def test_nobody_approves_holders_of_dead_tokens(api: Answers) -> None:
+    """Those of an earlier release are in no group whose requests are approved."""
+    dead = (FoundToken(token=TOKEN, life="revoked"),)
+    for mode in ("gate", "controller-manager"):
+        said = found_by(api, "client-approval", tokens=dead, client_approval=mode)
+        assert said.startswith("not checked")
+
+
+def test_approval_is_asked_for_all_groups_of_the_tokens_holder(api: Answers) -> None:
+    group = "system:bootstrappers:-auto-approve"
+    found_by(api, "client-approval", tokens=(replace(ALIVE, groups=(group,)),))
+    assert group in api.asked_groups
+
+
 def test_a_signer_shows_itself_by_what_it_has_signed_or_by_its_lease(api: Answers) -> None:
     assert found_by(api, "signer").startswith("not checked")
     api.answers[LEASE] = {"spec": {"renewTime": (NOW - timedelta(seconds=5)).isoformat()}}
@@ -390,10 +406,15 @@ def test_a_living_token_is_found_with_what_it_lets_its_node_ask(api: Answers) ->
             {**LIVING, "expiration": "2026-11-24T11:00:00Z"},
             "uid",
             "expired",
-            "expired at 11:00:00Z; run pulumi up --refresh for a new one",
+            "expired at 11:00:00Z; the next pulumi up makes a new one; if",
         ),
-        ({**LIVING, "expiration": "soon"}, "uid", "expired", "run pulumi up --refresh"),
-        ({**LIVING, "expiration": "2026-12-01"}, "uid", "expired", "run pulumi up --refresh"),
+        ({**LIVING, "expiration": "soon"}, "uid", "expired", "the next pulumi up makes a new"),
+        (
+            {**LIVING, "expiration": "2026-12-01"},
+            "uid",
+            "expired",
+            "the next pulumi up makes a new",
+        ),
         (LIVING, "another", "another", "is not the one that this stack created"),
     ],
 )

@@ -80,8 +80,20 @@ CLUSTER = (
 
 APPROVAL = (
     Row(
-        title="`token.scope: node`",
-        change=stack(token={"scope": "node"}),
+        title="`approval.client: controller-manager` (a pool's own too)",
+        change=stack(approval={"client": "controller-manager"}),
+        note=f"{LATER} a token is created: whoever holds it can become any node, and the preview"
+        " warns of that.",
+    ),
+    Row(
+        title="`token.scope: pool`, with `approval.client: controller-manager`",
+        change=stack(token={"scope": "pool"}, approval={"client": "controller-manager"}),
+        note="All nodes have joined, so the new tokens are made as the gate leaves revoked ones.",
+    ),
+    Row(
+        title="Back to `token.scope: node` and `approval.client: gate`",
+        first=stack(token={"scope": "pool"}, approval={"client": "controller-manager"}),
+        change=stack(token={"scope": "node"}, approval={"client": "gate"}),
         note="Nodes that have joined stay as they are.",
     ),
     Row(
@@ -93,12 +105,6 @@ APPROVAL = (
         title="`token.afterJoin`",
         change=stack(token={"afterJoin": "expire"}),
         note=f"{LATER} a gate runs.",
-    ),
-    Row(
-        title="`approval.client: gate`, with `token.scope: node`",
-        first=stack(token={"scope": "node"}),
-        change=stack(approval={"client": "gate"}),
-        note="The binding is deleted at the end of the run, so add no nodes in it.",
     ),
     Row(
         title="`approval.serving`",
