@@ -1,6 +1,7 @@
 """`python -m admission gate`, which admits a pool's nodes, and `leave`, which removes one.
 
-`serve` approves what nodes request after they have joined. Progress goes to stderr, one line per
+`end-tokens` ends what tokens a run has left alive, once that has ended. `serve` approves what nodes
+request after they have joined. Progress goes to stderr, one line per
 event; `gate` prints one JSON document to stdout.
 """
 
@@ -52,6 +53,12 @@ def parser() -> argparse.ArgumentParser:
     leaving.add_argument("--pool", help="the pool that the node was in, by which it is drained")
     leaving.add_argument("--server", help="the URL to which the kubeconfig must lead")
     leaving.add_argument("--force", action="store_true", help="do not drain: the machine is gone")
+    ending = commands.add_parser(
+        "end-tokens", help="end tokens, by their ids on stdin, once that is closed"
+    )
+    ending.add_argument("--stack", required=True, help="use the kubeconfig of its settings")
+    ending.add_argument("--server", required=True, help="the URL to which that must lead")
+    ending.add_argument("--pool", required=True, help="the pool whose tokens they are")
     serving = commands.add_parser("serve", help="approve the renewals of all pools' nodes")
     serving.add_argument(
         "--kubeconfig", help="path of the kubeconfig (default: the pod's ServiceAccount)"
@@ -70,6 +77,8 @@ def _work(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
     match arguments.command:
         case "gate":
             return _gate(sys.stdin.read())
+        case "end-tokens":
+            return _end_tokens(arguments)
         case "serve":
             return _serve(arguments)
         case _:
@@ -108,6 +117,15 @@ async def _leave(arguments: argparse.Namespace) -> int:
             server = arguments.server
             await leave(arguments.node, path, how, server=server, address=address, say=say)
     return 0
+
+
+async def _end_tokens(arguments: argparse.Namespace) -> int:
+    # Nothing is imported while it waits: the end of stdin is the end of a run.
+    ids = sys.stdin.read().split()
+    from admission.token_end import end_tokens  # noqa: PLC0415
+
+    stack, server, pool = arguments.stack, arguments.server, arguments.pool
+    return await end_tokens(ids, stack=stack, server=server, pool=pool, say=say)
 
 
 async def _serve(arguments: argparse.Namespace) -> int:

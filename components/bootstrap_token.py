@@ -54,6 +54,8 @@ class BootstrapTokenArgs:
     """Minutes from its creation to its expiration."""
     needed: bool = True
     """Whether somebody is to join with it. If not, a token that has to be made is born revoked."""
+    hooks: pulumi.ResourceHookBinding | None = None
+    """What runs before its Secret is made."""
     after: Dependencies | None = None
     """What must exist first: the bindings that let its holder ask for a certificate."""
 
@@ -101,7 +103,10 @@ class BootstrapToken(pulumi.ComponentResource):
             data=pulumi.Output.secret(data),
             # The expiration is fixed when the token is created, and a revocation is not undone.
             opts=pulumi.ResourceOptions(
-                parent=self, depends_on=args.after, ignore_changes=["data", "stringData"]
+                parent=self,
+                depends_on=args.after,
+                hooks=args.hooks,
+                ignore_changes=["data", "stringData"],
             ),
         )
         self.secret_uid = token.metadata.apply(lambda metadata: str(metadata.uid))

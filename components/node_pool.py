@@ -9,7 +9,6 @@ import pulumi
 
 import node_files
 from components import commands
-from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
 from components.deliveries import Deliveries
 from components.dependencies import Dependencies, after, plain, succeeded, together, value_or
 from components.gate_orders import gate_orders
@@ -25,6 +24,7 @@ from components.joined_node import (
 from components.node_attributes import node_attributes
 from components.pool_arguments import NodePoolArgs, PoolNode
 from components.pool_inventory import pool_inventory
+from components.pool_tokens import pool_tokens
 from components.rollout import Rollout, restarted_at, with_restarts
 from components.user_data import user_data
 
@@ -66,7 +66,7 @@ class NodePool(pulumi.ComponentResource):
         }
         super().__init__("kubelet-tls-bootstrap:index:NodePool", name, inputs, opts)
         child = pulumi.ResourceOptions(parent=self)
-        tokens = self._tokens(name, args, present)
+        tokens = pool_tokens(name, args, present, self)
         orders = gate_orders(name, args, tokens)
         deliveries = Deliveries(
             name, existing={f"{e.node.name}-{part}" for e in args.nodes for part in e.existing}
@@ -170,35 +170,6 @@ class NodePool(pulumi.ComponentResource):
         ends |= {f"{name}-gate": succeeded(gate)}
         self.unfinished = pulumi.Output.all(**ends).apply(_without_success)
         self.register_outputs({"tokenId": self.token_id, "nodes": self.nodes})
-
-    def _tokens(
-        self, name: str, args: NodePoolArgs, present: tuple[PoolNode, ...]
-    ) -> dict[str | None, BootstrapToken]:
-        """Declare a token for each node, by its name, or one for all of them, by None."""
-        scopes: dict[str | None, tuple[PoolNode, ...]] = {None: present}
-        if args.token.scope == "node":
-            scopes = {entry.node.name: (entry,) for entry in present}
-        # Machines that are not listed join with the pool's token as well.
-        others = args.user_data is not None and args.user_data.with_token
-        return {
-            node: BootstrapToken(
-                f"{node or name}-token",
-                BootstrapTokenArgs(
-                    pool=name,
-                    node=node,
-                    members={entry.node.name: entry.join for entry in entries},
-                    auto_approved=args.approval.client == "controller-manager",
-                    fresh=any(entry.joins for entry in entries),
-                    shared=others,
-                    former=args.former_tokens.get(f"{node or name}-token"),
-                    ttl_minutes=args.token.ttl_minutes,
-                    needed=others or not args.nodes or any(e.joins for e in entries),
-                    after=after(args.rbac, *args.rbac.ready),
-                ),
-                opts=pulumi.ResourceOptions(parent=self),
-            )
-            for node, entries in scopes.items()
-        }
 
 
 def _without_success(succeeded: Any) -> list[str]:

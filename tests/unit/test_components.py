@@ -72,6 +72,9 @@ def pool_args(rbac: BootstrapRbac, **changes: Any) -> NodePoolArgs:
     return replace(usual, **changes)
 
 
+SECRET_TYPE = "kubernetes:core/v1:Secret"  # noqa: S105 - a type's name
+
+
 def depends_on(engine: Engine, name: str) -> set[str]:
     """The names of the resources on which the one with this name depends."""
     (request,) = (r for r in engine.requests.values() if r["name"] == name)
@@ -521,7 +524,9 @@ def test_a_hook_tells_when_the_gate_begins_and_a_join_needs_its_files_alone() ->
     }
     # An order that only creations need: deletions know nothing of it.
     assert depends_on(engine, "n1-member") == {"n1-files"}
-    assert set(engine.hooks) == {"p-once", "p-deliver", "p-gate-begins"}
+    assert set(engine.hooks) == {"p-once", "p-deliver", "p-gate-begins", "p-token-begins"}
+    (secret,) = (r for r in engine.requests.values() if r["type"] == SECRET_TYPE)
+    assert secret["hooks"] == {"before_create": ["p-token-begins"]}
 
 
 def test_user_data_of_a_pool_with_a_token_for_each_node_holds_none() -> None:

@@ -39,6 +39,7 @@ ALLOWED = {
     },
     "approving": {"api_server", "gate", "process", "terminal"},
     "proving": {"api_server", "gate", "objects", "process", "terminal"},
+    "token_end": {"api_server", "gate", "objects", "stack_settings"},
     "approver": {"pool_inventory", "rules", "objects", "api_server", "judge"},
     "status": {
         *("inventory", "pool_inventory", "rules", "objects", "api_server"),

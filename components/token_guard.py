@@ -1,0 +1,88 @@
+"""What ends a run's tokens, however the run ends: a small process that outlives it.
+
+The gate ends the tokens of a run that it sees to its end. One that is killed, or in which no gate
+runs, would leave them alive until they expire. Each is told to the guard before its Secret is made;
+the guard waits for the end of the program's process, which closes the pipe between the two.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Collection
+from pathlib import Path
+
+import pulumi
+
+PROJECT = Path(__file__).parents[1]
+SECRET_PREFIX = "bootstrap-token-"  # noqa: S105 - of a Secret's name
+
+
+class TokenGuard:
+    """The guard of a pool's tokens: a process, from the first of them on."""
+
+    hooks: pulumi.ResourceHookBinding
+    """What the Secret of each of the pool's tokens has, in every run."""
+
+    def __init__(
+        self,
+        pool: str,
+        *,
+        stack: str,
+        server: str,
+        directory: str,
+        live: Collection[str],
+        ends: bool,
+    ) -> None:
+        """Begin it; no process starts yet.
+
+        `server` is where the kubeconfig of the stack's settings must lead; `directory` where the
+        guard writes what it has done or could not do; `live` names the Secrets, as resources, of
+        tokens that are live if they are made; `ends` says whether the run's end is theirs.
+        """
+        self._arguments = ("--stack", stack, "--server", server, "--pool", pool)
+        self._log = Path(directory, stack, f"{pool}-tokens.log")
+        self._live = live if ends else ()
+        self._pipe: int | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._starting = threading.Lock()
+        at_token = pulumi.ResourceHook(f"{pool}-token-begins", self._begins)
+        self.hooks = pulumi.ResourceHookBinding(before_create=[at_token])
+
+    def _begins(self, args: pulumi.ResourceHookArgs) -> None:
+        if args.name in self._live:
+            inputs = args.new_inputs or {}
+            self.watch(str(inputs["metadata"]["name"]).removeprefix(SECRET_PREFIX))
+
+    def watch(self, token_id: str) -> None:
+        """End the token of this id at the end of this process.
+
+        Raises:
+            OSError: nobody could end it: the guard does not start, or has ended.
+        """
+        with self._starting:
+            if self._pipe is None:
+                self._pipe = self._start()
+            os.write(self._pipe, f"{token_id}\n".encode())
+
+    def _start(self) -> int:
+        """Start the process, and return where it reads: nobody else has that end of the pipe."""
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        reading, writing = os.pipe()
+        try:
+            # In a session of its own, so that what interrupts or ends the run spares it.
+            with self._log.open("wb") as log:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "admission", "end-tokens", *self._arguments],
+                    stdin=reading,
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    cwd=PROJECT,
+                    start_new_session=True,
+                )
+        except OSError:
+            os.close(writing)
+            raise
+        finally:
+            os.close(reading)
+        return writing

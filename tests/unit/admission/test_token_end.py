@@ -1,0 +1,106 @@
+"""What the process does that outlives a run: it ends the tokens that are alive, and no others."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from admission import token_end
+from admission.api_server.api import ApiError
+from admission.gate.bootstrap_token import REVOKED
+from admission.stack_settings import Kubeconfig, StackSettings
+from tests.unit.admission.fakes import run
+
+SECRETS = "/api/v1/namespaces/kube-system/secrets/bootstrap-token-"
+OURS = {
+    "app.kubernetes.io/managed-by": "kubelet-tls-bootstrap",
+    "kubelet-tls-bootstrap/pool": "workers",
+}
+
+
+def secret(labels: Mapping[str, str] = OURS, **data: str) -> dict[str, Any]:
+    values = {"token-secret": "s", "usage-bootstrap-authentication": "true", **data}
+    return {
+        "metadata": {"uid": "uid", "labels": dict(labels)},
+        "data": {key: base64.b64encode(text.encode()).decode() for key, text in values.items()},
+    }
+
+
+class Cluster:
+    """An API server with Secrets of tokens, by their ids."""
+
+    server = "https://api:6443"
+
+    def __init__(self, **secrets: dict[str, Any]) -> None:
+        self.secrets = secrets
+        self.patched: dict[str, Any] = {}
+        self.closed = False
+
+    async def insist(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, **_: Any
+    ) -> Any:
+        token_id = path.removeprefix(SECRETS)
+        if token_id not in self.secrets:
+            raise ApiError(404, method, path, "not found")
+        if method == "PATCH":
+            self.patched[token_id] = body
+        return self.secrets[token_id]
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def end(
+    monkeypatch: pytest.MonkeyPatch, cluster: Cluster, *ids: str, server: str = Cluster.server
+) -> tuple[int, list[str]]:
+    async def kubeconfig(_: StackSettings) -> Kubeconfig:
+        return Kubeconfig(path="kubeconfig")
+
+    class Connecting:
+        @staticmethod
+        async def open(*_: Any) -> Cluster:
+            return cluster
+
+    monkeypatch.setattr(StackSettings, "kubeconfig", kubeconfig)
+    monkeypatch.setattr(token_end, "Connection", Connecting)
+    said: list[str] = []
+    work = token_end.end_tokens(ids, stack="s", server=server, pool="workers", say=said.append)
+    return run(work), said
+
+
+def test_live_tokens_are_revoked_and_dead_and_gone_ones_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = Cluster(alive1=secret(), dead12=secret(**{"token-secret": ""}))
+    assert end(monkeypatch, cluster, "alive1", "dead12", "gone12", "alive1") == (
+        0,
+        ["token alive1: revoked at the end of the run"],
+    )
+    assert cluster.patched == {"alive1": {"metadata": {"uid": "uid"}, "data": REVOKED}}
+    assert cluster.closed
+
+
+@pytest.mark.parametrize("labels", [{}, {**OURS, "kubelet-tls-bootstrap/pool": "others"}])
+def test_a_secret_of_somebody_else_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, labels: Mapping[str, str]
+) -> None:
+    cluster = Cluster(theirs=secret(labels))
+    status, said = end(monkeypatch, cluster, "theirs")
+    assert status == 1
+    assert said == ["token theirs: left alone, because its Secret is not of the pool workers"]
+    assert cluster.patched == {}
+
+
+def test_another_cluster_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(alive1=secret())
+    with pytest.raises(ValueError, match="leads to https://api:6443 now"):
+        end(monkeypatch, cluster, "alive1", server="https://other")
+    assert cluster.patched == {}
+    assert cluster.closed
+
+
+def test_a_run_without_tokens_reads_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StackSettings, "kubeconfig", None)
+    work = token_end.end_tokens([], stack="s", server="x", pool="w", say=print)
+    assert run(work) == 0
