@@ -22,4 +22,3 @@ def warnings(settings: Settings) -> Iterator[str]:
     yield from approval_checks.warnings(settings)
     yield from kubelet_checks.warnings(settings)
     yield from machine_checks.warnings(settings)
-    yield from approval_checks.warnings(settings)

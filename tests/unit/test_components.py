@@ -72,7 +72,7 @@ def pool_args(rbac: BootstrapRbac, **changes: Any) -> NodePoolArgs:
     return replace(usual, **changes)
 
 
-SECRET_TYPE = "kubernetes:core/v1:Secret"  # noqa: S105 - a type's name
+SECRET_TYPE = "kubernetes:core/v1:Secret"
 
 
 def depends_on(engine: Engine, name: str) -> set[str]:
