@@ -24,14 +24,18 @@ CLEAN = f"{WIPE}; systemctl daemon-reload"
 
 @pytest.fixture(scope="module", autouse=True)
 def grown(project: Project) -> Iterator[None]:
-    """A stack with a pool whose machines create themselves; afterwards nothing is joined."""
+    """A stack with a pool whose machines create themselves; afterwards nothing is joined.
+
+    The pool is open, by its own choice: kube-controller-manager approves whoever has its token.
+    """
     original = project.settings()
     settings = project.settings()
     pools = settings["config"][f"{PREFIX}pools"]
     kubelet = pools["workers"]["kubelet"]
     pools["workers"] = {"kubelet": kubelet, "labels": {"made": "itself"}, "nodes": []}
     pools["workers"]["cloudInit"] = {"withToken": True}
-    settings["config"][f"{PREFIX}token"] = {"afterJoin": "expire"}
+    pools["workers"]["token"] = {"scope": "pool", "afterJoin": "expire"}
+    pools["workers"]["approval"] = {"client": "controller-manager"}
     project.write_settings(settings)
     project.up()
     yield

@@ -39,6 +39,8 @@ def test_a_deleted_secret_of_a_dead_token_is_no_drift_for_ever(
     project: Project, settings: dict[str, Any], scope: str
 ) -> None:
     settings["config"][f"{PREFIX}token"] = {"scope": scope}
+    client = {"pool": "controller-manager", "node": "gate"}[scope]
+    settings["config"][f"{PREFIX}approval"] = {"client": client}
     project.write_settings(settings)
     pids, uids = {node: main_pid(project, node) for node in FIRST_NODES}, nodes(project)
     project.up()

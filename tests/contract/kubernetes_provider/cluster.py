@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,8 +98,13 @@ def programs() -> dict[str, Path]:
 
 
 @contextlib.contextmanager
-def running(directory: Path, *api_server_flags: str) -> Iterator[Cluster]:
-    """Start a control plane with its files in a directory; end it with the block."""
+def running(
+    directory: Path, *api_server_flags: str, controllers: Sequence[str] = ()
+) -> Iterator[Cluster]:
+    """Start a control plane with its files in a directory; end it with the block.
+
+    `controllers` run beside the usual ones.
+    """
     found = programs()
     etcd, peer, secure, manager = _free_ports(4)
     authority = Authority("contract-ca", datetime.datetime.now(datetime.UTC))
@@ -138,7 +143,7 @@ def running(directory: Path, *api_server_flags: str) -> Iterator[Cluster]:
         [
             str(found["kube-controller-manager"]),
             f"--kubeconfig={admin}",
-            f"--controllers={','.join(CONTROLLERS)}",
+            f"--controllers={','.join((*CONTROLLERS, *controllers))}",
             f"--service-account-private-key-file={files['sa.key']}",
             f"--root-ca-file={files['ca.crt']}",
             "--bind-address=127.0.0.1",
