@@ -23,6 +23,7 @@ from tests.hostile.attack import Attack
 from tests.hostile.vector import (
     ADDRESSES,
     API_SERVER,
+    API_SERVER_NAME,
     AUTHENTICATED,
     NODES,
     SERVICES,
@@ -136,7 +137,7 @@ def orders(cluster: Cluster, uids: Mapping[str, str]) -> dict[str, Any]:
         "afterJoin": "revoke",
         "approval": {"client": "gate", "serving": "gate"},
         "skipClusterChecks": SKIPPED,
-        "denied": {"addresses": [API_SERVER], "cidrs": [SERVICES]},
+        "denied": {"addresses": [API_SERVER], "cidrs": [SERVICES], "names": [API_SERVER_NAME]},
         "stallSeconds": 600,
     }
 

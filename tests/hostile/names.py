@@ -2,6 +2,7 @@
 
 from tests.hostile.vector import (
     API_SERVER,
+    API_SERVER_NAME,
     OWN_NAMES,
     SERVING_USAGES,
     Vector,
@@ -26,6 +27,10 @@ ASKED: dict[str, tuple[tuple[bytes, ...], str]] = {
     "another node's address behind its own": ((*OWN_NAMES, ip("10.98.0.12")), NOT_ITS_OWN),
     "an address alone that nobody has": ((ip("10.98.0.99"),), NOT_ITS_OWN),
     "the API server's address": ((*OWN_NAMES, ip(API_SERVER)), NOBODYS),
+    "the API server's public name": (
+        (*OWN_NAMES, dns(API_SERVER_NAME)),
+        "is the API server's name",
+    ),
     "the first service's address": ((*OWN_NAMES, ip("10.97.0.1")), NOBODYS),
     "the cluster DNS service's address": ((*OWN_NAMES, ip("10.97.0.10")), NOBODYS),
     "the metadata service's address": ((*OWN_NAMES, ip("169.254.169.254")), NOBODYS),

@@ -24,6 +24,7 @@ from tests.request_bytes import (
 
 ADDRESSES = {"node-1": "10.98.0.11", "node-2": "10.98.0.12", "node-3": "10.98.0.13"}
 API_SERVER = "10.98.0.10"
+API_SERVER_NAME = "api.example.org"
 SERVICES = "10.97.0.0/16"
 NODES = "system:nodes"
 AUTHENTICATED = "system:authenticated"

@@ -21,6 +21,7 @@ from tests.hostile import VECTORS
 from tests.hostile.vector import (
     ADDRESSES,
     API_SERVER,
+    API_SERVER_NAME,
     HONEST_LOOKING,
     SERVICES,
     THIEF_OF_TOKEN,
@@ -34,7 +35,11 @@ INVENTORY = {
     name: InventoryNode(name=name, addresses=(ip_address(address),), dns_names=(name,))
     for name, address in ADDRESSES.items()
 }
-DENIED = Denied(addresses=frozenset({ip_address(API_SERVER)}), networks=(ip_network(SERVICES),))
+DENIED = Denied(
+    addresses=frozenset({ip_address(API_SERVER)}),
+    networks=(ip_network(SERVICES),),
+    names=frozenset({API_SERVER_NAME}),
+)
 TOKENS = {
     f"token{name[-1]}": TokenGrant(
         node=name,
