@@ -42,6 +42,9 @@ def settings(directory: Path, cluster: Cluster, machines: Machines) -> dict[str,
             "dnsAddresses": [DNS_ADDRESS],
         },
         "ssh": {"privateKeyPath": str(machines.ssh_key)},
+        # One token for all of them: a token for each node is a state of its own size.
+        "token": {"scope": "pool"},
+        "approval": {"client": "controller-manager"},
     }
     return {f"{PROJECT}:{key}": value for key, value in values.items()}
 
