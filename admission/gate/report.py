@@ -42,7 +42,8 @@ def table(progresses: Iterable[Progress]) -> Iterator[str]:
     yield from columns(rows) if ordered else ()
     for progress in ordered:
         if not progress.joined:
-            yield f"{progress.entry.name} has NOT joined: {reason(progress)}"
+            what = "is NOT proven since its restart" if progress.restarted else "has NOT joined"
+            yield f"{progress.entry.name} {what}: {reason(progress)}"
 
 
 def summary(progresses: Sequence[Progress]) -> str:

@@ -700,6 +700,7 @@ def test_a_changed_node_that_is_not_heard_of_is_named(heard: datetime | None) ->
     it.api.node("node-1", "10.0.0.1", heard=heard)
     it.go()
     assert not it.all_in
+    assert "node-1 is NOT proven since its restart: " in it.told
     assert (
         f"its kubelet was restarted at {NOW:%H:%M:%S}Z and has not reported since then" in it.told
     )
