@@ -46,13 +46,16 @@ class Attack:
         self, kubeconfig: Mapping[str, Any], world: Mapping[str, str], certificate: Path, token: str
     ) -> None:
         self._kubeconfig, self._world = kubeconfig, world
-        self._certificate, self._token = certificate, token
+        self._certificate = certificate
         self._numbers = itertools.count()
         self.admin = administrator(kubeconfig, certificate.parent)
-        self._callers = {
-            THIEF_OF_CERTIFICATE: self._with_certificate(),
-            THIEF_OF_TOKEN: self._with_token(),
-        }
+        self._callers = {THIEF_OF_CERTIFICATE: self._with_certificate()}
+        self.steal(token)
+
+    def steal(self, token: str) -> None:
+        """Go on with another token of node-3: each run in which it is to join makes one."""
+        self._token = token
+        self._callers[THIEF_OF_TOKEN] = self._with_token()
 
     def _with_certificate(self) -> Caller:
         return Caller(self._kubeconfig, self._certificate)

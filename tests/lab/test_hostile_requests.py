@@ -17,7 +17,7 @@ from tests.hostile import VECTORS
 from tests.hostile.attack import Attack
 from tests.hostile.vector import ADDRESSES
 from tests.lab.project import Project
-from tests.lab.test_failures import quietly
+from tests.lab.test_failures import quietly, until
 
 pytestmark = pytest.mark.lab
 
@@ -33,6 +33,22 @@ def bootstrap_tokens(project: Project) -> Iterator[dict[str, str]]:
         if secret["type"] == "bootstrap.kubernetes.io/token":
             data = secret.get("data") or {}
             yield {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def tokens_of_nodes(project: Project) -> dict[str, dict[str, str]]:
+    """The live token of each node that has one."""
+    return {
+        node: token
+        for token in bootstrap_tokens(project)
+        for node in ADDRESSES
+        if token.get("token-secret") and own_group(token, node)
+    }
+
+
+def whole(project: Project, token: dict[str, str]) -> str:
+    """The token as it is used."""
+    project.token_secrets.add(token["token-secret"])
+    return f"{token['token-id']}.{token['token-secret']}"
 
 
 def own_group(token: dict[str, str], node: str) -> str:
@@ -87,24 +103,14 @@ def joining(project: Project) -> Iterator[threading.Thread]:
 def attack(project: Project, joining: threading.Thread) -> Iterator[Attack]:
     """The certificate of node-1 and the token of node-3, stolen."""
     assert joining.is_alive(), project.transcript[-1]
-    tokens = {
-        node: token
-        for token in bootstrap_tokens(project)
-        for node in ADDRESSES
-        if own_group(token, node)
-    }
+    tokens = tokens_of_nodes(project)
     world = {f"id-of-{node}": token["token-id"] for node, token in tokens.items()}
     world |= {f"group-of-{node}": own_group(token, node) for node, token in tokens.items()}
     stolen = project.directory / ".lab/stolen.pem"
     stolen.touch(mode=0o600)
     stolen.write_text(project.ssh("node-1", f"cat {CERTIFICATE}"))
-    token = tokens["node-3"]
-    project.token_secrets.add(token["token-secret"])
     attack = Attack(
-        project.settings_of_kubeconfig(),
-        world,
-        stolen,
-        f"{token['token-id']}.{token['token-secret']}",
+        project.settings_of_kubeconfig(), world, stolen, whole(project, tokens["node-3"])
     )
     yield attack
     attack.clear()
@@ -127,6 +133,8 @@ def test_an_honest_machine_joins_beside_a_thousand_junk_requests(
     settle(project, ["node-1", "node-2", "node-3"], 20)
     with ThreadPoolExecutor(1) as threads:
         second = threads.submit(project.up, check=False)
+        until(lambda: "node-3" in tokens_of_nodes(project))
+        attack.steal(whole(project, tokens_of_nodes(project)["node-3"]))
         attack.with_junk()
         second.result()
     assert attack.decided() == set()
