@@ -1,6 +1,7 @@
 """The borders: which room may import which, and that no module imports itself by way of others."""
 
 import ast
+import gc
 import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
@@ -51,6 +52,16 @@ def modules() -> dict[str, Path]:
     return found
 
 
+def tree(path: Path) -> ast.Module:
+    # What is collected meanwhile may parse as well, to show a traceback; CPython 3.11 then gives up:
+    # https://github.com/python/cpython/issues/106905
+    gc.disable()
+    try:
+        return ast.parse(path.read_text())
+    finally:
+        gc.enable()
+
+
 @cache
 def imports(module: str) -> frozenset[str]:
     """The modules that a module imports, in functions and for type checkers too.
@@ -58,7 +69,7 @@ def imports(module: str) -> frozenset[str]:
     Of ours each is named as a module: `from settings import checks` imports `settings.checks`.
     """
     found: set[str] = set()
-    for statement in ast.walk(ast.parse(modules()[module].read_text())):
+    for statement in ast.walk(tree(modules()[module])):
         if isinstance(statement, ast.Import):
             found |= {alias.name for alias in statement.names}
         elif isinstance(statement, ast.ImportFrom):
