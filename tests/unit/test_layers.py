@@ -53,7 +53,7 @@ def modules() -> dict[str, Path]:
 
 
 def tree(path: Path) -> ast.Module:
-    # What is collected meanwhile may parse as well, to show a traceback; CPython 3.11 then gives up:
+    # What is collected meanwhile may parse too, to show a traceback; then CPython 3.11 gives up:
     # https://github.com/python/cpython/issues/106905
     gc.disable()
     try:
