@@ -5,6 +5,7 @@ The program has the components and commands of nodes, without machines.
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,8 +78,10 @@ def files(stack: Stack) -> list[str]:
     return sorted(path.name for path in found)
 
 
-def deployment(stack: Stack) -> str:
-    return run(stack, "stack", "export").said
+def resources(stack: Stack) -> dict[str, dict[str, Any]]:
+    """What the state has, by URN."""
+    exported = json.loads(run(stack, "stack", "export").said)
+    return {found["urn"]: found for found in exported["deployment"]["resources"]}
 
 
 @pytest.mark.parametrize("option", ["--replace", "--target-replace"])
@@ -112,10 +115,10 @@ def test_what_has_left_may_come_back_and_who_stays_may_join_again(stack: Stack) 
 
 
 def test_a_run_in_which_nothing_changes_leaves_the_state_as_it_is(stack: Stack) -> None:
-    before = json.loads(deployment(stack))["deployment"]["resources"]
+    before = resources(stack)
     assert up(stack, n1="1", n2="1").status == 0
-    after = json.loads(deployment(stack))["deployment"]["resources"]
-    hooks = [r["resourceHooks"] for r in after if r["urn"].startswith(URN)]
+    after = resources(stack)
+    hooks = [after[urn]["resourceHooks"] for urn in after if urn.startswith(URN)]
     deliver = "workers-deliver"
     assert hooks == [{"BeforeCreate": ["workers-once", deliver], "BeforeUpdate": [deliver]}] * 2
     assert before == after
