@@ -89,6 +89,9 @@ class Transport:
                 client, _ = await self._read_again()
             except ValueError:
                 return False  # what the API server says is told
+            if client.configuration.host != refused.configuration.host:
+                await client.close()
+                return False  # somebody has chosen another cluster meanwhile
             # Watches still use the last one; they don't last until the next one is the last.
             self._former.append(self.client)
             self.client = _prepared(client)

@@ -194,3 +194,20 @@ def test_a_proxy_of_the_environment_counts_for_every_request(
 
     given = with_server(lambda: "t", work)
     assert len(given) == (not used)
+
+
+def test_credentials_of_another_cluster_are_not_taken(
+    tmp_path: Path, plugin: dict[str, Any]
+) -> None:
+    path = tmp_path / "kubeconfig"
+
+    async def work(server: str) -> None:
+        path.write_text(kubeconfig(server, plugin))
+        connection = await Connection.open(str(path), None)
+        path.write_text(kubeconfig("https://another.example.org:6443", plugin))
+        (tmp_path / "token").write_text("second")
+        with pytest.raises(ApiError, match="401 Unauthorized"):
+            await connection.request("GET", "/api")
+        await connection.close()
+
+    assert with_server(lambda: "second", work) == ["Bearer first"]

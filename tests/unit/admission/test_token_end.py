@@ -36,11 +36,14 @@ class Cluster:
         self.secrets = secrets
         self.patched: dict[str, Any] = {}
         self.closed = False
+        self.failing: dict[str, list[Exception]] = {}
 
     async def insist(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, **_: Any
     ) -> Any:
         token_id = path.removeprefix(SECRETS)
+        if failures := self.failing.get(token_id):
+            raise failures.pop(0)
         if token_id not in self.secrets:
             raise ApiError(404, method, path, "not found")
         if method == "PATCH":
@@ -79,6 +82,45 @@ def test_live_tokens_are_revoked_and_dead_and_gone_ones_left(
     )
     assert cluster.patched == {"alive1": {"metadata": {"uid": "uid"}, "data": REVOKED}}
     assert cluster.closed
+
+
+def test_what_can_not_be_told_is_told_later_and_keeps_no_other_token_alive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = Cluster(alive1=secret(), alive2=secret())
+    cluster.failing = {"alive1": [OSError("no route"), ApiError(403, "GET", "x", "no"), OSError()]}
+    status, said = end(monkeypatch, cluster, "alive1", "alive2")
+    assert status == 0
+    assert said == [
+        "token alive1: OSError no route",
+        "token alive2: revoked at the end of the run",
+        "token alive1: ApiError GET x: 403 no",
+        "token alive1: OSError ",
+        "token alive1: revoked at the end of the run",
+    ]
+
+
+def test_after_an_hour_it_gives_up_and_names_what_may_be_alive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = Cluster(alive1=secret())
+    cluster.failing = {"alive1": [OSError("no route")] * 1000}
+    status, said = end(monkeypatch, cluster, "alive1")
+    assert status == 1
+    assert said == [
+        "token alive1: OSError no route",
+        "tokens that may be alive until they expire: alive1",
+    ]
+
+
+def test_a_secret_that_is_made_after_the_run_has_ended_is_revoked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = Cluster()
+    cluster.failing = {"late12": [ApiError(404, "GET", "x", "not found")]}
+    cluster.secrets = {"late12": secret()}
+    assert end(monkeypatch, cluster, "late12")[0] == 0
+    assert list(cluster.patched) == ["late12"]
 
 
 @pytest.mark.parametrize("labels", [{}, {**OURS, "kubelet-tls-bootstrap/pool": "others"}])

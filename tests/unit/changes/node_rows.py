@@ -72,8 +72,9 @@ NODES = (
         title="Another `address`",
         change=node("node-1", address="10.0.0.21"),
         note="A machine that was moved keeps its certificates, and its kubelet asks for a serving"
-        " certificate with the new address. A new machine joins with the new token. The machine at"
-        " the old address is left as it is: stop it. The preview warns of it.",
+        " certificate with the new address. A new machine joins with the new token, with"
+        " `approval.client: gate` only once the old Node is deleted. The machine at the old address"
+        " is left as it is: stop it. The preview warns of it.",
         tests=(
             f"{SCRIPTS}::test_a_node_that_has_joined_keeps_its_certificates_and_registers_again",
         ),
@@ -96,8 +97,9 @@ NODES = (
     Row(
         title="Raise a node's `generation`",
         change=node("node-1", generation=2),
-        note="A machine that was reinstalled joins again; one that has joined keeps its"
-        " certificates, and its kubelet restarts only if its Node is gone.",
+        note="A machine that was reinstalled joins again, with `approval.client: gate` only once"
+        " its old Node is deleted; one that has joined keeps its certificates, and its kubelet"
+        " restarts only if its Node is gone.",
         tests=(
             f"{SCRIPTS}::test_a_node_that_has_joined_keeps_its_certificates_and_registers_again",
         ),
