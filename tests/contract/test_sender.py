@@ -35,6 +35,16 @@ TOKEN = "abcdef.0123456789abcdef"
 NOBODY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIL0000000000000000000000000000000000000000000"
 
 
+@pytest.fixture(autouse=True)
+def loop() -> Iterator[None]:
+    """An event loop: an Output outside of any program wants one, and `asyncio.run` leaves none."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    loop.close()
+    asyncio.set_event_loop(None)
+
+
 @pytest.fixture
 def server() -> Iterator[SshServer]:
     with ssh_server.running() as started:
