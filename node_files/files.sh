@@ -212,6 +212,7 @@ install() {
     compare
     changed='' repaired='' removed='' unfinished='' unproven=''
     if [ -e "$state/former" ]; then unproven=yes; fi # of a run that was killed
+    rm -rf "$state/former.new" # of one that was killed before it changed anything
     look_at_kubelet
     write_all
     relabel

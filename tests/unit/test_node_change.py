@@ -318,3 +318,12 @@ def test_a_kubelet_is_asked_at_the_port_that_it_changes_to(machine: Machine, por
     assert ok(change(machine, kubelet={"healthzPort": port}, health_limit_s=2))
     assert ok(change(machine, health_limit_s=2))
     assert "healthzPort" not in text(machine, "fake/loaded")
+
+
+def test_what_was_half_kept_goes_with_the_next_run(machine: Machine) -> None:
+    ok(machine.install())
+    left = machine.path("lib/state/former.new")
+    left.mkdir()
+    (left / "1").touch()
+    ok(machine.install())
+    assert not left.exists()
