@@ -9,7 +9,7 @@ from typing import Any
 
 from admission import claims
 
-IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IpAddress = claims.IpAddress
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 DNS_NAME = re.compile(

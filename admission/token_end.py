@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 
-from admission.api_server.api import MERGE_PATCH, ApiError, Say
+from admission.api_server.api import ApiError, Say
 from admission.api_server.connection import Connection
 from admission.api_server.outages import UNREACHABLE
-from admission.gate.bootstrap_token import REVOKED
+from admission.gate.bootstrap_token import revoke
 from admission.objects.token_secret import (
     MANAGED_BY,
     POOL_LABEL,
@@ -97,9 +97,7 @@ async def _end(api: Connection, token_id: str, pool: str, say: Say) -> bool:
         if labels.get(MANAGED_BY[0]) != MANAGED_BY[1] or labels.get(POOL_LABEL) != pool:
             say(f"token {token_id}: left alone, because its Secret is not of the pool {pool}")
             return False
-        # With the UID, so that the API server refuses it if the Secret has been replaced since.
-        patch = {"metadata": {"uid": metadata["uid"]}, "data": REVOKED}
-        await api.insist("PATCH", path, patch, content_type=MERGE_PATCH)
+        await revoke(api, path, metadata["uid"])
     except ApiError as error:
         if error.status == 404:
             raise Gone from None

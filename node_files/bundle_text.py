@@ -1,13 +1,13 @@
 """Reads what a stack's state has of a bundle, for a report of changes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from node_files.scripts import MARKER
 from node_files.systemd import NODE_IP, NODE_NAME
 
 EXTRAS = ("acl ", "selinux ")
-RUNNING = "running "  # what a kubelet that runs depends on: as a hash, it is no word of the bundle
+RUNNING = "running"  # a hash of what a kubelet that runs depends on: no word of the bundle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ def read_bundle(stdin: str, shared: str | None = None) -> BundleText:
             extras[path].append(line)
         elif line not in ("end", ""):
             lines = None
-            if not line.startswith(RUNNING):
+            if not line.startswith(f"{RUNNING} "):
                 words.append(line)
     files = {
         path: BundledFile(
@@ -80,8 +80,13 @@ def read_bundle(stdin: str, shared: str | None = None) -> BundleText:
     return BundleText(digest=script, words=tuple(sorted(words)), files=files)
 
 
+def values(lines: Iterable[str]) -> dict[str, str]:
+    """Return what follows each word at the beginning of a line; of equal words the last counts."""
+    return dict(line.partition(" ")[::2] for line in lines)
+
+
 def _own(shared: str, own: str) -> str:
     """Return the bundle's data: what nodes have in common, made a node's own, and its lines."""
-    values = dict(line.partition(" ")[::2] for line in own.split("\n"))
-    named = shared.replace(NODE_NAME, values.get("node", ""))
-    return named.replace(NODE_IP, ",".join(values.get("addresses", "").split())) + own
+    found = values(own.split("\n"))
+    named = shared.replace(NODE_NAME, found.get("node", ""))
+    return named.replace(NODE_IP, ",".join(found.get("addresses", "").split())) + own

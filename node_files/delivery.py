@@ -21,9 +21,10 @@ from node_files.bundle import (
     plain,
     shared_lines,
 )
+from node_files.bundle_text import RUNNING, values
 from node_files.model import Cluster, Node
 from node_files.registration import without_registration
-from node_files.scripts import command
+from node_files.scripts import MARKER, command
 from node_files.systemd import NODE_IP, NODE_NAME
 
 BRING_LIMIT_S = 90
@@ -118,8 +119,9 @@ def known(cluster: Cluster, node: Node) -> str:
         ValueError: as `bundle`.
     """
     text = bundle(cluster, node)
-    running = "\n".join(without_registration(text, QUOTE))
-    second = [] if running == text else [f"running {_digest(running)}"]
+    script, marker, data = text.partition(f"\n{MARKER}\n")
+    running = script + marker + "\n".join(without_registration(data, QUOTE))
+    second = [] if running == text else [f"{RUNNING} {_digest(running)}"]
     return "\n".join([f"bundle {_digest(text)}", *second, *own_lines(node), "end", ""])
 
 
@@ -129,8 +131,8 @@ def concerns_running_kubelet(before: str, after: str) -> bool:
 
 
 def _running(known: str) -> str:
-    words = dict(line.split(" ", 1) for line in known.splitlines() if " " in line)
-    return words.get("running") or words.get("bundle") or known
+    words = values(known.split("\n"))
+    return words.get(RUNNING) or words.get("bundle") or known
 
 
 def _digest(text: str) -> str:

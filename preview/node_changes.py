@@ -12,7 +12,7 @@ from typing import Any
 from cryptography import x509
 
 from node_files import Effect, without_registration
-from node_files.bundle_text import BundledFile, BundleText, read_bundle
+from node_files.bundle_text import BundledFile, BundleText, read_bundle, values
 from preview.digest import Step
 from preview.hunks import hunks
 
@@ -141,11 +141,10 @@ def _of_file(path: str, old: BundledFile | None, new: BundledFile | None) -> Ite
 
 
 def _of_words(old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:
-    values = [dict(line.partition(" ")[::2] for line in words) for words in (old, new)]
-    if values[0].get("repair", "0") != values[1].get("repair", "0"):
+    repairs = [values(words).get("repair", "0") for words in (old, new)]
+    if repairs[0] != repairs[1]:
         yield Change(
-            title="Files that were changed by hand are written again"
-            f" (`repair` {values[1].get('repair', '0')})",
+            title=f"Files that were changed by hand are written again (`repair` {repairs[1]})",
             effect=f"where one was changed, {RESTART}",
         )
     # The first two are reported by themselves. The other is no setting.

@@ -53,7 +53,8 @@ def problems(settings: Settings) -> Iterator[Problem]:
             hosts.append(machine)
             continue
         twin = next((host for host in hosts if _is_same(host, machine)), None)
-        for each in claims(machine.path, machine.host):
+        own = [*claims(machine.path, machine.host)]
+        for each in own:
             others = [
                 host
                 for host in hosts
@@ -66,7 +67,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
                 yield Problem(each.path, _used_by_host(each, others[0], machine))
             elif not machine.host.force:
                 yield from _nobodys(each, settings)
-        taken.add(machine.path, (each.value for each in claims(machine.path, machine.host)))
+        taken.add(machine.path, (each.value for each in own))
     for server in _servers(settings).values():
         yield from _server_problems(settings, server)
 

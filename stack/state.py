@@ -14,6 +14,7 @@ import pulumi
 from components import commands
 from components.former_token import FormerToken
 from credentials.private_key import fingerprint
+from node_files.bundle_text import values
 
 # A function of the engine itself, which the SDK for Python has no name for.
 READ = "pulumi:pulumi:readStackResourceOutputs"
@@ -45,7 +46,7 @@ class Files:
 
         None: by an earlier release. A name that the stack gets later changes nothing on a machine.
         """
-        return dict(line.partition(" ")[::2] for line in self.known.split("\n")).get("stack")
+        return values(self.known.split("\n")).get("stack")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,12 +46,6 @@ class Watched:
 
     path: str
     keep: Keep
-    # Makes what reduces each object of one list, where that depends on the others.
-    keep_listed: Callable[[], Keep] | None = None
-
-    def for_list(self) -> Keep:
-        """Return what reduces each object of one list."""
-        return self.keep_listed() if self.keep_listed else self.keep
 
 
 class Api(Protocol):

@@ -161,9 +161,7 @@ class Connection:
 
     async def list(self, path: str, keep: Keep) -> Listed:
         """Return what is kept of each object in a list, after its last page, as `insist` does."""
-        return await self._insist(
-            lambda: read_list(self.fetch, path, lambda: keep), INSIST_LIMIT_S, None
-        )
+        return await self._insist(partial(read_list, self.fetch, path, keep), INSIST_LIMIT_S, None)
 
     async def _insist(self, ask: Callable[[], Awaitable[T]], limit_s: float, say: Say | None) -> T:
         loop, pause_s = asyncio.get_running_loop(), FIRST_PAUSE_S

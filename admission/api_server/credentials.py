@@ -41,15 +41,15 @@ def read(path: str) -> Credentials:
     file = Path(path).expanduser()
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     document = yaml.load(file.read_bytes(), Loader=loader)  # noqa: S506 - it is a SafeLoader
-    context = _named(document, "context", document["current-context"])
-    cluster = _named(document, "cluster", context["cluster"])
-    user = _named(document, "user", context["user"])
+    context = named(document, "context", document["current-context"])
+    cluster = named(document, "cluster", context["cluster"])
+    user = named(document, "user", context["user"])
     if cluster.keys() - CLUSTER_KEYS or user.keys() - USER_KEYS:
         raise ValueError("it says more")
     server = str(cluster["server"]).rstrip("/")
     address = urlsplit(server)
     is_plain = server == f"https://{address.netloc}" and "@" not in server
-    if not is_plain or _is_proxied(address.hostname or ""):
+    if not is_plain or proxy_for(server):
         raise ValueError("it is reached in another way")
     directory = file.resolve().parent
     authority = _pem(cluster, CA, directory)
@@ -59,7 +59,12 @@ def read(path: str) -> Credentials:
     return Credentials(server=server, trust=trust, token=user.get("token") or None)
 
 
-def _named(document: Mapping[str, Any], kind: str, name: str) -> dict[str, Any]:
+def named(document: Mapping[str, Any], kind: str, name: str) -> dict[str, Any]:
+    """Return a kubeconfig's context, cluster or user (`kind`) of a name.
+
+    Raises:
+        ValueError, LookupError, TypeError: there is not exactly one, or it is no object.
+    """
     (found,) = (entry[kind] for entry in document[f"{kind}s"] if entry["name"] == name)
     if not isinstance(found, dict):
         raise TypeError(kind)
@@ -86,11 +91,13 @@ def _add_certificate(trust: ssl.SSLContext, certificate: bytes, key: bytes) -> N
         trust.load_cert_chain(file.name)
 
 
-def _is_proxied(host: str) -> bool:
-    """Return whether the library would use a proxy."""
+def proxy_for(server: str) -> str | None:
+    """Return the proxy by which the environment has a URL reached; None: it is reached directly."""
+    address = urlsplit(server)
+    variable = f"{address.scheme}_proxy"
     # Only on Linux is there no other place for such a setting.
-    if sys.platform == "linux" and all(name.lower() != "https_proxy" for name in os.environ):
-        return False
+    if sys.platform == "linux" and all(name.lower() != variable for name in os.environ):
+        return None
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - seldom needed
 
-    return "https" in getproxies() and not proxy_bypass(host)
+    return None if proxy_bypass(address.hostname or "") else getproxies().get(address.scheme)

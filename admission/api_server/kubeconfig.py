@@ -4,13 +4,13 @@ import asyncio
 import tempfile
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import yaml
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, kube_config, load_incluster_config
 from kubernetes.aio.config.kube_config import KubeConfigLoader
+
+from admission.api_server.credentials import named, proxy_for
 
 
 async def client_of_kubeconfig(path: str | None, content: str | None) -> tuple[ApiClient, str]:
@@ -59,13 +59,9 @@ async def _client(path: str | None, content: str | None) -> tuple[ApiClient, str
         if configuration.ssl_ca_cert:
             ca = await asyncio.to_thread(Path(configuration.ssl_ca_cert).read_text)
         client = _client_of(configuration)
-    context = _named(document, "context", document["current-context"])
-    plugin = _named(document, "user", context["user"]).get("exec")
+    context = named(document, "context", document["current-context"])
+    plugin = named(document, "user", context["user"]).get("exec")
     return client, ca, str(plugin["command"]) if plugin else ""
-
-
-def _named(document: Any, kind: str, name: str) -> Any:
-    return next(entry[kind] for entry in document[f"{kind}s"] if entry["name"] == name)
 
 
 def _client_of(configuration: Configuration) -> ApiClient:
@@ -74,9 +70,7 @@ def _client_of(configuration: Configuration) -> ApiClient:
     The library would read .netrc too, and send what that says to an API server.
     """
     configuration.client_session_kwargs = {"trust_env": False}
-    address = urlsplit(configuration.host)
-    if not configuration.proxy and not proxy_bypass(address.hostname or ""):
-        configuration.proxy = getproxies().get(address.scheme)
+    configuration.proxy = configuration.proxy or proxy_for(configuration.host)
     return ApiClient(configuration=configuration)
 
 

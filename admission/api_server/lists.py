@@ -30,21 +30,19 @@ class Listed:
     left_out: list[tuple[str, str]] = field(default_factory=list)  # a name, and why
 
 
-async def read_list(fetch: Fetch, path: str, keep: Callable[[], Keep]) -> Listed:
+async def read_list(fetch: Fetch, path: str, keep: Keep) -> Listed:
     """Return what is kept of each object in a list, after its last page.
-
-    `keep` makes what reduces an object, anew for each start of the list.
 
     Raises:
         ApiError, UNREACHABLE: the API server refused, or did not answer, or not with a list.
     """
     for _ in range(MOST_STARTS - 1):
         try:
-            return await _read_pages(fetch, path, keep())
+            return await _read_pages(fetch, path, keep)
         except ApiError as error:
             if error.status != EXPIRED:  # it took too long: the API server has dropped this version
                 raise
-    return await _read_pages(fetch, path, keep())
+    return await _read_pages(fetch, path, keep)
 
 
 async def _read_pages(fetch: Fetch, path: str, keep: Keep) -> Listed:

@@ -117,9 +117,7 @@ async def end(api: Connection, found: FoundToken, after_join: AfterJoin) -> str:
         secret = await api.insist("GET", path)
         if secret["metadata"]["uid"] != token.secret_uid:
             raise ValueError(FoundToken(token=token, life="another").problem)
-        # With the UID, so that the API server refuses it if the Secret has been replaced since.
-        patch: dict[str, Any] = {"metadata": {"uid": token.secret_uid}, "data": REVOKED}
-        secret = await api.insist("PATCH", path, patch, content_type=MERGE_PATCH)
+        secret = await revoke(api, path, token.secret_uid)
     except ApiError as error:
         if error.status == 404:
             return "gone"
@@ -127,3 +125,14 @@ async def end(api: Connection, found: FoundToken, after_join: AfterJoin) -> str:
     if any((secret.get("data") or {}).get(key) != value for key, value in REVOKED.items()):
         raise ValueError(f"the Secret {token.secret_name} is still alive after it was revoked")
     return "revoked"
+
+
+async def revoke(api: Connection, path: str, uid: str) -> Any:
+    """Empty a token's Secret in place, and return it.
+
+    Raises:
+        ApiError, UNREACHABLE: the API server refused, or did not answer for a while.
+    """
+    # With the UID, so that the API server refuses it if the Secret has been replaced since.
+    patch = {"metadata": {"uid": uid}, "data": REVOKED}
+    return await api.insist("PATCH", path, patch, content_type=MERGE_PATCH)

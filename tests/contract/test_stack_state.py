@@ -228,7 +228,8 @@ def test_a_takeover_that_fails_on_one_machine_goes_on_in_the_next_run(
     assert "n1 failed, for the reasons above" in done.said
     assert "panic" not in done.said
     assert told(stack)["joins"] == {"n1": "1", "n2": "1"}
-    assert up(n1=today | {"stdin": "2"}, n2=today).status == 0
+    again = up(n1=today | {"stdin": "2"}, n2=today)
+    assert again.status == 0, again.said
     assert not list(stack.project.glob("*-left"))
     preview = ("preview", "--expect-no-changes", "--stack", STACK)
     assert stack.run(*preview, PYTHONPATH=str(ROOT)).status == 0

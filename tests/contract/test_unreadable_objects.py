@@ -129,40 +129,35 @@ def inventory(world: World) -> None:
     )  # fmt: skip
 
 
+def judges_the_others(world: World, *arguments: str, text: str = "") -> None:
+    """An honest request is approved before and after one that can't be read, told of once."""
+    process, log = judging(world, *arguments, text=text)
+    try:
+        world.await_approval(world.ask("node-2"), process, log)
+        refused = world.ask("node-1", unreadable=True)
+        world.nest_node("node-1")
+        world.await_approval(world.ask("node-2"), process, log)
+    finally:
+        process.terminate()
+        process.wait()
+    told = log.read_text()
+    assert told.count(refused) == 1, told
+    assert not world.is_approved(refused)
+
+
 def test_a_gate_judges_the_others_beside_what_was_there_and_what_comes(world: World) -> None:
     world.ask("node-1", unreadable=True)
     world.nest_node("node-1")
     text = json.dumps(orders(world.cluster, world.uids))
-    gate, log = judging(world, "gate", text=text)
-    try:
-        world.await_approval(world.ask("node-2"), gate, log)
-        refused = world.ask("node-1", unreadable=True)
-        world.nest_node("node-1")
-        world.await_approval(world.ask("node-2"), gate, log)
-    finally:
-        gate.terminate()
-        gate.wait()
-    told = log.read_text()
-    assert told.count(refused) == 1, told
-    assert not world.is_approved(refused)
+    judges_the_others(world, "gate", text=text)
 
 
 def test_the_approver_judges_the_others(world: World) -> None:
     inventory(world)
     world.ask("node-1", unreadable=True)
     world.nest_node("node-1")
-    arguments = ("serve", "--kubeconfig", str(world.cluster.kubeconfig), "--port", "0")
-    approver, log = judging(world, *arguments)
-    try:
-        world.await_approval(world.ask("node-2"), approver, log)
-        refused = world.ask("node-1", unreadable=True)
-        world.nest_node("node-1")
-        world.await_approval(world.ask("node-2"), approver, log)
-    finally:
-        approver.terminate()
-        approver.wait()
-    assert log.read_text().count(refused) == 1
-    assert not world.is_approved(refused)
+    kubeconfig = str(world.cluster.kubeconfig)
+    judges_the_others(world, "serve", "--kubeconfig", kubeconfig, "--port", "0")
 
 
 def test_the_status_shows_the_others(world: World) -> None:

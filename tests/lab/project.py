@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,16 @@ class Project:
 
     def write_settings(self, settings: dict[str, Any]) -> None:
         (self.directory / "Pulumi.dev.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+
+
+def change_pool(settings: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Give the settings' pool `workers` these values; None removes one."""
+    pool = settings["config"]["kubelet-tls-bootstrap:pools"]["workers"]
+    for key, value in values.items():
+        if value is None:
+            pool.pop(key, None)
+        else:
+            pool[key] = value
 
 
 def copy_checkout(target: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from admission.objects.node_attributes import RECORD, SEAL
 from tests.lab.kubelet import is_alive, main_pid, nodes, outputs, starts
-from tests.lab.project import Project
+from tests.lab.project import Project, change_pool
 from tests.lab.test_failures import PREFIX, quietly, until
 from tests.lab.test_join import FIRST_NODES, ready
 
@@ -63,12 +63,7 @@ def found(project: Project, name: str) -> tuple[dict[str, str], dict[str, str], 
 def follow(project: Project, **values: Any) -> str:
     """One `up` with these values for the pool, for which no kubelet restarts; what it printed."""
     settings = project.settings()
-    pool = settings["config"][f"{PREFIX}pools"]["workers"]
-    for key, value in values.items():
-        if value is None:
-            pool.pop(key, None)
-        else:
-            pool[key] = value
+    change_pool(settings, values)
     project.write_settings(settings)
     pids = {node: main_pid(project, node) for node in FIRST_NODES}
     uids, started = nodes(project), {node: starts(project, node) for node in FIRST_NODES}

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.lab.kubelet import is_alive, main_pid, nodes, serial, starts
-from tests.lab.project import Project
+from tests.lab.project import Project, change_pool
 from tests.lab.test_failures import PREFIX, quietly
 from tests.lab.test_join import FIRST_NODES
 
@@ -63,12 +63,7 @@ def kubeconfig(project: Project, node: str, path: str = KUBECONFIG) -> dict[str,
 
 def change(project: Project, settings: dict[str, Any], **values: Any) -> None:
     """One `up` with these values for the pool: each kubelet restarts once, as who it is."""
-    pool = settings["config"][f"{PREFIX}pools"]["workers"]
-    for key, value in values.items():
-        if value is None:
-            pool.pop(key, None)
-        else:
-            pool[key] = value
+    change_pool(settings, values)
     follow(project, settings)
 
 

@@ -61,9 +61,7 @@ async def run(context: Context) -> list[Finding]:
 async def _find(name: str, context: Context) -> Finding:
     try:
         state, text = await CHECKS[name](context)
-    except ApiError as error:
-        return Finding(check=name, state="not checked", text=str(error))
-    except Unreadable as error:
+    except (ApiError, Unreadable) as error:
         return Finding(check=name, state="not checked", text=str(error))
     except UNREACHABLE as error:
         text = f"the API server does not answer: {type(error).__name__}"

@@ -212,7 +212,7 @@ class FakeApi:
                 self._sync(watched, see)
 
     def _sync(self, watched: Watched, see: See) -> None:
-        keep, objects = watched.for_list(), self.objects[_collection(watched)].values()
+        keep, objects = watched.keep, self.objects[_collection(watched)].values()
         items = [kept for item in objects if _selects(watched, item) and (kept := keep(item))]
         see("SYNC", {"items": items})
         for item in items:

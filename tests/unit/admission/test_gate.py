@@ -128,14 +128,19 @@ def test_a_large_pool_in_which_nobody_has_joined_is_reported() -> None:
     assert sum("has NOT joined" in line for line in table) == 40
 
 
-def test_a_kubelet_that_does_not_use_yet_what_was_approved_has_not_joined() -> None:
-    """It got a second address, and still presents the certificate for the first."""
+def with_a_second_address() -> Run:
+    """A node that got a second address, and still presents the certificate for the first."""
     two = entry("node-1", "10.0.0.1", "fd00::1")
     it = Run(two)
     joins(it, two)
     approved = [{"type": "Approved", "status": "True"}]
     it.at(0.5, it.api.ask, "csr-2", "node-1", "10.0.0.1", "fd00::1", conditions=approved)
     it.ports.presented["node-1"] = ("10.0.0.1",)
+    return it
+
+
+def test_a_kubelet_that_does_not_use_yet_what_was_approved_has_not_joined() -> None:
+    it = with_a_second_address()
     it.at(30, it.ports.presented.clear)
     it.go()
     assert it.all_in
@@ -143,13 +148,8 @@ def test_a_kubelet_that_does_not_use_yet_what_was_approved_has_not_joined() -> N
 
 
 def test_what_a_kubelet_does_not_use_yet_is_told() -> None:
-    two = entry("node-1", "10.0.0.1", "fd00::1")
-    it = Run(two)
-    joins(it, two)
-    approved = [{"type": "Approved", "status": "True"}]
-    it.at(0.5, it.api.ask, "csr-2", "node-1", "10.0.0.1", "fd00::1", conditions=approved)
+    it = with_a_second_address()
     it.at(0.6, it.api.issue, "csr-2")
-    it.ports.presented["node-1"] = ("10.0.0.1",)
     it.go()
     assert not it.all_in
     told = "its port 10250 presents a certificate without fd00::1, which its request csr-2 has got"

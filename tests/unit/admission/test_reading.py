@@ -124,7 +124,7 @@ class Pages:
         return data
 
     def read(self) -> Listed:
-        return run(read_list(self.fetch, NODES, lambda: _keep))
+        return run(read_list(self.fetch, NODES, _keep))
 
 
 def _keep(item: dict[str, Any]) -> dict[str, Any] | None:
@@ -184,7 +184,7 @@ def test_what_is_no_list_is_an_outage(body: bytes) -> None:
         return body
 
     with pytest.raises(Unreadable):
-        run(read_list(fetch, NODES, lambda: _keep))
+        run(read_list(fetch, NODES, _keep))
 
 
 # Watches
