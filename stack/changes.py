@@ -37,6 +37,7 @@ def warnings(settings: Settings, record: Record, keys: Keys) -> Iterator[str]:
                 continue
             path = f"pools.{pool_name}.nodes[{index}]"
             yield from _address(path, entry, today, owners, record)
+            yield from _moved(path, entry, today, settings.client_approval_of(pool), record)
             known = record.nodes.get(entry.name)
             join = membership.join(entry.name, entry.generation, entry.address, record)
             if (
@@ -101,6 +102,17 @@ def _address(
                 else ""
             )
         )
+
+
+def _moved(
+    path: str,
+    entry: NodeSettings,
+    today: Mapping[str, NodeSettings],
+    approval: str,
+    record: Record,
+) -> Iterator[str]:
+    """Yield what a node's new address means for the machine there, and for the one that it had."""
+    name, address = entry.name, entry.address
     known = record.nodes.get(name)
     if known is None or known.address == address:
         return
@@ -109,6 +121,12 @@ def _address(
             f'{path}.address of {name} was "{known.address}" and is "{address}": the machine at'
             f" {address} joins with a new token. The one at {known.address} keeps its kubelet and"
             f" its certificates, if it still runs: stop it, or two machines will be {name}."
+            + (
+                f" If another machine takes its place, delete the old one's Node first (kubectl"
+                f" delete node {name}): the gate lets in nobody whose Node exists."
+                if approval == "gate"
+                else ""
+            )
         )
 
 

@@ -40,6 +40,8 @@ def test_a_new_machine_joins_with_a_new_token(project: Project, settings: dict[s
     project.write_settings(settings)
     warned = project.pulumi("preview").stdout
     assert f'of {NODE} was "{ADDRESSES[DEAD]}" and is "{ADDRESSES[NEW]}"' in warned
+    assert f"kubectl delete node {NODE}" in warned
+    project.kubectl("delete", "node", NODE)
     done = project.up()
 
     assert "Traceback" not in done.stdout + done.stderr

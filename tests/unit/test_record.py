@@ -226,7 +226,9 @@ def test_nothing_is_told_where_nothing_has_changed() -> None:
             [
                 'pools.workers.nodes[0].address of n1 was "10.0.0.1" and is "10.0.0.7": the machine'
                 " at 10.0.0.7 joins with a new token. The one at 10.0.0.1 keeps its kubelet and its"
-                " certificates, if it still runs: stop it, or two machines will be n1."
+                " certificates, if it still runs: stop it, or two machines will be n1. If another"
+                " machine takes its place, delete the old one's Node first (kubectl delete node"
+                " n1): the gate lets in nobody whose Node exists."
             ],
         ),
     ],
