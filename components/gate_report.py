@@ -12,6 +12,8 @@ from typing import Any
 
 import pulumi
 
+from components.dependencies import plain
+
 DIRECTORY = ".pulumi-gate"
 NO_REPORT = "the gate has not reported; its error, or that of what it waits for, says why"
 
@@ -42,10 +44,14 @@ class GateReport:
         """Return `nodes` and `pending` of the pool.
 
         If the gate has failed without a report, they are made from the members' entries and from
-        which of their joins have succeeded, by name.
+        which of their joins have succeeded, by name. They depend on the joins and not on the gate:
+        the engine may replace what has an input from a resource that is deleted before it is
+        replaced.
         """
-        return stdout.apply(self._read).recover(
-            lambda _: joins.apply(lambda joined: self._of_failure(members, joined))
+        return joins.apply(
+            lambda joined: plain(stdout.apply(self._read)).recover(
+                lambda _: self._of_failure(members, joined)
+            )
         )
 
     def _read(self, text: str) -> dict[str, Any]:

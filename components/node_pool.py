@@ -152,6 +152,9 @@ class NodePool(pulumi.ComponentResource):
                 depends_on=together(*needed, approver.all_begun([*members.values()])),
                 hooks=approver.gate_hooks,
                 ignore_changes=["create", "stdin"],
+                # So that the state has no gate once one has failed: the next run has one, though
+                # its settings may be those of the last gate that succeeded.
+                delete_before_replace=True,
             ),
         )
         approver.end_after([*members.values(), gate])

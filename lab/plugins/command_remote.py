@@ -1,6 +1,7 @@
 """A command on another machine, over one SSH connection."""
 
 import asyncio
+import contextlib
 from contextlib import AsyncExitStack
 
 import asyncssh
@@ -68,9 +69,10 @@ async def _run(execution: Execution) -> None:
             channel, _ = await client.create_session(
                 lambda: session, execution.command, encoding=None
             )
-            if stdin := inputs.get("stdin"):
-                channel.write(stdin.encode())
-            channel.write_eof()
+            # A command may end before it has read that, and well.
+            with contextlib.suppress(BrokenPipeError):
+                channel.write((inputs.get("stdin") or "").encode())
+                channel.write_eof()
             await channel.wait_closed()
         except asyncssh.ConnectionLost:
             pass  # the machine has not said how the command ended

@@ -189,3 +189,33 @@ def test_an_order_is_kept_where_all_is_well(stack: Stack) -> None:
     assert needed["next"] == {"needs"}
     assert needed["beside"] == {"failing", "well"}
     assert needed["both"] == {"well"}
+
+
+GATE = """
+import pulumi
+from pulumi_command import local
+
+first = local.Command("first", create="echo {first}")
+gate = local.Command(
+    "gate",
+    create=first.stdout.apply(lambda _: "echo {labels} >>{here}/ran; test {labels} != bad"),
+    triggers=["{labels}"],
+    opts=pulumi.ResourceOptions(delete_before_replace=True, ignore_changes=["create"]),
+)
+local.Command(
+    "reads", create="touch {here}/reads", delete="touch {here}/deleted",
+    triggers=[pulumi.Output(set(), gate.stdout.future(True), gate.stdout.is_known())],
+    opts=pulumi.ResourceOptions(depends_on=[first]),
+)
+"""
+
+
+def test_a_gate_that_has_failed_runs_again_though_its_change_is_taken_back(stack: Stack) -> None:
+    """As `components.node_pool` has it; what reads its outputs is not deleted before it runs."""
+    here = stack.directory
+    for labels, status in (("good", 0), ("bad", 255), ("good", 0), ("good", 0)):
+        text = GATE.format(labels=labels, here=here, first=labels)
+        (stack.project / "__main__.py").write_text(text)
+        assert (stack.up().status == 0) == (status == 0)
+    assert (here / "ran").read_text().split() == ["good", "bad", "good"]
+    assert not (here / "deleted").exists()

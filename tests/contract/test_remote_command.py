@@ -11,7 +11,10 @@ from typing import Any
 import asyncssh
 import pytest
 
+from lab.plugins import command_remote
+from lab.plugins.command_output import Execution, Output
 from lab.plugins.property_values import UNKNOWN, Secret, plain
+from lab.plugins.provider import Operation
 from tests.contract import driver, ssh_server
 from tests.contract.driver import Engine, PluginError, Provider, Resource
 from tests.contract.ssh_server import SshServer
@@ -55,6 +58,25 @@ def test_create_runs_on_the_machine_with_stdin_and_one_connection(
         "stdout": "in",
         "stderr": "e",
     }
+
+
+def test_a_command_that_has_ended_before_its_stdin_comes_has_succeeded(
+    machine: SshServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordinary = asyncssh.SSHClientConnection.create_session
+
+    async def slow(*args: Any, **options: Any) -> Any:
+        channel, session = await ordinary(*args, **options)
+        await channel.wait_closed()
+        return channel, session
+
+    monkeypatch.setattr(asyncssh.SSHClientConnection, "create_session", slow)
+    inputs = {"connection": {**DEFAULTS, **machine.connection()}, "stdin": "in\n"}
+    operation = Operation("c", False, lambda *_, **__: None, threading.Event())
+    said: list[str] = []
+    output = Output("stdout", said.append)
+    command_remote.run(Execution(inputs, "echo well", {}, output, operation))
+    assert said == ["well"]
 
 
 def test_the_whole_connection_is_a_secret_with_its_defaults(command: Resource):

@@ -208,3 +208,21 @@ def test_a_field_of_the_kubelet_still_restarts_it_though_labels_change_too(
         FIRST_NODES, 1
     )
     assert [found(project, node)[0]["tier"] for node in FIRST_NODES] == ["d", "d"]
+
+
+def test_what_a_failed_gate_has_set_goes_once_the_settings_are_as_before(
+    project: Project, settings: dict[str, Any]
+) -> None:
+    project.ssh("node-2", "systemctl stop kubelet")
+    changed = copy.deepcopy(settings)
+    changed["config"][f"{PREFIX}stallSeconds"] = 20
+    change_pool(changed, {"annotations": {"example.org/owner": "e"}})
+    project.write_settings(changed)
+    assert project.up(check=False).returncode != 0
+    assert found(project, "node-1")[1]["example.org/owner"] == "e"
+
+    project.ssh("node-2", "systemctl start kubelet")
+    project.write_settings(settings)
+    project.up()
+    assert "example.org/owner" not in found(project, "node-1")[1]
+    project.pulumi("preview", "--expect-no-changes")
