@@ -76,6 +76,11 @@ def _chain_warnings(chain: Chain) -> Iterator[str]:
             yield f"{_path(path, f'kubelet.{field}')} {why}"
         for flag, why in node_files.flag_warnings(without_nulls(layer.flags), version):
             yield f"{_path(path, f'flags.{flag}')} {why}"
+    if chain.merged.preset == "cis" and chain.merged.unit == "drop-in":
+        yield (
+            f"{chain.path('unit')} drop-in leaves the package's kubelet.service as it is; CIS 4.1.1"
+            " asks for mode 0600, so run chmod 600 on it and on its drop-ins, or set unit to own"
+        )
 
 
 def _chain_problems(chain: Chain) -> Iterator[Problem]:

@@ -67,7 +67,8 @@ _REMEDIES: Mapping[str, str] = {
     "pod-infra-container-image": "; set the sandbox image in the container runtime",
     "master-service-namespace": "; it did nothing",
 }
-_DROP_IN = "KUBELET_CONFIG_DROPIN_DIR_ALPHA"
+# Its files have the last word on each field (cmd/kubelet/app/server.go).
+_DROP_INS = "config-dir"
 _CADVISOR_LAST = "1.36"  # CHANGELOG-1.37: cAdvisor's flags were never meant to be the kubelet's
 
 
@@ -86,11 +87,6 @@ def flag_warnings(given: Mapping[str, str], version: str) -> Iterator[Problem]:
     """Yield the name of each flag that the version takes but that needs a warning, and why."""
     for name in given:
         flag = table.flags(version).get(name)
-        if flag and name == "config-dir":
-            # cmd/kubelet/app/server.go of 1.28, 1.29
-            alpha = table.number(version) < table.number("1.30")
-            wish = f"; it needs {_DROP_IN} in the unit's environment" if alpha else ""
-            yield name, f"lets files override what is checked here{wish}"
         if flag and flag.deprecated and not _problem(name, version):
             last = (table.span("flags", name) or ("", ""))[1]
             end = (
@@ -107,6 +103,11 @@ def _problem(name: str, version: str) -> str | None:
         return f"must be written without dashes: {name.lstrip('-')}"
     if name in OWN:
         return f"is set by the program{OWN[name]}"
+    if flag and name == _DROP_INS:
+        return (
+            "would let files on the machine change fields that the program checks and protects; set"
+            " their fields in kubelet, for a node, a pool or the stack"
+        )
     if name in LOGGING or (flag and name in NOT_DEPRECATED):
         return None
     field = flag.field if flag else LOGGING_FIELDS.get(name)

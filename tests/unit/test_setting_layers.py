@@ -313,7 +313,7 @@ def test_what_has_no_effect_is_reported_once_at_its_layer_and_defaults_are_not()
             "kubelet": {"iptablesDropBit": 15, "maxPods": 110},
             "pools": {
                 "workers": {
-                    "flags": {"config-dir": "/etc/kubelet.d"},
+                    "flags": {"maximum-dead-containers": "9"},
                     "nodes": [
                         {"name": "a", "address": "10.0.0.1"},
                         {"name": "b", "address": "10.0.0.2"},
@@ -324,7 +324,7 @@ def test_what_has_no_effect_is_reported_once_at_its_layer_and_defaults_are_not()
     )
     assert [warning.partition(" (")[0] for warning in checks.warnings(settings)] == [
         "kubelet.iptablesDropBit has no effect since 1.28",
-        "pools.workers.flags.config-dir lets files override what is checked here",
+        "pools.workers.flags.maximum-dead-containers is deprecated",
     ]
 
 
@@ -333,3 +333,11 @@ def test_the_labs_own_settings_give_no_warning() -> None:
     config = yaml.safe_load(text)["config"]
     raw = {key.partition(":")[2]: value for key, value in config.items()}
     assert list(checks.warnings(parse(raw))) == []
+
+
+def test_a_packages_unit_is_told_where_a_benchmark_asks_for_its_mode() -> None:
+    node = {"name": "a", "address": "10.0.0.1"}
+    pools = {"pools": {"workers": {"unit": "drop-in", "nodes": [node]}}}
+    told = list(checks.warnings(parse({"preset": "cis"} | pools)))
+    assert [text.partition(" leaves")[0] for text in told] == ["pools.workers.unit drop-in"]
+    assert list(checks.warnings(parse(pools))) == []

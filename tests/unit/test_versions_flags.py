@@ -32,7 +32,7 @@ FLAGS = [
     ("container-runtime", "1.26", ""),
     ("container-runtime", "1.27", "was removed in 1.27"),
     ("config-dir", "1.27", "is not a flag of the kubelet in 1.27; it was added in 1.28"),
-    ("config-dir", "1.28", ""),
+    ("config-dir", "1.28", "would let files on the machine change fields that the program checks"),
     ("fail-cgroupv1", "1.30", "is not a flag of the kubelet in 1.30; it was added in 1.31"),
     ("fail-cgroupv1", "1.31", ""),
     ("register-schedulable", "1.33", ""),
@@ -58,14 +58,6 @@ def test_a_flag_at_its_end_is_reported() -> None:
         "pod-infra-container-image": "is deprecated; 1.34 is the last version that has it;"
         " set the sandbox image in the container runtime"
     }
-
-
-def test_a_drop_in_directory_is_reported() -> None:
-    given = {"config-dir": "/etc/kubernetes/kubelet.d"}
-    ((_, alpha),) = versions.flag_warnings(given, "1.29")
-    ((_, stable),) = versions.flag_warnings(given, "1.30")
-    assert stable == "lets files override what is checked here"
-    assert "KUBELET_CONFIG_DROPIN_DIR_ALPHA" in alpha
 
 
 def test_flags_come_last_and_in_order() -> None:
