@@ -8,13 +8,13 @@ import asyncio
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from admission import program, settings_file
 from admission.drain_settings import Drain, read_drain
+from admission.private_file import private_file
 from admission.settings_file import DRAIN, PATH, POOLS
 from admission.turns import Turns, turns_to_drain
 
@@ -83,7 +83,7 @@ class StackSettings:
 
     @contextlib.asynccontextmanager
     async def kubeconfig_file(self) -> AsyncIterator[str]:
-        """Give the kubeconfig's path: a private file for a while, if it is a secret key.
+        """Give the kubeconfig's path, for a while if it is a secret key.
 
         Raises:
             ValueError: as `kubeconfig`.
@@ -92,13 +92,8 @@ class StackSettings:
         if found.path:
             yield found.path
             return
-        descriptor, name = tempfile.mkstemp(prefix="kubelet-tls-bootstrap-")  # mode 0600
-        try:
-            with os.fdopen(descriptor, "w") as file:
-                file.write(found.content or "")
-            yield name
-        finally:
-            Path(name).unlink(missing_ok=True)  # noqa: ASYNC240 - it takes no time
+        with private_file((found.content or "").encode()) as path:
+            yield path
 
     async def leaving(self, node: str, path: str | None = None, pool: str | None = None) -> Leaving:
         """Return what they say of a node that leaves; settings that can't be read say nothing.

@@ -66,7 +66,7 @@ class NodePool(pulumi.ComponentResource):
         }
         super().__init__("kubelet-tls-bootstrap:index:NodePool", name, inputs, opts)
         child = pulumi.ResourceOptions(parent=self)
-        tokens = pool_tokens(name, args, present, self)
+        tokens, guard = pool_tokens(name, args, present, self)
         orders = gate_orders(name, args, tokens)
         deliveries = Deliveries(
             name, existing={f"{e.node.name}-{part}" for e in args.nodes for part in e.existing}
@@ -158,6 +158,7 @@ class NodePool(pulumi.ComponentResource):
             ),
         )
         approver.end_after([*members.values(), gate])
+        guard.needless_after(succeeded(gate))
         self.failure = after(self, gate)
         self.ready = [gate, *members.values()]
         ids = {node: token.id for node, token in tokens.items()}

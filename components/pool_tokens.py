@@ -13,8 +13,11 @@ Tokens = dict[str | None, BootstrapToken]
 
 def pool_tokens(
     name: str, args: NodePoolArgs, present: tuple[PoolNode, ...], owner: pulumi.Resource
-) -> Tokens:
-    """Declare a token for each node, by its name, or one for all of them, by None."""
+) -> tuple[Tokens, TokenGuard]:
+    """Declare a token for each node, by its name, or one for all of them, by None.
+
+    The guard is of all of them.
+    """
     scopes: dict[str | None, tuple[PoolNode, ...]] = {None: present}
     if args.token.scope == "node":
         scopes = {entry.node.name: (entry,) for entry in present}
@@ -33,7 +36,7 @@ def pool_tokens(
         live={_name(name, node) for node in needed if needed[node]},
         ends=args.token.after_join == "revoke",
     )
-    return {
+    tokens: Tokens = {
         node: BootstrapToken(
             _name(name, node),
             BootstrapTokenArgs(
@@ -53,6 +56,7 @@ def pool_tokens(
         )
         for node, entries in scopes.items()
     }
+    return tokens, guard
 
 
 def _name(pool: str, node: str | None) -> str:

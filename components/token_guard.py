@@ -2,9 +2,12 @@
 
 The gate ends the tokens of a run that it sees to its end. One that is killed, or in which no gate
 runs, would leave them alive until they expire. Each is told to the guard before its Secret is made;
-the guard waits for the end of the program's process, which closes the pipe between the two.
+the guard waits for the end of the program's process, which closes the pipe between the two. A
+program that ends by itself waits a while for the guard: in a container nothing outlives the run.
 """
 
+import atexit
+import contextlib
 import os
 import subprocess
 import sys
@@ -15,6 +18,7 @@ from pathlib import Path
 import pulumi
 
 PROJECT = Path(__file__).parents[1]
+WAIT_AT_EXIT_S = 20
 SECRET_PREFIX = "bootstrap-token-"  # noqa: S105 - of a Secret's name
 
 
@@ -46,13 +50,20 @@ class TokenGuard:
         self._pipe: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._starting = threading.Lock()
+        self._needless = False
         at_token = pulumi.ResourceHook(f"{pool}-token-begins", self._begins)
         self.hooks = pulumi.ResourceHookBinding(before_create=[at_token])
 
     def _begins(self, args: pulumi.ResourceHookArgs) -> None:
         if args.name in self._live:
             inputs = args.new_inputs or {}
-            self.watch(str(inputs["metadata"]["name"]).removeprefix(SECRET_PREFIX))
+            try:
+                self.watch(str(inputs["metadata"]["name"]).removeprefix(SECRET_PREFIX))
+            except OSError as error:
+                raise ValueError(
+                    "no token is made, since the process that would end it if this run is killed"
+                    f" does not start or has ended ({error}); its log is {self._log}"
+                ) from None
 
     def watch(self, token_id: str) -> None:
         """End the token of this id at the end of this process.
@@ -64,6 +75,21 @@ class TokenGuard:
             if self._pipe is None:
                 self._pipe = self._start()
             os.write(self._pipe, f"{token_id}\n".encode())
+
+    def needless_after(self, gate: pulumi.Output[bool]) -> None:
+        """Let the program end without a wait if the gate has succeeded, which ends the tokens."""
+        self._gate: pulumi.Output[None] = gate.apply(self._seen)
+
+    def _seen(self, succeeded: bool) -> None:
+        self._needless = succeeded
+
+    def _end(self) -> None:
+        """Tell the process that the program ends, and wait for what it does then."""
+        if self._pipe is None or self._process is None or self._needless:
+            return
+        os.close(self._pipe)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(WAIT_AT_EXIT_S)
 
     def _start(self) -> int:
         """Start the process, and return where it reads: nobody else has that end of the pipe."""
@@ -85,4 +111,5 @@ class TokenGuard:
             raise
         finally:
             os.close(reading)
+        atexit.register(self._end)
         return writing

@@ -8,7 +8,6 @@ import base64
 import os
 import ssl
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+
+from admission.private_file import private_file
 
 CA, CERTIFICATE, KEY = "certificate-authority", "client-certificate", "client-key"
 CLUSTER_KEYS = {"server", CA, f"{CA}-data", "extensions"}
@@ -85,10 +86,8 @@ def _add_certificate(trust: ssl.SSLContext, certificate: bytes, key: bytes) -> N
     # Nobody is asked for a key's password twice.
     if b"ENCRYPTED" in key:
         raise ValueError("the key has a password")
-    with tempfile.NamedTemporaryFile(prefix="kubelet-tls-bootstrap-") as file:  # mode 0600
-        file.write(certificate.rstrip() + b"\n" + key)
-        file.flush()
-        trust.load_cert_chain(file.name)
+    with private_file(certificate.rstrip() + b"\n" + key) as path:
+        trust.load_cert_chain(path)
 
 
 def proxy_for(server: str) -> str | None:

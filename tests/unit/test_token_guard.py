@@ -34,7 +34,10 @@ guard = token_guard.TokenGuard(
 guard.watch("abc123")
 guard.watch("def456")
 print("told", flush=True)
-time.sleep(60)
+if sys.argv[2:] == ["succeeds"]:
+    guard._seen(True)
+elif not sys.argv[2:]:
+    time.sleep(60)
 """
 TOLD = "end-tokens --stack o/p/s --server https://api --pool workers | abc123 def456"
 
@@ -70,6 +73,19 @@ def test_the_tokens_of_a_run_end_with_its_process(directory: Path, number: signa
         os.killpg(run.pid, number)
     wait_for((directory / "ended").exists)
     wait_for(lambda: (directory / "ended").read_text() == TOLD)
+
+
+@pytest.mark.parametrize(("end", "waits"), [("fails", True), ("succeeds", False)])
+def test_a_program_that_ends_waits_for_the_end_of_its_tokens_unless_its_gate_has_ended_them(
+    directory: Path, end: str, waits: bool
+) -> None:
+    """In a container that ends with the run, nothing would do it later."""
+    stub = directory / "admission/__main__.py"
+    stub.write_text(STUB.replace('Path("ended")', 'import time; time.sleep(1); Path("ended")'))
+    command = [sys.executable, "-c", RUN, str(directory), end]
+    subprocess.run(command, cwd=Path(token_guard.__file__).parents[1], check=True)
+    assert (directory / "ended").exists() == waits
+    wait_for((directory / "ended").exists)
 
 
 class Told(TokenGuard):
@@ -118,5 +134,5 @@ def test_no_token_is_made_that_nobody_could_end(
     guard = TokenGuard(
         "p", stack="s", server="x", directory=str(directory), live={"n1-token"}, ends=True
     )
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ValueError, match=r"no token is made, since .* No such file or directory"):
         begins(guard, "n1-token")

@@ -3,9 +3,11 @@
 import argparse
 import asyncio
 import json
+import os
 import re
 import socket
 import stat
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -280,9 +282,10 @@ def test_the_stacks_secret_kubeconfig_is_a_private_file_for_a_while(
 
     async def look() -> str:
         async with StackSettings("dev").kubeconfig_file() as path:
-            file = Path(path)
-            assert stat.S_IMODE(file.stat().st_mode) == 0o600  # noqa: ASYNC240
-            return file.read_text()  # noqa: ASYNC240
+            assert os.listdir(tmp_path) == []  # on no disk
+            assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600  # noqa: ASYNC240
+            # As kubectl does, which is another process.
+            return subprocess.check_output(["cat", path], text=True)  # noqa: ASYNC221
 
     assert asyncio.run(look()) == "kind: Config\n"
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,26 @@
+"""Secret content under a path, for programs and libraries that read files only."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def private_file(content: bytes) -> Iterator[str]:
+    """Give a path to content that no disk has, which ends with this process however that ends.
+
+    Other processes of this user can read it while it is there. Where the system has no such files
+    (Linux has) it is one in the temporary directory, with mode 0600.
+    """
+    if not hasattr(os, "memfd_create"):
+        with tempfile.NamedTemporaryFile(prefix="kubelet-tls-bootstrap-") as file:
+            file.write(content)
+            file.flush()
+            yield file.name
+        return
+    with os.fdopen(os.memfd_create("kubelet-tls-bootstrap"), "wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(content)
+        file.flush()
+        yield f"/proc/{os.getpid()}/fd/{file.fileno()}"
