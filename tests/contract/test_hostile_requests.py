@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -86,7 +86,7 @@ def bind(admin: Caller, role: str, subject: str) -> None:
     )
 
 
-def prepare(admin: Caller) -> dict[str, str]:
+def prepare(admin: Caller, names: Iterable[str] = ADDRESSES) -> dict[str, str]:
     """Make roles, Nodes and tokens, and return the UID of each node's token's Secret."""
     rule = {
         "apiGroups": ["certificates.k8s.io"],
@@ -104,7 +104,7 @@ def prepare(admin: Caller) -> dict[str, str]:
         create(admin, "/api/v1/nodes", "v1", "Node", metadata={"name": name})
     expiration = datetime.now(UTC) + timedelta(minutes=30)
     uids = {}
-    for name in ADDRESSES:
+    for name in names:
         token_id, secret = token(name)
         made = create(
             admin, "/api/v1/namespaces/kube-system/secrets", "v1", "Secret",
