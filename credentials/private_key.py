@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import pulumi
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -20,6 +23,9 @@ from cryptography.hazmat.primitives.serialization import (
 from credentials.text_file import read_text
 from settings.layer import Ssh
 from settings.problem import Problem
+
+# What the loaders raise for what is no key, has a passphrase, or is of a type that they don't know.
+NO_KEY = (ValueError, TypeError, UnsupportedAlgorithm)
 
 
 def read_private_keys(
@@ -43,7 +49,7 @@ def fingerprint(key: str) -> str | None:
     """
     try:
         public = _load(key).public_key()
-    except (ValueError, TypeError):
+    except NO_KEY:
         return None
     blob = base64.b64decode(public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).split()[1])
     return f"SHA256:{base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip('=')}"
@@ -57,7 +63,7 @@ def for_engine(key: str) -> str:
     """
     try:
         loaded = _load(key)
-    except (ValueError, TypeError):
+    except NO_KEY:
         return key
     if not isinstance(loaded, Ed25519PrivateKey):
         return key
@@ -68,10 +74,32 @@ def for_openssh(key: str) -> str:
     """Return a key in the form that every OpenSSH reads; what is no key stays."""
     try:
         loaded = _load(key)
-    except (ValueError, TypeError):
+    except NO_KEY:
         return key
     text: bytes = loaded.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
     return text.decode()
+
+
+def problem_of(key: str) -> str | None:
+    """Return what keeps a key from being used, and what to do; None: it is usable.
+
+    It quotes nothing of the key. The engine reads the forms that Go's `ssh.ParsePrivateKey` does:
+    OpenSSH's, PKCS #1 and #8, and SEC 1.
+    """
+    try:
+        loaded = _load(key)
+    except TypeError:  # both loaders, of a key that is encrypted
+        return (
+            "has a passphrase, which nobody could give; load the key into the SSH agent and leave"
+            " this setting out"
+        )
+    except (ValueError, UnsupportedAlgorithm):
+        if key.startswith("PuTTY-User-Key-File"):
+            return "is a key of PuTTY; convert it with puttygen KEY -O private-openssh"
+        return "is not an SSH private key"
+    if not isinstance(loaded, Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey):
+        return "is of a type that SSH no longer takes; make one with ssh-keygen -t ed25519"
+    return None
 
 
 def _load(key: str) -> Any:
@@ -84,16 +112,7 @@ def _read(setting: str, path: str, problems: list[Problem]) -> pulumi.Output[str
     text = read_text(setting, path, problems)
     if text is None:
         return None
-    try:
-        load_ssh_private_key(text.encode(), password=None)
-    except (ValueError, TypeError):
-        # Without the error's own text, which might quote the file.
-        problems.append(
-            Problem(
-                setting,
-                f'"{path}" is not an SSH private key without a passphrase; load a key with a'
-                " passphrase into the SSH agent and leave this setting out",
-            )
-        )
+    if problem := problem_of(text):
+        problems.append(Problem(setting, f'"{path}" {problem}'))
         return None
     return pulumi.Output.secret(for_engine(text))

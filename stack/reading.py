@@ -8,7 +8,7 @@ from credentials import Credentials
 from credentials.certificate_authority import read_ca
 from credentials.host_key import pin_keys
 from credentials.kubeconfig import read_cluster, server
-from credentials.private_key import fingerprint, for_engine, read_private_keys
+from credentials.private_key import fingerprint, for_engine, problem_of, read_private_keys
 from settings import checks, claims, parsing
 from settings.model import Settings
 from settings.parsing import Secret
@@ -98,6 +98,8 @@ def read_credentials(
                 "and the secret key sshPrivateKey are both set; remove one of them",
             )
         )
+    if private_key is not None and (problem := problem_of(private_key.text)):
+        problems.append(Problem(f"the secret key {parsing.PRIVATE_KEY}", problem))
     layers = list(settings.ssh_layers())
     key_files = read_private_keys(layers, problems)
     host_keys = pin_keys(settings.machines(), layers, problems)

@@ -6,9 +6,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 import yaml
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from credentials import Credentials
 from credentials.private_key import fingerprint, for_engine, for_openssh
 from settings.model import Settings
-from settings.parsing import parse
+from settings.parsing import Secret, parse
 from settings.problem import Problem
 from stack.reading import read_credentials
 from tests.unit.certificates import authority
@@ -230,8 +231,60 @@ def test_a_public_key_in_place_of_a_private_one_is_refused_without_its_content(
     files: Path,
 ) -> None:
     said = only(load(files, key="key.pub")[1])
-    assert "is not an SSH private key without a passphrase" in said
+    assert said.endswith('key.pub" is not an SSH private key')
     assert "AAAA" not in said
+
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "ed25519": ("-t", "ed25519"),
+    "RSA, PKCS #1": ("-t", "rsa", "-b", "2048", "-m", "PEM"),
+    "RSA, PKCS #8": ("-t", "rsa", "-b", "2048", "-m", "PKCS8"),
+    "ECDSA, SEC 1": ("-t", "ecdsa", "-m", "PEM"),
+    "ECDSA 521, PKCS #8": ("-t", "ecdsa", "-b", "521", "-m", "PKCS8"),
+}
+
+
+def made_key(files: Path, *words: str, passphrase: str = "") -> Path:
+    made = files / "made"
+    subprocess.run(["ssh-keygen", "-q", "-N", passphrase, "-f", str(made), *words], check=True)
+    return made
+
+
+@pytest.mark.parametrize("words", KEYS.values(), ids=KEYS)
+def test_a_key_in_each_form_that_the_engine_reads_is_taken(
+    files: Path, words: tuple[str, ...]
+) -> None:
+    made = made_key(files, *words)
+    for before, end in (("", "\n"), ("a comment\n", "\r\n")):
+        text = before + made.read_text()
+        made.write_bytes(text.replace("\n", end).encode())
+        loaded, problems = load(files, key="made")
+        assert problems == []
+        assert loaded is not None
+        assert for_openssh(text).startswith("-----BEGIN OPENSSH PRIVATE KEY-----")
+
+
+@pytest.mark.parametrize("words", KEYS.values(), ids=KEYS)
+def test_a_key_with_a_passphrase_is_told_to_have_one(files: Path, words: tuple[str, ...]) -> None:
+    made = made_key(files, *words, passphrase="secret")
+    assert 'made" has a passphrase, which nobody' in only(load(files, key="made")[1])
+    problems: list[Problem] = []
+    secret = Secret(made.read_text(), pulumi.Output.secret(made.read_text()))
+    settings = parse({"kubeconfigPath": str(files / "kubeconfig")})
+    read_credentials(settings, problems, private_key=secret)
+    assert only(problems).startswith("the secret key sshPrivateKey has a passphrase")
+
+
+def test_a_key_of_putty_is_told_to_be_one(files: Path) -> None:
+    (files / "key.ppk").write_text("PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n")
+    assert "puttygen" in only(load(files, key="key.ppk")[1])
+
+
+def test_a_key_of_a_type_that_ssh_does_not_take_is_refused(files: Path) -> None:
+    key = x25519.X25519PrivateKey.generate()
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (files / "x25519").write_bytes(text)
+    assert "ssh-keygen -t ed25519" in only(load(files, key="x25519")[1])
 
 
 def test_something_else_than_a_kubeconfig_is_reported_without_its_content(files: Path) -> None:
