@@ -164,6 +164,14 @@ UserName = Annotated[
         " with a letter or _",
     ),
 ]
+# As LDAP and Active Directory have them too. ssh.c (valid_ruser) takes no more than these.
+LoginName = Annotated[
+    str,
+    matching(
+        r"""(?!-)[^\s\x00-\x1f\x7f'`"$;&<>|(){}]{1,256}(?<!\\)""",
+        "is not a user that ssh logs in as; use letters, digits and . _ - @ \\, and begin with no -",
+    ),
+]
 AclEntry = Annotated[
     str,
     matching(

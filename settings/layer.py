@@ -15,6 +15,7 @@ from settings.formats import (
     AclEntry,
     Endpoint,
     HostPath,
+    LoginName,
     Port,
     SelinuxType,
     UnitPath,
@@ -53,7 +54,7 @@ class Bastion(Model):
 
     address: str
     port: Port = 22
-    user: str = ROOT
+    user: LoginName = ROOT
     host_key: str | None = None
     private_key_path: str | None = None
 
@@ -66,7 +67,7 @@ class Bastion(Model):
 class Ssh(Model):
     """How machines are reached over SSH: with the agent, unless a key is given."""
 
-    user: UserName = ROOT
+    user: LoginName = ROOT
     port: Port = 22
     sudo: bool = False
     private_key_path: str | None = None
