@@ -36,6 +36,7 @@ from node_files.versions import (
     SUPPORTED_VERSIONS,
     flag_problems,
     flag_warnings,
+    lonely_flags,
     problems,
     warnings,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "key_and_effect",
     "known",
     "labels_of_kubelet",
+    "lonely_flags",
     "merge",
     "merge_patches",
     "preset_fields",

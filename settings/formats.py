@@ -169,7 +169,7 @@ LoginName = Annotated[
     str,
     matching(
         r"""(?!-)[^\s\x00-\x1f\x7f'`"$;&<>|(){}]{1,256}(?<!\\)""",
-        "is not a user that ssh logs in as; use letters, digits and . _ - @ \\, and begin with no -",
+        "is not a user that ssh logs in as; use letters, digits and . _ - @ \\; no - first",
     ),
 ]
 AclEntry = Annotated[

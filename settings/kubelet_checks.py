@@ -4,12 +4,12 @@ Each layer is checked on its own for the versions of the nodes that it applies t
 for each node. A problem is reported once, at the layer that causes it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import node_files
 from settings.layer import Layer, Model, PathSettings, merge_layers, without_nulls
-from settings.model import Settings
+from settings.model import NodeSettings, Settings
 from settings.problem import Problem
 
 FILES = ("config", "kubeconfig", "bootstrap_kubeconfig", "ca", "arguments", "unit")
@@ -90,6 +90,10 @@ def _chain_problems(chain: Chain) -> Iterator[Problem]:
     for path, layer in chain.layers:
         for name, problem in node_files.flag_problems(without_nulls(layer.flags), merged.version):
             yield Problem(_path(path, f"flags.{name}"), problem)
+    flags = without_nulls(merged.flags)
+    for name, problem in node_files.lonely_flags(flags):
+        yield Problem(f"{chain.path('flags', name)}.{name}", problem)
+    yield from _cloud_address_problems(chain, flags)
     since = node_files.WATCHDOG_SINCE
     if merged.watchdog_seconds and _minor(merged.version) < _minor(since):
         yield Problem(
@@ -98,6 +102,26 @@ def _chain_problems(chain: Chain) -> Iterator[Problem]:
         )
     yield from _path_problems(chain)
     yield from _node_problems(chain)
+
+
+def _cloud_address_problems(chain: Chain, flags: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield what a kubelet with two addresses says of a cloud provider (ParseNodeIPArgument)."""
+    node, gate, version = chain.layers[-1][1], "CloudDualStackNodeIPs", chain.merged.version
+    if (
+        not isinstance(node, NodeSettings)
+        or len(node.all_addresses) < 2
+        or not flags.get("cloud-provider")
+    ):
+        return
+    if _minor(version) < _minor("1.27"):
+        problem = f"but a kubelet of {version} takes one with a cloud provider; remove the other"
+    elif _minor(version) < _minor("1.29") and not (
+        (chain.merged.kubelet.get("featureGates") or {}).get(gate)
+    ):
+        problem = f"which needs the feature gate {gate} in {version} with a cloud provider"
+    else:
+        return
+    yield Problem(f"{chain.layers[-1][0]}.addresses", f"gives the node two addresses, {problem}")
 
 
 def _node_problems(chain: Chain) -> Iterator[Problem]:

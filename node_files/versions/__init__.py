@@ -5,7 +5,7 @@ lists of `rules`, `protection` and `extra_flags`, which name their sources.
 """
 
 from node_files.versions.defaults import without_defaults
-from node_files.versions.extra_flags import flag_problems, flag_warnings
+from node_files.versions.extra_flags import flag_problems, flag_warnings, lonely_flags
 from node_files.versions.override_problems import problems
 from node_files.versions.override_warnings import warnings
 from node_files.versions.protection import FIXED, PROTECTED
@@ -21,6 +21,7 @@ __all__ = [
     "flags",
     "gate_is_on",
     "gates",
+    "lonely_flags",
     "problems",
     "warnings",
     "without_defaults",

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from node_files.versions import quantities, rules, table
+from node_files.versions import quantities, rules, sysctls, table
 from node_files.versions.nearest import hint
 
 Problem = tuple[str, str]  # what to append to the path, and the message
@@ -47,6 +47,8 @@ def string_problem(path: str, text: str, constants: tuple[str, ...], version: st
         if not text and not path.endswith("[]"):
             return None  # not set
         return _choice_problem(path, text, allowed, version)
+    if path == "allowedUnsafeSysctls[]":
+        return sysctls.problem(text, version)
     check = _STRINGS.get(path)
     return check(text) if check and text else None
 
@@ -87,9 +89,10 @@ def _address(text: str) -> str | None:
 
 
 def _size(text: str) -> str | None:
+    # parseMaxSize in pkg/kubelet/logs/container_log_manager.go
     size = quantities.quantity(text)
-    if size is None or size <= 0:
-        return f'"{text}" is not a size; write one such as 10Mi'
+    if size is None or size <= 0 or not quantities.is_whole(text):
+        return f'"{text}" is not a whole number of bytes; write one such as 10Mi'
     return None
 
 
@@ -142,6 +145,17 @@ def _threshold(name: str, text: str, version: str) -> str | None:
     return _signal(name, version) or _amount(text)
 
 
+def _reclaim(name: str, text: str, version: str) -> str | None:
+    # parseMinimumReclaims in pkg/kubelet/eviction/helpers.go
+    problem = _signal(name, version)
+    given = quantities.quantity(text)
+    if problem or (given is not None and given >= 0):
+        return problem
+    if text.endswith("%") and not quantities.percentage(text):
+        return f'"{text}" is not a positive percentage; leave it out'
+    return _amount(text)
+
+
 def _grace(name: str, text: str, version: str) -> str | None:
     return _signal(name, version) or duration_problem("", text)
 
@@ -174,7 +188,7 @@ def _gate(name: str, value: bool, version: str) -> str | None:
 
 _MAPS: Mapping[str, Callable[[str, Any, str], str | None]] = {
     "evictionHard": _threshold,
-    "evictionMinimumReclaim": _threshold,
+    "evictionMinimumReclaim": _reclaim,
     "evictionSoft": _threshold,
     "evictionSoftGracePeriod": _grace,
     "featureGates": _gate,

@@ -78,9 +78,20 @@ def flag_problems(given: Mapping[str, str], version: str) -> Iterator[Problem]:
     Raises:
         ValueError: the version is not a supported one.
     """
-    for name in given:
-        if problem := _problem(name, version):
+    for name, value in given.items():
+        if problem := _problem(name, version) or _value_problem(name, value, version):
             yield name, problem
+
+
+def lonely_flags(given: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield the name and the problem of each flag with which a kubelet needs another to start.
+
+    Source: NewKubeGenericRuntimeManager in pkg/kubelet/kuberuntime.
+    """
+    pair = ("image-credential-provider-config", "image-credential-provider-bin-dir")
+    for name, other in (pair, pair[::-1]):
+        if given.get(name) and not given.get(other):
+            yield name, f"needs {other} too"
 
 
 def flag_warnings(given: Mapping[str, str], version: str) -> Iterator[Problem]:
@@ -118,6 +129,15 @@ def _problem(name: str, version: str) -> str | None:
     if flag:
         return None
     return _absent(name, version)
+
+
+def _value_problem(name: str, value: str, version: str) -> str | None:
+    # NewMainKubelet in pkg/kubelet/kubelet.go; in-tree providers are out of the code since 1.31.
+    if name != "cloud-provider" or value in ("", "external"):
+        return None
+    if table.number(version) < table.number("1.31"):
+        return None
+    return f'"{value}" was removed from the kubelet in 1.31; set it to external'
 
 
 def _absent(name: str, version: str) -> str | None:

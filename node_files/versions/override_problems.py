@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from node_files.versions.consistency import inconsistencies
+from node_files.versions import startup
+from node_files.versions.consistency import Configuration, inconsistencies
 from node_files.versions.protection import unsafe_problem
 from node_files.versions.shape import Problem, Shape
 
@@ -43,6 +44,7 @@ def _problems(
     found += Shape(version, unsafe).problems(overrides)
     if not found and not partial:
         found += inconsistencies(overrides, version)
+        found += startup.problems(Configuration(overrides, version))
     return tuple(found)
 
 

@@ -51,6 +51,18 @@ def quantity(text: str) -> Fraction | None:
     return Fraction(match[2]) * scale * (-1 if match[1] == "-" else 1)
 
 
+def is_whole(text: str) -> bool:
+    """Return whether Go's `Quantity.AsInt64` has a value for a quantity.
+
+    It has none for a power of two with a point, such as 1.5Mi, whatever that comes to.
+    """
+    match = _QUANTITY.match(text)
+    if not match or ("." in match[2] and (match[3] or "").endswith("i")):
+        return False
+    value = quantity(text)
+    return value is not None and value.denominator == 1 and abs(value) <= _LARGEST
+
+
 def percentage(text: str) -> Fraction | None:
     """Return a percentage such as 10% as a number, or None if the text is not one."""
     return Fraction(text[:-1]) if _PERCENTAGE.match(text) else None

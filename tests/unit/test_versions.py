@@ -122,7 +122,7 @@ WRONG: dict[str, tuple[Mapping[str, Any], str, str, str]] = {
     "CPUs": ({"reservedSystemCPUs": "0..3"}, LATEST, "reservedSystemCPUs",
              '"0..3" is not a list of'),
     "no size": ({"containerLogMaxSize": "10MB"}, LATEST, "containerLogMaxSize",
-                '"10MB" is not a size'),
+                '"10MB" is not a whole number of bytes'),
     "odd blocks": ({"userNamespaces": {"idsPerPod": 1000}}, LATEST, "userNamespaces.idsPerPod",
                    "1000 is not a multiple of 65536"),
     "a gate before its time": ({"cpuCFSQuotaPeriod": "50ms"}, "1.35", "cpuCFSQuotaPeriod",
