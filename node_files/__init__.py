@@ -17,7 +17,7 @@ from node_files.delivery import (
     shared,
 )
 from node_files.kubeconfig import bootstrap_kubeconfig
-from node_files.kubelet_configuration import merge, merge_patches
+from node_files.kubelet_configuration import merge, merge_patches, own_values
 from node_files.model import (
     DEFAULT_RUNTIME_ENDPOINT,
     RUNTIME_ENDPOINTS,
@@ -39,6 +39,7 @@ from node_files.versions import (
     lonely_flags,
     problems,
     warnings,
+    without_own,
 )
 
 __all__ = [
@@ -75,6 +76,7 @@ __all__ = [
     "lonely_flags",
     "merge",
     "merge_patches",
+    "own_values",
     "preset_fields",
     "problems",
     "remove",
@@ -82,5 +84,6 @@ __all__ = [
     "shared",
     "user_data",
     "warnings",
+    "without_own",
     "without_registration",
 ]

@@ -29,11 +29,23 @@ def kubelet_configuration(cluster: Cluster, node: Node) -> dict[str, Any]:
     Raises:
         ValueError: overrides are not allowed; the message names each one and says why.
     """
-    found = list(versions.problems(node.kubelet, node.version, node.unsafe))
+    own = own_values(node.paths.ca, node.paths.manifests, node.runtime_endpoint)
+    overrides = versions.without_own(node.kubelet, own)
+    found = list(versions.problems(overrides, node.version, node.unsafe))
     if found:
         raise ValueError("\n".join(f"{path} {problem}" for path, problem in found))
-    merged = merge(defaults(cluster, node), node.kubelet)
+    merged = merge(defaults(cluster, node), overrides)
     return versions.without_defaults(merged, node.version)
+
+
+def own_values(ca: str, manifests: str, runtime_endpoint: str) -> dict[str, Any]:
+    """Return what the program writes into fields that other settings are for, by path."""
+    return {
+        "authentication.x509.clientCAFile": ca,
+        "containerRuntimeEndpoint": runtime_endpoint,
+        TAINTS: [],  # those of the setting come with the taints themselves
+        "staticPodPath": manifests,
+    }
 
 
 def health_urls(fields: Mapping[str, Any]) -> tuple[str, str]:

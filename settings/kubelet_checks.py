@@ -6,6 +6,7 @@ for each node. A problem is reported once, at the layer that causes it.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import node_files
 from settings.layer import Layer, Model, PathSettings, merge_layers, without_nulls
@@ -175,10 +176,11 @@ def _shared(paths: dict[str, str]) -> dict[str, list[str]]:
 
 
 def _kubelet_problems(chain: Chain) -> Iterator[Problem]:
-    unsafe = chain.merged.unsafe or ()
+    unsafe, own = chain.merged.unsafe or (), _own_values(chain.merged)
     for path, layer in chain.layers:
         if layer.kubelet:
-            found = node_files.problems(layer.kubelet, chain.merged.version, unsafe, partial=True)
+            given = node_files.without_own(layer.kubelet, own)
+            found = node_files.problems(given, chain.merged.version, unsafe, partial=True)
             for field, problem in found:
                 yield Problem(_path(path, f"kubelet.{field}"), problem)
 
@@ -186,10 +188,21 @@ def _kubelet_problems(chain: Chain) -> Iterator[Problem]:
 def _merged_problems(chain: Chain) -> Iterator[Problem]:
     merged = chain.merged
     fields = node_files.preset_fields(merged.preset or "default", merged.version)
-    whole = node_files.merge_patches(fields, merged.kubelet)
+    given = node_files.without_own(merged.kubelet, _own_values(merged))
+    whole = node_files.merge_patches(fields, given)
     for field, problem in node_files.problems(whole, merged.version, merged.unsafe or ()):
         name = field.partition(".")[0].partition("[")[0]
         yield Problem(f"{chain.path('kubelet', name)}.{field}", problem)
+
+
+def _own_values(merged: Layer) -> dict[str, Any]:
+    preset = node_files.PRESETS[merged.preset or "default"].paths
+    endpoint = node_files.RUNTIME_ENDPOINTS[merged.runtime or "containerd"]
+    return node_files.own_values(
+        merged.paths.ca or preset.ca,
+        merged.paths.manifests or preset.manifests,
+        merged.runtime_endpoint or endpoint,
+    )
 
 
 def _key(name: str, model: type[Model] = Layer) -> str:

@@ -8,7 +8,7 @@ from node_files.versions.defaults import without_defaults
 from node_files.versions.extra_flags import flag_problems, flag_warnings, lonely_flags
 from node_files.versions.override_problems import problems
 from node_files.versions.override_warnings import warnings
-from node_files.versions.protection import FIXED, PROTECTED
+from node_files.versions.protection import FIXED, PROTECTED, without_own
 from node_files.versions.table import SUPPORTED_VERSIONS, fields, flags, gate_is_on, gates
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "problems",
     "warnings",
     "without_defaults",
+    "without_own",
 ]

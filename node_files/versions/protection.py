@@ -27,7 +27,8 @@ PROTECTED: Mapping[str, Protection] = {
         "the kubelet would refuse service account tokens, such as those of metrics", (True,)
     ),
     "authentication.x509.clientCAFile": Protection(
-        "the kubelet would refuse the API server, or accept others"
+        "it is the setting paths.ca; with another file the kubelet would refuse the API server, or"
+        " accept others"
     ),
     "authorization.mode": Protection(
         "the kubelet would accept requests that the API server does not authorize", ("Webhook",)
@@ -56,6 +57,27 @@ FIXED: Mapping[str, Protection] = {
     "runOnce": Protection("the kubelet would exit instead of serving", (False,)),
     "staticPodPath": Protection("it is the setting paths.manifests"),
 }
+
+
+def without_own(
+    overrides: Mapping[str, Any], own: Mapping[str, Any], parent: str = ""
+) -> dict[str, Any]:
+    """Return overrides without the values that change nothing.
+
+    `own` has, by path, what the program writes for a node. An empty value there means "not set".
+    """
+    left = {}
+    for name, value in overrides.items():
+        path = f"{parent}{name}"
+        if path in own and value in ("", [], own[path]) and value is not None:
+            continue
+        if isinstance(value, Mapping) and value:
+            below = without_own(value, own, f"{path}.")
+            if below:
+                left[name] = below
+        else:
+            left[name] = value
+    return left
 
 
 def refusal(path: str, value: Any, unsafe: frozenset[str]) -> str | None:

@@ -341,3 +341,59 @@ def test_a_packages_unit_is_told_where_a_benchmark_asks_for_its_mode() -> None:
     told = list(checks.warnings(parse({"preset": "cis"} | pools)))
     assert [text.partition(" leaves")[0] for text in told] == ["pools.workers.unit drop-in"]
     assert list(checks.warnings(parse(pools))) == []
+
+
+OWN_VALUES: list[dict[str, Any]] = [
+    {"authentication": {"x509": {"clientCAFile": "/etc/kubernetes/pki/ca.crt"}}},
+    {"staticPodPath": "/etc/kubernetes/manifests"},
+    {"containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock"},
+    # As kubeadm writes what is not set.
+    {"containerRuntimeEndpoint": ""},
+    {"staticPodPath": ""},
+    {"registerWithTaints": []},
+    {"authentication": {"x509": {"clientCAFile": ""}}},
+]
+
+
+@pytest.mark.parametrize("kubelet", OWN_VALUES)
+@pytest.mark.parametrize("layer", ["stack", "node"])
+def test_a_value_that_the_program_writes_anyway_changes_nothing(
+    kubelet: dict[str, Any], layer: str
+) -> None:
+    entry: dict[str, Any] = {"name": "a", "address": "10.0.0.1", "taints": ["a=b:NoSchedule"]}
+    given = {"kubelet": {**kubelet, "maxPods": 60}}
+    more = {"kubelet": {"maxPods": 60}}
+    texts = []
+    for layer_values in (given, more):
+        of_stack, of_node = (layer_values, {}) if layer == "stack" else ({}, layer_values)
+        settings = parse({"pools": {"w": {"nodes": [entry | of_node]}}} | of_stack)
+        assert list(checks.problems(settings)) == []
+        pool = settings.pools["w"]
+        node = to_node(settings, pool, pool.nodes[0])
+        cluster = Cluster(name="k", server="https://10.0.0.9:6443", ca_certificate="ca\n")
+        texts.append([file.content for file in files(cluster, node)])
+    assert texts[0] == texts[1]
+
+
+def test_another_value_is_refused_with_the_setting_to_use() -> None:
+    for kubelet, setting in (
+        ({"authentication": {"x509": {"clientCAFile": "/etc/ca.crt"}}}, "paths.ca"),
+        ({"staticPodPath": "/etc/kubelet.d"}, "paths.manifests"),
+        ({"containerRuntimeEndpoint": "unix:///run/crio.sock"}, "runtimeEndpoint"),
+        ({"registerWithTaints": [{"key": "a", "effect": "NoSchedule"}]}, "taints"),
+    ):
+        node = {"name": "a", "address": "10.0.0.1"}
+        raw = {"kubelet": kubelet, "pools": {"w": {"nodes": [node]}}}
+        (problem,) = checks.problems(parse(raw))
+        assert f"it is the setting {setting}" in str(problem)
+
+
+def test_what_is_own_is_as_the_settings_of_that_node_say() -> None:
+    """One value below the stack's `kubelet` is right for one node and wrong for another."""
+    nodes = [
+        {"name": "a", "address": "10.0.0.1"},
+        {"name": "b", "address": "10.0.0.2", "paths": {"manifests": "/etc/kubelet.d"}},
+    ]
+    raw = {"kubelet": {"staticPodPath": "/etc/kubernetes/manifests"}}
+    (problem,) = checks.problems(parse(raw | {"pools": {"w": {"nodes": nodes}}}))
+    assert str(problem).startswith("kubelet.staticPodPath can't be overridden")
