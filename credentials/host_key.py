@@ -7,6 +7,9 @@ can use.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_ssh_public_key
+
 from credentials.known_hosts import KnownHosts, names
 from credentials.text_file import read_text
 from settings.layer import Bastion, Ssh
@@ -70,11 +73,17 @@ class _Candidates:
     def choose(self, known: KnownHosts, setting: str, problems: list[Problem]) -> str:
         """Return the key to pin, or "" with a problem added."""
         given = [" ".join(self.given.split()[:2])] if self.given else known.keys(self.names)
-        usable = [key for key in given if key.split(" ")[0] in TYPES]
+        of_type = [key for key in given if key.split(" ")[0] in TYPES]
+        usable = [key for key in of_type if _is_whole(key)]
         for key in usable:
             if not known.revoked(self.names, key):
                 return key
-        if usable:
+        if of_type and not usable:
+            message = (
+                "is cut, or not a key of the type that it names; give it as this prints it:"
+                f" ssh-keyscan -t ed25519 {self.address}"
+            )
+        elif usable:
             message = (
                 "is revoked in knownHostsPath; give the machine a new host key, and set it here"
             )
@@ -91,6 +100,15 @@ class _Candidates:
             )
         problems.append(Problem(setting, message))
         return ""
+
+
+def _is_whole(key: str) -> bool:
+    """Return whether a key can be read, and is of the type that stands before it."""
+    try:
+        load_ssh_public_key(key.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    return True
 
 
 class _KnownHostsFiles:

@@ -18,6 +18,7 @@ from stack.nodes import to_cluster, to_node
 
 ROUNDS = 5
 KUBELET = {"maxPods": 200, "systemReserved": {"cpu": "500m", "memory": "1Gi"}}
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBERERERERERERERERERERERERERERERERERERERERERERER"
 
 
 def raw(count: int) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def raw(count: int) -> dict[str, Any]:
         {
             "name": f"node-{number}",
             "address": f"10.1.{number // 250}.{number % 250 + 1}",
-            "hostKey": "ssh-ed25519 AAAA",
+            "hostKey": HOST_KEY,
             "kubelet": {"maxPods": 100 + number % 100},
         }
         for number in range(count)

@@ -2,6 +2,7 @@
 
 import base64
 import hmac
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ from settings.problem import Problem
 from stack.reading import read_credentials
 from tests.unit.certificates import authority
 
-ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample"
-OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOther"
+ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBERERERERERERERERERERERERERERERERERERERERER"
+OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIi"
 RSA = "ssh-rsa AAAAB3NzaC1yc2EAAAAExample"
 
 
@@ -348,3 +349,36 @@ def test_an_ed25519_key_has_a_short_form_for_the_engine_and_one_for_openssh(
         ).stdout
         assert shown.split()[1] == fingerprint(key)
     assert for_engine("nonsense") == for_openssh("nonsense") == "nonsense"
+
+
+def blob(*parts: bytes) -> str:
+    return base64.b64encode(
+        b"".join(struct.pack(">I", len(part)) + part for part in parts)
+    ).decode()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "ssh-ed25519",
+        "ssh-ed25519 AAAA",
+        ED25519[:-8],
+        f"ssh-ed25519 {blob(b'ssh-ed25519', bytes(31))}",
+        f"ssh-ed25519 {blob(b'ecdsa-sha2-nistp256', b'nistp256', bytes(65))}",
+        f"ecdsa-sha2-nistp256 {ED25519.split()[1]}",
+        "ssh-ed25519 not/base64!",
+    ],
+)
+def test_a_host_key_that_is_cut_or_of_another_type_is_told(files: Path, key: str) -> None:
+    nodes = [{"name": "a", "address": "10.0.0.7", "hostKey": key}]
+    said = only(load_pools(files, {"w": {"nodes": nodes}})[1])
+    assert said.startswith("pools.w.nodes[0].hostKey is cut, or not a key of the type that it")
+    assert said.endswith("ssh-keyscan -t ed25519 10.0.0.7")
+
+
+def test_the_next_key_of_a_file_is_taken_where_one_is_cut(files: Path) -> None:
+    (files / "known_hosts").write_text(f"10.0.0.1 {ED25519[:-8]}\n10.0.0.1 {OTHER}\n")
+    loaded, problems = load(files)
+    assert problems == []
+    assert loaded is not None
+    assert loaded.host_keys == {"a": OTHER}

@@ -14,7 +14,7 @@ from settings.model import Host, Machine
 from ssh.open_ssh import OpenSsh, ask, open_ssh
 from tests.unit.certificates import authority
 
-HOST_KEY = "ssh-ed25519 AAAA"
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBERERERERERERERERERERERERERERERERERERERERER"
 SECURE = {"secure": "v1:AAAA:BBBB"}
 # Runs the command here, or does as for a host that does not answer.
 FAKE_SSH = """\

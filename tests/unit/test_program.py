@@ -35,7 +35,7 @@ from tests.unit.engine import Engine
 ROOT = Path(__file__).parents[2]
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n"
-HOST_KEY = "ssh-ed25519 AAAA"
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBERERERERERERERERERERERERERERERERERERERERER"
 OPEN = {"token": {"scope": "pool"}, "approval": {"client": "controller-manager"}}
 RAW = {
     "kubeconfigPath": "kubeconfig",

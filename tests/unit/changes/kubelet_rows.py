@@ -28,7 +28,7 @@ REACHING = (
     ),
     Row(
         title="`hostKey`",
-        change=node("node-1", hostKey=HOST_KEY.replace("Example", "Another")),
+        change=node("node-1", hostKey=HOST_KEY.replace("ERER", "IiIi")),
         note=COMPARED,
     ),
 )

@@ -12,7 +12,7 @@ from tests.unit.certificates import authority
 from tests.unit.changes.program import World
 
 Change = Callable[[World], None]
-HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample"
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBERERERERERERERERERERERERERERERERERERERERER"
 
 
 @dataclass(frozen=True, kw_only=True)
