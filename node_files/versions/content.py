@@ -179,11 +179,25 @@ def _memory(name: str, amount: Any, _version: str) -> str | None:
 
 
 def _gate(name: str, value: bool, version: str) -> str | None:
+    if unknown := unknown_gate(name, version):
+        return f"{unknown}, and a kubelet does not start with a gate that it does not know"
     gate = table.gates(version).get(name)
     if gate and gate.locked and gate.default != value:
         state = "on" if gate.default else "off"
         return f"is locked to {state} in {version}; with another value the kubelet does not start"
     return None
+
+
+def unknown_gate(name: str, version: str) -> str | None:
+    """Return why a version does not know a gate that others have; None: nothing is known of it."""
+    if name in table.gates(version) or name in rules.MOVED_GATES:
+        return None
+    span = table.span("gates", name)
+    if span is None:
+        return None
+    if table.number(version) < table.number(span[0]):
+        return f"was added in {span[0]}"
+    return f"was removed after {span[1]}"
 
 
 _MAPS: Mapping[str, Callable[[str, Any, str], str | None]] = {

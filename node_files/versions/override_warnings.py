@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from node_files.versions import quantities, rules, table
+from node_files.versions.content import unknown_gate
 from node_files.versions.defaults import MERGE_EVICTION, SOURCE, is_default, leaves, left_out
 from node_files.versions.nearest import hint
 from node_files.versions.shape import Problem
@@ -88,13 +89,9 @@ def _completed(overrides: Mapping[str, Any], version: str) -> Iterator[Problem]:
 def _unknown_gates(given: Any, version: str) -> Iterator[Problem]:
     known = table.gates(version)
     for name in given if isinstance(given, Mapping) else ():
-        if name in known or name in rules.OTHER_GATES:
-            continue
-        span = table.span("gates", name)
-        if span is None:
-            fact = f"is not a gate of k8s.io/kubernetes {version}{hint(name, known)}"
-        elif table.number(version) < table.number(span[0]):
-            fact = f"was added in {span[0]}"
-        else:
-            fact = f"was removed after {span[1]}"
-        yield f"featureGates[{name}]", f"{fact}; a kubelet does not start with an unknown gate"
+        if name not in (*known, *rules.OTHER_GATES) and not unknown_gate(name, version):
+            yield (
+                f"featureGates[{name}]",
+                f"is not a gate of k8s.io/kubernetes {version}{hint(name, known)}; a kubelet does"
+                " not start with an unknown gate",
+            )

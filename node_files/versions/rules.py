@@ -116,6 +116,14 @@ OTHER_GATES = (
     "LoggingBetaOptions",
 )
 
+# No longer in pkg/features of k8s.io/kubernetes, but in a library that kubelets still have.
+MOVED_GATES = (
+    *("APISelfSubjectReview", "CloudControllerManagerWebhook", "CloudDualStackNodeIPs"),
+    *("DeclarativeValidation", "DeclarativeValidationTakeover", "RetryGenerateName"),
+    *("StreamingCollectionEncodingToJSON", "StreamingCollectionEncodingToProtobuf"),
+    "UnknownVersionInteroperabilityProxy",
+)
+
 # Fields for which a value other than the default needs a gate.
 GATED: Mapping[str, str] = {
     "cpuCFSQuotaPeriod": "CustomCPUCFSQuotaPeriod",

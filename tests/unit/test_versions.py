@@ -121,6 +121,10 @@ WRONG: dict[str, tuple[Mapping[str, Any], str, str, str]] = {
     "a log path": ({"podLogsDir": "/var/log/../pods"}, LATEST, "podLogsDir", '"/var/log'),
     "CPUs": ({"reservedSystemCPUs": "0..3"}, LATEST, "reservedSystemCPUs",
              '"0..3" is not a list of'),
+    "a gate to come": ({"featureGates": {"DefaultPodSysctls": True}}, "1.36",
+                       "featureGates[DefaultPodSysctls]", "was added in 1.37, and a kubelet"),
+    "a gate that is gone": ({"featureGates": {"CSIMigration": False}}, "1.27",
+                            "featureGates[CSIMigration]", "was removed after 1.26, and a kubelet"),
     "no size": ({"containerLogMaxSize": "10MB"}, LATEST, "containerLogMaxSize",
                 '"10MB" is not a whole number of bytes'),
     "odd blocks": ({"userNamespaces": {"idsPerPod": 1000}}, LATEST, "userNamespaces.idsPerPod",
@@ -283,10 +287,8 @@ WARNINGS: dict[str, tuple[Mapping[str, Any], str, str, str]] = {
     "no limit": ({"eventRecordQPS": 0}, "1.36", "eventRecordQPS", "0 means the client library's"),
     "an unknown gate": ({"featureGates": {"NodeSwpa": True}}, LATEST, "featureGates[NodeSwpa]",
                         "is not a gate of k8s.io/kubernetes 1.37; did you mean NodeSwap?"),
-    "a gate to come": ({"featureGates": {"DefaultPodSysctls": True}}, "1.36",
-                       "featureGates[DefaultPodSysctls]", "was added in 1.37"),
-    "a gate that is gone": ({"featureGates": {"CSIMigration": True}}, "1.27",
-                            "featureGates[CSIMigration]", "was removed after 1.26"),
+    "a gate that a library has": ({"featureGates": {"RetryGenerateName": True}}, "1.35",
+                                  "featureGates[RetryGenerateName]", "is not a gate of"),
 }  # fmt: skip
 
 
