@@ -33,6 +33,8 @@ FILES_SCRIPTS = (
     *("common.sh", "kubelet.sh", "files.sh", "delivery.sh", "looks.sh"),
     *("membership.sh", "change.sh", "removal.sh", "preflight.sh"),
 )
+# Each machine with systemd has them.
+SYSTEMD_DIRECTORIES = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 
 
 def files(cluster: Cluster, node: Node) -> tuple[File, ...]:
@@ -70,12 +72,13 @@ def directories(node: Node) -> tuple[Directory, ...]:
     paths = node.paths
     listed = {
         parent: Directory(path=parent, mode="0755")
-        for file in (paths.ca, paths.kubeconfig, paths.bootstrap_kubeconfig, paths.arguments)
+        for file in (
+            *(paths.ca, paths.config, paths.kubeconfig, paths.bootstrap_kubeconfig),
+            *(paths.arguments, unit_path(node)),
+        )
         for parent in (file.rpartition("/")[0],)
+        if parent not in SYSTEMD_DIRECTORIES
     }
-    if node.unit_drop_in:
-        parent = unit_path(node).rpartition("/")[0]
-        listed[parent] = Directory(path=parent, mode="0755")
     for private in (paths.certificates, paths.manifests):
         listed[private] = Directory(path=private, mode="0700")
     listed[paths.root] = Directory(

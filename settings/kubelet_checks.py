@@ -18,7 +18,7 @@ FILES = ("config", "kubeconfig", "bootstrap_kubeconfig", "ca", "arguments", "uni
 LARGEST_ANNOTATIONS = 200_000
 # Directories get the mode and the owner that a kubelet needs: 0700, and 0755 for those of files.
 PRIVATE_DIRECTORIES = ("certificates", "manifests", "root")
-SHARED_DIRECTORIES = ("kubeconfig", "bootstrap_kubeconfig", "ca", "arguments")
+SHARED_DIRECTORIES = ("kubeconfig", "bootstrap_kubeconfig", "ca", "config", "arguments", "unit")
 NEVER_SHARED = frozenset({"", "/dev/shm", "/home", "/root", "/tmp", "/var/tmp"})  # noqa: S108
 NEVER_PRIVATE = NEVER_SHARED | {
     *("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/mnt", "/opt", "/proc", "/run", "/sbin"),

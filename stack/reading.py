@@ -1,5 +1,7 @@
 """Reads a whole stack before the first resource: every problem in one error."""
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import pulumi
@@ -16,6 +18,8 @@ from settings.problem import Problem, SettingsError
 from stack import changes, removals, state
 from stack.changes import Keys
 from stack.record import Record
+
+AGENT = "SSH_AUTH_SOCK"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +48,23 @@ def read(config: pulumi.Config) -> Stack:
     )
     if problems:
         raise SettingsError(problems)
-    for warning in checks.warnings(settings):
+    for warning in (*checks.warnings(settings), *warnings_of_agent(settings, credentials)):
         pulumi.log.warn(warning)
     return Stack(settings=settings, credentials=credentials)
+
+
+def warnings_of_agent(settings: Settings, credentials: Credentials) -> Iterator[str]:
+    """Yield a warning if a machine is reached by the keys of an agent, and there is none."""
+    if credentials.key(None) is not None or AGENT in os.environ:
+        return
+    machines = [m.path for m in settings.machines() if not m.ssh.private_key_path]
+    if machines:
+        others = f" and {len(machines) - 1} more have" if len(machines) > 1 else " has"
+        yield (
+            f"{machines[0]}{others} no SSH key in the settings, and no agent runs here ({AGENT} is"
+            " not set), so nothing can connect to a machine: start an agent, or set"
+            " ssh.privateKeyPath or the secret key sshPrivateKey"
+        )
 
 
 async def with_record(stack: Stack) -> Stack:

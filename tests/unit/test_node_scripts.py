@@ -154,6 +154,29 @@ def test_remove_takes_what_was_written_and_nothing_else(machine: Machine) -> Non
     assert "disable --now kubelet.service" in machine.calls()
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        {"config": "opt/kubelet/config.yaml"},
+        {"root": "data/kubelet", "certificates": "data/kubelet/pki"},
+        {"unit": "usr/local/lib/systemd/system/kubelet.service"},
+        {"arguments": "etc/default/kubelet.d/kubelet.env"},
+    ],
+)
+def test_a_file_in_a_directory_that_no_machine_has_is_written_and_goes(
+    machine: Machine, path: dict[str, str]
+) -> None:
+    paths = {key: str(machine.path(value)) for key, value in path.items()}
+    ok(machine.install(paths=paths))
+    for key, value in path.items():
+        if key in {"config", "unit", "arguments"}:
+            assert machine.path(value).is_file()
+            assert machine.path(value).parent.stat().st_mode & 0o777 == 0o755
+    ok(machine.remove(paths=paths))
+    assert machine.files() == {}
+    assert not any(machine.path(value).parent.exists() for value in path.values())
+
+
 def test_data_below_which_something_is_mounted_is_kept_and_reported(machine: Machine) -> None:
     ok(machine.install())
     data = machine.path("lib/kubelet")
