@@ -38,7 +38,7 @@ ask() { # PATH CA SECONDS [PEM OF A CERTIFICATE AND ITS KEY]; with an empty CA a
         host=${server#https://} host=${host%%/*}
         case $host in *]:* | [!\[]*:*) ;; *) host=$host:443 ;; esac
         printf 'GET %s HTTP/1.0\r\n\r\n' "$1" | timeout "$3" openssl s_client -quiet \
-            -connect "$host" ${2:+-CAfile "$2" -verify_return_error} \
+            -connect "$host" ${2:+-CAfile "$2" -partial_chain -verify_return_error} \
             ${4:+-cert "$4" -key "$4"} 2>/dev/null
     fi
 }

@@ -26,17 +26,24 @@ read_settings() {
     serving=$certificates/kubelet-server-current.pem
 }
 
+# Does the kubeconfig name our API server? It may be YAML in any form, JSON too.
+names_our_server() {
+    sed 's/^[[:space:]]*#.*//' "$kubeconfig" |
+        grep -oE "[\"']?server[\"']?[[:space:]]*:[[:space:]]*[\"']?https?://[^]\"',}[:space:]]+" |
+        sed "s/^[^:]*:[[:space:]]*[\"']*//; s,/*\$,," | grep -qxF "${server%/}"
+}
+
 # Does this machine have a valid certificate of this node, from this cluster?
 has_joined() {
     [ -s "$kubeconfig" ] && [ -s "$client" ] || return 1
-    sed 's/^ *//' "$kubeconfig" | grep -qxF "server: $server" ||
+    names_our_server ||
         fail "$kubeconfig names another API server than $server; this machine belongs to another cluster, or the server has changed: move $kubeconfig away and run again"
     command -v openssl >/dev/null || return 0
     openssl x509 -in "$client" -noout -subject -nameopt RFC2253 | grep -qF "CN=system:node:$name," ||
-        fail "$client belongs to another node; move $kubeconfig and $client away and run again"
+        fail "$client belongs to another node; move $kubeconfig, $client and $serving away and run again"
     openssl x509 -in "$client" -noout -checkend 0 >/dev/null || return 1
-    openssl verify -CAfile "$ca" "$client" >/dev/null 2>&1 ||
-        fail "$client was not signed by the CA in $ca but by another cluster's; move $kubeconfig and $client away and run again"
+    openssl verify -partial_chain -CAfile "$ca" "$client" >/dev/null 2>&1 ||
+        fail "$client was not signed by the CA in $ca but by another cluster's; move $kubeconfig, $client and $serving away and run again"
 }
 
 start_kubelet() { # start OR restart
@@ -147,8 +154,11 @@ join() {
         systemctl enable kubelet.service 2>/dev/null || fail 'systemd cannot enable the kubelet'
         start_kubelet "$(how_to_start)"
     else
-        # An expired certificate would pass for the new one.
+        # An expired certificate would pass for the new one, and a kubelet keeps a serving
+        # certificate whoever signed it. These are links; what they lead to stays.
         [ ! -s "$kubeconfig" ] || rm -f "$client"
+        [ ! -L "$serving" ] || rm -f "$serving"
+        [ ! -e "$serving" ] || mv -f "$serving" "$certificates/kubelet-server-before-join.pem"
         write_bootstrap_kubeconfig
         systemctl daemon-reload
         systemctl enable kubelet.service 2>/dev/null || fail 'systemd cannot enable the kubelet'

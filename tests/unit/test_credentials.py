@@ -385,19 +385,18 @@ def test_the_next_key_of_a_file_is_taken_where_one_is_cut(files: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("agent", "stack_key", "own_key", "told"),
+    ("has", "told"),
     [
-        (False, False, False, ["pools.w.nodes[0] and 1 more have no SSH key in the settings"]),
-        (False, False, True, ["pools.w.nodes[1] has no SSH key in the settings"]),
-        (False, True, False, []),
-        (True, False, False, []),
+        ("", ["pools.w.nodes[0] and 1 more have no SSH key in the settings"]),
+        ("own key", ["pools.w.nodes[1] has no SSH key in the settings"]),
+        ("stack's key", []),
+        ("agent", []),
     ],
 )
 def test_that_there_is_neither_a_key_nor_an_agent_is_told(
-    files: Path, monkeypatch: pytest.MonkeyPatch, agent: bool, stack_key: bool, own_key: bool,
-    told: list[str],
-) -> None:  # fmt: skip
-    if agent:
+    files: Path, monkeypatch: pytest.MonkeyPatch, has: str, told: list[str]
+) -> None:
+    if has == "agent":
         monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent")
     else:
         monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
@@ -405,11 +404,11 @@ def test_that_there_is_neither_a_key_nor_an_agent_is_told(
         {"name": name, "address": f"10.0.0.{number}", "hostKey": ED25519}
         for number, name in enumerate("ab", 1)
     ]
-    if own_key:
+    if has == "own key":
         nodes[0]["ssh"] = {"privateKeyPath": str(files / "key")}
     raw = {"kubeconfigPath": str(files / "kubeconfig"), "pools": {"w": {"nodes": nodes}}}
     settings, text = parse(raw), (files / "key").read_text()
-    secret = Secret(text, pulumi.Output.secret(text)) if stack_key else None
+    secret = Secret(text, pulumi.Output.secret(text)) if has == "stack's key" else None
     credentials = read_credentials(settings, [], private_key=secret)
     found = list(warnings_of_agent(settings, credentials))
     assert [line.partition(", and no agent")[0] for line in found] == told

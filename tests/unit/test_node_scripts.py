@@ -542,6 +542,41 @@ def test_an_api_server_whose_url_only_begins_alike_is_another_one(machine: Machi
     assert "names another API server" in done.stderr
 
 
+NAMED = {
+    "in quotes": 'clusters:\n- cluster:\n    server: "https://10.0.0.9:6443"\n',
+    "in single quotes": "clusters:\n- cluster: {server: 'https://10.0.0.9:6443'}\n",
+    "JSON": '{"clusters": [{"cluster": {"server": "https://10.0.0.9:6443"}}]}\n',
+    "JSON in lines": '{\n  "server" : "https://10.0.0.9:6443",\n  "name": "x"\n}\n',
+    "with a slash": "clusters:\n- cluster:\n    server: https://10.0.0.9:6443/\n",
+    "with a comment": "clusters:\n- cluster:\n    server: https://10.0.0.9:6443 # ours\n",
+    "with CRLF": "clusters:\r\n- cluster:\r\n    server: https://10.0.0.9:6443\r\n",
+}
+
+
+@pytest.mark.parametrize("text", NAMED.values(), ids=NAMED)
+def test_a_kubeconfig_in_any_form_of_yaml_is_read(machine: Machine, text: str) -> None:
+    joined(machine, "https://10.0.0.9:6443")
+    machine.path("etc/kubelet.conf").write_text(text)
+    program = machine.path("fake/bin/openssl")
+    program.write_text("#!/bin/sh\necho subject=CN=system:node:node-1,O=system:nodes\n")
+    program.chmod(0o755)
+    assert ok(machine.join()) == {"joined": True}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'clusters:\n- cluster:\n    server: "https://10.0.0.90:6443"\n',
+        "# server: https://10.0.0.9:6443\nserver: https://10.0.0.8:6443\n",
+        "tls-server-name: https://10.0.0.9:6443\n",
+    ],
+)
+def test_what_only_looks_like_our_server_is_another(machine: Machine, text: str) -> None:
+    joined(machine, "https://10.0.0.9:6443")
+    machine.path("etc/kubelet.conf").write_text(text)
+    assert "names another API server" in machine.join().stderr
+
+
 def test_a_certificate_of_another_node_is_refused(machine: Machine) -> None:
     joined(machine, "https://10.0.0.9:6443")
     openssl = machine.path("fake/bin/openssl")
@@ -584,8 +619,25 @@ SLOW = """(
     sleep 0.5
     cp "$FAKE/../etc/bootstrap-kubelet.conf" "$FAKE/copy" || exit 1
     echo new >"$FAKE/../lib/kubelet/pki/kubelet-client-current.pem"
+    echo new >"$FAKE/../lib/kubelet/pki/kubelet-server-current.pem"
 ) >/dev/null 2>&1 &
 """
+
+
+def test_a_serving_certificate_of_an_older_cluster_is_no_reason_to_say_joined(
+    machine: Machine,
+) -> None:
+    """Its kubeconfig and client certificate were cleared away."""
+    machine.install()
+    pki = machine.path("lib/kubelet/pki")
+    serving = pki / "kubelet-server-current.pem"
+    serving.write_text("of an older cluster\n")
+    kubeconfig = 'echo "server: x" >"$FAKE/../etc/kubelet.conf"\n'
+    machine.path("fake/on-start").write_text(kubeconfig + SLOW)
+    assert ok(machine.join()) == {"joined": True}
+    assert serving.read_text() == "new\n"
+    kept = pki / "kubelet-server-before-join.pem"
+    assert kept.read_text() == "of an older cluster\n"
 
 
 def test_an_expired_certificate_is_not_taken_for_a_new_one(machine: Machine) -> None:
@@ -595,7 +647,11 @@ def test_an_expired_certificate_is_not_taken_for_a_new_one(machine: Machine) -> 
     openssl.chmod(0o755)
     machine.path("fake/on-start").write_text(SLOW)
     assert ok(machine.join()) == {"joined": True}
-    assert machine.path("lib/kubelet/pki/kubelet-client-current.pem").read_text() == "new\n"
+    pki = machine.path("lib/kubelet/pki")
+    assert (pki / "kubelet-client-current.pem").read_text() == "new\n"
+    # A kubelet keeps a serving certificate whoever signed it.
+    assert (pki / "kubelet-server-current.pem").read_text() == "new\n"
+    assert (pki / "kubelet-server-2026-01-01-00-00-00.pem").exists()
     assert "token: abcdef." in machine.path("fake/copy").read_text()
 
 
