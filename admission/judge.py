@@ -6,52 +6,31 @@ answer is asked again.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from admission import rules
 from admission.api_server.api import CSRS, Api, ApiError
 from admission.api_server.outages import UNREACHABLE
 from admission.api_server.rights import RightsGrace
-from admission.inventory import Denied, InventoryNode
-from admission.objects.csr import count_pending, judged_request, requesting_node
+from admission.delegate import Delegate
+from admission.objects.csr import (
+    count_pending,
+    is_undecided,
+    judged_request,
+    kept_request,
+    request_pem,
+    requesting_node,
+)
+from admission.objects.whole_requests import WholeRequests
 
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 30.0
 REQUESTS_AT_ONCE = 16
+READINGS_AT_ONCE = 2  # of requests that may be large
 MESSAGE = "its requester, names and addresses are those of the inventory"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What a request of a node is judged by."""
-
-    inventory: Mapping[str, InventoryNode]
-    denied: Denied
-    node: rules.NodeObject | None
-    problem: str = ""  # why no request of this node may be approved, whatever it holds
-
-
-class Delegate(Protocol):
-    """What a judge works for: it knows the facts, and is notified of each decision."""
-
-    def facts(self, node: str) -> Facts:
-        """Return what a request of the node is judged by, as known now."""
-
-    def may_judge(self) -> bool:
-        """Return whether requests may be judged and approved now."""
-
-    def approved(self, item: dict[str, Any], decision: rules.Approve) -> None:
-        """Note that a request has been approved."""
-
-    def undecided(self, item: dict[str, Any], decision: rules.Wait | rules.Refuse) -> None:
-        """Note why a request is not approved."""
-
-    def failed(self, item: dict[str, Any], error: str) -> None:
-        """Note that the API server did not answer; it is asked again."""
 
 
 class Judge:
@@ -63,9 +42,11 @@ class Judge:
     def __init__(self, api: Api, delegate: Delegate, *, now: Callable[[], datetime]) -> None:
         self._api, self._delegate, self._now = api, delegate, now
         self._at_once = asyncio.Semaphore(REQUESTS_AT_ONCE)
+        self._readings_at_once = asyncio.Semaphore(READINGS_AT_ONCE)
         # Node -> UID -> object, and the requests that are being judged.
         self._pending: dict[str, dict[str, dict[str, Any]]] = {}
         self._nodes: dict[str, str] = {}  # UID -> node
+        self._whole = WholeRequests()
         self._judging: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._pauses_s: dict[str, float] = {}  # UID -> the next pause before it is judged again
@@ -91,6 +72,7 @@ class Judge:
         """Drop all requests: the complete list follows."""
         self._pending.clear()
         self._nodes.clear()
+        self._whole = WholeRequests()
         self._pauses_s.clear()
 
     def add(self, item: dict[str, Any]) -> None:
@@ -98,6 +80,7 @@ class Judge:
         node, uid = requesting_node(item), item["metadata"]["uid"]
         self._pending.setdefault(node, {})[uid] = item
         self._nodes[uid] = node
+        self._whole.add(item)
         self._soon(node, uid)
 
     def remove(self, item: dict[str, Any]) -> None:
@@ -105,7 +88,8 @@ class Judge:
         uid = item["metadata"]["uid"]
         node = self._nodes.pop(uid, "")
         requests = self._pending.get(node, {})
-        requests.pop(uid, None)
+        if uid in requests:
+            self._whole.remove(requests.pop(uid))
         self._pauses_s.pop(uid, None)
         if not requests:
             self._pending.pop(node, None)
@@ -167,6 +151,9 @@ class Judge:
         if item is None:
             return
         decision = self._decide(item, allowed=True)
+        if isinstance(decision, rules.Unread):
+            await self._read_again(node, item)
+            return
         if isinstance(decision, rules.Approve):
             async with self._at_once:
                 allowed = await self._is_allowed(item)
@@ -179,8 +166,27 @@ class Judge:
                 self._later(node, uid)  # it may get the right
         elif isinstance(decision, rules.Refuse) and decision.passes:
             self._later(node, uid)
-        if self._delegate.may_judge() and self._item(node, uid) is not None:
+        if isinstance(decision, rules.Approve | rules.Unread):
+            self._soon(node, uid)  # while it waited there were too many, and there no more are
+        elif self._delegate.may_judge() and self._item(node, uid) is not None:
             self._delegate.undecided(item, decision)
+
+    async def _read_again(self, node: str, item: dict[str, Any]) -> None:
+        """Read a request of which only a part was kept while there were too many of them."""
+        name, uid = (item["metadata"][key] for key in ("name", "uid"))
+        async with self._readings_at_once:
+            # A list of one: that takes no other right than the watch does.
+            listed = await self._api.request("GET", f"{CSRS}?fieldSelector=metadata.name%3D{name}")
+        same = [found for found in listed["items"] or () if found["metadata"]["uid"] == uid]
+        if not same or not is_undecided(same[0]) or self._item(node, uid) is not item:
+            return  # the watch shows what it is now
+        same[0]["metadata"].pop("managedFields", None)
+        found = kept_request(same[0])
+        self.add(found)
+        if request_pem(found) is None:
+            self._later(node, uid)  # there are too many newer ones
+        elif len(self._pending[node]) <= rules.MOST_PENDING:
+            self.reconsider(node)  # others may have waited for what it holds
 
     async def _is_allowed(self, item: dict[str, Any]) -> bool:
         """Ask the API server whether the requester has the right that the rules require."""

@@ -22,6 +22,14 @@ See = Callable[[str, dict[str, Any]], None]
 Say = Callable[[str], None]
 # Returns what is kept of an object, None if nothing is, and raises if it lacks what we read.
 Keep = Callable[[dict[str, Any]], dict[str, Any] | None]
+# Is given each object that is kept of a list, and may shorten those that it was given before.
+Bound = Callable[[dict[str, Any]], None]
+NewBound = Callable[[], Bound]  # for each list
+
+
+def no_bound() -> Bound:
+    """Return what shortens nothing: for objects that nobody makes many of."""
+    return lambda _: None
 
 
 class ApiError(Exception):
@@ -46,6 +54,7 @@ class Watched:
 
     path: str
     keep: Keep
+    bound: NewBound = no_bound
 
 
 class Api(Protocol):

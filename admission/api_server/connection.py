@@ -4,13 +4,12 @@ The client library reads the kubeconfig (certificates, tokens, exec plugins) and
 connections; its generated models are not used, so that a run starts fast.
 """
 
-import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -18,19 +17,19 @@ from kubernetes.aio.client import ApiClient
 
 from admission.api_server.access_reviews import may_serve_itself
 from admission.api_server.api import (
-    FIRST_PAUSE_S,
-    LONGEST_PAUSE_S,
     ApiError,
     Keep,
+    NewBound,
     Say,
     See,
     Unreadable,
     Watched,
+    no_bound,
 )
 from admission.api_server.bodies import whole
+from admission.api_server.insisting import insist
 from admission.api_server.kubeconfig import client_of_kubeconfig, client_of_pod
 from admission.api_server.lists import Listed, read_list
-from admission.api_server.outages import UNREACHABLE, UNTRUSTED
 from admission.api_server.reading import read_one
 from admission.api_server.transport import (
     KUBELET,
@@ -44,9 +43,6 @@ from admission.api_server.watch import Watcher
 
 SELF_REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 INSIST_LIMIT_S = 30
-BUSY = (429, 500, 502, 503, 504)
-
-T = TypeVar("T")
 
 
 class Connection:
@@ -157,34 +153,12 @@ class Connection:
         `say` gets a line when the API server does not answer, as in `watch`.
         """
         ask = partial(self.request, method, path, body, content_type=content_type)
-        return await self._insist(ask, limit_s, say)
+        return await insist(ask, limit_s, self._watcher, say)
 
-    async def list(self, path: str, keep: Keep) -> Listed:
+    async def list(self, path: str, keep: Keep, bound: NewBound = no_bound) -> Listed:
         """Return what is kept of each object in a list, after its last page, as `insist` does."""
-        return await self._insist(partial(read_list, self.fetch, path, keep), INSIST_LIMIT_S, None)
-
-    async def _insist(self, ask: Callable[[], Awaitable[T]], limit_s: float, say: Say | None) -> T:
-        loop, pause_s = asyncio.get_running_loop(), FIRST_PAUSE_S
-        limit = loop.time() + limit_s
-        while True:
-            try:
-                answer = await ask()
-            except UNTRUSTED:
-                raise
-            except UNREACHABLE as error:
-                if loop.time() > limit:
-                    raise
-                if say:
-                    self._watcher.note_outage(error, say)
-            except ApiError as error:
-                if error.status not in BUSY or loop.time() > limit:
-                    raise
-            else:
-                if say:
-                    self._watcher.note_answer(say)
-                return answer
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+        ask = partial(read_list, self.fetch, path, keep, bound)
+        return await insist(ask, INSIST_LIMIT_S, self._watcher, None)
 
     async def watch(self, watched: Watched, see: See, say: Say) -> None:
         """Pass on every object and each change, forever, as `Watcher.watch` does."""

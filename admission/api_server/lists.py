@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from admission.api_server.api import LARGEST_OBJECT_BYTES, ApiError, Keep, Unreadable
+from admission.api_server.api import (
+    LARGEST_OBJECT_BYTES,
+    ApiError,
+    Bound,
+    Keep,
+    NewBound,
+    Unreadable,
+    no_bound,
+)
 from admission.api_server.reading import list_head, read
 
 PAGE = 250
@@ -30,7 +38,7 @@ class Listed:
     left_out: list[tuple[str, str]] = field(default_factory=list)  # a name, and why
 
 
-async def read_list(fetch: Fetch, path: str, keep: Keep) -> Listed:
+async def read_list(fetch: Fetch, path: str, keep: Keep, bound: NewBound = no_bound) -> Listed:
     """Return what is kept of each object in a list, after its last page.
 
     Raises:
@@ -38,15 +46,15 @@ async def read_list(fetch: Fetch, path: str, keep: Keep) -> Listed:
     """
     for _ in range(MOST_STARTS - 1):
         try:
-            return await _read_pages(fetch, path, keep)
+            return await _read_pages(fetch, path, keep, bound)
         except ApiError as error:
             if error.status != EXPIRED:  # it took too long: the API server has dropped this version
                 raise
-    return await _read_pages(fetch, path, keep)
+    return await _read_pages(fetch, path, keep, bound)
 
 
-async def _read_pages(fetch: Fetch, path: str, keep: Keep) -> Listed:
-    found, token, limit = Listed(), "", PAGE
+async def _read_pages(fetch: Fetch, path: str, keep: Keep, new_bound: NewBound) -> Listed:
+    found, token, limit, bound = Listed(), "", PAGE, new_bound()
     while True:
         size = 0
         try:
@@ -70,18 +78,20 @@ async def _read_pages(fetch: Fetch, path: str, keep: Keep) -> Listed:
         except (KeyError, TypeError, AttributeError):
             raise Unreadable("it is not a list of objects") from None
         for item in items:
-            keep_one(item, keep, found)
+            keep_one(item, keep, found, bound)
         if not token:
             return found
         if size < LARGEST_OBJECT_BYTES // 4:
             limit = min(2 * limit, PAGE)
 
 
-def keep_one(item: Any, keep: Keep, found: Listed) -> None:
+def keep_one(item: Any, keep: Keep, found: Listed, bound: Bound) -> None:
     """Add what is kept of an object, or why it is left out."""
     try:
         item["metadata"].pop("managedFields", None)
         kept = keep(item)
+        if kept is not None:
+            bound(kept)
     except Exception as error:  # noqa: BLE001 - whatever an object lacks, the others count
         found.left_out.append((name_of(item), why(error)))
     else:

@@ -68,7 +68,9 @@ class Watcher:
         while True:
             began = loop.time()
             try:
-                listed = await read_list(self._source.fetch, watched.path, watched.keep)
+                listed = await read_list(
+                    self._source.fetch, watched.path, watched.keep, watched.bound
+                )
                 answered = loop.time()
                 self.note_answer(say)
                 for name, reason in listed.left_out:

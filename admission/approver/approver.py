@@ -16,10 +16,12 @@ from admission.approver.journal import Journal
 from admission.approver.lease import Lease
 from admission.approver.metrics import Metrics
 from admission.approver.recorder import Place, Recorder
-from admission.judge import Facts, Judge
-from admission.objects.csr import kept_request, request_status, requesting_node
+from admission.delegate import Facts
+from admission.judge import Judge
+from admission.objects.csr import is_undecided, kept_request, requesting_node, without_request
 from admission.objects.judged_node import judged_node, kept_node
 from admission.objects.node import internal_addresses
+from admission.objects.whole_requests import new_bound
 from admission.pool_inventory import Inventory
 
 LEASE = "kubelet-serving-approver"
@@ -44,7 +46,7 @@ class Approver:
         self._api, self._host, self._journal = api, host, journal
         self._clock = clock
         self._watched = {
-            Watched(SERVING_CSRS, kept_request): self._see_request,
+            Watched(SERVING_CSRS, _kept_request, new_bound): self._see_request,
             Watched(NODES, _kept_node): self._see_node,
             Watched(pool_inventory.path(namespace), pool_inventory.kept_map): self._see_inventory,
         }
@@ -133,7 +135,7 @@ class Approver:
             listed = {request["metadata"]["uid"] for request in item.get("items") or []}
             for gone in self._seen_at.keys() - listed:
                 self._forget(gone)
-        elif kind == "DELETED" or request_status(item).state != "pending":
+        elif kind == "DELETED" or not is_undecided(item):
             self._judge.remove(item)
             self._forget(item["metadata"]["uid"])
         else:
@@ -231,6 +233,11 @@ class Approver:
     def failed(self, item: dict[str, Any], error: str) -> None:
         """Report that the API server did not answer."""
         self._recorder.failed(item, error, self._place(requesting_node(item)))
+
+
+def _kept_request(item: dict[str, Any]) -> dict[str, Any]:
+    kept = kept_request(item)
+    return kept if is_undecided(kept) else without_request(kept)
 
 
 def _kept_node(node: dict[str, Any]) -> dict[str, Any]:

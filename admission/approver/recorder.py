@@ -104,7 +104,7 @@ class Recorder:
     ) -> None:
         if content is None:
             try:
-                content = parse(request_pem(item))
+                content = parse(request_pem(item) or b"")
             except ValueError:
                 content = None  # the reason says what is wrong with it
         self._journal.tell_of(

@@ -5,15 +5,22 @@ from typing import Any
 
 from admission import rules
 from admission.api_server.api import Say
+from admission.delegate import Facts
 from admission.gate.orders import Orders
 from admission.gate.progress import Kind, Progress, Reach
-from admission.judge import Facts
-from admission.objects.csr import request_pem, request_status, requesting_node
+from admission.objects.csr import (
+    kept_request,
+    request_pem,
+    request_status,
+    requesting_node,
+    without_request,
+)
 from admission.objects.judged_node import judged_node
 from admission.rules.certificate_request import claimed_node, parse
 
 MOST_TOLD = 10
 LONGEST_LINE = 300
+CLAIMED = "claimedNode"  # in place of the request of a client that only the report is about
 
 
 class Decisions:
@@ -37,7 +44,19 @@ class Decisions:
             return requesting_node(item)
         if token.node:
             return token.node
-        return (claimed_node(request_pem(item)) or "").removeprefix(rules.USER_PREFIX)
+        return str(item.get(CLAIMED, ""))
+
+    def keep_client_request(self, item: dict[str, Any]) -> dict[str, Any] | None:
+        """Return what is kept of a client request of this pool; little if it is not judged here."""
+        token = self._tokens.get(item["spec"].get("username", ""))
+        if token is None:
+            return None
+        kept = kept_request(item)
+        if self._orders.client_approval == "gate":
+            return kept
+        pem = b"" if token.node else request_pem(kept)
+        claimed = (claimed_node(pem or b"") or "").removeprefix(rules.USER_PREFIX)
+        return {**without_request(kept), CLAIMED: claimed}
 
     def facts(self, node: str) -> Facts:
         """Return what a request of the node is judged by."""
@@ -67,7 +86,7 @@ class Decisions:
         if not request_status(item).approved:
             return
         try:
-            content = parse(request_pem(item))
+            content = parse(request_pem(item) or b"")
         except ValueError:
             return  # somebody has approved what the rules would refuse
         progress.approved = frozenset((*content.dns_names, *content.addresses))

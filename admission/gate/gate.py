@@ -27,6 +27,7 @@ from admission.judge import Judge
 from admission.objects.csr import kept_request, request_status, requesting_node
 from admission.objects.judged_node import judged_node, kept_node
 from admission.objects.node_attributes import Attributes
+from admission.objects.whole_requests import new_bound
 from admission.serving_certificate import ServingCertificate
 
 QUIET_S = 30.0  # without a step, until it is said for whom the gate waits
@@ -52,7 +53,6 @@ class Gate:
         self._started = self._moved = clock()
         manual = orders.serving_approval == "manual"
         self._gated = orders.client_approval == "gate"
-        self._token_users = {token.user for token in orders.tokens}
         self._wake = {name: asyncio.Event() for name in orders.nodes}
         self._nodes_listed = False
         self.progress = {
@@ -104,11 +104,17 @@ class Gate:
     async def _judge_until(self, *ends: asyncio.Future[Any]) -> None:
         """Watch and judge until one of these has ended; the others are cancelled then."""
         watches = [
-            asyncio.create_task(self._api.watch(Watched(path, keep), see, self._say))
-            for path, keep, see in (
-                (SERVING_CSRS, kept_request, self._see_serving_request),
-                (CLIENT_CSRS, kept_request, self._see_client_request),
-                (NODES, self._keep_node, self._see_node),
+            asyncio.create_task(self._api.watch(watched, see, self._say))
+            for watched, see in (
+                (
+                    Watched(SERVING_CSRS, self._keep_serving_request, new_bound),
+                    self._see_serving_request,
+                ),
+                (
+                    Watched(CLIENT_CSRS, self._decisions.keep_client_request, new_bound),
+                    self._see_client_request,
+                ),
+                (Watched(NODES, self._keep_node), self._see_node),
             )
         ]
         tasks = [*ends, *watches]
@@ -154,8 +160,8 @@ class Gate:
             return
         if kind == "DELETED":
             self._client_judge.remove(item)
-        if item.get("spec", {}).get("username") not in self._token_users:
-            return  # another pool's, or nobody's: not ours to judge
+        if "spec" not in item:
+            return  # one that can't be read
         progress = self.progress.get(self._decisions.joining_node(item))
         request = request_status(item)
         if progress is not None:
@@ -172,6 +178,12 @@ class Gate:
         else:
             self._client_judge.add(item)
 
+    def _keep_serving_request(self, item: dict[str, Any]) -> dict[str, Any] | None:
+        progress = self.progress.get(requesting_node(item))
+        if progress is None or item["spec"]["username"] != progress.entry.user:
+            return None  # another pool's, or nobody's: not ours to judge
+        return kept_request(item)
+
     def _see_serving_request(self, kind: str, item: dict[str, Any]) -> None:
         if kind == "SYNC":
             self._judge.forget()
@@ -180,9 +192,7 @@ class Gate:
             self._judge.remove(item)
         if "spec" not in item:
             return  # one that can't be read
-        progress = self.progress.get(requesting_node(item))
-        if progress is None or item["spec"]["username"] != progress.entry.user:
-            return  # another pool's, or nobody's: not ours to judge
+        progress = self.progress[requesting_node(item)]
         request = request_status(item)
         progress.remember("serving", request)
         if kind != "DELETED" and progress.serving is request:

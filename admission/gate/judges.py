@@ -11,7 +11,8 @@ from typing import Any
 
 from admission import rules
 from admission.api_server.api import NODES, Api, ApiError
-from admission.judge import Delegate, Judge
+from admission.delegate import Delegate
+from admission.judge import Judge
 from admission.objects.csr import judged_request, requesting_node
 
 

@@ -14,6 +14,10 @@ LONGEST_METADATA = 16 * 1024
 # In place of each request that the rules refuse for its length, and refused for the same reason.
 TOO_LONG = base64.b64encode(bytes(LARGEST_REQUEST_BYTES + 1)).decode()
 
+# Of a request without its bytes, which nobody approves.
+SLIM_METADATA = ("name", "uid", "creationTimestamp")
+SLIM_SPEC = ("signerName", "username", "groups", "usages", "expirationSeconds")
+
 State = Literal["pending", "approved", "issued", "denied", "failed"]
 
 
@@ -47,6 +51,16 @@ def kept_request(item: Mapping[str, Any]) -> dict[str, Any]:
     request_status(kept)
     judged_request(kept)
     return kept
+
+
+def without_request(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is left of a request if nothing is to be known of what it holds."""
+    metadata, spec, status = kept["metadata"], kept["spec"], kept["status"]
+    return {
+        "metadata": {key: metadata[key] for key in SLIM_METADATA},
+        "spec": {key: spec[key] for key in SLIM_SPEC if key in spec},
+        "status": {**status, **({"certificate": True} if "certificate" in status else {})},
+    }
 
 
 def kept_status(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,6 +101,11 @@ def request_status(item: Mapping[str, Any]) -> RequestStatus:
     )
 
 
+def is_undecided(item: Mapping[str, Any]) -> bool:
+    """Return whether nobody has approved or denied a request yet."""
+    return request_status(item).state == "pending"
+
+
 def requesting_node(item: Mapping[str, Any]) -> str:
     """Return the name of the node whose user has made a request.
 
@@ -97,9 +116,10 @@ def requesting_node(item: Mapping[str, Any]) -> str:
     return user.removeprefix(rules.USER_PREFIX) if is_node else f":{user}"
 
 
-def request_pem(item: Mapping[str, Any]) -> bytes:
-    """Return the PKCS #10 request that a CertificateSigningRequest holds."""
-    return base64.b64decode(item["spec"]["request"])
+def request_pem(item: Mapping[str, Any]) -> bytes | None:
+    """Return the PKCS #10 request that a CertificateSigningRequest holds; None: it was not kept."""
+    encoded = item["spec"].get("request")
+    return None if encoded is None else base64.b64decode(encoded)
 
 
 def judged_request(item: Mapping[str, Any]) -> rules.Request:

@@ -20,6 +20,7 @@ from admission.rules.decision import (
     Refuse,
     Request,
     TokenGrant,
+    Unread,
     Wait,
 )
 from admission.rules.every_request import MOST_PENDING, OLDEST, USER_PREFIX
@@ -38,6 +39,7 @@ __all__ = [
     "Refuse",
     "Request",
     "TokenGrant",
+    "Unread",
     "Wait",
     "decide_client",
     "decide_serving",

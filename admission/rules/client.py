@@ -9,7 +9,15 @@ from datetime import datetime, timedelta
 
 from admission.rules import certificate_request
 from admission.rules.certificate_request import CertificateRequest
-from admission.rules.decision import Approve, Decision, Refuse, Request, TokenGrant, Wait
+from admission.rules.decision import (
+    Approve,
+    Decision,
+    Refuse,
+    Request,
+    TokenGrant,
+    Unread,
+    Wait,
+)
 from admission.rules.every_request import (
     AUTHENTICATED_GROUP,
     object_problems,
@@ -46,15 +54,16 @@ def decide_client(
     to approve, and the others wait: a kubelet that restarts has lost the key of its last request
     (it keeps keys in memory until their certificate comes), so only the newest is of use.
     """
+    refused = _refusal_of_requester(request, tokens, approved_before, now)
+    flood = refused or refusal_of_flood(request.user, len(others) + 1)
+    if flood is not None:
+        return flood
     decision = _decide_alone(request, tokens, node_exists, approved_before, now)
     if not isinstance(decision, Approve):
         return decision
-    flood = refusal_of_flood(request.user, len(others) + 1)
-    if flood is not None:
-        return flood
     for other in others:
         if other.created > request.created and isinstance(
-            _decide_alone(other, tokens, node_exists, approved_before, now), Approve
+            _decide_alone(other, tokens, node_exists, approved_before, now), Approve | Unread
         ):
             return Wait(reason=f"the kubelet has made a newer request since, {other.name}")
     return decision
@@ -66,8 +75,34 @@ def _decide_alone(
     node_exists: Callable[[str], bool],
     approved_before: frozenset[str],
     now: datetime,
-) -> Approve | Refuse:
+) -> Approve | Refuse | Unread:
     """Decide on a request as if there were no other undecided one."""
+    refused = _refusal_of_requester(request, tokens, approved_before, now)
+    if refused is not None:
+        return refused
+    if request.pem is None:
+        return Unread()
+    try:
+        content = certificate_request.parse(request.pem)
+    except ValueError as error:
+        return Refuse(reason=str(error))
+    grant = tokens[request.user.removeprefix(BOOTSTRAP_PREFIX)]
+    problem = next(_content_problems(content, grant), None)
+    if problem is None and node_exists(grant.node):
+        problem = (
+            f"the Node {grant.node} exists; if this machine is to take its place, run"
+            f" kubectl delete node {grant.node}"
+        )
+    return Approve(content=content) if problem is None else Refuse(reason=problem)
+
+
+def _refusal_of_requester(
+    request: Request,
+    tokens: Mapping[str, TokenGrant],
+    approved_before: frozenset[str],
+    now: datetime,
+) -> Refuse | None:
+    """Return a refusal if something around what the request holds is wrong."""
     token = request.user.removeprefix(BOOTSTRAP_PREFIX)
     grant = tokens.get(token)
     if grant is None or request.user != BOOTSTRAP_PREFIX + token:
@@ -78,19 +113,7 @@ def _decide_alone(
     if problem is not None:
         return refusal(problem)
     problem = next(_token_problems(request, token, grant, approved_before), None)
-    if problem is not None:
-        return Refuse(reason=problem)
-    try:
-        content = certificate_request.parse(request.pem)
-    except ValueError as error:
-        return Refuse(reason=str(error))
-    problem = next(_content_problems(content, grant), None)
-    if problem is None and node_exists(grant.node):
-        problem = (
-            f"the Node {grant.node} exists; if this machine is to take its place, run"
-            f" kubectl delete node {grant.node}"
-        )
-    return Approve(content=content) if problem is None else Refuse(reason=problem)
+    return None if problem is None else Refuse(reason=problem)
 
 
 def _token_problems(

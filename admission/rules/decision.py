@@ -16,7 +16,7 @@ class Request:
     user: str
     groups: frozenset[str]
     usages: tuple[str, ...]
-    pem: bytes
+    pem: bytes | None  # None: it was not kept
     created: datetime
     expiration: timedelta | None
     decided: bool  # it has a condition or a certificate
@@ -65,4 +65,9 @@ class Refuse:
     """Whether the reason may pass by itself, so that the request is to be judged again."""
 
 
-Decision = Approve | Wait | Refuse
+@dataclass(frozen=True, kw_only=True)
+class Unread:
+    """What a request holds would decide, but was not kept: it must be read again."""
+
+
+Decision = Approve | Wait | Refuse | Unread

@@ -7,7 +7,7 @@ from admission.claims import claim, nobodys
 from admission.inventory import Denied, InventoryNode
 from admission.rules import certificate_request
 from admission.rules.certificate_request import CertificateRequest
-from admission.rules.decision import Approve, Decision, NodeObject, Refuse, Request, Wait
+from admission.rules.decision import Approve, Decision, NodeObject, Refuse, Request, Unread, Wait
 from admission.rules.every_request import (
     AUTHENTICATED_GROUP,
     NODES_GROUP,
@@ -51,6 +51,8 @@ def decide_serving(
     flood = refusal_of_flood(request.user, pending)
     if flood is not None:
         return flood
+    if request.pem is None:
+        return Unread()
     try:
         content = certificate_request.parse(request.pem)
     except ValueError as error:

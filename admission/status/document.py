@@ -5,13 +5,10 @@ shown while the API server still has the request for it; it deletes issued ones 
 """
 
 import asyncio
-import base64
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
-
-from cryptography import x509
 
 from admission import rules
 from admission.inventory import Denied, InventoryNode
@@ -19,8 +16,8 @@ from admission.objects.csr import count_pending, judged_request, request_status,
 from admission.objects.judged_node import judged_node
 from admission.objects.node import ready_condition
 from admission.objects.token_secret import POOL_LABEL, content, expiration, is_revoked
-from admission.panic import no_panic
 from admission.serving_certificate import ServingCertificate
+from admission.status.kept import ISSUED
 from admission.status.snapshot import Reads, Snapshot
 
 LOOKS_AT_ONCE = 64
@@ -95,20 +92,8 @@ def _certificate(end: datetime | None, problem: str, now: datetime) -> dict[str,
 
 def _issued_end(name: str, requests: Iterable[dict[str, Any]]) -> datetime | None:
     """Return the latest end of the client certificates that were issued for a node."""
-    user, ends = f"{rules.USER_PREFIX}{name}", []
-    for item in requests:
-        pem = (item.get("status") or {}).get("certificate")
-        if not pem or item["spec"]["signerName"] != rules.CLIENT_SIGNER:
-            continue
-        try:
-            with no_panic():
-                certificate = x509.load_pem_x509_certificate(base64.b64decode(pem))
-                subject = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-        except ValueError:
-            continue
-        if [attribute.value for attribute in subject] == [user]:
-            ends.append(certificate.not_valid_after_utc)
-    return max(ends, default=None)
+    issued = filter(None, (item.get(ISSUED) for item in requests))
+    return max((end for node, end in issued if node == name), default=None)
 
 
 async def _pending(
@@ -149,6 +134,8 @@ async def _pending(
             return {**told, "decision": "wait", "reason": reason}
         case rules.Refuse(reason=reason):
             return {**told, "decision": "refuse", "reason": reason}
+        case rules.Unread():
+            return {**told, "decision": "none", "reason": "there are too many newer ones"}
 
 
 def _token(secret: Mapping[str, Any], now: datetime) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from admission import pool_inventory
-from admission.api_server.api import CSRS, NODES, Keep
+from admission.api_server.api import CSRS, NODES, Keep, NewBound, no_bound
 from admission.api_server.lists import Listed
-from admission.objects.csr import kept_request
 from admission.objects.judged_node import kept_node
 from admission.objects.token_secret import MANAGED_BY, TOKENS, kept_secret
+from admission.objects.whole_requests import new_bound
 from admission.pool_inventory import Inventory
+from admission.status.kept import kept_for_status
 
 OUR_TOKENS = f"{TOKENS}&labelSelector={'='.join(MANAGED_BY)}"
 
@@ -18,7 +19,7 @@ OUR_TOKENS = f"{TOKENS}&labelSelector={'='.join(MANAGED_BY)}"
 class Reads(Protocol):
     """What the status asks of an API server."""
 
-    async def list(self, path: str, keep: Keep) -> Listed:
+    async def list(self, path: str, keep: Keep, bound: NewBound = no_bound) -> Listed:
         """Return what is kept of each object in a list, after its last page."""
 
     async def may_serve_itself(self, requester: Mapping[str, Any]) -> bool:
@@ -43,8 +44,12 @@ async def take(api: Reads, namespace: str, inventory: Inventory | None) -> Snaps
         ApiError, UNREACHABLE: the API server refused, or did not answer for a while.
     """
     lists = {
-        path: await api.list(path, keep)
-        for path, keep in ((NODES, kept_node), (CSRS, kept_request), (OUR_TOKENS, kept_secret))
+        path: await api.list(path, keep, bound)
+        for path, keep, bound in (
+            (NODES, kept_node, no_bound),
+            (CSRS, kept_for_status, new_bound),
+            (OUR_TOKENS, kept_secret, no_bound),
+        )
     }
     if inventory is None:
         path = pool_inventory.path(namespace)

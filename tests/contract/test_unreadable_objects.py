@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from admission.rules import MOST_PENDING
 from tests.contract.kubernetes_provider.cluster import Cluster, running
 from tests.contract.test_hostile_requests import CHECKOUT, FLAGS, create, orders, prepare
 from tests.hostile.api_server import CSRS, Caller, administrator, object_of
@@ -44,8 +45,8 @@ def nested(body: Mapping[str, Any]) -> bytes:
     return json.dumps(marked).replace(f'"{MARK}"', deep).encode()
 
 
-def request_of(name: str) -> Vector:
-    pem = serving(dns(name), ip(ADDRESSES[name]), name=name)
+def request_of(name: str, claims: str) -> Vector:
+    pem = serving(dns(name), ip(ADDRESSES[claims]), name=name)
     return Vector(title=name, pem=pem, by=node(name), reason="")
 
 
@@ -59,10 +60,10 @@ class World:
     uids: Mapping[str, str]
     number: int = 0
 
-    def ask(self, name: str, *, unreadable: bool = False) -> str:
+    def ask(self, name: str, *, unreadable: bool = False, claims: str = "") -> str:
         """Make the serving request of a node, and return its name."""
         self.number += 1
-        csr, vector = f"csr-{self.number:04}", request_of(name)
+        csr, vector = f"csr-{self.number:04}", request_of(name, claims or name)
         body = object_of(vector, csr)
         content = nested(body) if unreadable else json.dumps(body).encode()
         status, answer = self.admin.send("POST", CSRS, content, vector.by)
@@ -79,6 +80,9 @@ class World:
         found["spec"] = {"taints": taints}
         status, answer = self.admin.send("PUT", f"{NODES}/{name}", nested(found), node(name))
         assert status == 200, answer
+
+    def delete(self, csr: str) -> None:
+        self.cluster.request("DELETE", f"{CSRS}/{csr}")
 
     def is_approved(self, csr: str) -> bool:
         found = self.cluster.get(f"{CSRS}/{csr}")
@@ -158,6 +162,26 @@ def test_the_approver_judges_the_others(world: World) -> None:
     world.nest_node("node-1")
     kubeconfig = str(world.cluster.kubeconfig)
     judges_the_others(world, "serve", "--kubeconfig", kubeconfig, "--port", "0")
+
+
+def test_what_is_left_of_a_flood_is_read_again(world: World) -> None:
+    honest = world.ask("node-2")
+    time.sleep(1.1)  # what is younger is so by a whole second
+    junk = [world.ask("node-2", claims="node-1") for _ in range(MOST_PENDING + 5)]
+    kubeconfig = str(world.cluster.kubeconfig)
+    process, log = judging(world, "serve", "--kubeconfig", kubeconfig, "--port", "0")
+    try:
+        end = time.monotonic() + LIMIT_S
+        while "requests of system:node:node-2 are pending" not in log.read_text():
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.2)
+        assert not world.is_approved(honest)
+        for csr in junk:
+            world.delete(csr)
+        world.await_approval(honest, process, log)
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def test_the_status_shows_the_others(world: World) -> None:

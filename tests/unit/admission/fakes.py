@@ -15,7 +15,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from admission.api_server.api import CSRS, NODES, ApiError, Keep, Say, See, Watched
+from admission.api_server.api import (
+    CSRS,
+    NODES,
+    ApiError,
+    Keep,
+    NewBound,
+    Say,
+    See,
+    Watched,
+    no_bound,
+)
 from admission.api_server.lists import Listed, keep_one
 from admission.gate.orders import Orders, Token
 from admission.inventory import Denied, InventoryNode
@@ -115,11 +125,11 @@ def merge(item: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def listed(items: Iterable[dict[str, Any]], keep: Keep) -> Listed:
+def listed(items: Iterable[dict[str, Any]], keep: Keep, new_bound: NewBound = no_bound) -> Listed:
     """What an API server's list gives."""
-    found = Listed(version="1")
+    found, bound = Listed(version="1"), new_bound()
     for item in items:
-        keep_one(item, keep, found)
+        keep_one(item, keep, found, bound)
     return found
 
 
@@ -172,8 +182,12 @@ class FakeApi:
         *,
         content_type: str = "application/json",
     ) -> Any:
-        path = path.partition("?")[0]
-        self._fail(f"{method} {path}")
+        path, _, query = path.partition("?")
+        _, _, chosen = query.partition("metadata.name%3D")
+        self._fail(f"{method} {path}/{chosen}" if chosen else f"{method} {path}")
+        if (method, path) == ("GET", CSRS) and chosen:
+            found = self.objects[CSRS].get(chosen)
+            return {"items": [found] if found else None}
         if method == "PATCH" and path.startswith(f"{NODES}/"):
             assert content_type == "application/merge-patch+json"
             return self._patch_node(path.rpartition("/")[2], body or {})
@@ -212,8 +226,9 @@ class FakeApi:
                 self._sync(watched, see)
 
     def _sync(self, watched: Watched, see: See) -> None:
-        keep, objects = watched.keep, self.objects[_collection(watched)].values()
-        items = [kept for item in objects if _selects(watched, item) and (kept := keep(item))]
+        objects = self.objects[_collection(watched)].values()
+        chosen = (item for item in objects if _selects(watched, item))
+        items = listed(chosen, watched.keep, watched.bound).items
         see("SYNC", {"items": items})
         for item in items:
             see("ADDED", item)

@@ -12,6 +12,7 @@ from admission.rules import (
     Refuse,
     Request,
     TokenGrant,
+    Unread,
     Wait,
     decide_client,
 )
@@ -236,3 +237,18 @@ def test_many_pending_requests_are_a_flood() -> None:
         "more than 20 requests of system:bootstrap:abc123 are pending; find out who makes them, and"
         " delete them"
     )
+
+
+def test_what_was_not_kept_must_be_read_again_unless_something_else_refuses_it() -> None:
+    unread = replace(GOOD, pem=None)
+    assert decide(unread) == Unread()
+    assert isinstance(decide(unread, approved_before=frozenset({"abc123"})), Refuse)
+    flood = tuple(replace(GOOD, uid=str(n)) for n in range(MOST_PENDING))
+    assert "requests of system:bootstrap:abc123 are pending" in reason(decide(unread, others=flood))
+
+
+def test_a_request_waits_for_a_newer_one_that_must_be_read_again() -> None:
+    newer = replace(GOOD, name="new", created=NOW, pem=None)
+    assert isinstance(decide(GOOD, others=(newer,)), Wait)
+    older = replace(newer, created=CREATED)
+    assert isinstance(decide(GOOD, others=(older,)), Approve)

@@ -19,6 +19,7 @@ from admission.rules import (
     NodeObject,
     Refuse,
     Request,
+    Unread,
     Wait,
     decide_serving,
 )
@@ -432,3 +433,10 @@ def test_a_node_may_be_named_like_a_part_of_the_clusters_names() -> None:
     for name in ("kubernetes-1", "svc-1", "localhost-1"):
         inventory = {"node-1": entry("node-1", "10.0.0.1", names=(name,))}
         assert isinstance(decide(replace(GOOD, pem=csr(dns(name))), inventory=inventory), Approve)
+
+
+def test_what_was_not_kept_must_be_read_again_unless_it_is_refused_unread() -> None:
+    unread = replace(GOOD, pem=None)
+    assert decide(unread) == Unread()
+    assert isinstance(decide(unread, pending=MOST_PENDING + 1), Refuse)
+    assert isinstance(decide(replace(unread, usages=())), Refuse)

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from admission import process
-from admission.api_server.api import CSRS, NODES, Keep
+from admission.api_server.api import CSRS, NODES, Keep, NewBound, no_bound
 from admission.api_server.connection import Connection
 from admission.api_server.lists import Listed
 from admission.inventory import InventoryNode
@@ -38,9 +38,10 @@ class StatusApi(ApproverApi):
         super().__init__()
         self.tokens: list[dict[str, Any]] = []
 
-    async def list(self, path: str, keep: Keep) -> Listed:
+    async def list(self, path: str, keep: Keep, bound: NewBound = no_bound) -> Listed:
         self.asked.append(f"GET {path}")
-        return listed(self.tokens if path == OUR_TOKENS else self.objects[path].values(), keep)
+        items = self.tokens if path == OUR_TOKENS else self.objects[path].values()
+        return listed(items, keep, bound)
 
     def token(self, name: str, **data: str) -> None:
         plain = {
