@@ -3,12 +3,14 @@
 It shares orders and proofs with `python -m admission gate`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
+from typing import Any
 
 from admission.api_server.api import NODES, Say
 from admission.gate import run
 from admission.gate.session import session
-from admission.objects.judged_node import kept_node
+from admission.objects.judged_node import kept_readiness
 from admission.objects.node import ready_condition
 from admission.process import failures, reason
 from admission.terminal import visible
@@ -29,15 +31,17 @@ async def prove(text: str, say: Say) -> Mapping[str, str]:
         raise ValueError(visible(reason(error))) from None
 
 
-async def not_ready(text: str) -> set[str]:
+async def not_ready(text: str) -> Mapping[str, str]:
     """Return which nodes of a gate's orders are not Ready in the cluster, or not there at all.
+
+    A Node that can't be read counts too; its name then has the reason.
 
     Raises:
         ValueError: as `prove` does.
     """
     try:
         async with session(text) as (orders, api, _):
-            listed = await api.list(NODES, kept_node)
+            listed = await api.list(NODES, partial(_kept_if_in, orders.nodes))
     except failures() as error:
         raise ValueError(visible(reason(error))) from None
     ready = {
@@ -45,4 +49,10 @@ async def not_ready(text: str) -> set[str]:
         for node in listed.items
         if ready_condition(node, "status") == "True"
     }
-    return set(orders.nodes) - ready
+    unreadable = dict(listed.left_out)
+    return {name: unreadable.get(name, "") for name in orders.nodes if name not in ready}
+
+
+def _kept_if_in(names: Collection[str], node: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what is kept of one of these nodes: little, as there may be thousands of others."""
+    return kept_readiness(node) if node["metadata"]["name"] in names else None

@@ -46,8 +46,8 @@ class RolloutPolicy:
 class Cluster:
     """What the cluster says of nodes."""
 
-    async def not_ready(self, orders: str) -> Collection[str]:
-        """Return which nodes of a gate's orders are not Ready."""
+    async def not_ready(self, orders: str) -> Reasons:
+        """Return which nodes of a gate's orders are not Ready, or why a Node can't be read."""
         from admission.proving import not_ready  # noqa: PLC0415 - only what changes needs it
 
         return await not_ready(orders)
@@ -150,7 +150,8 @@ class Rollout:
         """
         if len(self._turns) == 1:
             return list(waiting)
-        down = {*await self._ask(self._cluster.not_ready)} & {*self._members}
+        found: Reasons = await self._ask(self._cluster.not_ready)
+        down = {node: why for node, why in sorted(found.items()) if node in self._members}
         room = self._most - len(down)
         sound = [node for node in waiting if node not in down]
         broken = [node for node in waiting if node in down]
@@ -158,9 +159,9 @@ class Rollout:
         wave = sound[: min(size, room)] if room > 0 and sound else broken[:size]
         if not wave:
             raise ValueError(
-                f"{', '.join(sorted(down))} {'is' if len(down) == 1 else 'are'} not Ready, and"
-                f" rollout.maxUnavailable allows {self._most} of the pool's nodes to be; bring"
-                " back what is down, remove it from the settings, or raise maxUnavailable"
+                f"{_told(down)}, and rollout.maxUnavailable allows {self._most} of the pool's nodes"
+                " to be unavailable; bring back what is down, remove it from the settings, or raise"
+                " maxUnavailable"
             )
         return wave
 
@@ -191,6 +192,18 @@ class Rollout:
 
         await Background(ask, name=f"{self._name}-rollout").end()
         return found[0]
+
+
+def _told(down: Reasons) -> str:
+    """Say which nodes are not Ready, and which Nodes can't be read."""
+    plain = [node for node, why in down.items() if not why]
+    told = [f"{', '.join(plain)} {'is' if len(plain) == 1 else 'are'} not Ready"] if plain else []
+    told += [
+        f"the Node {node} can't be read ({why}; find out who has written it)"
+        for node, why in down.items()
+        if why
+    ]
+    return ", and ".join(told)
 
 
 def restarted_at(installed: str) -> str | None:

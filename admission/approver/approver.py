@@ -19,13 +19,12 @@ from admission.approver.recorder import Place, Recorder
 from admission.delegate import Facts
 from admission.judge import Judge
 from admission.objects.csr import is_undecided, kept_request, requesting_node, without_request
-from admission.objects.judged_node import judged_node, kept_node
+from admission.objects.judged_node import judged_node, kept_metadata, kept_node
 from admission.objects.node import internal_addresses
 from admission.objects.whole_requests import new_bound
 from admission.pool_inventory import Inventory
 
 LEASE = "kubelet-serving-approver"
-KEPT_METADATA = ("name", "uid", "deletionTimestamp")
 MOST_ADDRESSES, LONGEST_ADDRESS = 16, 64
 
 
@@ -243,6 +242,5 @@ def _kept_request(item: dict[str, Any]) -> dict[str, Any]:
 def _kept_node(node: dict[str, Any]) -> dict[str, Any]:
     """Return what is judged and compared of a Node: little, since there may be thousands."""
     kept, shown = kept_node(node), internal_addresses(node)
-    metadata = {key: kept["metadata"][key] for key in KEPT_METADATA if key in kept["metadata"]}
     addresses = [{"type": "InternalIP", "address": each[:LONGEST_ADDRESS]} for each in shown]
-    return {"metadata": metadata, "status": {"addresses": addresses[:MOST_ADDRESSES]}}
+    return {"metadata": kept_metadata(kept), "status": {"addresses": addresses[:MOST_ADDRESSES]}}

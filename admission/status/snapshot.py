@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from admission import pool_inventory
 from admission.api_server.api import CSRS, NODES, Keep, NewBound, no_bound
 from admission.api_server.lists import Listed
-from admission.objects.judged_node import kept_node
+from admission.objects.judged_node import kept_readiness
 from admission.objects.token_secret import MANAGED_BY, TOKENS, kept_secret
 from admission.objects.whole_requests import new_bound
 from admission.pool_inventory import Inventory
@@ -46,7 +46,7 @@ async def take(api: Reads, namespace: str, inventory: Inventory | None) -> Snaps
     lists = {
         path: await api.list(path, keep, bound)
         for path, keep, bound in (
-            (NODES, kept_node, no_bound),
+            (NODES, kept_readiness, no_bound),
             (CSRS, kept_for_status, new_bound),
             (OUR_TOKENS, kept_secret, no_bound),
         )

@@ -3,6 +3,7 @@
 `metadata.managedFields` is whatever its writer has given, nested as deeply as they like.
 """
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from admission.proving import not_ready
 from admission.rules import MOST_PENDING
 from tests.contract.kubernetes_provider.cluster import Cluster, running
 from tests.contract.test_hostile_requests import CHECKOUT, FLAGS, create, orders, prepare
@@ -193,6 +195,12 @@ def test_the_status_shows_the_others(world: World) -> None:
     assert shown.returncode == 0, shown.stderr
     assert "node-2" in shown.stdout
     assert refused in shown.stdout
+
+
+def test_a_wave_is_told_of_a_node_that_can_not_be_read(world: World) -> None:
+    world.nest_node("node-1")
+    found = asyncio.run(not_ready(json.dumps(orders(world.cluster, world.uids))))
+    assert (found["node-1"], found["node-2"]) == ("it is nested too deeply", "")
 
 
 def test_a_node_leaves_whatever_it_has_written(world: World) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pulumi
@@ -30,13 +30,14 @@ class Cluster:
     down: set[str] = field(default_factory=set)
     broken: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
     proven: list[dict[str, object]] = field(default_factory=list)
 
-    async def not_ready(self, orders: str) -> Collection[str]:
+    async def not_ready(self, orders: str) -> Mapping[str, str]:
         assert orders == ORDERS
         if self.error:
             raise ValueError(self.error)
-        return self.down
+        return {**dict.fromkeys(self.down, ""), **self.unreadable}
 
     async def prove(self, orders: str, tell: object) -> Mapping[str, str]:
         self.proven.append(json.loads(orders))
@@ -168,12 +169,23 @@ def test_nodes_that_are_not_ready_already_count() -> None:
     assert found.waves == [["a"], ["b"], ["c"]]
 
 
+def test_a_node_that_can_not_be_read_counts_and_is_told_as_that() -> None:
+    found = run(Cluster(unreadable={"e": "it is nested too deeply"}), changes=("a", "b"))
+    assert found.waves == []
+    assert found.refused["a"].startswith(
+        "not changed, because the Node e can't be read (it is nested too deeply; find out who has"
+        " written it), and rollout.maxUnavailable allows 1 of the pool's nodes to be unavailable;"
+    )
+    found = run(Cluster(down={"d"}, unreadable={"e": "it is odd"}), changes=("a", "b"))
+    assert "because d is not Ready, and the Node e can't be read (it is odd;" in found.refused["a"]
+
+
 def test_where_no_more_may_be_down_nothing_changes() -> None:
     found = run(Cluster(down={"e"}), changes=("a", "b"))
     assert found.waves == []
     assert found.refused["a"] == (
         "not changed, because e is not Ready, and rollout.maxUnavailable allows 1 of the pool's"
-        " nodes to be; bring back what is down, remove it from the settings, or raise"
+        " nodes to be unavailable; bring back what is down, remove it from the settings, or raise"
         " maxUnavailable"
     )
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from admission.api_server.api import NODES
 from admission.api_server.connection import Connection
 from admission.proving import not_ready, prove
 from tests.unit.admission.fakes import run
@@ -31,12 +32,19 @@ def test_a_node_that_does_not_work_is_named_with_the_reason(cluster: FakeCluster
 
 
 def test_nodes_that_are_not_ready_or_not_there_are_told(cluster: FakeCluster) -> None:
-    assert run(not_ready(ORDERS)) == {"node-1"}
+    assert run(not_ready(ORDERS)) == {"node-1": ""}
     cluster.node("node-1", "10.0.0.1", ready=False)
     cluster.node("node-2", "10.0.0.2", ready=False)
-    assert run(not_ready(ORDERS)) == {"node-1"}
+    assert run(not_ready(ORDERS)) == {"node-1": ""}
     cluster.node("node-1", "10.0.0.1")
-    assert run(not_ready(ORDERS)) == set()
+    assert run(not_ready(ORDERS)) == {}
+
+
+def test_a_node_that_can_not_be_read_is_told_with_the_reason(cluster: FakeCluster) -> None:
+    cluster.node("node-1", "10.0.0.1")
+    cluster.objects[NODES]["node-1"]["status"]["conditions"] = [{}]
+    cluster.objects[NODES]["node-2"] = {"metadata": {"name": "node-2"}, "status": {"addresses": 1}}
+    assert run(not_ready(ORDERS)) == {"node-1": "it lacks what we read (KeyError)"}
 
 
 @pytest.mark.parametrize("ask", [not_ready, lambda orders: prove(orders, print)])

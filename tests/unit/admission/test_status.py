@@ -238,6 +238,18 @@ def test_a_person_reads_that_there_is_nothing() -> None:
     assert "no token of this program" in text
 
 
+def test_little_is_kept_of_each_of_many_nodes(it: Look) -> None:
+    it.api.node("node-1", "10.0.0.1", annotations={"long": "x" * 10_000}, deletionTimestamp="now")
+    stored = it.api.objects[NODES]["node-1"]
+    stored["status"]["images"] = [{"names": ["y" * 10_000]}]
+    stored["status"]["conditions"] += [{"type": "Odd", "message": "z" * 10_000}]
+    snapshot = run(take(it.api, NAMESPACE, None))
+    kept = snapshot.nodes["node-1"]
+    assert len(json.dumps(kept)) < 300
+    assert kept["metadata"]["deletionTimestamp"] == "now"
+    assert it.node("node-1")["ready"] == "yes"
+
+
 def test_all_requests_and_nodes_are_read_once(it: Look) -> None:
     it.document()
     assert sorted(it.api.asked) == sorted(f"GET {path}" for path in (MAPS, NODES, CSRS, OUR_TOKENS))
