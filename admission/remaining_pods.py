@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from admission.api_server.api import PODS, ApiError
+from admission.api_server.api import PODS, ApiError, Keep
 from admission.api_server.brief_connection import Requests
 from admission.drain_settings import Drain
 
 BUDGETS = "/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets"
 MOST_PODS = 500
 MOST_NAMES = 5
+LONGEST_LABELS = 16 * 1024
 MIRROR = "kubernetes.io/config.mirror"
 POD = r"[a-z0-9-]+/[a-z0-9.-]+"
 # Of pods whose DaemonSet is gone, which `kubectl drain` deletes with --force.
@@ -34,15 +35,61 @@ class Remains:
 async def look(api: Requests, node: str, how: Drain, errors: str) -> Remains:
     """Return what is left on a node, after `kubectl drain` has failed with these errors."""
     try:
-        path = f"{PODS}?fieldSelector=spec.nodeName%3D{node}&limit={MOST_PODS}"
-        found = (await api.insist("GET", path)).get("items") or ()
+        found = await api.list(f"{PODS}?fieldSelector=spec.nodeName%3D{node}", some_pods())
     except ApiError:
         return Remains()  # a right is missing, which is the error of kubectl then
-    pods = [pod for pod in found if _is_evicted(pod)]
+    pods = found.items
     refused = [*_refused(pods, how, errors)]
     if refused:
         return Remains(refused=tuple(refused))
-    return Remains(stay=tuple([line async for line in _stay(api, pods)]))
+    unreadable = [f"the pod {name} can't be read ({why})" for name, why in found.left_out]
+    return Remains(stay=(*[line async for line in _stay(api, pods)], *unreadable[:MOST_NAMES]))
+
+
+def some_pods() -> Keep:
+    """Return what keeps, of each of some hundred pods that a drain evicts, what is said of it."""
+    left = MOST_PODS
+
+    def keep(pod: dict[str, Any]) -> dict[str, Any] | None:
+        nonlocal left
+        if not _is_evicted(pod) or left <= 0:
+            return None
+        kept = _kept_pod(pod)
+        left -= 1
+        return kept
+
+    return keep
+
+
+def _kept_pod(pod: Mapping[str, Any]) -> dict[str, Any]:
+    metadata, owner = pod["metadata"], _controller(pod)
+    labels = metadata.get("labels") or {}
+    return {
+        "metadata": {
+            "namespace": _namespace(pod),
+            "name": metadata["name"],
+            # Nobody has so many but to fill our memory; then no budget is said to select the pod.
+            "labels": labels if len(str(labels)) <= LONGEST_LABELS else {},
+            "ownerReferences": [{"controller": True}] if owner else [],
+            "deletionTimestamp": metadata.get("deletionTimestamp"),
+        },
+        "spec": {"volumes": [{"emptyDir": {}}] if _has_local_data(pod) else []},
+        "status": {"phase": _phase(pod)},
+    }
+
+
+def _kept_budget(budget: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what is kept of a budget that allows nothing now.
+
+    Raises:
+        ValueError: its selector is too long.
+    """
+    if (budget.get("status") or {}).get("disruptionsAllowed"):
+        return None
+    selector = (budget.get("spec") or {}).get("selector")
+    if len(str(selector)) > LONGEST_LABELS:
+        raise ValueError("its selector is too long")
+    return {"metadata": {"name": budget["metadata"]["name"]}, "spec": {"selector": selector}}
 
 
 def _refused(pods: Sequence[Mapping[str, Any]], how: Drain, errors: str) -> Iterator[str]:
@@ -88,14 +135,12 @@ async def _stay(api: Requests, pods: Sequence[Mapping[str, Any]]) -> AsyncIterat
         yield f"{_names(others)} {'is' if len(others) == 1 else 'are'} still there"
 
 
-async def _exhausted(api: Requests, namespace: str) -> list[Mapping[str, Any]]:
+async def _exhausted(api: Requests, namespace: str) -> Sequence[Mapping[str, Any]]:
     """Return the budgets of a namespace that allow nothing now; none if they may not be read."""
     try:
-        found = await api.insist("GET", BUDGETS.format(namespace=namespace))
+        return (await api.list(BUDGETS.format(namespace=namespace), _kept_budget)).items
     except ApiError:
-        return []
-    items = found.get("items") or ()
-    return [item for item in items if not (item.get("status") or {}).get("disruptionsAllowed")]
+        return ()
 
 
 def _selects(budget: Mapping[str, Any], pod: Mapping[str, Any]) -> bool:

@@ -1,8 +1,8 @@
 """A connection for a few requests, one after another: it starts in a fraction of the time.
 
 What succeeds at once needs no more than the standard library. Everything else is handed over to
-`connection`, with its library, its patience and its messages: a kubeconfig that is not plain, and a
-request that fails, for whatever reason.
+`connection`, with its library, its patience and its messages: a kubeconfig that is not plain, a
+list, and a request that fails, for whatever reason.
 """
 
 import asyncio
@@ -17,8 +17,9 @@ from typing import Any, Protocol
 import yaml
 
 from admission.api_server import credentials
-from admission.api_server.api import LARGEST_OBJECT_BYTES, REQUEST_TIMEOUT_S
+from admission.api_server.api import LARGEST_OBJECT_BYTES, REQUEST_TIMEOUT_S, Keep
 from admission.api_server.credentials import Credentials
+from admission.api_server.lists import Listed
 from admission.api_server.reading import read_one
 
 # An API server that is silent for longer is asked again, and waited for.
@@ -41,6 +42,9 @@ class Requests(Protocol):
         content_type: str = "application/json",
     ) -> Any:
         """Make a request that may safely be repeated, again while an API server restarts."""
+
+    async def list(self, path: str, keep: Keep) -> Listed:
+        """Return what is kept of each object in a list, as `insist` does."""
 
     async def close(self) -> None:
         """Close the connection."""
@@ -68,12 +72,20 @@ class BriefConnection:
     ) -> Any:
         """Make a request that may safely be repeated, as `Connection.insist` does."""
         if self._successor is None:
-            try:
+            with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
                 return await self._request(method, path, body, content_type)
-            except (OSError, http.client.HTTPException, ValueError):
-                self._http.close()
-                self._successor = await _connect(self._kubeconfig)
-        return await self._successor.insist(method, path, body, content_type=content_type)
+        successor = await self._succeeded()
+        return await successor.insist(method, path, body, content_type=content_type)
+
+    async def list(self, path: str, keep: Keep) -> Listed:
+        """Return what is kept of each object in a list, as `Connection.list` does."""
+        return await (await self._succeeded()).list(path, keep)
+
+    async def _succeeded(self) -> Requests:
+        if self._successor is None:
+            self._http.close()
+            self._successor = await _connect(self._kubeconfig)
+        return self._successor
 
     async def close(self) -> None:
         """Close the connection."""

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from admission import program, settings_file
-from admission.api_server.api import ApiError
+from admission.api_server.api import ApiError, Keep
 from admission.api_server.connection import Connection
+from admission.api_server.lists import Listed
+from tests.unit.admission.fakes import listed
 
 NODE = "/api/v1/nodes/node-1"
 PODS = "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-1&limit="
@@ -73,6 +75,10 @@ class FakeCluster:
         cordoned = self.cordoned or self.cordoned_by_us
         spec: dict[str, Any] = {"unschedulable": True} if cordoned else {"podCIDR": "10.1.0.0/24"}
         return {"metadata": metadata, "spec": spec, "status": status}
+
+    async def list(self, path: str, keep: Keep) -> Listed:
+        found = await self.insist("GET", f"{path}&limit=250" if "?" in path else path)
+        return listed(found.get("items") or (), keep)
 
     async def close(self) -> None:
         self.calls.append("close")

@@ -13,6 +13,7 @@ import pytest
 from admission.api_server import brief_connection
 from admission.api_server.brief_connection import BriefConnection, Requests, open_briefly
 from admission.api_server.connection import Connection
+from admission.api_server.lists import Listed
 from tests.unit.admission.tls_api_server import (
     CERTIFICATE,
     CERTIFICATES,
@@ -50,6 +51,22 @@ def no_library(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patched:
         patched.setattr(Connection, "open", refuse)
         yield
+
+
+def test_a_list_is_left_to_the_library(api_server: ApiServer, tmp_path: Path) -> None:
+    page = {"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": "a"}}, {}]}
+    api_server.answers["GET /api/v1/nodes?limit=250"] = page
+
+    async def read() -> Listed:
+        api = await open_briefly(kubeconfig(tmp_path, url(api_server)))
+        try:
+            return await api.list("/api/v1/nodes", lambda item: item)
+        finally:
+            await api.close()
+
+    listed = asyncio.run(read())
+    assert listed.items == [{"metadata": {"name": "a"}}]
+    assert listed.left_out == [("an object", "it lacks what we read (KeyError)")]
 
 
 async def insist(path: str, *requests: tuple[Any, ...]) -> list[Any]:

@@ -13,6 +13,7 @@ from admission import program
 from admission.__main__ import _leave, parser
 from admission.drain_settings import Drain, read_drain
 from admission.leave import leave
+from admission.remaining_pods import MOST_PODS, some_pods
 from admission.stack_settings import Leaving, StackSettings
 from settings.model import DrainSettings
 from tests.unit.admission.leave_fakes import (
@@ -191,6 +192,22 @@ def test_a_budget_selects_by_expressions_too(
 def test_a_budget_that_may_not_be_read_hides_no_pod(monkeypatch: pytest.MonkeyPatch) -> None:
     told, _ = failed(monkeypatch, [pod("web-1")], refusals={"BUDGETS": 403})
     assert "shop/web-1 is still there" in told
+
+
+def test_little_is_kept_of_each_pod_and_of_no_more_than_some_hundreds() -> None:
+    keep = some_pods()
+    long = {"annotations": {"a": "x" * 100_000}, "labels": {"app": "web"}}
+    many = [pod(f"web-{n}", metadata=long, containers=["y" * 100_000]) for n in range(MOST_PODS)]
+    kept = [keep(item) for item in [pod("log", owner=OF_A_DAEMON), *many, pod("late")]]
+    assert kept[0] is kept[-1] is None
+    assert len(json.dumps(kept)) < 400 * MOST_PODS
+    labels = {f"label-{n}": "x" for n in range(2000)}
+    assert len(json.dumps(some_pods()(pod("odd", metadata={"labels": labels})))) < 400
+
+
+def test_a_pod_that_can_not_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, _ = failed(monkeypatch, [pod("web-1"), {"metadata": {"name": "odd"}, "spec": [1]}])
+    assert "shop/web-1 is still there; the pod odd can't be read (it lacks what we read" in told
 
 
 def test_a_silent_machine_is_told_first(monkeypatch: pytest.MonkeyPatch) -> None:
