@@ -118,12 +118,14 @@ async def _pending(
     if name in snapshot.inventory.disputes:
         return {**told, "decision": "refuse", "reason": snapshot.inventory.disputes[name]}
     node = snapshot.nodes.get(name)
+    request = judged_request(item)
     decision = rules.decide_serving(
-        judged_request(item),
+        request,
         inventory=snapshot.inventory.nodes,
         node=None if node is None else judged_node(node),
         denied=denied,
-        allowed=await api.may_serve_itself(spec),
+        # One that was not kept whole is refused: it is one of a flood, or old.
+        allowed=request.pem is not None and await api.may_serve_itself(spec),
         pending=count_pending(item, others, now),
         now=now,
     )

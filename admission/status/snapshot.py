@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from admission import pool_inventory
-from admission.api_server.api import CSRS, NODES, Keep, NewBound, no_bound
+from admission.api_server.api import CLIENT_CSRS, NODES, SERVING_CSRS, Keep, NewBound, no_bound
 from admission.api_server.lists import Listed
 from admission.objects.judged_node import kept_readiness
 from admission.objects.token_secret import MANAGED_BY, TOKENS, kept_secret
@@ -47,7 +47,8 @@ async def take(api: Reads, namespace: str, inventory: Inventory | None) -> Snaps
         path: await api.list(path, keep, bound)
         for path, keep, bound in (
             (NODES, kept_readiness, no_bound),
-            (CSRS, kept_for_status, new_bound),
+            (SERVING_CSRS, kept_for_status, new_bound),
+            (CLIENT_CSRS, kept_for_status, new_bound),
             (OUR_TOKENS, kept_secret, no_bound),
         )
     }
@@ -58,7 +59,7 @@ async def take(api: Reads, namespace: str, inventory: Inventory | None) -> Snaps
     return Snapshot(
         inventory=inventory,
         nodes={node["metadata"]["name"]: node for node in lists[NODES].items},
-        requests=lists[CSRS].items,
+        requests=[*lists[SERVING_CSRS].items, *lists[CLIENT_CSRS].items],
         tokens=lists[OUR_TOKENS].items,
         problems=tuple(
             f"{name} is left out: {why}"

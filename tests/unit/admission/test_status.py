@@ -17,12 +17,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from admission import process
-from admission.api_server.api import CSRS, NODES, Keep, NewBound, no_bound
+from admission.api_server.api import CLIENT_CSRS, NODES, SERVING_CSRS, Keep, NewBound, no_bound
 from admission.api_server.connection import Connection
 from admission.api_server.lists import Listed
 from admission.inventory import InventoryNode
 from admission.objects.token_secret import POOL_LABEL
 from admission.pool_inventory import Inventory
+from admission.rules import MOST_PENDING
 from admission.status import table
 from admission.status.document import FORMAT, document
 from admission.status.snapshot import OUR_TOKENS, take
@@ -40,7 +41,9 @@ class StatusApi(ApproverApi):
 
     async def list(self, path: str, keep: Keep, bound: NewBound = no_bound) -> Listed:
         self.asked.append(f"GET {path}")
-        items = self.tokens if path == OUR_TOKENS else self.objects[path].values()
+        base, _, signer = path.partition("?fieldSelector=spec.signerName=")
+        items = self.tokens if path == OUR_TOKENS else [*self.objects[base].values()]
+        items = [item for item in items if not signer or item["spec"]["signerName"] == signer]
         return listed(items, keep, bound)
 
     def token(self, name: str, **data: str) -> None:
@@ -189,6 +192,42 @@ def test_what_is_no_flood_to_the_approver_is_none_here(it: Look) -> None:
     assert it.pending()["csr-1"] == ("approve", "")
 
 
+def test_requests_of_other_signers_are_not_read(it: Look) -> None:
+    it.api.ask("other", "node-1", signer="example.org/other")
+    assert it.pending() == {}
+
+
+def test_a_flood_is_refused_and_hides_no_request_of_another_kind_or_node(it: Look) -> None:
+    it.api.inventory("others", node_2="10.0.0.2")
+    it.api.node("node-2", "10.0.0.2")
+    for number in range(3 * MOST_PENDING):
+        user = "system:node:node-2"
+        it.api.ask(f"client-{number}", "node-2", signer=CLIENT, user=user)
+        it.api.ask(f"junk-{number}", "node-1", "10.0.0.1")
+    it.api.ask("csr-2", "node-2", "10.0.0.2", created=NOW - timedelta(minutes=5))
+    found = it.pending()
+    assert len(found) == 6 * MOST_PENDING + 1
+    assert found["csr-2"] == ("approve", "")
+    junk = {found[f"junk-{number}"][1] for number in range(3 * MOST_PENDING)}
+    assert junk == {
+        "more than 20 requests of system:node:node-1 are pending; find out who makes them, and"
+        " delete them"
+    }
+    assert it.api.asked.count("REVIEW system:node:node-1") == MOST_PENDING
+
+
+def test_each_of_many_issued_certificates_of_one_requester_counts(it: Look) -> None:
+    hours = {f"node-{number}": number for number in range(1, 3 * MOST_PENDING)}
+    for name, number in hours.items():
+        issued = certificate(f"system:node:{name}", hours=number)
+        it.api.node(name, "10.0.0.1")
+        it.api.ask(name, name, signer=CLIENT, user="system:bootstrap:abc123", certificate=issued)
+    ends = {node["name"]: node["clientCertificate"]["end"] for node in it.document()["nodes"]}
+    assert ends == {
+        name: (NOW + timedelta(hours=number)).strftime(FORMAT) for name, number in hours.items()
+    }
+
+
 def test_a_disputed_node_is_refused(it: Look) -> None:
     it.api.inventory("others", node_1="10.0.0.2")
     it.api.ask("csr-1", "node-1", "10.0.0.1")
@@ -252,7 +291,9 @@ def test_little_is_kept_of_each_of_many_nodes(it: Look) -> None:
 
 def test_all_requests_and_nodes_are_read_once(it: Look) -> None:
     it.document()
-    assert sorted(it.api.asked) == sorted(f"GET {path}" for path in (MAPS, NODES, CSRS, OUR_TOKENS))
+    assert sorted(it.api.asked) == sorted(
+        f"GET {path}" for path in (MAPS, NODES, SERVING_CSRS, CLIENT_CSRS, OUR_TOKENS)
+    )
 
 
 # The command line
