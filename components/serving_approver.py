@@ -3,18 +3,9 @@
 It can approve one signer's requests, and change nothing else in the cluster but its own Lease.
 """
 
-from dataclasses import dataclass
-from urllib.parse import urlsplit
-
 import pulumi
-from pulumi_kubernetes.apps.v1 import Deployment, DeploymentSpecArgsDict
-from pulumi_kubernetes.core.v1 import (
-    ContainerArgsDict,
-    EnvVarArgsDict,
-    PodSpecArgsDict,
-    ProbeArgsDict,
-    ServiceAccount,
-)
+from pulumi_kubernetes.apps.v1 import Deployment
+from pulumi_kubernetes.core.v1 import ServiceAccount
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 from pulumi_kubernetes.rbac.v1 import (
@@ -27,12 +18,10 @@ from pulumi_kubernetes.rbac.v1 import (
     SubjectArgs,
 )
 
-from components.dependencies import Dependencies, after, together
+from components.approver_arguments import LABELS, NAME, ServingApproverArgs
+from components.approver_pods import deployment
+from components.dependencies import after, together
 
-NAME = "kubelet-serving-approver"
-LABELS = {"app.kubernetes.io/name": NAME}
-PORT = 10279  # the same as in `admission`, which is a program of its own and not imported here
-USER_ID = 65532
 RBAC_GROUP = "rbac.authorization.k8s.io"
 CERTIFICATES_GROUP = "certificates.k8s.io"
 CSRS = "certificatesigningrequests"
@@ -69,24 +58,6 @@ EVENT_NAMESPACE = "default"
 EVENT_RULES: list[PolicyRuleArgsDict] = [
     {"api_groups": [""], "resources": ["events"], "verbs": ["create"]}
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServingApproverArgs:
-    """How the approver runs."""
-
-    image: str
-    """An image built from the Containerfile."""
-    replicas: int = 2
-    """How many run, each on its own machine; one of them approves."""
-    namespace: str = "kube-system"
-    """Where its objects are, and the inventories that it reads."""
-    host_network: bool = False
-    """Whether its pods use the machine's network: they then work without a CNI plugin."""
-    server: str | None = None
-    """The API server's https URL for its pods; None: the cluster's Service."""
-    after: Dependencies | None = None
-    """What it depends on: the nodes that it runs on."""
 
 
 class ServingApprover(pulumi.ComponentResource):
@@ -146,83 +117,3 @@ class ServingApprover(pulumi.ComponentResource):
             ),
         )
         self.register_outputs({"name": NAME, "namespace": namespace})
-
-
-def deployment(args: ServingApproverArgs) -> DeploymentSpecArgsDict:
-    """Return the Deployment's specification."""
-    return {
-        "replicas": args.replicas,
-        "selector": {"match_labels": LABELS},
-        # No two replicas fit on one machine, so an old pod must go before a new one starts.
-        "strategy": {"rolling_update": {"max_surge": 0, "max_unavailable": 1}},
-        "template": {"metadata": {"labels": LABELS}, "spec": pod(args)},
-    }
-
-
-def pod(args: ServingApproverArgs) -> PodSpecArgsDict:
-    """Return a replica's specification."""
-    return {
-        "service_account_name": NAME,
-        "host_network": args.host_network,
-        "priority_class_name": "system-cluster-critical",
-        "tolerations": [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}],
-        "affinity": {
-            "pod_anti_affinity": {
-                "required_during_scheduling_ignored_during_execution": [
-                    {
-                        "topology_key": "kubernetes.io/hostname",
-                        "label_selector": {"match_labels": LABELS},
-                    }
-                ]
-            }
-        },
-        "security_context": {
-            "run_as_non_root": True,
-            "run_as_user": USER_ID,
-            "run_as_group": USER_ID,
-            "seccomp_profile": {"type": "RuntimeDefault"},
-        },
-        "termination_grace_period_seconds": 10,
-        "containers": [container(args)],
-    }
-
-
-def container(args: ServingApproverArgs) -> ContainerArgsDict:
-    """Return the pod's only container."""
-    environment: list[EnvVarArgsDict] = [
-        {"name": "POD_NAME", "value_from": {"field_ref": {"field_path": "metadata.name"}}}
-    ]
-    if args.server:
-        url = urlsplit(args.server)
-        environment += [
-            {"name": "KUBERNETES_SERVICE_HOST", "value": url.hostname or ""},
-            {"name": "KUBERNETES_SERVICE_PORT", "value": str(url.port or 443)},
-        ]
-    return {
-        "name": "approver",
-        "image": args.image,
-        "image_pull_policy": "IfNotPresent",
-        "args": [
-            "serve",
-            f"--namespace={args.namespace}",
-            "--identity=$(POD_NAME)",
-            f"--port={PORT}",
-        ],
-        "env": environment,
-        "ports": [{"name": "metrics", "container_port": PORT}],
-        "liveness_probe": _probe("/healthz", period_s=10),
-        "readiness_probe": _probe("/readyz", period_s=2),
-        "resources": {
-            "requests": {"cpu": "10m", "memory": "64Mi"},
-            "limits": {"memory": "256Mi"},
-        },
-        "security_context": {
-            "allow_privilege_escalation": False,
-            "read_only_root_filesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-    }
-
-
-def _probe(path: str, *, period_s: int) -> ProbeArgsDict:
-    return {"http_get": {"path": path, "port": PORT}, "period_seconds": period_s}

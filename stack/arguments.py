@@ -4,13 +4,13 @@ from dataclasses import replace
 from functools import partial
 
 from components.access import Access, SshServer
+from components.approver_arguments import ServingApproverArgs
 from components.bootstrap_rbac import BootstrapRbac
 from components.control_plane import ControlPlaneArgs
 from components.dependencies import Dependencies
 from components.pool_arguments import Approval, NodePoolArgs, PoolNode, TokenPolicy
 from components.pool_inventory import Denied
 from components.rollout import RolloutPolicy
-from components.serving_approver import ServingApproverArgs
 from components.user_data import UserDataArgs
 from credentials import Credentials
 from settings import claims

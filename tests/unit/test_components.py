@@ -14,6 +14,7 @@ import node_files
 from admission.objects.token_secret import is_revoked
 from components import commands
 from components.access import Access, SshServer
+from components.approver_arguments import ServingApproverArgs
 from components.bootstrap_rbac import BootstrapRbac
 from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
 from components.control_plane import ControlPlane, ControlPlaneArgs
@@ -26,7 +27,7 @@ from components.node_pool import NodePool
 from components.pool_arguments import Approval, NodePoolArgs, PoolNode, TokenPolicy
 from components.pool_inventory import Denied
 from components.rollout import Rollout, RolloutPolicy
-from components.serving_approver import ServingApprover, ServingApproverArgs
+from components.serving_approver import ServingApprover
 from components.user_data import UserDataArgs
 from settings.parsing import parse
 from settings.problem import SettingsError

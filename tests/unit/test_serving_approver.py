@@ -7,9 +7,10 @@ import pytest
 from admission import pool_inventory
 from admission.__main__ import DEFAULT_NAMESPACE, DEFAULT_PORT
 from admission.approver.approver import LEASE
+from components import approver_arguments
 from components import pool_inventory as written_inventory
-from components import serving_approver
-from components.serving_approver import ServingApprover, ServingApproverArgs
+from components.approver_arguments import ServingApproverArgs
+from components.serving_approver import ServingApprover
 from settings import checks
 from settings.parsing import parse
 from settings.problem import SettingsError
@@ -119,10 +120,10 @@ def test_the_pods_get_another_address_of_the_api_server() -> None:
 
 
 def test_both_halves_name_things_alike() -> None:
-    assert serving_approver.NAME == LEASE
+    assert approver_arguments.NAME == LEASE
     assert written_inventory.INVENTORY_LABEL == pool_inventory.LABEL
     assert written_inventory.INVENTORY_KEY == pool_inventory.KEY
-    assert serving_approver.PORT == DEFAULT_PORT
+    assert approver_arguments.PORT == DEFAULT_PORT
 
 
 def test_an_approver_needs_an_image() -> None:

@@ -1,0 +1,95 @@
+"""The resident approver's Deployment: its pods, where they run, and with what privileges."""
+
+from urllib.parse import urlsplit
+
+from pulumi_kubernetes.apps.v1 import DeploymentSpecArgsDict
+from pulumi_kubernetes.core.v1 import (
+    ContainerArgsDict,
+    EnvVarArgsDict,
+    PodSpecArgsDict,
+    ProbeArgsDict,
+)
+
+from components.approver_arguments import LABELS, NAME, PORT, ServingApproverArgs
+
+USER_ID = 65532
+
+
+def deployment(args: ServingApproverArgs) -> DeploymentSpecArgsDict:
+    """Return the Deployment's specification."""
+    return {
+        "replicas": args.replicas,
+        "selector": {"match_labels": LABELS},
+        # No two replicas fit on one machine, so an old pod must go before a new one starts.
+        "strategy": {"rolling_update": {"max_surge": 0, "max_unavailable": 1}},
+        "template": {"metadata": {"labels": LABELS}, "spec": pod(args)},
+    }
+
+
+def pod(args: ServingApproverArgs) -> PodSpecArgsDict:
+    """Return a replica's specification."""
+    return {
+        "service_account_name": NAME,
+        "host_network": args.host_network,
+        "priority_class_name": "system-cluster-critical",
+        "tolerations": [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}],
+        "affinity": {
+            "pod_anti_affinity": {
+                "required_during_scheduling_ignored_during_execution": [
+                    {
+                        "topology_key": "kubernetes.io/hostname",
+                        "label_selector": {"match_labels": LABELS},
+                    }
+                ]
+            }
+        },
+        "security_context": {
+            "run_as_non_root": True,
+            "run_as_user": USER_ID,
+            "run_as_group": USER_ID,
+            "seccomp_profile": {"type": "RuntimeDefault"},
+        },
+        "termination_grace_period_seconds": 10,
+        "containers": [container(args)],
+    }
+
+
+def container(args: ServingApproverArgs) -> ContainerArgsDict:
+    """Return the pod's only container."""
+    environment: list[EnvVarArgsDict] = [
+        {"name": "POD_NAME", "value_from": {"field_ref": {"field_path": "metadata.name"}}}
+    ]
+    if args.server:
+        url = urlsplit(args.server)
+        environment += [
+            {"name": "KUBERNETES_SERVICE_HOST", "value": url.hostname or ""},
+            {"name": "KUBERNETES_SERVICE_PORT", "value": str(url.port or 443)},
+        ]
+    return {
+        "name": "approver",
+        "image": args.image,
+        "image_pull_policy": "IfNotPresent",
+        "args": [
+            "serve",
+            f"--namespace={args.namespace}",
+            "--identity=$(POD_NAME)",
+            f"--port={PORT}",
+        ],
+        "env": environment,
+        "ports": [{"name": "metrics", "container_port": PORT}],
+        "liveness_probe": _probe("/healthz", period_s=10),
+        "readiness_probe": _probe("/readyz", period_s=2),
+        "resources": {
+            "requests": {"cpu": "10m", "memory": "64Mi"},
+            "limits": {"memory": "256Mi"},
+        },
+        "security_context": {
+            "allow_privilege_escalation": False,
+            "read_only_root_filesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+
+
+def _probe(path: str, *, period_s: int) -> ProbeArgsDict:
+    return {"http_get": {"path": path, "port": PORT}, "period_seconds": period_s}
