@@ -4,8 +4,10 @@ from urllib.parse import urlsplit
 
 from pulumi_kubernetes.apps.v1 import DeploymentSpecArgsDict
 from pulumi_kubernetes.core.v1 import (
+    AffinityArgsDict,
     ContainerArgsDict,
     EnvVarArgsDict,
+    NodeSelectorTermArgsDict,
     PodSpecArgsDict,
     ProbeArgsDict,
 )
@@ -13,6 +15,8 @@ from pulumi_kubernetes.core.v1 import (
 from components.approver_arguments import LABELS, NAME, PORT, ServingApproverArgs
 
 USER_ID = 65532
+# NodeRestriction lets no kubelet give this label to its own Node.
+CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 
 
 def deployment(args: ServingApproverArgs) -> DeploymentSpecArgsDict:
@@ -32,17 +36,8 @@ def pod(args: ServingApproverArgs) -> PodSpecArgsDict:
         "service_account_name": NAME,
         "host_network": args.host_network,
         "priority_class_name": "system-cluster-critical",
-        "tolerations": [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}],
-        "affinity": {
-            "pod_anti_affinity": {
-                "required_during_scheduling_ignored_during_execution": [
-                    {
-                        "topology_key": "kubernetes.io/hostname",
-                        "label_selector": {"match_labels": LABELS},
-                    }
-                ]
-            }
-        },
+        "tolerations": [{"key": CONTROL_PLANE_LABEL, "operator": "Exists"}],
+        "affinity": affinity(args),
         "security_context": {
             "run_as_non_root": True,
             "run_as_user": USER_ID,
@@ -52,6 +47,33 @@ def pod(args: ServingApproverArgs) -> PodSpecArgsDict:
         "termination_grace_period_seconds": 10,
         "containers": [container(args)],
     }
+
+
+def affinity(args: ServingApproverArgs) -> AffinityArgsDict:
+    """Return where a replica runs: on a machine of its own, one of the control plane's.
+
+    Whoever owns its machine gets its ServiceAccount's tokens.
+    """
+    found: AffinityArgsDict = {
+        "pod_anti_affinity": {
+            "required_during_scheduling_ignored_during_execution": [
+                {
+                    "topology_key": "kubernetes.io/hostname",
+                    "label_selector": {"match_labels": LABELS},
+                }
+            ]
+        }
+    }
+    if not args.allow_workers:
+        has_label: NodeSelectorTermArgsDict = {
+            "match_expressions": [{"key": CONTROL_PLANE_LABEL, "operator": "Exists"}]
+        }
+        found["node_affinity"] = {
+            "required_during_scheduling_ignored_during_execution": {
+                "node_selector_terms": [has_label]
+            }
+        }
+    return found
 
 
 def container(args: ServingApproverArgs) -> ContainerArgsDict:

@@ -1,6 +1,5 @@
-"""Whether the settings of tokens, of approval and of the approver fit together."""
+"""Whether the settings of tokens and of approval fit together."""
 
-import re
 from collections.abc import Iterator
 
 from settings.model import Pool, Settings, TokenSettings
@@ -10,23 +9,11 @@ from settings.problem import Problem
 LONGEST_GATED_TTL_MINUTES = 60
 # cluster-bootstrap/token/api: BootstrapGroupPattern, what may follow `system:bootstrappers:`.
 LONGEST_TOKEN_GROUP = 256
-DIGEST = re.compile(r"@sha256:[0-9a-f]{64}\Z")
 OPEN = "controller-manager"
 
 
 def problems(settings: Settings) -> Iterator[Problem]:
     """Yield each problem with its path."""
-    if settings.approver.enabled and not settings.approver.image:
-        yield Problem(
-            "approver.image",
-            "is missing; build an image from the Containerfile and give its name",
-        )
-    if settings.approval.serving == "manual" and settings.approver.enabled:
-        yield Problem(
-            "approval.serving",
-            'is "manual", but approver.enabled is true; the resident approver would approve the'
-            " requests that you want to review, so change one of the two",
-        )
     # What is wrong with the stack's own settings is told once, not for each pool.
     found = (
         problem
@@ -37,14 +24,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
 
 
 def warnings(settings: Settings) -> Iterator[str]:
-    """Yield where others decide what is approved: by the image, or with a token."""
-    image = settings.approver.image
-    if settings.approver.enabled and image and not DIGEST.search(image):
-        yield (
-            f"approver.image {image} has no digest, so whoever can push to its registry decides"
-            f" what approves certificates; give it as {image}@sha256:..., which podman push"
-            " --digestfile writes"
-        )
+    """Yield where others decide what is approved: with a token."""
     for path in dict.fromkeys(
         "approval.client" if pool.approval.client is None else f"pools.{name}.approval.client"
         for name, pool in settings.pools.items()

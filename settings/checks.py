@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from settings import approval_checks, claims, kubelet_checks, machine_checks
+from settings import approval_checks, approver_checks, claims, kubelet_checks, machine_checks
 from settings.model import Settings
 from settings.problem import Problem
 
@@ -12,6 +12,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
     yield from claims.problems(settings)
     yield from machine_checks.problems(settings)
     yield from machine_checks.rollout_problems(settings)
+    yield from approver_checks.problems(settings)
     yield from approval_checks.problems(settings)
     yield from kubelet_checks.problems(settings)
     yield from machine_checks.ssh_problems(settings)
@@ -19,6 +20,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
 
 def warnings(settings: Settings) -> Iterator[str]:
     """Yield, once each, warnings of settings without effect, or with another one than expected."""
+    yield from approver_checks.warnings(settings)
     yield from approval_checks.warnings(settings)
     yield from kubelet_checks.warnings(settings)
     yield from machine_checks.warnings(settings)

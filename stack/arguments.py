@@ -80,6 +80,7 @@ def serving_approver(stack: Stack, after: Dependencies) -> ServingApproverArgs |
         image=settings.image,
         replicas=settings.replicas,
         namespace=settings.namespace,
+        allow_workers=settings.allow_workers,
         host_network=settings.host_network,
         server=settings.server,
         after=after,

@@ -94,6 +94,7 @@ def approved(project: Project) -> Project:
     settings["config"]["kubelet-tls-bootstrap:approver"] = {
         "enabled": True,
         "image": "docker.io/lab/approver:1",
+        "allowWorkers": True,  # the lab's control plane is no node
         "hostNetwork": True,
         "server": API_SERVER,
     }

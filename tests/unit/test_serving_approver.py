@@ -107,6 +107,24 @@ def test_two_replicas_run_on_two_machines(resources: dict[str, dict[str, Any]]) 
     assert budget == {"maxUnavailable": 1, "selector": {"matchLabels": labels}}
 
 
+LABEL = "node-role.kubernetes.io/control-plane"
+
+
+def test_it_runs_on_nodes_of_the_control_plane_alone(resources: dict[str, dict[str, Any]]) -> None:
+    spec = resources["approver-deployment"]["spec"]["template"]["spec"]
+    required = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert required == {
+        "nodeSelectorTerms": [{"matchExpressions": [{"key": LABEL, "operator": "Exists"}]}]
+    }
+    assert {"key": LABEL, "operator": "Exists"} in spec["tolerations"]
+
+
+def test_it_runs_on_any_node_where_the_settings_allow_that() -> None:
+    spec = declare(allow_workers=True)["approver-deployment"]["spec"]["template"]["spec"]
+    assert spec["affinity"].keys() == {"podAntiAffinity"}
+    assert {"key": LABEL, "operator": "Exists"} in spec["tolerations"]
+
+
 def test_the_pods_get_another_address_of_the_api_server() -> None:
     made = declare(server="https://10.98.0.10:6443", host_network=True, namespace="own")
     spec = made["approver-deployment"]["spec"]["template"]["spec"]
