@@ -25,5 +25,9 @@ class ServingApproverArgs:
     """Whether its pods use the machine's network: they then work without a CNI plugin."""
     server: str | None = None
     """The API server's https URL for its pods; None: the cluster's Service."""
+    stack: str | None = None
+    """The stack whose kubeconfig tells whether there are nodes for its pods; None: don't look."""
+    api_server: str = ""
+    """The URL to which that must lead."""
     after: Dependencies | None = None
     """What it depends on: the nodes that it runs on."""

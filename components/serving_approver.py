@@ -18,6 +18,7 @@ from pulumi_kubernetes.rbac.v1 import (
     SubjectArgs,
 )
 
+from components import approver_placement
 from components.approver_arguments import LABELS, NAME, ServingApproverArgs
 from components.approver_pods import deployment
 from components.dependencies import after, together
@@ -113,6 +114,7 @@ class ServingApprover(pulumi.ComponentResource):
                 depends_on=together(
                     after(self, account, *bindings), *([args.after] if args.after else [])
                 ),
+                hooks=approver_placement.hooks(name, args),
                 custom_timeouts=pulumi.CustomTimeouts(create="5m", update="5m"),
             ),
         )

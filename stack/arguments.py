@@ -83,6 +83,8 @@ def serving_approver(stack: Stack, after: Dependencies) -> ServingApproverArgs |
         allow_workers=settings.allow_workers,
         host_network=settings.host_network,
         server=settings.server,
+        stack=full_name(),
+        api_server=stack.credentials.api_server,
         after=after,
     )
 

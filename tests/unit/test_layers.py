@@ -31,7 +31,8 @@ ONLY = {
     "pulumi_command": {"components.commands"},
     # The others start it as a program. The table of claims is one for all.
     "admission": {
-        *("components.join_approver", "components.rollout", "command_line.status"),
+        *("components.approver_placement", "components.join_approver", "components.rollout"),
+        "command_line.status",
         "settings.claims",
     },
 }
