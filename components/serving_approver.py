@@ -5,8 +5,9 @@ It can approve one signer's requests, and change nothing else in the cluster but
 
 import pulumi
 from pulumi_kubernetes.apps.v1 import Deployment
+from pulumi_kubernetes.coordination.v1 import LeasePatch
 from pulumi_kubernetes.core.v1 import ServiceAccount
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs, ObjectMetaPatchArgs
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 from pulumi_kubernetes.rbac.v1 import (
     ClusterRole,
@@ -45,8 +46,6 @@ CLUSTER_RULES: list[PolicyRuleArgsDict] = [
 ]
 OWN_RULES: list[PolicyRuleArgsDict] = [
     {"api_groups": [""], "resources": ["configmaps"], "verbs": ["list", "watch"]},
-    # `create` can't be limited to a name.
-    {"api_groups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
     {
         "api_groups": ["coordination.k8s.io"],
         "resources": ["leases"],
@@ -99,6 +98,13 @@ class ServingApprover(pulumi.ComponentResource):
                 opts=child,
             )
             bindings.append(binding)
+        # A patch creates what is not there and takes over what a former approver has created. It
+        # owns the labels alone: who holds the Lease is the replicas' to write.
+        lease = LeasePatch(
+            f"{name}-lease",
+            metadata=ObjectMetaPatchArgs(name=NAME, namespace=namespace, labels=LABELS),
+            opts=child,
+        )
         PodDisruptionBudget(
             f"{name}-budget",
             metadata=metadata,
@@ -112,7 +118,7 @@ class ServingApprover(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=together(
-                    after(self, account, *bindings), *([args.after] if args.after else [])
+                    after(self, account, lease, *bindings), *([args.after] if args.after else [])
                 ),
                 hooks=approver_placement.hooks(name, args),
                 custom_timeouts=pulumi.CustomTimeouts(create="5m", update="5m"),

@@ -61,7 +61,7 @@ class Approver:
         self._recorder = Recorder(api, journal, self.metrics, now=now)
         self.lease = Lease(
             api, namespace=namespace, name=LEASE, identity=identity,
-            changed=self._lease_changed, clock=clock,
+            changed=self._lease_changed, missing=self._lease_missing, clock=clock,
         )  # fmt: skip
 
     async def run(self) -> None:
@@ -210,6 +210,11 @@ class Approver:
         message = "this replica approves" if held else "this replica no longer approves"
         self._journal.tell("info", message, identity=self.lease.identity, reason=self.lease.problem)
         self._judge.reconsider()
+
+    def _lease_missing(self, problem: str) -> None:
+        self._journal.tell(
+            "error", "no replica approves", identity=self.lease.identity, reason=problem
+        )
 
     def _place(self, node: str) -> Place:
         return Place(

@@ -1,4 +1,4 @@
-"""A Lease: of several replicas, the one that holds it may act.
+"""A Lease: of several replicas, the one that holds it may act. They wait until somebody creates it.
 
 Works as k8s.io/client-go/tools/leaderelection does, with its usual durations. No two clocks are
 compared: a holder counts as gone when its Lease has not changed for as long as it says, by the
@@ -40,11 +40,14 @@ class Lease:
         name: str,
         identity: str,
         changed: Callable[[bool], None],
+        missing: Callable[[str], None],
         clock: Callable[[], float],
     ) -> None:
+        """Make it; `changed` is told whether it is held, and `missing` if there is no Lease."""
         self._api, self._changed, self._clock = api, changed, clock
-        self._path = LEASES.format(namespace=namespace)
-        self._name, self.identity = name, identity
+        self._path = f"{LEASES.format(namespace=namespace)}/{name}"
+        self._name, self.identity = f"{namespace}/{name}", identity
+        self._missing, self._is_missing = missing, False
         self._renewed_at: float | None = None  # when we last made it ours
         self._seen: dict[str, Any] = {}  # its newest spec
         self._seen_at = 0.0  # since when it is that
@@ -84,7 +87,7 @@ class Lease:
         self._renewed_at = None
         with contextlib.suppress(ApiError, *UNREACHABLE):
             async with asyncio.timeout(RETRY_PERIOD_S):
-                lease = await self._api.request("GET", f"{self._path}/{self._name}")
+                lease = await self._api.request("GET", self._path)
                 if (lease.get("spec") or {}).get("holderIdentity") == self.identity:
                     spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
                     await self._write({**lease, "spec": spec})
@@ -102,12 +105,8 @@ class Lease:
     async def _attempt(self, began: float) -> None:
         """Acquire or renew, if it is free or ours."""
         try:
-            try:
-                lease = await self._api.request("GET", f"{self._path}/{self._name}")
-            except ApiError as error:
-                if error.status != 404:
-                    raise
-                lease = {"metadata": {"name": self._name}, "spec": {}}
+            lease = await self._api.request("GET", self._path)
+            self._is_missing = False
             self._see(lease.get("spec") or {})
             if self.holder not in ("", self.identity) and not self._expired():
                 self._renewed_at = None
@@ -123,10 +122,19 @@ class Lease:
             self.problem = str(error)
             if error.status == 409:
                 self._renewed_at = None  # another was faster
+            if error.status == 404:
+                self._renewed_at = None
+                self._tell_missing()
         except UNREACHABLE as error:
             self.problem = f"{type(error).__name__} {error}"
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             self.problem = f"the Lease {self._name} can't be read ({type(error).__name__})"
+
+    def _tell_missing(self) -> None:
+        self.problem = f"there is no Lease {self._name}; create it"
+        if not self._is_missing:
+            self._is_missing = True
+            self._missing(self.problem)
 
     def _see(self, spec: dict[str, Any]) -> None:
         if spec != self._seen:
@@ -148,10 +156,7 @@ class Lease:
         }
 
     async def _write(self, lease: dict[str, Any]) -> None:
-        """Create or replace it; one that has changed since it was read is a conflict."""
+        """Replace it; one that has changed since it was read is a conflict."""
         kind = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
-        if "resourceVersion" in lease["metadata"]:
-            lease = await self._api.request("PUT", f"{self._path}/{self._name}", {**kind, **lease})
-        else:
-            lease = await self._api.request("POST", self._path, {**kind, **lease})
+        lease = await self._api.request("PUT", self._path, {**kind, **lease})
         self._see(lease.get("spec") or {})

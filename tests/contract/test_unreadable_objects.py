@@ -135,6 +135,12 @@ def inventory(world: World) -> None:
     )  # fmt: skip
 
 
+def lease(world: World) -> None:
+    leases = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+    metadata = {"name": "kubelet-serving-approver"}
+    create(world.admin, leases, "coordination.k8s.io/v1", "Lease", metadata=metadata)
+
+
 def judges_the_others(world: World, *arguments: str, text: str = "") -> None:
     """An honest request is approved before and after one that can't be read, told of once."""
     process, log = judging(world, *arguments, text=text)
@@ -160,6 +166,7 @@ def test_a_gate_judges_the_others_beside_what_was_there_and_what_comes(world: Wo
 
 def test_the_approver_judges_the_others(world: World) -> None:
     inventory(world)
+    lease(world)
     world.ask("node-1", unreadable=True)
     world.nest_node("node-1")
     kubeconfig = str(world.cluster.kubeconfig)

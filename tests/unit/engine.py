@@ -26,6 +26,7 @@ PROVIDED: dict[str, dict[str, Any]] = {
     "kubernetes:apps/v1:Deployment": {},
     "kubernetes:core/v1:ConfigMap": {},
     "kubernetes:core/v1:ServiceAccount": {},
+    "kubernetes:coordination.k8s.io/v1:LeasePatch": {},
     "kubernetes:policy/v1:PodDisruptionBudget": {},
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": {},
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": {},

@@ -60,13 +60,21 @@ def test_its_rights_in_namespaces_are_these_and_no_more(
     leases = ("coordination.k8s.io", "leases")
     assert rules(resources["approver-own-role"]) == {
         *(("", "configmaps", "*", verb) for verb in ("list", "watch")),
-        (*leases, "*", "create"),
         (*leases, LEASE, "get"),
         (*leases, LEASE, "update"),
     }
     assert rules(resources["approver-events-role"]) == {("", "events", "*", "create")}
     assert resources["approver-own-role"]["metadata"]["namespace"] == DEFAULT_NAMESPACE
     assert resources["approver-events-role"]["metadata"]["namespace"] == "default"
+
+
+def test_the_program_makes_its_lease_and_leaves_the_holder_to_it(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    lease = resources["approver-lease"]
+    assert lease["__type"] == "kubernetes:coordination.k8s.io/v1:LeasePatch"
+    assert (lease["metadata"]["name"], lease["metadata"]["namespace"]) == (LEASE, DEFAULT_NAMESPACE)
+    assert "spec" not in lease
 
 
 def test_each_role_is_bound_to_its_own_account_alone(resources: dict[str, dict[str, Any]]) -> None:

@@ -21,7 +21,8 @@ class FakeLeases:
     """One Lease, with the conflicts of a real one; any other call raises."""
 
     def __init__(self) -> None:
-        self.lease: dict[str, Any] | None = None
+        # As the program makes it, held by nobody yet.
+        self.lease: dict[str, Any] | None = {"metadata": {"resourceVersion": "0"}, "spec": {}}
         self.failure: Exception | None = None
         self.requests: list[str] = []
         self._version = 0
@@ -35,10 +36,6 @@ class FakeLeases:
                 if self.lease is None:
                     raise ApiError(404, method, path, "not found")
                 return self.lease
-            case "POST", _ if path == LEASE_LIST:
-                if self.lease is not None:
-                    raise ApiError(409, method, path, "already exists")
-                return self.put(dict(body or {}))
             case "PUT", _ if path == LEASE_PATH and self.lease is not None:
                 version = (body or {})["metadata"]["resourceVersion"]
                 if version != self.lease["metadata"]["resourceVersion"]:

@@ -17,9 +17,11 @@ class Candidate:
 
     def __init__(self, api: Any, identity: str = "a") -> None:
         self.told: list[tuple[float, bool]] = []
+        self.missed: list[str] = []
         self.lease = Lease(
             api, namespace=NAMESPACE, name=LEASE_PATH.rpartition("/")[2], identity=identity,
-            changed=lambda held: self.told.append((clock(), held)), clock=clock,
+            changed=lambda held: self.told.append((clock(), held)), missing=self.missed.append,
+            clock=clock,
         )  # fmt: skip
 
 
@@ -220,6 +222,39 @@ def test_an_office_that_ended_for_a_moment_is_reported_of() -> None:
         one.lease._renewed_at = renewed_at - RENEW_DEADLINE_S
         await contend(one, for_s=1)
         assert [held for _, held in one.told] == [True, False, True]
+
+    run(work())
+
+
+def test_a_lease_that_is_not_there_is_waited_for_and_reported_once() -> None:
+    api = FakeLeases()
+    made, api.lease = api.lease, None
+
+    async def work() -> None:
+        one = Candidate(api)
+        after(60, lambda: setattr(api, "lease", made))
+        await contend(one, for_s=59)
+        assert one.told == []
+        (line,) = one.missed
+        assert line == f"there is no Lease {NAMESPACE}/kubelet-serving-approver; create it"
+        await contend(one, for_s=5)
+        assert [held for _, held in one.told] == [True]
+        assert "POST" not in api.requests
+
+    run(work())
+
+
+def test_a_lease_that_goes_while_it_is_held_ends_the_office() -> None:
+    api = FakeLeases()
+
+    async def work() -> None:
+        one = Candidate(api)
+        after(20.5, lambda: setattr(api, "lease", None))
+        await contend(one, for_s=60)
+        (_, (when, held)) = one.told
+        assert not held
+        assert when <= 20 + RENEW_DEADLINE_S
+        assert len(one.missed) == 1
 
     run(work())
 
