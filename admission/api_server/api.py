@@ -15,6 +15,8 @@ REQUEST_TIMEOUT_S = 15
 LARGEST_OBJECT_BYTES = 4 * 1024 * 1024  # etcd takes 1.5 MB of one; JSON escapes some of that
 # Rights and tokens may take effect some moments after an API server's start, or their creation.
 RIGHTS_LIMIT_S = 5
+# Between two readings of credentials: an exec plugin may ask a cloud, or a person.
+READ_PAUSE_S = 10
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 

@@ -2,11 +2,17 @@
 
 from collections.abc import Callable
 
-from admission.api_server.api import RIGHTS_LIMIT_S
+from admission.api_server.api import READ_PAUSE_S, RIGHTS_LIMIT_S
+
+# Credentials that have ended are read again before that.
+GRACE_S = READ_PAUSE_S + RIGHTS_LIMIT_S
 
 
 class RightsGrace:
-    """Some seconds in which rights may be missing: an API server that starts has none yet."""
+    """Some seconds in which rights may be missing, from the first refusal in a row on.
+
+    An API server that starts has none yet.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -16,7 +22,7 @@ class RightsGrace:
         """Note that rights are missing now, and tell whether they have been for too long."""
         if self._missing_since is None:
             self._missing_since = self._clock()
-        return self._clock() - self._missing_since > RIGHTS_LIMIT_S
+        return self._clock() - self._missing_since > GRACE_S
 
     def restart(self) -> None:
         """Note that nothing is missing now."""

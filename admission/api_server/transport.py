@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 from kubernetes.aio.client import ApiClient
 
-from admission.api_server.api import REQUEST_TIMEOUT_S, ApiError, Unreadable
+from admission.api_server.api import READ_PAUSE_S, REQUEST_TIMEOUT_S, ApiError, Unreadable
 from admission.api_server.bodies import beginning
 from admission.api_server.reading import read
 
@@ -29,8 +29,6 @@ KUBELET = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
 HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 LONGEST_MESSAGE = 300
 UNAUTHORIZED = 401
-# Between two readings of credentials: an exec plugin may ask a cloud, or a person.
-READ_PAUSE_S = 10
 
 # Reads the credentials again: the client that has them, and the PEM of the CA.
 ReadAgain = Callable[[], Awaitable[tuple[ApiClient, str]]]

@@ -14,7 +14,6 @@ import aiohttp
 from admission.api_server.api import (
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
-    RIGHTS_LIMIT_S,
     ApiError,
     Say,
     See,
@@ -26,6 +25,7 @@ from admission.api_server.complaints import Complaints
 from admission.api_server.lists import name_of, read_list, why
 from admission.api_server.outages import UNREACHABLE, UNTRUSTED
 from admission.api_server.reading import event_head, read
+from admission.api_server.rights import RightsGrace
 from admission.api_server.transport import WATCH_TIMEOUT_S
 from admission.panic import no_panic
 
@@ -63,7 +63,7 @@ class Watcher:
             UNTRUSTED: the kubeconfig's CA did not sign the API server's certificate.
         """
         loop, pause_s = asyncio.get_running_loop(), FIRST_PAUSE_S
-        answered = loop.time()
+        rights = RightsGrace(loop.time)
         pass_on = partial(self._pass_on, see, say)
         while True:
             began = loop.time()
@@ -71,7 +71,7 @@ class Watcher:
                 listed = await read_list(
                     self._source.fetch, watched.path, watched.keep, watched.bound
                 )
-                answered = loop.time()
+                rights.restart()
                 self.note_answer(say)
                 for name, reason in listed.left_out:
                     self._complaints.tell(name, reason, say)
@@ -84,10 +84,13 @@ class Watcher:
             except UNTRUSTED:
                 raise
             except ApiError as error:
-                if error.status in (401, 403) and loop.time() - answered > RIGHTS_LIMIT_S:
+                if error.status not in (401, 403):
+                    rights.restart()
+                elif rights.is_over():
                     raise
                 self.note_outage(error, say)
             except UNREACHABLE as error:
+                rights.restart()
                 self.note_outage(error, say)
             if loop.time() - began > LONGEST_PAUSE_S:
                 pause_s = FIRST_PAUSE_S

@@ -110,6 +110,7 @@ class Lease:
             self._see(lease.get("spec") or {})
             if self.holder not in ("", self.identity) and not self._expired():
                 self._renewed_at = None
+                self._rights.restart()
                 return
             await self._write({**lease, "spec": self._spec()})
             self._tell()  # it may have ended meanwhile

@@ -14,7 +14,14 @@ import aiohttp
 import pytest
 import yaml
 
-from admission.api_server.api import NODES, ApiError, Unreadable, Watched
+from admission.api_server.api import (
+    LONGEST_PAUSE_S,
+    NODES,
+    READ_PAUSE_S,
+    ApiError,
+    Unreadable,
+    Watched,
+)
 from admission.api_server.connection import INSIST_LIMIT_S, Connection
 from admission.gate import bootstrap_token
 from admission.gate.bootstrap_token import REVOKED, FoundToken
@@ -196,9 +203,30 @@ def test_pauses_grow_while_an_api_server_is_away() -> None:
 def test_missing_rights_end_a_watch_though_not_at_once() -> None:
     forbidden = Answer({"message": "nodes is forbidden"}, status=403)
     api, client = cluster(*[forbidden] * 50)
-    with pytest.raises(ApiError, match="nodes is forbidden"):
-        run(api.watch(ALL_NODES, lambda *_: None, lambda _: None))
+
+    async def until_its_end() -> float:
+        with pytest.raises(ApiError, match="nodes is forbidden"):
+            await api.watch(ALL_NODES, lambda *_: None, lambda _: None)
+        return clock()
+
+    # So that credentials are read again before that: `Transport` pauses between two readings.
+    assert READ_PAUSE_S < run(until_its_end()) < 2 * READ_PAUSE_S + LONGEST_PAUSE_S
     assert len(client.asked) > 3
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_after_hours_is_the_first_of_a_row(status: int) -> None:
+    refused = Answer({"message": "no"}, status=status)
+    seen, _, _ = watched(listed("5"), Answer(end=7200), refused, refused, refused, listed("9"))
+    assert seen == ["SYNC 0", "SYNC 0"]
+
+
+@pytest.mark.parametrize("between", [listed("5"), ConnectionRefusedError()], ids=["list", "outage"])
+def test_whatever_is_no_refusal_ends_a_row_of_them(between: Any) -> None:
+    row = [Answer({"message": "no"}, status=403)] * 5
+    later = [*row, *([between] * 2 if isinstance(between, Exception) else [between, Answer(end=0)])]
+    seen, _, _ = watched(*later, *row[:3], listed("9"))
+    assert seen[-1] == "SYNC 0"
 
 
 def test_rights_that_come_are_used() -> None:

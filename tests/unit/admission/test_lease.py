@@ -265,6 +265,26 @@ def test_a_missing_right_ends_the_contest() -> None:
 
     async def work() -> None:
         with pytest.raises(ApiError, match="403"):
-            await contend(Candidate(api), for_s=10)
+            await contend(Candidate(api), for_s=30)
+
+    run(work())
+
+
+def test_one_who_waits_for_its_turn_outlives_a_refusal_now_and_then() -> None:
+    api = FakeLeases()
+    api.hold("other")
+
+    def refuse() -> None:
+        api.failure = ApiError(401, "GET", LEASE_PATH, "expired")
+
+    async def work() -> None:
+        for second in (10, 40):
+            after(second, refuse)
+            after(second + 3, lambda: setattr(api, "failure", None))
+        for second in range(60):
+            after(
+                second, lambda second=second: api.put({"spec": {**api.lease["spec"], "n": second}})
+            )  # type: ignore
+        await contend(Candidate(api), for_s=60)
 
     run(work())
