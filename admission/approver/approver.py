@@ -212,9 +212,8 @@ class Approver:
         self._judge.reconsider()
 
     def _lease_missing(self, problem: str) -> None:
-        self._journal.tell(
-            "error", "no replica approves", identity=self.lease.identity, reason=problem
-        )
+        who = self.lease.identity
+        self._journal.tell("error", "no replica approves", identity=who, reason=problem)
 
     def _place(self, node: str) -> Place:
         return Place(

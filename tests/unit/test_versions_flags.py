@@ -13,7 +13,8 @@ FLAGS = [
     ("v", LATEST, ""),
     ("vmodule", LATEST, ""),
     ("provider-id", LATEST, ""),
-    ("cloud-provider", LATEST, ""),
+    ("cloud-provider", "1.30", ""),
+    ("cloud-provider", LATEST, '"x" was removed from the kubelet in 1.31; set it to external'),
     ("housekeeping-interval", LATEST, ""),
     ("runtime-cgroups", "1.34", ""),
     ("runtime-cgroups", "1.35", ""),
@@ -72,6 +73,6 @@ def test_a_wrong_flag_of_a_node_is_an_error() -> None:
 
 
 def test_a_flags_value_that_needs_quoting_is_an_error() -> None:
-    node = Node(name="n", addresses=("10.0.0.1",), flags={"cloud-provider": "a b"})
+    node = Node(name="n", addresses=("10.0.0.1",), flags={"vmodule": "a b"})
     with pytest.raises(ValueError, match="give a value without them"):
         arguments(node)

@@ -12,12 +12,13 @@ PACKAGE = ROOT / "admission"
 # named by its module.
 ALLOWED = {
     "panic": set[str](),
+    "private_file": set[str](),
     "claims": set[str](),
     "inventory": {"claims"},
     "pool_inventory": {"claims", "inventory"},
     "rules": {"claims", "inventory", "panic"},
     "objects": {"rules"},
-    "api_server": {"panic"},
+    "api_server": {"panic", "private_file"},
     "serving_certificate": {"inventory", "panic"},
     "delegate": {"inventory", "rules"},
     "judge": {"delegate", "rules", "objects", "api_server"},
@@ -27,7 +28,9 @@ ALLOWED = {
     "drain_settings": set[str](),
     "turns": set[str](),
     "settings_file": {"drain_settings"},
-    "stack_settings": {"program", "settings_file", "drain_settings", "turns"},
+    "stack_settings": {
+        *("private_file", "program", "settings_file", "drain_settings", "turns"),
+    },
     "remaining_pods": {"api_server", "drain_settings"},
     "drain": {
         *("api_server", "objects", "program"),
