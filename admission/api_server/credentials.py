@@ -52,7 +52,7 @@ def read(path: str) -> Credentials:
     is_plain = server == f"https://{address.netloc}" and "@" not in server
     if not is_plain or proxy_for(server):
         raise ValueError("it is reached in another way")
-    directory = file.resolve().parent
+    directory = file.absolute().parent  # of the link, if it is one, as for kubectl
     authority = _pem(cluster, CA, directory)
     trust = ssl.create_default_context(cadata=authority.decode("ascii"))
     if user.keys() - {"token"}:

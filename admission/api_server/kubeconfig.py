@@ -2,8 +2,10 @@
 
 import asyncio
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 from kubernetes.aio.client import ApiClient, Configuration
@@ -46,6 +48,9 @@ async def _client(path: str | None, content: str | None) -> tuple[ApiClient, str
     """Return a client, the CA's PEM, and the exec plugin's command, if there is one."""
     configuration = Configuration()
     document, directory = await asyncio.to_thread(_load, path, content)
+    context = named(document, "context", document["current-context"])
+    user = named(document, "user", context["user"])
+    await asyncio.to_thread(_as_kubectl_reads, user, Path(directory or ""))
     # What a kubeconfig holds as data, the library writes into files: they are gone once it has read
     # them, whatever ends this process.
     with tempfile.TemporaryDirectory(prefix="kubelet-tls-bootstrap-") as files:
@@ -58,10 +63,28 @@ async def _client(path: str | None, content: str | None) -> tuple[ApiClient, str
         ca = ""
         if configuration.ssl_ca_cert:
             ca = await asyncio.to_thread(Path(configuration.ssl_ca_cert).read_text)
+        configuration.impersonation = impersonation(user)
         client = _client_of(configuration)
-    context = named(document, "context", document["current-context"])
-    plugin = named(document, "user", context["user"]).get("exec")
+    plugin = user.get("exec")
     return client, ca, str(plugin["command"]) if plugin else ""
+
+
+def _as_kubectl_reads(user: dict[str, Any], directory: Path) -> None:
+    """Make of a user what the library reads otherwise than kubectl (client-go's clientcmd)."""
+    if file := user.pop("tokenFile", None):
+        user["token"] = (directory / str(file)).read_text().strip()
+    plugin = user.get("exec")
+    if isinstance(plugin, dict) and "/" in (command := str(plugin.get("command") or "")):
+        plugin["command"] = str(directory / command)
+
+
+def impersonation(user: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the headers with which a kubeconfig's user acts as another one."""
+    headers = [("Impersonate-User", user.get("as")), ("Impersonate-Uid", user.get("as-uid"))]
+    headers += [("Impersonate-Group", group) for group in user.get("as-groups") or ()]
+    for key, values in (user.get("as-user-extra") or {}).items():
+        headers += [(f"Impersonate-Extra-{quote(str(key), safe='')}", value) for value in values]
+    return [(name, str(value)) for name, value in headers if value]
 
 
 def _client_of(configuration: Configuration) -> ApiClient:
@@ -99,4 +122,4 @@ def _load(path: str | None, content: str | None) -> tuple[Any, str | None]:
     if path is None:
         return yaml.safe_load(content or ""), None
     file = Path(path).expanduser()
-    return yaml.safe_load(file.read_text()), str(file.resolve().parent)
+    return yaml.safe_load(file.read_text()), str(file.absolute().parent)

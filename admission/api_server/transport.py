@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 from kubernetes.aio.client import ApiClient
+from multidict import CIMultiDict
 
 from admission.api_server.api import READ_PAUSE_S, REQUEST_TIMEOUT_S, ApiError, Unreadable
 from admission.api_server.bodies import beginning
@@ -108,7 +109,10 @@ async def _send(
     parameters: Any = await client.param_serialize(
         *what, header_params=dict(headers), body=body, auth_settings=["BearerToken"]
     )
-    method, url, all_headers, content, _ = parameters
+    method, url, given, content, _ = parameters
+    all_headers: Any = CIMultiDict(given)
+    for name, value in getattr(client.configuration, "impersonation", ()):
+        all_headers.add(name, value)
     limit: Any = patience
     answer = await client.call_api(method, url, all_headers, content, None, limit)
     response: aiohttp.ClientResponse = answer.response

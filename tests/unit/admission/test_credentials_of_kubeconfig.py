@@ -13,8 +13,10 @@ import pytest
 import yaml
 from aiohttp import web
 
+from admission.api_server import credentials
 from admission.api_server.api import ApiError
 from admission.api_server.connection import Connection
+from admission.api_server.kubeconfig import client_of_kubeconfig
 from tests.unit import certificates
 
 PLUGIN = """#!/bin/sh
@@ -211,3 +213,95 @@ def test_credentials_of_another_cluster_are_not_taken(
         await connection.close()
 
     assert with_server(lambda: "second", work) == ["Bearer first"]
+
+
+def sent(user: dict[str, Any], tmp_path: Path, **cluster: Any) -> list[tuple[str, str]]:
+    """The headers of a request that say who asks, with a kubeconfig that has this user."""
+    found: list[tuple[str, str]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        found.extend(
+            (name, value)
+            for name, value in request.headers.items()
+            if name == "Authorization" or name.startswith("Impersonate-")
+        )
+        return web.json_response({"kind": "Status"})
+
+    async def run() -> None:
+        application = web.Application()
+        application.router.add_get("/{path:.*}", answer)
+        runner = web.AppRunner(application, shutdown_timeout=0)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        path = tmp_path / "config"
+        server = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        path.write_text(kubeconfig(server, user, **cluster))
+        api = await Connection.open(str(path), None)
+        try:
+            await api.request("GET", "/version")
+        finally:
+            await api.close()
+            await runner.cleanup()
+
+    asyncio.run(run())
+    return found
+
+
+def test_who_acts_as_another_does_so_in_each_request(tmp_path: Path) -> None:
+    user = {
+        "token": "t",
+        "as": "ops",
+        "as-uid": "7",
+        "as-groups": ["a", "b"],
+        "as-user-extra": {"example.org/scope": ["x"]},
+    }
+    assert sent(user, tmp_path) == [
+        ("Authorization", "Bearer t"),
+        ("Impersonate-User", "ops"),
+        ("Impersonate-Uid", "7"),
+        ("Impersonate-Group", "a"),
+        ("Impersonate-Group", "b"),
+        ("Impersonate-Extra-example.org%2Fscope", "x"),
+    ]
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_token_in_a_file_is_taken_without_its_line_end(tmp_path: Path, absolute: bool) -> None:
+    file = tmp_path / "token"
+    file.write_text("abc\n")
+    named = str(file) if absolute else "token"
+    assert sent({"tokenFile": named, "token": "older"}, tmp_path) == [
+        ("Authorization", "Bearer abc")
+    ]
+
+
+def test_a_plugin_is_found_beside_the_kubeconfig(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin/plugin"
+    program.write_text(PLUGIN.format(here=tmp_path, version=VERSION))
+    program.chmod(0o755)
+    (tmp_path / "token").write_text("t0")
+    user = {"exec": {"apiVersion": VERSION, "command": "bin/plugin", "interactiveMode": "Never"}}
+    assert sent(user, tmp_path) == [("Authorization", "Bearer t0")]
+
+
+def test_a_file_is_relative_to_a_link_and_not_to_what_it_leads_to(tmp_path: Path) -> None:
+    """As for kubectl; a plain kubeconfig is read by another module than one with more in it."""
+    real, home = tmp_path / "real", tmp_path / "home"
+    real.mkdir()
+    home.mkdir()
+    authority = certificates.authority(days=90)
+    (home / "ca.crt").write_bytes(authority)
+    server = "https://127.0.0.1:6443"
+    (real / "config").write_text(
+        kubeconfig(server, {"token": "t"}, **{"certificate-authority": "ca.crt"})
+    )
+    (home / "config").symlink_to(real / "config")
+    assert credentials.read(str(home / "config")).server == server
+
+    async def look() -> str:
+        client, ca = await client_of_kubeconfig(str(home / "config"), None)
+        await client.close()
+        return ca
+
+    assert asyncio.run(look()).encode() == authority
