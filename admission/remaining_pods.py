@@ -48,14 +48,14 @@ async def look(api: Requests, node: str, how: Drain, errors: str) -> Remains:
 
 def some_pods() -> Keep:
     """Return what keeps, of each of some hundred pods that a drain evicts, what is said of it."""
-    left = MOST_PODS
+    chosen: set[tuple[str, str]] = set()  # a list may be begun again
 
     def keep(pod: dict[str, Any]) -> dict[str, Any] | None:
-        nonlocal left
-        if not _is_evicted(pod) or left <= 0:
+        who = _namespace(pod), pod["metadata"]["name"]
+        if not _is_evicted(pod) or (len(chosen) >= MOST_PODS and who not in chosen):
             return None
         kept = _kept_pod(pod)
-        left -= 1
+        chosen.add(who)
         return kept
 
     return keep

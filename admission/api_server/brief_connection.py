@@ -1,8 +1,8 @@
 """A connection for a few requests, one after another: it starts in a fraction of the time.
 
 What succeeds at once needs no more than the standard library. Everything else is handed over to
-`connection`, with its library, its patience and its messages: a kubeconfig that is not plain, a
-list, and a request that fails, for whatever reason.
+`connection`, with its library, its patience and its messages: a kubeconfig that is not plain, and a
+request that fails, for whatever reason.
 """
 
 import asyncio
@@ -12,20 +12,22 @@ import json
 import socket
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import yaml
 
 from admission.api_server import credentials
-from admission.api_server.api import LARGEST_OBJECT_BYTES, REQUEST_TIMEOUT_S, Keep
+from admission.api_server.api import LARGEST_OBJECT_BYTES, REQUEST_TIMEOUT_S, Keep, Unreadable
 from admission.api_server.credentials import Credentials
-from admission.api_server.lists import Listed
-from admission.api_server.reading import read_one
+from admission.api_server.lists import Listed, read_list
+from admission.api_server.reading import BEGINNING_BYTES, read_one
 
 # An API server that is silent for longer is asked again, and waited for.
 SILENCE_S = 5
 # A connection that rests longer may be closed at the other end.
 IDLE_S = 5
+TOO_LONG = f"it has more than {LARGEST_OBJECT_BYTES // 1024**2} MiB"
 
 
 class Requests(Protocol):
@@ -73,12 +75,15 @@ class BriefConnection:
         """Make a request that may safely be repeated, as `Connection.insist` does."""
         if self._successor is None:
             with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
-                return await self._request(method, path, body, content_type)
+                return read_one(await self._request(method, path, body, content_type))
         successor = await self._succeeded()
         return await successor.insist(method, path, body, content_type=content_type)
 
     async def list(self, path: str, keep: Keep) -> Listed:
         """Return what is kept of each object in a list, as `Connection.list` does."""
+        if self._successor is None:
+            with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+                return await read_list(partial(self._request, "GET"), path, keep)
         return await (await self._succeeded()).list(path, keep)
 
     async def _succeeded(self) -> Requests:
@@ -94,8 +99,12 @@ class BriefConnection:
             await self._successor.close()
 
     async def _request(
-        self, method: str, path: str, body: Mapping[str, Any] | None, content_type: str
-    ) -> Any:
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+    ) -> bytes:
         headers = {"Accept": "application/json"}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token}"
@@ -121,15 +130,16 @@ class BriefConnection:
 
     def _exchange(
         self, method: str, path: str, content: str | None, headers: Mapping[str, str]
-    ) -> Any:
+    ) -> bytes:
         self._http.request(method, path, content, headers)
         answer = self._http.getresponse()
         data = answer.read(LARGEST_OBJECT_BYTES + 1)
         if not 200 <= answer.status < 300:
             raise ValueError(answer.status)
         if len(data) > LARGEST_OBJECT_BYTES:
-            raise ValueError(len(data))
-        return read_one(data)
+            self._http.close()
+            raise Unreadable(TOO_LONG, data[:BEGINNING_BYTES])
+        return data
 
 
 async def open_briefly(kubeconfig: str) -> Requests:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from admission.api_server import brief_connection
+from admission.api_server.api import LARGEST_OBJECT_BYTES
 from admission.api_server.brief_connection import BriefConnection, Requests, open_briefly
 from admission.api_server.connection import Connection
 from admission.api_server.lists import Listed
@@ -53,16 +54,32 @@ def no_library(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def test_a_list_is_left_to_the_library(api_server: ApiServer, tmp_path: Path) -> None:
-    page = {"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": "a"}}, {}]}
-    api_server.answers["GET /api/v1/nodes?limit=250"] = page
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_list_is_read_in_pages_by_itself_unless_that_fails(
+    api_server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    pages = {
+        "250": {"padding": "x" * LARGEST_OBJECT_BYTES},
+        "62": {"items": [{"metadata": {"name": "a"}}, {}]},
+    }
+    for limit, found in pages.items():
+        # What is too long is told by its beginning, as Kubernetes writes it.
+        kind = {"kind": "NodeList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}}
+        api_server.answers[f"GET /api/v1/nodes?limit={limit}"] = {**kind, "items": [], **found}
+
+    def refuse(*_: Any) -> bytes:
+        raise OSError
+
+    if fails:
+        monkeypatch.setattr(BriefConnection, "_exchange", refuse)
 
     async def read() -> Listed:
-        api = await open_briefly(kubeconfig(tmp_path, url(api_server)))
-        try:
-            return await api.list("/api/v1/nodes", lambda item: item)
-        finally:
-            await api.close()
+        with contextlib.nullcontext() if fails else no_library(monkeypatch):
+            api = await open_briefly(kubeconfig(tmp_path, url(api_server)))
+            try:
+                return await api.list("/api/v1/nodes", lambda item: item)
+            finally:
+                await api.close()
 
     listed = asyncio.run(read())
     assert listed.items == [{"metadata": {"name": "a"}}]

@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
         status = self.server.statuses.pop(0) if self.server.statuses else 200
         default = {"message": "no such node", "status": status}
         found = self.server.answers.get(f"{self.command} {self.path}", default)
-        data = json.dumps(found).encode()
+        data = json.dumps(found, separators=(",", ":")).encode()  # as Kubernetes writes it
         self.send_response(status)
         if status == 302:
             self.send_header("Location", "/elsewhere")
