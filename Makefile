@@ -9,7 +9,7 @@ CYCLONEDX := 7.5.0
 IN_LAB := eval "$$($(PYTHON) -m lab env)" &&
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-long check contract golden bench bench-fleet lock sbom packages
+.PHONY: help up down test test-long check contract golden bench bench-fleet bench-memory lock sbom packages
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 20
@@ -63,6 +63,11 @@ NODES := 20
 bench-fleet: .venv/installed ## measure the whole program for NODES=20 simulated machines, from the first `up` to `destroy`
 	$(PYTHON) -m lab toolchain
 	$(PYTHON) -m tests.bench.fleet --nodes $(NODES)
+
+SCALE := 1
+bench-memory: .venv/installed ## measure how much memory a flood of requests and Nodes makes the program take
+	$(PYTHON) -m lab toolchain
+	$(PYTHON) -m tests.bench.memory --scale $(SCALE)
 
 PINNED := requirements requirements-dev admission/requirements tests/bench/requirements
 lock: .venv/installed ## pin all packages again, with their hashes, from the files *.in
