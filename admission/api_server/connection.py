@@ -27,6 +27,7 @@ from admission.api_server.api import (
     no_bound,
 )
 from admission.api_server.bodies import whole
+from admission.api_server.credentials import verifying_as_go
 from admission.api_server.insisting import insist
 from admission.api_server.kubeconfig import client_of_kubeconfig, client_of_pod
 from admission.api_server.lists import Listed, read_list
@@ -217,6 +218,6 @@ class Connection:
                 "the kubeconfig's cluster has no certificate-authority; add it: the kubelets'"
                 " certificates are checked with it"
             )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = verifying_as_go(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         context.load_verify_locations(cadata=self._ca)
         return context

@@ -12,7 +12,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, kube_config, load_incluster_config
 from kubernetes.aio.config.kube_config import KubeConfigLoader
 
-from admission.api_server.credentials import named, proxy_for
+from admission.api_server.credentials import named, proxy_for, verifying_as_go
 
 
 async def client_of_kubeconfig(path: str | None, content: str | None) -> tuple[ApiClient, str]:
@@ -94,7 +94,9 @@ def _client_of(configuration: Configuration) -> ApiClient:
     """
     configuration.client_session_kwargs = {"trust_env": False}
     configuration.proxy = configuration.proxy or proxy_for(configuration.host)
-    return ApiClient(configuration=configuration)
+    client = ApiClient(configuration=configuration)
+    verifying_as_go(client.rest_client.ssl_context)
+    return client
 
 
 async def client_of_pod() -> tuple[ApiClient, str]:

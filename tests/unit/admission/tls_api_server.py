@@ -23,7 +23,7 @@ class ApiServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, certificate_and_key: bytes) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked: list[tuple[Any, ...]] = []
         self.clients: list[str] = []
@@ -31,7 +31,7 @@ class ApiServer(ThreadingHTTPServer):
         self.answers: dict[str, Any] = {}  # by method and path
         self.pause_s = 0.0
         pem = directory / "server.pem"
-        pem.write_bytes(CERTIFICATE + KEY)
+        pem.write_bytes(certificate_and_key)
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=CERTIFICATE.decode())
         context.verify_mode = ssl.CERT_OPTIONAL
         context.load_cert_chain(pem)
@@ -71,9 +71,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(directory: Path) -> Iterator[ApiServer]:
+def serving(directory: Path, certificate_and_key: bytes = CERTIFICATE + KEY) -> Iterator[ApiServer]:
     """An API server for a while; its certificate is kept in the directory."""
-    with ApiServer(directory) as found:
+    with ApiServer(directory, certificate_and_key) as found:
         thread = threading.Thread(target=found.serve_forever, args=(0.01,))
         thread.start()
         try:
