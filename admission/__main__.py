@@ -70,6 +70,10 @@ def parser() -> argparse.ArgumentParser:
     serving.add_argument(
         "--port", type=int, default=DEFAULT_PORT, help="port for health and metrics"
     )
+    serving.add_argument(
+        "--pool", action="append", dest="pools", metavar="POOL",
+        help="a pool whose inventory counts; repeat it (default: all in the namespace)",
+    )  # fmt: skip
     return whole
 
 
@@ -135,7 +139,7 @@ async def _serve(arguments: argparse.Namespace) -> int:
     path = arguments.kubeconfig
     api = await (Connection.open(path, None) if path else Connection.in_cluster())
     try:
-        await serve(api, arguments.namespace, arguments.identity, arguments.port)
+        await serve(api, arguments.namespace, arguments.identity, arguments.port, arguments.pools)
         return 0
     finally:
         await api.close()

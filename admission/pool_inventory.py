@@ -5,7 +5,7 @@ Whoever runs `pulumi up` writes them; the resident approver and `status` read th
 
 import ipaddress
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from admission.inventory import Denied, InventoryNode, read_denied, read_node
 DEFAULT_NAMESPACE = "kube-system"
 LABEL = "kubelet-tls-bootstrap/inventory"
 KEY = "inventory.json"
+NAME_PREFIX = "kubelet-tls-bootstrap-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,18 +89,26 @@ def from_file(path: str) -> Inventory:
         raise ValueError(f"{path} is not an inventory: {error}") from None
 
 
-def from_config_maps(items: Iterable[Mapping[str, Any]]) -> Inventory:
+def from_config_maps(
+    items: Iterable[Mapping[str, Any]], only: Collection[str] | None = None
+) -> Inventory:
     """Return what the inventories in these ConfigMaps say together, as `merge` does.
 
-    Where two nodes claim the same name or address, nobody can tell whose it is: both are left out.
+    `only` names the pools whose ConfigMaps count; None: all do. Where two nodes claim the same name
+    or address, nobody can tell whose it is: both are left out.
     """
+    names = None if only is None else {f"{NAME_PREFIX}{pool}" for pool in only}
     problems: list[str] = []
     found: list[PoolInventory] = []
     for item in items:
+        name = item["metadata"]["name"]
+        if names is not None and name not in names:
+            problems.append(f"the inventory {name} is left out: its pool is none of the given ones")
+            continue
         try:
             found.append(read((item.get("data") or {}).get(KEY, "")))
         except ValueError as error:
-            problems.append(f"the inventory {item['metadata']['name']} is left out: {error}")
+            problems.append(f"the inventory {name} is left out: {error}")
     return merge(found, problems=problems)
 
 

@@ -19,6 +19,8 @@ class ServingApproverArgs:
     """How many run, each on its own machine; one of them approves."""
     namespace: str = "kube-system"
     """Where its objects are, and the inventories that it reads."""
+    pools: tuple[str, ...] = ()
+    """The pools whose inventories it reads; none: all that are in its namespace."""
     allow_workers: bool = False
     """Whether its pods may run on any node, and not on the control plane's alone."""
     host_network: bool = False

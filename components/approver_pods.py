@@ -96,6 +96,7 @@ def container(args: ServingApproverArgs) -> ContainerArgsDict:
             f"--namespace={args.namespace}",
             "--identity=$(POD_NAME)",
             f"--port={PORT}",
+            *(f"--pool={pool}" for pool in args.pools),
         ],
         "env": environment,
         "ports": [{"name": "metrics", "container_port": PORT}],

@@ -15,6 +15,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 # The same as in `admission`, which is a program of its own and not imported here.
 INVENTORY_LABEL = "kubelet-tls-bootstrap/inventory"
 INVENTORY_KEY = "inventory.json"
+NAME_PREFIX = "kubelet-tls-bootstrap-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ def pool_inventory(
     return ConfigMap(
         name,
         metadata=ObjectMetaArgs(
-            name=f"kubelet-tls-bootstrap-{pool}",
+            name=f"{NAME_PREFIX}{pool}",
             namespace=namespace,
             labels={INVENTORY_LABEL: pool},
         ),

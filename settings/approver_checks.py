@@ -20,6 +20,12 @@ def problems(settings: Settings) -> Iterator[Problem]:
             "approver.image",
             "is missing; build an image from the Containerfile and give its name",
         )
+    if settings.approver.other_pools == () and not settings.pools:
+        yield Problem(
+            "approver.otherPools",
+            "is empty, and the stack has no pools, so the approver would approve nothing; name the"
+            " pools of other stacks, or leave it out to read all inventories",
+        )
     if settings.approval.serving == "manual":
         yield Problem(
             "approval.serving",

@@ -96,6 +96,7 @@ class ApproverSettings(Model):
     image: str | None = None
     replicas: Annotated[int, between(1, 9)] = 2
     namespace: Namespace = "kube-system"
+    other_pools: tuple[PoolName, ...] | None = None
     allow_workers: bool = False
     host_network: bool = False
     server: Server | None = None

@@ -80,6 +80,7 @@ def serving_approver(stack: Stack, after: Dependencies) -> ServingApproverArgs |
         image=settings.image,
         replicas=settings.replicas,
         namespace=settings.namespace,
+        pools=_pools_read(stack.settings),
         allow_workers=settings.allow_workers,
         host_network=settings.host_network,
         server=settings.server,
@@ -108,6 +109,14 @@ def access(ssh: Ssh, credentials: Credentials, host: Host) -> Access:
         private_key=credentials.key(ssh.private_key_path),
     )
     return Access(server=server, bastion=bastion, sudo=ssh.sudo)
+
+
+def _pools_read(settings: Settings) -> tuple[str, ...]:
+    """Return the pools whose inventories the approver reads; none: all."""
+    others = settings.approver.other_pools
+    if others is None:
+        return ()
+    return tuple(sorted({*settings.pools, *others}))
 
 
 def _pool_node(

@@ -6,7 +6,7 @@ approves; the others know as much, and can take over at once.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,10 +40,12 @@ class Approver:
         host: str,
         journal: Journal,
         clock: Callable[[], float],
+        pools: Collection[str] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """Make it; `pools` are those whose inventories count, None: all."""
         self._api, self._host, self._journal = api, host, journal
-        self._clock = clock
+        self._clock, self._pools = clock, pools
         self._watched = {
             Watched(SERVING_CSRS, _kept_request, new_bound): self._see_request,
             Watched(NODES, _kept_node): self._see_node,
@@ -109,7 +111,8 @@ class Approver:
     def inventory(self) -> Inventory:
         """What the pools' inventories say together."""
         if self._inventory is None:
-            self._inventory = pool_inventory.from_config_maps(self._maps.values())
+            maps = self._maps.values()
+            self._inventory = pool_inventory.from_config_maps(maps, self._pools)
         return self._inventory
 
     def exposition(self) -> str:
@@ -212,8 +215,7 @@ class Approver:
         self._judge.reconsider()
 
     def _lease_missing(self, problem: str) -> None:
-        who = self.lease.identity
-        self._journal.tell("error", "no replica approves", identity=who, reason=problem)
+        self._journal.tell("error", "no replica approves", reason=problem)
 
     def _place(self, node: str) -> Place:
         return Place(

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import partial
 
@@ -13,7 +14,13 @@ from admission.approver.journal import Journal
 from admission.approver.metrics import CONTENT_TYPE
 
 
-async def serve(api: Connection, namespace: str, identity: str, port: int) -> None:
+async def serve(
+    api: Connection,
+    namespace: str,
+    identity: str,
+    port: int,
+    pools: Collection[str] | None = None,
+) -> None:
     """Run a replica and answer on its port until it is cancelled.
 
     Raises:
@@ -28,6 +35,7 @@ async def serve(api: Connection, namespace: str, identity: str, port: int) -> No
         host=api.host,
         journal=journal,
         clock=time.monotonic,
+        pools=pools,
         # By which it stamps requests; a wrong clock here would have each request refused.
         now=lambda: datetime.now(UTC) + api.ahead,
     )

@@ -6,6 +6,7 @@ import pytest
 
 from settings import checks
 from settings.parsing import parse
+from stack.arguments import _pools_read
 
 IMAGE = f"registry.example.org/approver@sha256:{'a' * 64}"
 ON = {"enabled": True, "image": IMAGE}
@@ -64,3 +65,20 @@ def test_a_label_on_a_machine_that_is_not_the_control_planes_is_warned_of(
 def test_a_label_that_is_right_or_not_there_is_not_warned_of(found: dict[str, Any]) -> None:
     host = {"name": "cp-1" if found["main"]["nodes"][0]["address"] == "10.0.0.1" else "cp-9"}
     assert warnings(ON, pools=found, controlPlane={"hosts": [{**HOSTS[0], **host}]}) == []
+
+
+@pytest.mark.parametrize(
+    ("others", "read"),
+    [({}, ()), ({"otherPools": []}, ("main",)), ({"otherPools": ["x"]}, ("main", "x"))],
+    ids=["all", "the stack's own", "and another's"],
+)
+def test_the_pools_whose_inventories_count(others: dict[str, Any], read: tuple[str, ...]) -> None:
+    settings = parse({"approver": {**ON, **others}, "pools": pools(address="10.0.0.1")})
+    assert list(checks.problems(settings)) == []
+    assert _pools_read(settings) == read
+
+
+def test_an_approver_that_would_read_no_inventory_is_refused() -> None:
+    (problem,) = checks.problems(parse({"approver": {**ON, "otherPools": []}}))
+    assert problem.path == "approver.otherPools"
+    assert list(checks.problems(parse({"approver": {**ON, "otherPools": ["x"]}}))) == []

@@ -115,6 +115,15 @@ def test_two_replicas_run_on_two_machines(resources: dict[str, dict[str, Any]]) 
     assert budget == {"maxUnavailable": 1, "selector": {"matchLabels": labels}}
 
 
+def test_it_reads_the_inventories_of_given_pools_alone() -> None:
+    def told(**changes: Any) -> list[str]:
+        spec = declare(**changes)["approver-deployment"]["spec"]["template"]["spec"]
+        return [each for each in spec["containers"][0]["args"] if each.startswith("--pool")]
+
+    assert told() == []
+    assert told(pools=("a", "b")) == ["--pool=a", "--pool=b"]
+
+
 LABEL = "node-role.kubernetes.io/control-plane"
 
 
@@ -150,6 +159,7 @@ def test_both_halves_name_things_alike() -> None:
     assert written_inventory.INVENTORY_LABEL == pool_inventory.LABEL
     assert written_inventory.INVENTORY_KEY == pool_inventory.KEY
     assert approver_arguments.PORT == DEFAULT_PORT
+    assert written_inventory.NAME_PREFIX == pool_inventory.NAME_PREFIX
 
 
 def test_an_approver_needs_an_image() -> None:

@@ -103,3 +103,16 @@ def test_an_inventory_that_is_nested_without_end_is_left_out() -> None:
     )
     assert found.nodes.keys() == {"n2"}
     assert "it is malformed" in found.problems[0]
+
+
+def test_only_the_config_maps_of_given_pools_count() -> None:
+    given = maps(document("a", ("n1", "10.0.0.1")), document("b", ("n2", "10.0.0.2")))
+    theirs = {**given[0], "metadata": {"name": "a"}}
+    theirs["data"] = {"inventory.json": document("a", ("n3", "10.0.0.3"))}
+    found = from_config_maps([*given, theirs], ("a", "c"))
+    assert found.nodes.keys() == {"n1"}
+    assert [problem.split(" is left out")[0] for problem in found.problems] == [
+        "the inventory kubelet-tls-bootstrap-b",
+        "the inventory a",
+    ]
+    assert from_config_maps(given, ()).nodes == {}
