@@ -23,6 +23,8 @@ class ServingApproverArgs:
     """The pools whose inventories it reads; none: all that are in its namespace."""
     allow_workers: bool = False
     """Whether its pods may run on any node, and not on the control plane's alone."""
+    admission_policy: bool = False
+    """Whether the API server itself limits what the approver's account may approve."""
     host_network: bool = False
     """Whether its pods use the machine's network: they then work without a CNI plugin."""
     server: str | None = None

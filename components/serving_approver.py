@@ -19,7 +19,7 @@ from pulumi_kubernetes.rbac.v1 import (
     SubjectArgs,
 )
 
-from components import approver_placement
+from components import approver_placement, approver_policies
 from components.approver_arguments import LABELS, NAME, ServingApproverArgs
 from components.approver_pods import deployment
 from components.dependencies import after, together
@@ -98,6 +98,8 @@ class ServingApprover(pulumi.ComponentResource):
                 opts=child,
             )
             bindings.append(binding)
+        if args.admission_policy:
+            approver_policies.declare(name, namespace, child)
         # A patch creates what is not there and takes over what a former approver has created. It
         # owns the labels alone: who holds the Lease is the replicas' to write.
         lease = LeasePatch(

@@ -8,6 +8,7 @@ from settings.model import NodeSettings, Pool, Settings
 from settings.problem import Problem
 
 DIGEST = re.compile(r"@sha256:[0-9a-f]{64}\Z")
+OLDEST_WITH_POLICIES = (1, 30)  # of ValidatingAdmissionPolicy, v1
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 
 
@@ -26,6 +27,14 @@ def problems(settings: Settings) -> Iterator[Problem]:
             "is empty, and the stack has no pools, so the approver would approve nothing; name the"
             " pools of other stacks, or leave it out to read all inventories",
         )
+    if settings.approver.admission_policy:
+        newest = max(_versions(settings), key=_number)
+        if _number(newest) < OLDEST_WITH_POLICIES:
+            yield Problem(
+                "approver.admissionPolicy",
+                f"is true, but the newest kubelet is {newest}; API servers have admission policies"
+                " since 1.30, so leave it out, or upgrade the cluster and its kubelets first",
+            )
     if settings.approval.serving == "manual":
         yield Problem(
             "approval.serving",
@@ -61,6 +70,19 @@ def warnings(settings: Settings) -> Iterator[str]:
                     " resident approver may run there, and whoever owns the machine can approve"
                     " any serving certificate; remove the label, or list the machine"
                 )
+
+
+def _versions(settings: Settings) -> Iterator[str]:
+    """Yield the kubelets' versions: no API server is older than any of them."""
+    nodes = [(pool, node) for pool in settings.pools.values() for node in pool.nodes]
+    if not nodes:
+        yield settings.version
+    for pool, node in nodes:
+        yield merge_layers(settings, pool, node).version
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 def _has_label(settings: Settings, pool: Pool, node: NodeSettings) -> bool:

@@ -98,6 +98,7 @@ class ApproverSettings(Model):
     namespace: Namespace = "kube-system"
     other_pools: tuple[PoolName, ...] | None = None
     allow_workers: bool = False
+    admission_policy: bool = False
     host_network: bool = False
     server: Server | None = None
 

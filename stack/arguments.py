@@ -82,6 +82,7 @@ def serving_approver(stack: Stack, after: Dependencies) -> ServingApproverArgs |
         namespace=settings.namespace,
         pools=_pools_read(stack.settings),
         allow_workers=settings.allow_workers,
+        admission_policy=settings.admission_policy,
         host_network=settings.host_network,
         server=settings.server,
         stack=full_name(),

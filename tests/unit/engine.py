@@ -23,6 +23,8 @@ PROVIDED: dict[str, dict[str, Any]] = {
     "random:index/randomPassword:RandomPassword": {"result": "0123456789abcdef"},
     "kubernetes:core/v1:Secret": {"metadata": {"name": "n", "uid": "u-1"}},
     "pulumi:providers:kubernetes": {},
+    "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy": {},
+    "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding": {},
     "kubernetes:apps/v1:Deployment": {},
     "kubernetes:core/v1:ConfigMap": {},
     "kubernetes:core/v1:ServiceAccount": {},

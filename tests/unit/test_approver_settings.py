@@ -82,3 +82,26 @@ def test_an_approver_that_would_read_no_inventory_is_refused() -> None:
     (problem,) = checks.problems(parse({"approver": {**ON, "otherPools": []}}))
     assert problem.path == "approver.otherPools"
     assert list(checks.problems(parse({"approver": {**ON, "otherPools": ["x"]}}))) == []
+
+
+@pytest.mark.parametrize(
+    ("versions", "refused"),
+    [
+        ({"kubernetesVersion": "1.29"}, True),
+        ({"kubernetesVersion": "1.30"}, False),
+        ({}, False),
+        ({"kubernetesVersion": "1.29", "pools": {"a": {"kubernetesVersion": "1.31"}}}, True),
+        (
+            {
+                "kubernetesVersion": "1.29",
+                "pools": pools(address="10.0.0.1", kubernetesVersion="1.31"),
+            },
+            False,
+        ),
+    ],
+    ids=["old", "the first", "default", "no node of it", "a newer node"],
+)
+def test_policies_need_a_version_that_has_them(versions: dict[str, Any], refused: bool) -> None:
+    settings = parse({"approver": {**ON, "admissionPolicy": True}, **versions})
+    found = [problem.path for problem in checks.problems(settings)]
+    assert found == (["approver.admissionPolicy"] if refused else [])

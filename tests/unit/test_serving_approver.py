@@ -7,7 +7,8 @@ import pytest
 from admission import pool_inventory
 from admission.__main__ import DEFAULT_NAMESPACE, DEFAULT_PORT
 from admission.approver.approver import LEASE
-from components import approver_arguments
+from admission.rules.certificate_request import LARGEST_REQUEST_BYTES
+from components import approver_arguments, approver_policies
 from components import pool_inventory as written_inventory
 from components.approver_arguments import ServingApproverArgs
 from components.serving_approver import ServingApprover
@@ -122,6 +123,27 @@ def test_it_reads_the_inventories_of_given_pools_alone() -> None:
 
     assert told() == []
     assert told(pools=("a", "b")) == ["--pool=a", "--pool=b"]
+
+
+def test_policies_are_made_where_the_settings_say_so(resources: dict[str, dict[str, Any]]) -> None:
+    def policies(made: dict[str, dict[str, Any]]) -> set[str]:
+        return {name for name in made if "policy" in name and "network" not in name}
+
+    assert policies(resources) == set()
+    made = declare(admission_policy=True, namespace="own")
+    assert policies(made) == {
+        f"approver-{part}-policy{binding}"
+        for part in ("approvals", "requests")
+        for binding in ("", "-binding")
+    }
+    for part in ("approvals", "requests"):
+        binding = made[f"approver-{part}-policy-binding"]["spec"]
+        name = made[f"approver-{part}-policy"]["metadata"]["name"]
+        assert binding == {"policyName": name, "validationActions": ["Deny"]}
+        assert made[f"approver-{part}-policy"]["spec"]["failurePolicy"] == "Fail"
+    (condition,) = made["approver-approvals-policy"]["spec"]["matchConditions"]
+    assert "'system:serviceaccount:own:kubelet-serving-approver'" in condition["expression"]
+    assert approver_policies.LARGEST_REQUEST_BYTES == LARGEST_REQUEST_BYTES
 
 
 LABEL = "node-role.kubernetes.io/control-plane"

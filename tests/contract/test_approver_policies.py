@@ -1,0 +1,188 @@
+"""The admission policies of the approver, on a real API server with the approver's own tokens."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.contract import approver_program as program
+from tests.contract.approver_program import encoded, replica, wait_for
+from tests.contract.kubernetes_provider.cluster import Cluster, running
+from tests.contract.test_hostile_requests import FLAGS, prepare
+from tests.hostile.api_server import CSRS, Caller, administrator
+from tests.hostile.vector import (
+    ADDRESSES,
+    CLIENT_SIGNER,
+    CLIENT_USAGES,
+    SERVING_SIGNER,
+    SERVING_USAGES,
+    Requester,
+    client,
+    dns,
+    ip,
+    node,
+    serving,
+)
+
+pytestmark = pytest.mark.contract
+
+ACCOUNT = f"system:serviceaccount:{program.NAMESPACE}:{program.NAME}"
+HOLDER = Requester("system:bootstrap:abcdef", ("system:bootstrappers", "system:authenticated"))
+SOMEBODY = Requester("somebody", ("system:authenticated",))
+MEASURED = "a certificate request of a node may have 16384 bytes"
+
+
+class World:
+    """A cluster with the policies, and everybody who asks there."""
+
+    def __init__(self, cluster: Cluster, directory: Path, *, policies: bool) -> None:
+        self.cluster, self.directory = cluster, directory
+        self.stack = program.make(directory, cluster)
+        self.kubeconfig = yaml.safe_load(cluster.kubeconfig.read_text())
+        self.admin = administrator(self.kubeconfig, directory)
+        prepare(self.admin)
+        program.inventory(cluster)
+        program.up(self.stack, admission_policy=policies)
+        self.number = 0
+
+    def ask(
+        self,
+        by: Requester,
+        pem: bytes,
+        *,
+        signer: str = SERVING_SIGNER,
+        usages: tuple[str, ...] = SERVING_USAGES,
+        annotations: Mapping[str, str] | None = None,
+    ) -> tuple[int, str, str]:
+        """Make a request; return the status, its name and what the API server says."""
+        self.number += 1
+        name = f"csr-{self.number}"
+        body = {
+            "apiVersion": "certificates.k8s.io/v1",
+            "kind": "CertificateSigningRequest",
+            "metadata": {"name": name, "annotations": annotations or {}},
+            "spec": {"request": encoded(pem), "signerName": signer, "usages": list(usages)},
+        }
+        status, answer = self.admin.call("POST", CSRS, body, by)
+        return status, name, str(answer.get("message", ""))
+
+    def approve(self, csr: str, *, bound: bool = True) -> tuple[int, str]:
+        """Approve a request with a token of the approver's account, without a look at it."""
+        path = program.kubeconfig_of_pod(self.cluster, self.directory, bound=bound)
+        token = json.loads(path.read_text())["users"][0]["user"]["token"]
+        found = self.cluster.get(f"{CSRS}/{csr}")
+        condition = {"type": "Approved", "status": "True", "reason": "R", "message": "m"}
+        found["status"]["conditions"] = [condition]
+        caller = Caller(self.kubeconfig, token=token)
+        status, answer = caller.call("PUT", f"{CSRS}/{csr}/approval", found)
+        return status, str(answer.get("message", ""))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    directory = tmp_path_factory.mktemp("policies")
+    with running(directory, *FLAGS) as cluster:
+        world = World(cluster, directory, policies=True)
+        # A policy holds once its API server has read it.
+        wait_for("policy", lambda: world.ask(node("node-1"), padded("node-1"))[0] != 201)
+        yield world
+
+
+@pytest.fixture(scope="module")
+def without(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    directory = tmp_path_factory.mktemp("without")
+    with running(directory, *FLAGS) as cluster:
+        yield World(cluster, directory, policies=False)
+
+
+def honest(name: str) -> bytes:
+    return serving(dns(name), ip(ADDRESSES[name]), name=name)
+
+
+def padded(name: str) -> bytes:
+    """The same with much before it, which a reader of PEM skips."""
+    return b"x" * 63 + b"\n" + (b"y" * 63 + b"\n") * 256 + honest(name)
+
+
+def test_a_kubelets_requests_pass_and_the_approver_approves_its_own(world: World) -> None:
+    status, csr, said = world.ask(node("node-2"), honest("node-2"))
+    assert status == 201, said
+    status, _, said = world.ask(
+        HOLDER, client("node-3"), signer=CLIENT_SIGNER, usages=CLIENT_USAGES
+    )
+    assert status == 201, said
+    with replica(program.kubeconfig_of_pod(world.cluster, world.directory)):
+        wait_for("approval", lambda: world.cluster.get(f"{CSRS}/{csr}")["status"].get("conditions"))
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "a request that no node has made": ({"by": SOMEBODY}, "requests of nodes only"),
+    "usages that no kubelet has": (
+        {"usages": (*SERVING_USAGES, "client auth")},
+        "only the usages of a kubelet's",
+    ),
+}
+
+
+@pytest.mark.parametrize("title", REFUSED)
+def test_a_stolen_token_approves_only_what_a_kubelet_asks_for(
+    world: World, without: World, title: str
+) -> None:
+    given, reason = REFUSED[title]
+    changed = {"by": node("node-1"), "pem": honest("node-1"), **given}
+    _, csr, _ = without.ask(**changed)
+    assert without.approve(csr)[0] == 200
+    _, csr, _ = world.ask(**changed)
+    status, said = world.approve(csr)
+    assert status == 403
+    assert reason in said
+
+
+def test_a_token_that_is_no_pods_approves_nothing(world: World, without: World) -> None:
+    _, csr, _ = without.ask(node("node-1"), honest("node-1"))
+    assert without.approve(csr, bound=False)[0] == 200
+    _, csr, _ = world.ask(node("node-1"), honest("node-1"))
+    status, said = world.approve(csr, bound=False)
+    assert status == 403
+    assert "only with the token of a pod that runs on a node" in said
+    assert world.approve(csr)[0] == 200
+
+
+def test_others_approve_as_before(world: World) -> None:
+    """The policy is for the approver's account: the gate and administrators are no matter of it."""
+    _, csr, _ = world.ask(node("node-1"), honest("node-1"))
+    found = world.cluster.get(f"{CSRS}/{csr}")
+    condition = {"type": "Approved", "status": "True", "reason": "R", "message": "m"}
+    found["status"]["conditions"] = [condition]
+    world.cluster.request("PUT", f"{CSRS}/{csr}/approval", found)
+
+
+@pytest.mark.parametrize("by", [node("node-1"), HOLDER], ids=["node", "token's holder"])
+def test_long_requests_and_annotations_are_not_even_stored(
+    world: World, without: World, by: Requester
+) -> None:
+    assert without.ask(by, padded("node-1"))[0] == 201
+    assert without.ask(by, honest("node-1"), annotations={"a": "x" * 4096})[0] == 201
+    status, _, said = world.ask(by, padded("node-1"))
+    assert (status, MEASURED in said) == (403, True)
+    status, _, said = world.ask(by, honest("node-1"), annotations={"a": "x" * 4096})
+    assert (status, "may have 4096 characters" in said) == (403, True)
+    assert world.ask(by, honest("node-1"), annotations={"a": "x" * 4000})[0] == 201
+
+
+def test_requests_of_others_are_not_measured(world: World) -> None:
+    assert world.ask(SOMEBODY, padded("node-1"))[0] == 201
+
+
+def test_the_policies_are_no_drift(world: World) -> None:
+    program.up(world.stack, "--refresh", "--expect-no-changes", admission_policy=True)
+
+
+def test_the_longest_request_that_the_rules_read_passes(world: World) -> None:
+    pem = honest("node-1")
+    longest = pem + b"\n" * (16384 - len(pem))
+    assert world.ask(node("node-1"), longest)[0] == 201
+    assert world.ask(node("node-1"), longest + b"\n" * 3)[0] == 403
