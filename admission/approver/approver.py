@@ -18,7 +18,7 @@ from admission.approver.metrics import Metrics
 from admission.approver.recorder import Place, Recorder
 from admission.delegate import Facts
 from admission.judge import Judge
-from admission.objects.csr import is_undecided, kept_request, requesting_node, without_request
+from admission.objects.csr import is_undecided, kept_until_decided, requesting_node
 from admission.objects.judged_node import judged_node, kept_metadata, kept_node
 from admission.objects.node import internal_addresses
 from admission.objects.whole_requests import new_bound
@@ -47,7 +47,7 @@ class Approver:
         self._api, self._host, self._journal = api, host, journal
         self._clock, self._pools = clock, pools
         self._watched = {
-            Watched(SERVING_CSRS, _kept_request, new_bound): self._see_request,
+            Watched(SERVING_CSRS, kept_until_decided, new_bound): self._see_request,
             Watched(NODES, _kept_node): self._see_node,
             Watched(pool_inventory.path(namespace), pool_inventory.kept_map): self._see_inventory,
         }
@@ -238,11 +238,6 @@ class Approver:
     def failed(self, item: dict[str, Any], error: str) -> None:
         """Report that the API server did not answer."""
         self._recorder.failed(item, error, self._place(requesting_node(item)))
-
-
-def _kept_request(item: dict[str, Any]) -> dict[str, Any]:
-    kept = kept_request(item)
-    return kept if is_undecided(kept) else without_request(kept)
 
 
 def _kept_node(node: dict[str, Any]) -> dict[str, Any]:

@@ -63,6 +63,12 @@ def without_request(kept: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def kept_until_decided(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is kept of a request of which nothing matters any more once it is decided."""
+    kept = kept_request(item)
+    return kept if is_undecided(kept) else without_request(kept)
+
+
 def kept_status(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is kept of a request of which only the fate matters.
 
