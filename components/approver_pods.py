@@ -11,6 +11,7 @@ from pulumi_kubernetes.core.v1 import (
     PodSpecArgsDict,
     ProbeArgsDict,
 )
+from pulumi_kubernetes.networking.v1 import NetworkPolicySpecArgsDict
 
 from components.approver_arguments import LABELS, NAME, PORT, ServingApproverArgs
 
@@ -27,6 +28,18 @@ def deployment(args: ServingApproverArgs) -> DeploymentSpecArgsDict:
         # No two replicas fit on one machine, so an old pod must go before a new one starts.
         "strategy": {"rolling_update": {"max_surge": 0, "max_unavailable": 1}},
         "template": {"metadata": {"labels": LABELS}, "spec": pod(args)},
+    }
+
+
+def network_policy() -> NetworkPolicySpecArgsDict:
+    """Return what may reach the pods: health and metrics, from anywhere.
+
+    What they may reach is left open: an API server can have any address.
+    """
+    return {
+        "pod_selector": {"match_labels": LABELS},
+        "policy_types": ["Ingress"],
+        "ingress": [{"ports": [{"protocol": "TCP", "port": PORT}]}],
     }
 
 

@@ -8,6 +8,7 @@ from pulumi_kubernetes.apps.v1 import Deployment
 from pulumi_kubernetes.coordination.v1 import LeasePatch
 from pulumi_kubernetes.core.v1 import ServiceAccount
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs, ObjectMetaPatchArgs
+from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 from pulumi_kubernetes.rbac.v1 import (
     ClusterRole,
@@ -21,7 +22,7 @@ from pulumi_kubernetes.rbac.v1 import (
 
 from components import approver_placement, approver_policies
 from components.approver_arguments import LABELS, NAME, ServingApproverArgs
-from components.approver_pods import deployment
+from components.approver_pods import deployment, network_policy
 from components.dependencies import after, together
 
 RBAC_GROUP = "rbac.authorization.k8s.io"
@@ -100,6 +101,10 @@ class ServingApprover(pulumi.ComponentResource):
             bindings.append(binding)
         if args.admission_policy:
             approver_policies.declare(name, namespace, child)
+        if not args.host_network:  # it would have no effect
+            NetworkPolicy(
+                f"{name}-network-policy", metadata=metadata, spec=network_policy(), opts=child
+            )
         # A patch creates what is not there and takes over what a former approver has created. It
         # owns the labels alone: who holds the Lease is the replicas' to write.
         lease = LeasePatch(

@@ -29,6 +29,7 @@ PROVIDED: dict[str, dict[str, Any]] = {
     "kubernetes:core/v1:ConfigMap": {},
     "kubernetes:core/v1:ServiceAccount": {},
     "kubernetes:coordination.k8s.io/v1:LeasePatch": {},
+    "kubernetes:networking.k8s.io/v1:NetworkPolicy": {},
     "kubernetes:policy/v1:PodDisruptionBudget": {},
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": {},
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": {},

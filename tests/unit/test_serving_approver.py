@@ -125,6 +125,16 @@ def test_it_reads_the_inventories_of_given_pools_alone() -> None:
     assert told(pools=("a", "b")) == ["--pool=a", "--pool=b"]
 
 
+def test_only_its_port_can_be_reached_where_a_policy_has_an_effect(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    spec = resources["approver-network-policy"]["spec"]
+    assert spec["podSelector"] == resources["approver-deployment"]["spec"]["selector"]
+    assert spec["policyTypes"] == ["Ingress"]
+    assert spec["ingress"] == [{"ports": [{"protocol": "TCP", "port": DEFAULT_PORT}]}]
+    assert "approver-network-policy" not in declare(host_network=True)
+
+
 def test_policies_are_made_where_the_settings_say_so(resources: dict[str, dict[str, Any]]) -> None:
     def policies(made: dict[str, dict[str, Any]]) -> set[str]:
         return {name for name in made if "policy" in name and "network" not in name}
