@@ -55,5 +55,5 @@ def too_few(found: int, replicas: int) -> str:
         f"approver.replicas is {replicas}, each on a node of its own, but {have} the label"
         f" {CONTROL_PLANE_LABEL}; give it to nodes of the control plane, {fewer}or, if whoever owns"
         " a worker may approve any serving certificate, set approver.allowWorkers to true; for a"
-        " control plane without nodes see docs/approver.md"
+        " control plane without nodes see docs/approver-unit.md"
     )
