@@ -64,7 +64,7 @@ def make(directory: Path, cluster: Cluster) -> Stack:
     return stack
 
 
-def run(stack: Stack, *command: str, enabled: bool = True, **args: Any) -> Done:
+def run(stack: Stack, /, *command: str, enabled: bool = True, **args: Any) -> Done:
     """Run `pulumi` with the approver and its arguments in the program."""
     path = stack.project / "shape.json"
     shape = {**json.loads(path.read_text()), "enabled": enabled, "args": args}
@@ -72,7 +72,7 @@ def run(stack: Stack, *command: str, enabled: bool = True, **args: Any) -> Done:
     return stack.run(*command, "--stack", STACK, PYTHONPATH=str(ROOT))
 
 
-def up(stack: Stack, *flags: str, enabled: bool = True, **args: Any) -> None:
+def up(stack: Stack, /, *flags: str, enabled: bool = True, **args: Any) -> None:
     done = run(stack, "up", "--yes", "--skip-preview", *flags, enabled=enabled, **args)
     assert done.status == 0, done.said
 

@@ -122,6 +122,24 @@ APPROVER = (
         note="The Deployment rolls; one replica is always there.",
     ),
     Row(
+        title="`allowWorkers`, `otherPools`",
+        first=ON,
+        change=stack(approver={"allowWorkers": True}),
+        note="The Deployment rolls onto other nodes, or reads other inventories.",
+    ),
+    Row(
+        title="`hostNetwork`",
+        first=ON,
+        change=stack(approver={"hostNetwork": True}),
+        note="The Deployment rolls. Its NetworkPolicy goes, or comes back.",
+    ),
+    Row(
+        title="`admissionPolicy`",
+        first=ON,
+        change=stack(approver={"admissionPolicy": True}),
+        note="The API server has the policies a moment later. Nothing restarts.",
+    ),
+    Row(
         title="`namespace`",
         first=ON,
         change=stack(approver={"namespace": "kubelet-approver"}),
@@ -131,7 +149,8 @@ APPROVER = (
         title="Turn it off",
         first=ON,
         change=stack(approver={"enabled": False}),
-        note="Nobody approves renewals from then on. The inventories stay, for `./ktb status`.",
+        note="Nobody approves renewals from then on. The inventories stay, for `./ktb status`,"
+        " and so does the Lease.",
     ),
 )
 
