@@ -71,6 +71,17 @@ def test_decided_ones_displace_no_undecided_one_and_keep_their_state() -> None:
     assert {request_status(kept[i["metadata"]["name"]]).state for i in issued} == {"issued"}
 
 
+def test_one_that_is_gone_makes_room_for_another_whether_it_was_decided_meanwhile_or_not() -> None:
+    for status in ({}, {"conditions": [{"type": "Approved"}]}):
+        whole, kept = WholeRequests(), [kept_request(i) for i in flood("one")[: MOST_PENDING + 1]]
+        *first, last = kept
+        for item in first:
+            whole.add(item)
+        whole.remove({**first[0], "status": status})
+        whole.add(last)
+        assert all(request_pem(item) is not None for item in kept)
+
+
 def test_what_two_requests_have_in_common_is_kept_once() -> None:
     items = [json.loads(json.dumps(asked(name, "one"))) for name in "ab"]
     items[1]["spec"]["request"] = json.loads(json.dumps(items[0]["spec"]["request"]))
