@@ -13,14 +13,22 @@ def private_file(content: bytes) -> Iterator[str]:
     Other processes of this user can read it while it is there. Where the system has no such files
     (Linux has) it is one in the temporary directory, with mode 0600.
     """
-    if not hasattr(os, "memfd_create"):
+    descriptor = _without_a_disk()
+    if descriptor is None:
         with tempfile.NamedTemporaryFile(prefix="kubelet-tls-bootstrap-") as file:
             file.write(content)
             file.flush()
             yield file.name
         return
-    with os.fdopen(os.memfd_create("kubelet-tls-bootstrap"), "wb") as file:
+    with os.fdopen(descriptor, "wb") as file:
         os.fchmod(file.fileno(), 0o600)
         file.write(content)
         file.flush()
         yield f"/proc/{os.getpid()}/fd/{file.fileno()}"
+
+
+def _without_a_disk() -> int | None:
+    try:
+        return os.memfd_create("kubelet-tls-bootstrap")
+    except (AttributeError, OSError):  # not Linux, or it is forbidden
+        return None

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Collection
 from pathlib import Path
 
@@ -20,6 +21,20 @@ import pulumi
 PROJECT = Path(__file__).parents[1]
 WAIT_AT_EXIT_S = 20
 SECRET_PREFIX = "bootstrap-token-"  # noqa: S105 - of a Secret's name
+
+
+_STARTED: list["TokenGuard"] = []
+
+
+@atexit.register
+def _end_all() -> None:
+    """Tell all of them first, then wait: they work side by side."""
+    processes = [guard._told() for guard in _STARTED]
+    deadline = time.monotonic() + WAIT_AT_EXIT_S
+    for process in processes:
+        if process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0, deadline - time.monotonic()))
 
 
 class TokenGuard:
@@ -83,13 +98,12 @@ class TokenGuard:
     def _seen(self, succeeded: bool) -> None:
         self._needless = succeeded
 
-    def _end(self) -> None:
-        """Tell the process that the program ends, and wait for what it does then."""
-        if self._pipe is None or self._process is None or self._needless:
-            return
+    def _told(self) -> subprocess.Popen[bytes] | None:
+        """Tell the process that the program ends, and return it if it is to be waited for."""
+        if self._pipe is None or self._needless:
+            return None
         os.close(self._pipe)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(WAIT_AT_EXIT_S)
+        return self._process
 
     def _start(self) -> int:
         """Start the process, and return where it reads: nobody else has that end of the pipe."""
@@ -111,5 +125,5 @@ class TokenGuard:
             raise
         finally:
             os.close(reading)
-        atexit.register(self._end)
+        _STARTED.append(self)
         return writing

@@ -29,7 +29,8 @@ def kubelet_configuration(cluster: Cluster, node: Node) -> dict[str, Any]:
     Raises:
         ValueError: overrides are not allowed; the message names each one and says why.
     """
-    own = own_values(node.paths.ca, node.paths.manifests, node.runtime_endpoint)
+    paths, taints = node.paths, bool(node.taints)
+    own = own_values(paths.ca, paths.manifests, node.runtime_endpoint, taints=taints)
     overrides = versions.without_own(node.kubelet, own)
     found = list(versions.problems(overrides, node.version, node.unsafe))
     if found:
@@ -38,12 +39,12 @@ def kubelet_configuration(cluster: Cluster, node: Node) -> dict[str, Any]:
     return versions.without_defaults(merged, node.version)
 
 
-def own_values(ca: str, manifests: str, runtime_endpoint: str) -> dict[str, Any]:
+def own_values(ca: str, manifests: str, runtime_endpoint: str, *, taints: bool) -> dict[str, Any]:
     """Return what the program writes into fields that other settings are for, by path."""
     return {
         "authentication.x509.clientCAFile": ca,
         "containerRuntimeEndpoint": runtime_endpoint,
-        TAINTS: [],  # those of the setting come with the taints themselves
+        **({} if taints else {TAINTS: []}),
         "staticPodPath": manifests,
     }
 

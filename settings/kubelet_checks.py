@@ -114,11 +114,11 @@ def _cloud_address_problems(chain: Chain, flags: Mapping[str, str]) -> Iterator[
         or not flags.get("cloud-provider")
     ):
         return
+    given = chain.merged.kubelet.get("featureGates")
+    gates = given if isinstance(given, Mapping) else {}
     if _minor(version) < _minor("1.27"):
         problem = f"but a kubelet of {version} takes one with a cloud provider; remove the other"
-    elif _minor(version) < _minor("1.29") and not (
-        (chain.merged.kubelet.get("featureGates") or {}).get(gate)
-    ):
+    elif _minor(version) < _minor("1.29") and not gates.get(gate, gates.get("AllAlpha")):
         problem = f"which needs the feature gate {gate} in {version} with a cloud provider"
     else:
         return
@@ -202,6 +202,7 @@ def _own_values(merged: Layer) -> dict[str, Any]:
         merged.paths.ca or preset.ca,
         merged.paths.manifests or preset.manifests,
         merged.runtime_endpoint or endpoint,
+        taints=bool(merged.taints),
     )
 
 

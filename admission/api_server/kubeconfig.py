@@ -50,7 +50,7 @@ async def _client(path: str | None, content: str | None) -> tuple[ApiClient, str
     document, directory = await asyncio.to_thread(_load, path, content)
     context = named(document, "context", document["current-context"])
     user = named(document, "user", context["user"])
-    await asyncio.to_thread(_as_kubectl_reads, user, Path(directory or ""))
+    await asyncio.to_thread(_as_kubectl_reads, user, Path(directory) if directory else Path.cwd())
     # What a kubeconfig holds as data, the library writes into files: they are gone once it has read
     # them, whatever ends this process.
     with tempfile.TemporaryDirectory(prefix="kubelet-tls-bootstrap-") as files:
@@ -79,10 +79,18 @@ def _as_kubectl_reads(user: dict[str, Any], directory: Path) -> None:
 
 
 def impersonation(user: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the headers with which a kubeconfig's user acts as another one."""
+    """Return the headers with which a kubeconfig's user acts as another one.
+
+    Raises:
+        TypeError: a value is no list where kubectl wants one.
+    """
+    if not isinstance(user.get("as-groups") or [], list):
+        raise TypeError("as-groups")
     headers = [("Impersonate-User", user.get("as")), ("Impersonate-Uid", user.get("as-uid"))]
     headers += [("Impersonate-Group", group) for group in user.get("as-groups") or ()]
     for key, values in (user.get("as-user-extra") or {}).items():
+        if not isinstance(values, list):
+            raise TypeError("as-user-extra")
         headers += [(f"Impersonate-Extra-{quote(str(key), safe='')}", value) for value in values]
     return [(name, str(value)) for name, value in headers if value]
 

@@ -59,17 +59,21 @@ FIXED: Mapping[str, Protection] = {
 }
 
 
+# As kubeadm writes what is not set. An empty staticPodPath would mean that there are none.
+UNSET: Mapping[str, Any] = {"containerRuntimeEndpoint": ""}
+
+
 def without_own(
     overrides: Mapping[str, Any], own: Mapping[str, Any], parent: str = ""
 ) -> dict[str, Any]:
     """Return overrides without the values that change nothing.
 
-    `own` has, by path, what the program writes for a node. An empty value there means "not set".
+    `own` has, by path, what the program writes for a node.
     """
     left = {}
     for name, value in overrides.items():
         path = f"{parent}{name}"
-        if path in own and value in ("", [], own[path]) and value is not None:
+        if path in own and value is not None and value in (own[path], UNSET.get(path)):
             continue
         if isinstance(value, Mapping) and value:
             below = without_own(value, own, f"{path}.")

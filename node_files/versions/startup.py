@@ -5,6 +5,7 @@ policy_options.go. What depends on the machine, such as the
 number of its CPUs, is not checked.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
@@ -14,19 +15,25 @@ from node_files.versions.nearest import hint
 
 Problem = tuple[str, str]
 
-# The versions that they are new in. Alpha ones are off without their gate.
+# The versions in which each is new, and in which it needs no gate for alpha options any more.
+NEVER = "1.99"
 CPU_OPTIONS = {
-    "full-pcpus-only": "1.22",
-    "distribute-cpus-across-numa": "1.23",
-    "align-by-socket": "1.25",
-    "distribute-cpus-across-cores": "1.31",
-    "strict-cpu-reservation": "1.32",
-    "prefer-align-cpus-by-uncorecache": "1.32",
+    "full-pcpus-only": ("1.22", "1.23"),
+    "distribute-cpus-across-numa": ("1.23", "1.33"),
+    "align-by-socket": ("1.25", NEVER),
+    "distribute-cpus-across-cores": ("1.31", NEVER),
+    "strict-cpu-reservation": ("1.32", "1.33"),
+    "prefer-align-cpus-by-uncorecache": ("1.32", "1.34"),
 }
-ALPHA_CPU_OPTIONS = ("align-by-socket", "distribute-cpus-across-cores")
 CPU_GATE = "CPUManagerPolicyAlphaOptions"
-TOPOLOGY_OPTIONS = {"prefer-closest-numa-nodes": "1.26", "max-allowable-numa-nodes": "1.31"}
+TOPOLOGY_OPTIONS = {
+    "prefer-closest-numa-nodes": ("1.26", "1.28"),
+    "max-allowable-numa-nodes": ("1.31", "1.31"),
+}
+TOPOLOGY_GATE = "TopologyManagerPolicyAlphaOptions"
+NONE_READS_NO_OPTIONS = "1.28"  # of the topology manager's policies
 LEAST_NUMA_NODES = 8  # defaultMaxAllowableNUMANodes
+_NUMBER = re.compile(r"\A[+]?[0-9]{1,9}\Z")
 BOOLEANS = [
     "1",
     "t",
@@ -63,26 +70,23 @@ def _cpu_manager(c: Configuration) -> Iterator[Problem]:
     elif options:
         yield path, "are options of the static policy; set cpuManagerPolicy to static"
         return
-    gates = c.given("featureGates") or {}
     for name, value in options.items():
-        problem = _option_problem(name, CPU_OPTIONS, c.version)
+        problem = _option_problem(c, name, CPU_OPTIONS, CPU_GATE)
         if problem is None and value not in BOOLEANS:
             problem = f'"{value}" is neither true nor false'
-        if problem is None and name in ALPHA_CPU_OPTIONS:
-            on = gates.get(CPU_GATE, gates.get("AllAlpha"))
-            problem = None if on else f"needs the feature gate {CPU_GATE}; set it to true"
         if problem:
             yield f"{path}[{name}]", problem
 
 
 def _topology_manager(c: Configuration) -> Iterator[Problem]:
     path = "topologyManagerPolicyOptions"
-    if c["topologyManagerPolicy"] in (None, "", "none"):
-        return  # which reads no options
+    is_new = table.number(c.version) >= table.number(NONE_READS_NO_OPTIONS)
+    if c["topologyManagerPolicy"] in (None, "", "none") and is_new:
+        return
     for name, value in (c[path] or {}).items():
-        problem = _option_problem(name, TOPOLOGY_OPTIONS, c.version)
+        problem = _option_problem(c, name, TOPOLOGY_OPTIONS, TOPOLOGY_GATE)
         if problem is None and name == "max-allowable-numa-nodes":
-            if not (value.isascii() and value.isdigit() and int(value) >= LEAST_NUMA_NODES):
+            if not _NUMBER.match(value) or int(value) < LEAST_NUMA_NODES:
                 problem = f'"{value}" is not a number of at least {LEAST_NUMA_NODES}'
         elif problem is None and value not in BOOLEANS:
             problem = f'"{value}" is neither true nor false'
@@ -144,11 +148,16 @@ def _mebibytes(amount: Fraction) -> str:
     return f"{float(amount / 2**20):g}Mi"
 
 
-def _option_problem(name: str, known: Mapping[str, str], version: str) -> str | None:
-    since = known.get(name)
-    if since is None:
+def _option_problem(
+    c: Configuration, name: str, known: Mapping[str, tuple[str, str]], gate: str
+) -> str | None:
+    if name not in known:
         near = hint(name, known) or f"; those are {', '.join(known)}"
         return f"is not one of its options{near}"
-    if table.number(version) < table.number(since):
-        return f"is not one of its options in {version}; it was added in {since}"
-    return None
+    since, beta = known[name]
+    at, gates = table.number(c.version), c.given("featureGates") or {}
+    if at < table.number(since):
+        return f"is not one of its options in {c.version}; it was added in {since}"
+    if at >= table.number(beta) or gates.get(gate, gates.get("AllAlpha")):
+        return None
+    return f"needs the feature gate {gate} in {c.version}; set it to true"

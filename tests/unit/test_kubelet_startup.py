@@ -65,8 +65,27 @@ FIELDS: list[tuple[dict[str, Any], str, str]] = [
         LATEST,
         "",
     ),
-    # With the policy none it reads no options.
-    ({"topologyManagerPolicyOptions": {"x": "y"}}, LATEST, ""),
+    (
+        STATIC | {"cpuManagerPolicyOptions": {"distribute-cpus-across-numa": "true"}},
+        "1.32",
+        "cpuManagerPolicyOptions[distribute-cpus-across-numa] needs the feature gate CPUManager",
+    ),
+    (STATIC | {"cpuManagerPolicyOptions": {"distribute-cpus-across-numa": "true"}}, "1.33", ""),
+    # With the policy none it reads no options, since 1.28.
+    ({"topologyManagerPolicyOptions": {"x": "y"}}, "1.28", ""),
+    (
+        {"topologyManagerPolicyOptions": {"x": "y"}},
+        "1.27",
+        "topologyManagerPolicyOptions[x] is not one of its options",
+    ),
+    (
+        {
+            "topologyManagerPolicy": "restricted",
+            "topologyManagerPolicyOptions": {"prefer-closest-numa-nodes": "true"},
+        },
+        "1.27",
+        "topologyManagerPolicyOptions[prefer-closest-numa-nodes] needs the feature gate Topology",
+    ),
     (
         {
             "topologyManagerPolicy": "restricted",
@@ -218,3 +237,12 @@ TWO = {"node": {"addresses": ["10.0.0.1", "fd00::1"]}}
 )
 def test_a_flag_that_ends_a_kubelet_is_told(layer: dict[str, Any], expected: list[str]) -> None:
     assert told(**layer) == expected
+
+
+def test_what_is_wrong_in_its_form_is_told_by_that_check_alone() -> None:
+    layer = TWO | {"flags": {"cloud-provider": "external"}, "version": "1.28"}
+    assert told(**layer, kubelet={"featureGates": ["x"]})[0].startswith("kubelet.featureGates is a")
+    assert told(**layer, kubelet={"featureGates": {"AllAlpha": True}}) == []
+    options = {"max-allowable-numa-nodes": "9" * 5000}
+    kubelet = {"topologyManagerPolicy": "restricted", "topologyManagerPolicyOptions": options}
+    assert "is not a number of at least 8" in told(kubelet=kubelet)[0]

@@ -349,9 +349,6 @@ OWN_VALUES: list[dict[str, Any]] = [
     {"containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock"},
     # As kubeadm writes what is not set.
     {"containerRuntimeEndpoint": ""},
-    {"staticPodPath": ""},
-    {"registerWithTaints": []},
-    {"authentication": {"x509": {"clientCAFile": ""}}},
 ]
 
 
@@ -373,6 +370,24 @@ def test_a_value_that_the_program_writes_anyway_changes_nothing(
         cluster = Cluster(name="k", server="https://10.0.0.9:6443", ca_certificate="ca\n")
         texts.append([file.content for file in files(cluster, node)])
     assert texts[0] == texts[1]
+
+
+def test_no_taints_is_what_the_program_writes_where_there_are_none() -> None:
+    node = {"name": "a", "address": "10.0.0.1"}
+    raw = {"kubelet": {"registerWithTaints": []}, "pools": {"w": {"nodes": [node]}}}
+    assert list(checks.problems(parse(raw))) == []
+    (problem,) = checks.problems(parse(raw | {"taints": ["a=b:NoSchedule"]}))
+    assert "it is the setting taints" in str(problem)
+
+
+@pytest.mark.parametrize("field", ["staticPodPath", "authentication.x509.clientCAFile"])
+def test_an_empty_value_that_turns_something_off_is_not_left_out_in_silence(field: str) -> None:
+    kubelet: Any = ""
+    for part in reversed(field.split(".")):
+        kubelet = {part: kubelet}
+    node = {"name": "a", "address": "10.0.0.1"}
+    (problem,) = checks.problems(parse({"kubelet": kubelet, "pools": {"w": {"nodes": [node]}}}))
+    assert str(problem).startswith(f"kubelet.{field} can't be overridden")
 
 
 def test_another_value_is_refused_with_the_setting_to_use() -> None:

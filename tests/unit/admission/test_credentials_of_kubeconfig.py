@@ -305,3 +305,32 @@ def test_a_file_is_relative_to_a_link_and_not_to_what_it_leads_to(tmp_path: Path
         return ca
 
     assert asyncio.run(look()).encode() == authority
+
+
+@pytest.mark.parametrize("user", [{"as-groups": "sys"}, {"as-user-extra": {"scope": "x"}}])
+def test_groups_that_are_no_list_are_refused(tmp_path: Path, user: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="is not a usable kubeconfig"):
+        sent({"token": "t", "as": "ops", **user}, tmp_path)
+
+
+def test_a_plugin_of_a_kubeconfig_without_a_path_is_found_where_the_program_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not among the programs of PATH, as a name without a slash is."""
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    for directory in (here, elsewhere):
+        directory.mkdir()
+        program = directory / "plug"
+        program.write_text(PLUGIN.format(here=directory, version=VERSION))
+        program.chmod(0o755)
+        (directory / "token").write_text(directory.name)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("PATH", f"{elsewhere}:{os.environ['PATH']}")
+    user = {"exec": {"apiVersion": VERSION, "command": "./plug", "interactiveMode": "Never"}}
+
+    async def work(server: str) -> None:
+        connection = await Connection.open(None, kubeconfig(server, user))
+        await connection.request("GET", "/api")
+        await connection.close()
+
+    assert with_server(lambda: "here", work) == ["Bearer here"]

@@ -17,6 +17,7 @@ import pytest
 from admission import program
 from admission.__main__ import _leave, parser
 from admission.leave import leave
+from admission.private_file import private_file
 from admission.stack_settings import Leaving, StackSettings
 from tests.unit.admission.leave_fakes import (
     A_POD,
@@ -293,6 +294,21 @@ def test_the_stacks_secret_kubeconfig_is_a_private_file_for_a_while(
         "pulumi config --json --stack dev --non-interactive",
         "pulumi config get kubeconfig --stack dev --non-interactive",
     ]
+
+
+def test_where_the_system_forbids_a_file_without_a_disk_it_is_a_private_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def forbidden(_: str) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "memfd_create", forbidden)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with private_file(b"secret") as path:
+        assert Path(path).parent == tmp_path
+        assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
+        assert Path(path).read_bytes() == b"secret"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_stacks_path_is_used_as_it_is_and_no_secret_is_asked_for(
