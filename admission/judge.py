@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from admission import rules
 from admission.api_server.api import CSRS, Api, ApiError
@@ -176,7 +177,8 @@ class Judge:
         name, uid = (item["metadata"][key] for key in ("name", "uid"))
         async with self._readings_at_once:
             # A list of one: that takes no other right than the watch does.
-            listed = await self._api.request("GET", f"{CSRS}?fieldSelector=metadata.name%3D{name}")
+            selector = quote(f"metadata.name={name}", safe="")
+            listed = await self._api.request("GET", f"{CSRS}?fieldSelector={selector}")
         same = [found for found in listed["items"] or () if found["metadata"]["uid"] == uid]
         if not same or not is_undecided(same[0]) or self._item(node, uid) is not item:
             return  # the watch shows what it is now
@@ -216,10 +218,15 @@ class Judge:
         if not self._delegate.may_judge():  # the Lease may have ended meanwhile
             return False
         try:
-            await self._api.request("PUT", f"{CSRS}/{name}/approval", body)
+            await self._api.request("PUT", f"{CSRS}/{quote(name, safe='')}/approval", body)
         except ApiError as error:
             if error.status in (404, 409):
                 return False  # gone or changed: the watch shows what it is now
+            if error.status == 403 and await self._api.may_approve(item["spec"]["signerName"]):
+                # A policy or a webhook refuses this one: nobody else's wait is a matter of that.
+                self._delegate.failed(item, str(error))
+                self._later(requesting_node(item), item["metadata"]["uid"])
+                return False
             raise
         self._rights.restart()
         self.remove(item)

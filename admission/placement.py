@@ -11,7 +11,7 @@ from admission.terminal import visible
 
 
 async def labelled_nodes(label: str, *, stack: str, server: str) -> int:
-    """Return how many Nodes have a label, by the kubeconfig of a stack's settings.
+    """Return how many Nodes have a label and take new pods, by a stack's kubeconfig.
 
     Raises:
         ValueError: it can't tell; says why, and what to do.
@@ -22,7 +22,7 @@ async def labelled_nodes(label: str, *, stack: str, server: str) -> int:
         try:
             if not is_same_server(server, api.server):
                 raise ValueError(f"the kubeconfig of the stack {stack} leads to {api.server} now")
-            listed = await api.list(f"{NODES}?labelSelector={quote(label, safe='')}", _name)
+            listed = await api.list(f"{NODES}?labelSelector={quote(label, safe='')}", _kept)
         finally:
             await api.close()
     except failures() as error:
@@ -30,5 +30,7 @@ async def labelled_nodes(label: str, *, stack: str, server: str) -> int:
     return len(listed.items)
 
 
-def _name(node: dict[str, Any]) -> dict[str, Any]:
+def _kept(node: dict[str, Any]) -> dict[str, Any] | None:
+    if node["spec"].get("unschedulable"):
+        return None  # cordoned
     return {"metadata": {"name": node["metadata"]["name"]}}

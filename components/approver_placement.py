@@ -18,7 +18,7 @@ CountNodes = Callable[[str, str, str], Coroutine[Any, Any, int]]
 
 
 async def count_nodes(label: str, stack: str, server: str) -> int:
-    """Return how many Nodes have a label."""
+    """Return how many Nodes have a label and take new pods."""
     from admission.placement import labelled_nodes  # noqa: PLC0415 - only what changes needs it
 
     return await labelled_nodes(label, stack=stack, server=server)
@@ -49,11 +49,15 @@ def hooks(
 
 def too_few(found: int, replicas: int) -> str:
     """Return what is wrong with so few nodes, and what to do."""
-    have = {0: "no node has", 1: "only one node has"}.get(found, f"only {found} nodes have")
+    one = "has the label {} and takes"
+    have = {0: f"no node {one}", 1: f"only one node {one}"}.get(
+        found, f"only {found} nodes have the label {{}} and take"
+    )
     fewer = f"set approver.replicas to {found}, " if found else ""
     return (
-        f"approver.replicas is {replicas}, each on a node of its own, but {have} the label"
-        f" {CONTROL_PLANE_LABEL}; give it to nodes of the control plane, {fewer}or, if whoever owns"
+        f"approver.replicas is {replicas}, each on a node of its own, but"
+        f" {have.format(CONTROL_PLANE_LABEL)} new pods; give it to nodes of the control plane,"
+        f" uncordon them, {fewer}or, if whoever owns"
         " a worker may approve any serving certificate, set approver.allowWorkers to true; for a"
         " control plane without nodes see docs/approver-unit.md"
     )

@@ -18,6 +18,13 @@ from components.approver_arguments import LABELS, NAME, PORT, ServingApproverArg
 USER_ID = 65532
 # NodeRestriction lets no kubelet give this label to its own Node.
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
+# What keeps other pods off such nodes: kubeadm's taint, the one it set until 1.24, RKE2's and k3s'.
+TOLERATED = (
+    CONTROL_PLANE_LABEL,
+    "node-role.kubernetes.io/master",
+    "node-role.kubernetes.io/etcd",
+    "CriticalAddonsOnly",
+)
 
 
 def deployment(args: ServingApproverArgs) -> DeploymentSpecArgsDict:
@@ -49,7 +56,7 @@ def pod(args: ServingApproverArgs) -> PodSpecArgsDict:
         "service_account_name": NAME,
         "host_network": args.host_network,
         "priority_class_name": "system-cluster-critical",
-        "tolerations": [{"key": CONTROL_PLANE_LABEL, "operator": "Exists"}],
+        "tolerations": [{"key": key, "operator": "Exists"} for key in TOLERATED],
         "affinity": affinity(args),
         "security_context": {
             "run_as_non_root": True,

@@ -21,6 +21,9 @@ LARGEST_REQUEST_BYTES = 16384
 # An expression sees it in base64.
 LONGEST_REQUEST = (LARGEST_REQUEST_BYTES + 2) // 3 * 4
 LARGEST_ANNOTATIONS = 4096  # characters
+LONGEST_EXPIRATION_S = 366 * 24 * 3600
+MOST_OF_EACH = 16
+REQUEST_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,252}"
 USAGES = ("digital signature", "key encipherment", "server auth")
 # What an API server says of a token that is bound to a pod, since 1.30.
 NODE_NAME = "authentication.kubernetes.io/node-name"
@@ -39,14 +42,21 @@ def approvals(namespace: str) -> ValidatingAdmissionPolicySpecArgsDict:
                 "the approver may approve requests of kubernetes.io/kubelet-serving only",
             ),
             _validation(
-                "object.spec.username.startsWith('system:node:')",
+                "object.spec.username.startsWith('system:node:')"
+                " && 'system:nodes' in object.spec.groups",
                 "the approver may approve requests of nodes only",
             ),
             _validation(
-                f"object.spec.usages.all(usage, usage in [{usages}])",
+                f"object.spec.usages.all(usage, usage in [{usages}])"
+                " && 'server auth' in object.spec.usages",
                 "the approver may approve only the usages of a kubelet's serving certificate",
             ),
-            _size("object.spec.request"),
+            _validation(
+                "!has(object.spec.expirationSeconds)"
+                f" || object.spec.expirationSeconds <= {LONGEST_EXPIRATION_S}",
+                "the approver may approve 366 days at most",
+            ),
+            _size(),
             _validation(
                 f"has(request.userInfo.extra) && '{NODE_NAME}' in request.userInfo.extra",
                 "the approver may approve only with the token of a pod that runs on a node",
@@ -58,7 +68,8 @@ def approvals(namespace: str) -> ValidatingAdmissionPolicySpecArgsDict:
 def requests() -> ValidatingAdmissionPolicySpecArgsDict:
     """Return the policy for requests of nodes, and of those who hold bootstrap tokens."""
     groups = "['system:nodes', 'system:bootstrappers']"
-    annotations = "object.metadata.annotations"
+    metadata = "object.metadata"
+    annotations = f"{metadata}.annotations"
     total = (
         f"{annotations}.map(key, size(key) + size({annotations}[key])).sum()"
         f" <= {LARGEST_ANNOTATIONS}"
@@ -68,10 +79,21 @@ def requests() -> ValidatingAdmissionPolicySpecArgsDict:
         resource="certificatesigningrequests",
         condition=f"request.userInfo.groups.exists(group, group in {groups})",
         validations=[
-            _size("object.spec.request"),
+            _size(),
+            _validation(
+                f"{metadata}.name.matches('^{REQUEST_NAME}$')",
+                "a certificate request of a node has a name of letters, digits, '.', '_' and '-'",
+            ),
             _validation(
                 f"!has({annotations}) || {total}",
                 f"annotations of such a request may have {LARGEST_ANNOTATIONS} characters together",
+            ),
+            _validation(
+                " && ".join(
+                    f"(!has({metadata}.{field}) || size({metadata}.{field}) <= {MOST_OF_EACH})"
+                    for field in ("labels", "finalizers", "ownerReferences")
+                ),
+                f"such a request may have {MOST_OF_EACH} labels, finalizers and owners each",
             ),
         ],
     )
@@ -117,8 +139,8 @@ def _validation(expression: str, message: str) -> ValidationArgsDict:
     return {"expression": expression, "message": message, "reason": "Forbidden"}
 
 
-def _size(what: str) -> ValidationArgsDict:
+def _size() -> ValidationArgsDict:
     return _validation(
-        f"size({what}) <= {LONGEST_REQUEST}",
+        f"size(object.spec.request) <= {LONGEST_REQUEST}",
         f"a certificate request of a node may have {LARGEST_REQUEST_BYTES} bytes",
     )

@@ -42,8 +42,8 @@ class JoinApprover:
 
     ready: Dependencies
     """What each join depends on."""
-    gate_hooks: pulumi.ResourceHookBinding
-    """The hooks of the gate."""
+    before_gate: pulumi.ResourceHook
+    """What ends it when the gate has its slot."""
 
     def __init__(
         self,
@@ -63,10 +63,7 @@ class JoinApprover:
         self._begun: dict[str, asyncio.Event] = {}
         # No join before the orders are known: the tokens in them may need its slot.
         self.ready: Dependencies = pulumi.Output.from_input(self._orders_are_known())
-        at_gate = pulumi.ResourceHook(f"{name}-gate-begins", self._end)
-        self.gate_hooks = pulumi.ResourceHookBinding(
-            before_create=[at_gate], before_update=[at_gate]
-        )
+        self.before_gate = pulumi.ResourceHook(f"{name}-gate-begins", self._end)
 
     def all_begun(self, joins: Sequence[pulumi.Resource]) -> Dependencies:
         """Return what the gate depends on: nothing, once each of these joins has begun."""

@@ -150,7 +150,12 @@ class NodePool(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=together(*needed, approver.all_begun([*members.values()])),
-                hooks=approver.gate_hooks,
+                hooks=pulumi.ResourceHookBinding(
+                    before_create=[approver.before_gate],
+                    before_update=[approver.before_gate],
+                    after_create=[guard.after_gate],
+                    after_update=[guard.after_gate],
+                ),
                 ignore_changes=["create", "stdin"],
                 # So that the state has no gate once one has failed: the next run has one, though
                 # its settings may be those of the last gate that succeeded.
@@ -158,7 +163,6 @@ class NodePool(pulumi.ComponentResource):
             ),
         )
         approver.end_after([*members.values(), gate])
-        guard.needless_after(succeeded(gate))
         self.failure = after(self, gate)
         self.ready = [gate, *members.values()]
         ids = {node: token.id for node, token in tokens.items()}

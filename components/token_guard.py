@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import pulumi
 
@@ -42,6 +43,8 @@ class TokenGuard:
 
     hooks: pulumi.ResourceHookBinding
     """What the Secret of each of the pool's tokens has, in every run."""
+    after_gate: pulumi.ResourceHook
+    """What lets the program end without a wait: a gate that succeeds has ended the tokens."""
 
     def __init__(
         self,
@@ -68,6 +71,7 @@ class TokenGuard:
         self._needless = False
         at_token = pulumi.ResourceHook(f"{pool}-token-begins", self._begins)
         self.hooks = pulumi.ResourceHookBinding(before_create=[at_token])
+        self.after_gate = pulumi.ResourceHook(f"{pool}-gate-succeeded", self._succeeded)
 
     def _begins(self, args: pulumi.ResourceHookArgs) -> None:
         if args.name in self._live:
@@ -91,12 +95,8 @@ class TokenGuard:
                 self._pipe = self._start()
             os.write(self._pipe, f"{token_id}\n".encode())
 
-    def needless_after(self, gate: pulumi.Output[bool]) -> None:
-        """Let the program end without a wait if the gate has succeeded, which ends the tokens."""
-        self._gate: pulumi.Output[None] = gate.apply(self._seen)
-
-    def _seen(self, succeeded: bool) -> None:
-        self._needless = succeeded
+    def _succeeded(self, _: Any) -> None:
+        self._needless = True
 
     def _told(self) -> subprocess.Popen[bytes] | None:
         """Tell the process that the program ends, and return it if it is to be waited for."""

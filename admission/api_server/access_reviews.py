@@ -62,6 +62,17 @@ async def may_serve_itself(post: Post, requester: Mapping[str, Any]) -> bool:
     return await _allowed(post, ACCESS_REVIEWS, "SubjectAccessReview", spec)
 
 
+async def may_approve(post: Post, signer: str) -> bool:
+    """Ask whether we may approve the requests of a signer."""
+    return not await missing_rights(
+        post,
+        [
+            (CERTIFICATES, "certificatesigningrequests/approval", "", "", "update"),
+            (CERTIFICATES, "signers", "", signer, "approve"),
+        ],
+    )
+
+
 async def _may_we(post: Post, right: Right, verb: str) -> bool:
     group, resource, namespace, name, _ = right
     resource, _, subresource = resource.partition("/")

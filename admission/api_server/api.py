@@ -80,3 +80,6 @@ class Api(Protocol):
 
     async def may_serve_itself(self, requester: Mapping[str, Any]) -> bool:
         """Return whether a requester may get serving certificates."""
+
+    async def may_approve(self, signer: str) -> bool:
+        """Return whether we may approve the requests of a signer."""

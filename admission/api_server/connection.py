@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from kubernetes.aio.client import ApiClient
 
-from admission.api_server.access_reviews import may_serve_itself
+from admission.api_server.access_reviews import may_approve, may_serve_itself
 from admission.api_server.api import (
     ApiError,
     Keep,
@@ -172,6 +172,10 @@ class Connection:
     async def may_serve_itself(self, requester: Mapping[str, Any]) -> bool:
         """Return whether the requester in a request's spec may get serving certificates."""
         return await may_serve_itself(self.request, requester)
+
+    async def may_approve(self, signer: str) -> bool:
+        """Return whether we may approve the requests of a signer."""
+        return await may_approve(self.request, signer)
 
     def _note_clock(self, date: str) -> None:
         try:

@@ -82,17 +82,21 @@ def impersonation(user: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the headers with which a kubeconfig's user acts as another one.
 
     Raises:
-        TypeError: a value is no list where kubectl wants one.
+        TypeError: a value is no list or no text where kubectl wants one, or no header can hold it.
     """
     if not isinstance(user.get("as-groups") or [], list):
         raise TypeError("as-groups")
+    headers: list[tuple[str, Any]]
     headers = [("Impersonate-User", user.get("as")), ("Impersonate-Uid", user.get("as-uid"))]
     headers += [("Impersonate-Group", group) for group in user.get("as-groups") or ()]
     for key, values in (user.get("as-user-extra") or {}).items():
         if not isinstance(values, list):
             raise TypeError("as-user-extra")
         headers += [(f"Impersonate-Extra-{quote(str(key), safe='')}", value) for value in values]
-    return [(name, str(value)) for name, value in headers if value]
+    for name, value in headers:
+        if value is not None and not (isinstance(value, str) and value.isprintable()):
+            raise TypeError(name)
+    return [(name, value) for name, value in headers if value]
 
 
 def _client_of(configuration: Configuration) -> ApiClient:

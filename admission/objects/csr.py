@@ -1,6 +1,7 @@
 """CertificateSigningRequests: who made one, what the rules look at, what has become of it."""
 
 import base64
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,6 +11,9 @@ from typing import Any, Literal
 from admission import rules
 from admission.rules.certificate_request import LARGEST_REQUEST_BYTES
 
+# What a kubelet gives: csr-x2b4k, made by the API server, or node-csr- and a hash in base64url. An
+# API server takes any name without slash and percent sign, so one may hold a query or a command.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 LONGEST_METADATA = 16 * 1024
 # In place of each request that the rules refuse for its length, and refused for the same reason.
 TOO_LONG = base64.b64encode(bytes(LARGEST_REQUEST_BYTES + 1)).decode()
@@ -36,9 +40,11 @@ def kept_request(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is kept of a request: enough to judge it, and to approve it as it is.
 
     Raises:
-        LookupError, TypeError, AttributeError, ValueError: it lacks what we read, or is too long.
+        LookupError, TypeError, AttributeError, ValueError: it lacks what we read, is too long, or
+            has a name that no kubelet gives.
     """
     metadata, spec, status = item["metadata"], item["spec"], item.get("status") or {}
+    _check_name(metadata)
     if len(str(metadata)) > LONGEST_METADATA:
         raise ValueError(f"its metadata have more than {LONGEST_METADATA} characters")
     if len(spec["request"]) > len(TOO_LONG):
@@ -73,9 +79,11 @@ def kept_status(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is kept of a request of which only the fate matters.
 
     Raises:
-        LookupError, TypeError, AttributeError, ValueError: it lacks what we read.
+        LookupError, TypeError, AttributeError, ValueError: it lacks what we read, or has a name
+            that no kubelet gives.
     """
     metadata, status = item["metadata"], item.get("status") or {}
+    _check_name(metadata)
     kept = {
         "metadata": {key: metadata[key] for key in ("name", "creationTimestamp")},
         "status": {
@@ -85,6 +93,11 @@ def kept_status(item: Mapping[str, Any]) -> dict[str, Any]:
     }
     request_status(kept)
     return kept
+
+
+def _check_name(metadata: Mapping[str, Any]) -> None:
+    if not NAME.fullmatch(metadata["name"]):
+        raise ValueError("its name is not one that a kubelet gives; find out who made it")
 
 
 def request_status(item: Mapping[str, Any]) -> RequestStatus:

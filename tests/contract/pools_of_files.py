@@ -73,7 +73,8 @@ def pool(name, nodes):
     opts = pulumi.ResourceOptions(parent=owner, depends_on=needs)
     if approver:
         opts.depends_on = together(needs, approver.all_begun(joins))
-        opts.hooks = approver.gate_hooks
+        at_gate = [approver.before_gate]
+        opts.hooks = pulumi.ResourceHookBinding(before_create=at_gate, before_update=at_gate)
     expected = [node for node in nodes if node not in SHAPE["dead"]]
     gate = local.Command(
         f"{name}-gate",

@@ -41,7 +41,7 @@ def test_no_deployment_is_made_or_changed_before_its_pods_have_nodes(
 
     done = program.run(stack, *up, **where)
     assert done.status != 0
-    assert f"no node has the label {LABEL}; give it to nodes of the control plane" in done.said
+    assert f"no node has the label {LABEL} and takes new pods; give it to nodes" in done.said
     assert cluster.gone(DEPLOYMENT)
 
     node(cluster, "cp-1", {LABEL: ""})

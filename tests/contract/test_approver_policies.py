@@ -1,7 +1,7 @@
 """The admission policies of the approver, on a real API server with the approver's own tokens."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,18 +55,26 @@ class World:
         *,
         signer: str = SERVING_SIGNER,
         usages: tuple[str, ...] = SERVING_USAGES,
-        annotations: Mapping[str, str] | None = None,
+        expiration_s: int = 3600,
+        **metadata: Any,
     ) -> tuple[int, str, str]:
         """Make a request; return the status, its name and what the API server says."""
         self.number += 1
-        name = f"csr-{self.number}"
+        if "generateName" not in metadata:
+            metadata = {"name": f"csr-{self.number}", **metadata}
         body = {
             "apiVersion": "certificates.k8s.io/v1",
             "kind": "CertificateSigningRequest",
-            "metadata": {"name": name, "annotations": annotations or {}},
-            "spec": {"request": encoded(pem), "signerName": signer, "usages": list(usages)},
+            "metadata": metadata,
+            "spec": {
+                "request": encoded(pem),
+                "signerName": signer,
+                "usages": list(usages),
+                "expirationSeconds": expiration_s,
+            },
         }
         status, answer = self.admin.call("POST", CSRS, body, by)
+        name = answer.get("metadata", {}).get("name", "")
         return status, name, str(answer.get("message", ""))
 
     def approve(self, csr: str, *, bound: bool = True) -> tuple[int, str]:
@@ -124,6 +132,22 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"usages": (*SERVING_USAGES, "client auth")},
         "only the usages of a kubelet's",
     ),
+    "usages without that of a server": (
+        {"usages": ("digital signature", "key encipherment")},
+        "only the usages of a kubelet's",
+    ),
+    "a node that is in no group": (
+        {"by": Requester("system:node:node-1", ("system:authenticated",))},
+        "requests of nodes only",
+    ),
+    "ten years": ({"expiration_s": 315_360_000}, "366 days at most"),
+}
+ODD: dict[str, tuple[dict[str, Any], str]] = {
+    "a name with a query": ({"name": "a?b&watch=1"}, "has a name of letters, digits"),
+    "a long name": ({"name": "n" * 254}, "has a name of letters, digits"),
+    "a line feed at the end of a name": ({"name": "a\n"}, "has a name of letters, digits"),
+    "labels": ({"labels": {f"a{n}": "b" for n in range(17)}}, "may have 16 labels"),
+    "finalizers": ({"finalizers": [f"a.b/c{n}" for n in range(17)]}, "may have 16 labels"),
 }
 
 
@@ -171,6 +195,22 @@ def test_long_requests_and_annotations_are_not_even_stored(
     status, _, said = world.ask(by, honest("node-1"), annotations={"a": "x" * 4096})
     assert (status, "may have 4096 characters" in said) == (403, True)
     assert world.ask(by, honest("node-1"), annotations={"a": "x" * 4000})[0] == 201
+
+
+@pytest.mark.parametrize("title", ODD)
+def test_metadata_that_no_kubelet_writes_are_not_even_stored(
+    world: World, without: World, title: str
+) -> None:
+    given, reason = ODD[title]
+    assert without.ask(node("node-1"), honest("node-1"), **given)[0] == 201
+    status, _, said = world.ask(node("node-1"), honest("node-1"), **given)
+    assert (status, reason in said) == (403, True), said
+
+
+def test_names_that_kubelets_give_and_have_made_for_them_pass(world: World) -> None:
+    for given in ({"generateName": "csr-"}, {"name": "node-csr-_-HXe7aYcqkS1bKmH4faEnHA_-"}):
+        status, _, said = world.ask(node("node-1"), honest("node-1"), **given)
+        assert status == 201, said
 
 
 def test_requests_of_others_are_not_measured(world: World) -> None:

@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
 
+from admission.api_server.rights import GRACE_S
 from admission.proving import not_ready
 from admission.rules import MOST_PENDING
 from tests.contract.kubernetes_provider.cluster import Cluster, running
@@ -30,6 +32,11 @@ DEPTH = 1500
 LIMIT_S = 60
 MARK = "NESTED"
 DENIED = {"addresses": [], "cidrs": []}
+# An API server takes any name of a request that has no slash and no percent sign.
+ODD_NAMES = (
+    "evil?", "h#ash", "a&watch=1", "a,metadata.name=b", "x;reboot", "$(reboot)", "new\nline", "-rf",
+    "it's", "\x1b[2J", "\u202e", "n" * 254, "n" * 15_000,
+)  # fmt: skip
 
 
 def nested(body: Mapping[str, Any]) -> bytes:
@@ -62,10 +69,10 @@ class World:
     uids: Mapping[str, str]
     number: int = 0
 
-    def ask(self, name: str, *, unreadable: bool = False, claims: str = "") -> str:
+    def ask(self, name: str, *, unreadable: bool = False, claims: str = "", csr: str = "") -> str:
         """Make the serving request of a node, and return its name."""
         self.number += 1
-        csr, vector = f"csr-{self.number:04}", request_of(name, claims or name)
+        csr, vector = csr or f"csr-{self.number:04}", request_of(name, claims or name)
         body = object_of(vector, csr)
         content = nested(body) if unreadable else json.dumps(body).encode()
         status, answer = self.admin.send("POST", CSRS, content, vector.by)
@@ -84,10 +91,10 @@ class World:
         assert status == 200, answer
 
     def delete(self, csr: str) -> None:
-        self.cluster.request("DELETE", f"{CSRS}/{csr}")
+        self.cluster.request("DELETE", f"{CSRS}/{quote(csr, safe='')}")
 
     def is_approved(self, csr: str) -> bool:
-        found = self.cluster.get(f"{CSRS}/{csr}")
+        found = self.cluster.get(f"{CSRS}/{quote(csr, safe='')}")
         if "text" in found:
             return '"type":"Approved"' in found["text"]
         conditions = found["status"].get("conditions", [])
@@ -118,6 +125,14 @@ def judging(world: World, *arguments: str, text: str = "") -> tuple[subprocess.P
         command = [sys.executable, "-m", "admission", *arguments]
         started = subprocess.Popen(command, stdin=given, stdout=told, stderr=told, cwd=CHECKOUT)
     return started, log
+
+
+@pytest.fixture(scope="module")
+def serve(world: World) -> tuple[str, ...]:
+    """What starts a resident approver: there is an inventory, and the Lease."""
+    inventory(world)
+    lease(world)
+    return "serve", "--kubeconfig", str(world.cluster.kubeconfig), "--port", "0"
 
 
 def inventory(world: World) -> None:
@@ -164,21 +179,47 @@ def test_a_gate_judges_the_others_beside_what_was_there_and_what_comes(world: Wo
     judges_the_others(world, "gate", text=text)
 
 
-def test_the_approver_judges_the_others(world: World) -> None:
-    inventory(world)
-    lease(world)
+def test_the_approver_judges_the_others(world: World, serve: tuple[str, ...]) -> None:
     world.ask("node-1", unreadable=True)
     world.nest_node("node-1")
-    kubeconfig = str(world.cluster.kubeconfig)
-    judges_the_others(world, "serve", "--kubeconfig", kubeconfig, "--port", "0")
+    judges_the_others(world, *serve)
 
 
-def test_what_is_left_of_a_flood_is_read_again(world: World) -> None:
+@pytest.mark.parametrize("command", ["gate", "serve"])
+def test_names_of_requests_are_those_that_kubelets_give(
+    world: World, serve: tuple[str, ...], command: str
+) -> None:
+    """A node's own requests, honest but for their names: refused, and the others are judged."""
+    arguments, text = serve, ""
+    if command == "gate":
+        arguments, text = ("gate",), json.dumps(orders(world.cluster, world.uids))
+    before = [world.ask("node-1", csr=f"{name}.") for name in ODD_NAMES]
+    process, log = judging(world, *arguments, text=text)
+    odd = [*before]
+    try:
+        world.await_approval(world.ask("node-2"), process, log)
+        odd += [world.ask("node-1", csr=name) for name in ODD_NAMES]
+        time.sleep(GRACE_S + 2)  # a right that is missing for so long ends it
+        world.await_approval(world.ask("node-1"), process, log)
+        world.await_approval(world.ask("node-2"), process, log)
+    finally:
+        process.terminate()
+        process.wait()
+        approved = [csr for csr in odd if world.is_approved(csr)]
+        for csr in odd:
+            world.delete(csr)
+    assert not approved
+    told = log.read_text()
+    assert "its name is not one that a kubelet gives" in told
+    assert "\x1b" not in told
+    assert max(map(len, told.splitlines())) < 1000
+
+
+def test_what_is_left_of_a_flood_is_read_again(world: World, serve: tuple[str, ...]) -> None:
     honest = world.ask("node-2")
     time.sleep(1.1)  # what is younger is so by a whole second
     junk = [world.ask("node-2", claims="node-1") for _ in range(MOST_PENDING + 5)]
-    kubeconfig = str(world.cluster.kubeconfig)
-    process, log = judging(world, "serve", "--kubeconfig", kubeconfig, "--port", "0")
+    process, log = judging(world, *serve)
     try:
         end = time.monotonic() + LIMIT_S
         while "requests of system:node:node-2 are pending" not in log.read_text():

@@ -522,10 +522,13 @@ def test_a_hook_tells_when_the_gate_begins_and_a_join_needs_its_files_alone() ->
     assert hooks(engine, "p-gate") == {
         "before_create": ["p-gate-begins"],
         "before_update": ["p-gate-begins"],
+        "after_create": ["p-gate-succeeded"],
+        "after_update": ["p-gate-succeeded"],
     }
     # An order that only creations need: deletions know nothing of it.
     assert depends_on(engine, "n1-member") == {"n1-files"}
-    assert set(engine.hooks) == {"p-once", "p-deliver", "p-gate-begins", "p-token-begins"}
+    known = {"p-once", "p-deliver", "p-gate-begins", "p-gate-succeeded", "p-token-begins"}
+    assert set(engine.hooks) == known
     (secret,) = (r for r in engine.requests.values() if r["type"] == SECRET_TYPE)
     assert secret["hooks"] == {"before_create": ["p-token-begins"]}
 

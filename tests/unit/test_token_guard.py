@@ -35,7 +35,7 @@ guard.watch("abc123")
 guard.watch("def456")
 print("told", flush=True)
 if sys.argv[2:] == ["succeeds"]:
-    guard._seen(True)
+    guard._succeeded(None)
 elif not sys.argv[2:]:
     time.sleep(60)
 """

@@ -149,6 +149,7 @@ class FakeApi:
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, dict[str, Any]]] = {CSRS: {}, NODES: {}}
         self.allowed = True
+        self.may = False  # whether we may approve
         self.reached: dict[str, bool] = {}  # a node's name -> whether the API server reaches it
         self.answers: dict[str, list[Exception]] = {}  # method and path -> failures to give first
         self.asked: list[str] = []
@@ -173,6 +174,10 @@ class FakeApi:
     async def may_serve_itself(self, requester: Mapping[str, Any]) -> bool:
         self._fail(f"REVIEW {requester['username']}")
         return self.allowed
+
+    async def may_approve(self, signer: str) -> bool:
+        self._fail(f"RIGHTS {signer}")
+        return self.may
 
     async def request(
         self,

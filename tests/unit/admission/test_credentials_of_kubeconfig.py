@@ -307,8 +307,17 @@ def test_a_file_is_relative_to_a_link_and_not_to_what_it_leads_to(tmp_path: Path
     assert asyncio.run(look()).encode() == authority
 
 
-@pytest.mark.parametrize("user", [{"as-groups": "sys"}, {"as-user-extra": {"scope": "x"}}])
-def test_groups_that_are_no_list_are_refused(tmp_path: Path, user: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "user",
+    [
+        *({"as-groups": "sys"}, {"as-user-extra": {"scope": "x"}}),
+        *({"as": True}, {"as-uid": 1001}, {"as-groups": [1]}, {"as-user-extra": {"scope": [{}]}}),
+        *({"as": "a\r\nX: b"}, {"as": ["x"]}),
+    ],
+)
+def test_what_no_header_says_of_another_user_is_refused(
+    tmp_path: Path, user: dict[str, Any]
+) -> None:
     with pytest.raises(ValueError, match="is not a usable kubeconfig"):
         sent({"token": "t", "as": "ops", **user}, tmp_path)
 

@@ -19,14 +19,18 @@ class Cluster:
 
     server = "https://api:6443"
 
-    def __init__(self, *names: str, failure: Exception | None = None) -> None:
-        self.names, self.failure, self.closed = names, failure, False
+    def __init__(self, *names: str, cordoned: str = "", failure: Exception | None = None) -> None:
+        self.names, self.cordoned = names, cordoned
+        self.failure, self.closed = failure, False
 
     async def list(self, path: str, keep: Keep) -> Listed:
         assert path == PATH
         if self.failure:
             raise self.failure
-        items = [keep({"metadata": {"name": name}, "spec": {}}) for name in self.names]
+        specs = {
+            name: {"unschedulable": True} if name == self.cordoned else {} for name in self.names
+        }
+        items = [keep({"metadata": {"name": name}, "spec": spec}) for name, spec in specs.items()]
         return Listed([item for item in items if item], "1", [])
 
     async def close(self) -> None:
@@ -53,6 +57,10 @@ def count(monkeypatch: pytest.MonkeyPatch, cluster: Cluster, server: str = Clust
 def test_nodes_with_the_label_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert count(monkeypatch, Cluster()) == 0
     assert count(monkeypatch, Cluster("cp-1", "cp-2")) == 2
+
+
+def test_cordoned_nodes_take_no_pods(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert count(monkeypatch, Cluster("cp-1", "cp-2", cordoned="cp-1")) == 1
 
 
 def test_another_api_server_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
