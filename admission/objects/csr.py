@@ -97,7 +97,7 @@ def kept_status(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_name(metadata: Mapping[str, Any]) -> None:
     if not NAME.fullmatch(metadata["name"]):
-        raise ValueError("its name is not one that a kubelet gives; find out who made it")
+        raise ValueError("its name is not one that a kubelet gives")
 
 
 def request_status(item: Mapping[str, Any]) -> RequestStatus:
