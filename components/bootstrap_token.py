@@ -1,34 +1,36 @@
-"""A bootstrap token, of a pool or of one node: two random halves and the Secret for them.
+"""A bootstrap token, of a pool or of one node: its two halves, and the Secret for them.
 
 Keys and format: https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/
 """
 
 import base64
-from collections.abc import Mapping
+import hmac
+import string
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pulumi
 from pulumi_kubernetes.core.v1 import Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
-from pulumi_random import RandomPassword, RandomString
 
-from components.dependencies import Dependencies, value_or
-from components.former_token import FormerToken
+from components.dependencies import Dependencies
+from components.former_token import SECRET_PREFIX, FormerToken
 
 NAMESPACE = "kube-system"
 SECRET_TYPE = "bootstrap.kubernetes.io/token"  # noqa: S105 - a type's name
+ALPHABET = string.digits + string.ascii_lowercase
 ID_LENGTH = 6
 SECRET_LENGTH = 16
 GROUP = "system:bootstrappers"
 # Whose first client requests kube-controller-manager approves. A group's name may begin with a
 # hyphen (cluster-bootstrap/token/api: BootstrapGroupPattern), and no pool's does.
 AUTO_APPROVED = f"{GROUP}:-auto-approve"
-# Among the keepers; no node has such a name.
-AFTER, APPROVED_BY = ":after", ":approved-by"
 # `admission/objects/token_secret.py` finds our tokens by these labels.
 MANAGED_BY = {"app.kubernetes.io/managed-by": "kubelet-tls-bootstrap"}
+# In the URN of a Secret of earlier releases.
+EARLIER_PARENT = "kubelet-tls-bootstrap:index:BootstrapToken$"
 POOL_LABEL = "kubelet-tls-bootstrap/pool"
 
 
@@ -40,96 +42,107 @@ class BootstrapTokenArgs:
     """The pool whose nodes join with it."""
     node: str | None = None
     """The one node that joins with it; None: all nodes of the pool do."""
-    members: Mapping[str, str]
-    """The nodes that join with it, with what names each join: any change creates a new token."""
     auto_approved: bool = False
     """Whether kube-controller-manager approves what its holder asks for."""
-    fresh: bool = False
-    """Whether it is created anew even so: a node joins in this run, and a run ends its tokens."""
-    shared: bool = False
-    """Whether machines have it that are not among the members."""
-    former: FormerToken | None = None
-    """The one that the stack has; None: it has none."""
     ttl_minutes: int
     """Minutes from its creation to its expiration."""
-    needed: bool = True
-    """Whether somebody is to join with it. If not, a token that has to be made is born revoked."""
     hooks: pulumi.ResourceHookBinding | None = None
     """What runs before its Secret is made."""
     after: Dependencies | None = None
     """What must exist first: the bindings that let its holder ask for a certificate."""
 
 
-class BootstrapToken(pulumi.ComponentResource):
+@dataclass(frozen=True, kw_only=True)
+class BootstrapToken:
     """A token in the form [a-z0-9]{6}.[a-z0-9]{16}, live until it is revoked or expires."""
 
     id: pulumi.Output[str]
-    secret: pulumi.Output[str]
-    secret_uid: pulumi.Output[str]
-    ready: list[pulumi.Resource]
-    """The resources to depend on: once they exist, the token is valid."""
+    secret: pulumi.Output[str] | None
+    """None: nobody can join with it any more."""
+    resource: Secret
+    """What to depend on: once it exists, the token is valid."""
 
-    def __init__(
-        self, name: str, args: BootstrapTokenArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
-        super().__init__("kubelet-tls-bootstrap:index:BootstrapToken", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        keepers = _keepers(args)
-        # RandomString's result is not secret, so only the public half comes from it.
-        token_id = RandomString(
-            f"{name}-id", length=ID_LENGTH, special=False, upper=False, keepers=keepers, opts=child
-        )
-        token_secret = RandomPassword(
-            f"{name}-secret",
-            length=SECRET_LENGTH,
-            special=False,
-            upper=False,
-            keepers=keepers,
-            opts=child,
-        )
-        self.id = token_id.result
-        self.secret = token_secret.result
-        data: pulumi.Output[Any] = pulumi.Output.all(self.id, self.secret).apply(
-            lambda token: _data(args, *token)
-        )
-        token = Secret(
-            name,
-            metadata=ObjectMetaArgs(
-                name=token_id.result.apply(lambda value: f"bootstrap-token-{value}"),
-                namespace=NAMESPACE,
-                labels={**MANAGED_BY, POOL_LABEL: args.pool},
-            ),
-            type=SECRET_TYPE,
-            data=pulumi.Output.secret(data),
-            # The expiration is fixed when the token is created, and a revocation is not undone.
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                depends_on=args.after,
-                hooks=args.hooks,
-                ignore_changes=["data", "stringData"],
-            ),
-        )
-        self.secret_uid = token.metadata.apply(lambda metadata: str(metadata.uid))
-        self.ready = [token]
-        self.register_outputs({"tokenId": self.id, "secretUid": value_or(self.secret_uid, None)})
+    @property
+    def secret_uid(self) -> pulumi.Output[str]:
+        """The UID of the Secret in the cluster."""
+        return self.resource.metadata.apply(lambda metadata: str(metadata.uid))
 
 
-def _keepers(args: BootstrapTokenArgs) -> dict[str, str]:
-    """Return what a change of creates a new token.
+def new_token(
+    name: str, args: BootstrapTokenArgs, seed: pulumi.Output[str], owner: pulumi.Resource | None
+) -> BootstrapToken:
+    """Declare a token that is made in this run from a secret seed, as a child of `owner`."""
+    halves: pulumi.Output[Any] = seed.apply(partial(_derived, args))
+    token_id: pulumi.Output[str] = pulumi.Output.unsecret(halves.apply(lambda both: both[0]))
+    data: pulumi.Output[Any] = halves.apply(lambda both: _data(args, *both))
+    opts = pulumi.ResourceOptions(parent=owner)
+    return BootstrapToken(
+        id=token_id,
+        secret=halves.apply(lambda both: both[1]),
+        resource=_secret(name, args, token_id, pulumi.Output.secret(data), opts),
+    )
 
-    It is a function of the settings and the state, as a plan needs it: a preview says the same.
+
+def former_token(
+    name: str,
+    args: BootstrapTokenArgs,
+    former: FormerToken,
+    seed: pulumi.Output[str] | None,
+    owner: pulumi.Resource | None,
+) -> BootstrapToken:
+    """Declare a token that stays as the stack has it; `seed` is what it was made from, if known."""
+    moved = EARLIER_PARENT in former.urn
+    opts = pulumi.ResourceOptions(parent=owner, aliases=[former.urn] if moved else None)
+    token_id = pulumi.Output.from_input(former.id)
+    halves: pulumi.Output[Any] | None = seed and seed.apply(partial(_derived, args))
+    return BootstrapToken(
+        id=token_id,
+        secret=None if halves is None else halves.apply(lambda both: both[1]),
+        resource=_secret(name, args, token_id, None, opts),
+    )
+
+
+def _secret(
+    name: str,
+    args: BootstrapTokenArgs,
+    token_id: pulumi.Output[str],
+    data: pulumi.Output[Any] | None,
+    opts: pulumi.ResourceOptions,
+) -> Secret:
+    own = pulumi.ResourceOptions(
+        depends_on=args.after,
+        hooks=args.hooks,
+        # The expiration is fixed when the token is created, and a revocation is not undone.
+        ignore_changes=["data", "stringData"],
+    )
+    return Secret(
+        name,
+        metadata=ObjectMetaArgs(
+            name=token_id.apply(lambda value: f"{SECRET_PREFIX}{value}"),
+            namespace=NAMESPACE,
+            labels={**MANAGED_BY, POOL_LABEL: args.pool},
+        ),
+        type=SECRET_TYPE,
+        data=data,
+        opts=pulumi.ResourceOptions.merge(opts, own),
+    )
+
+
+def _derived(args: BootstrapTokenArgs, seed: str) -> list[str]:
+    return [*derive(seed, args.node or "")]
+
+
+def derive(seed: str, label: str) -> tuple[str, str]:
+    """Return both halves of the token with this label; nobody without the seed can tell them.
+
+    Of 512 random bits the last 22 digits to the base 36 are used, so that all are equally likely.
     """
-    keepers = dict(sorted(args.members.items()))
-    if args.shared and args.auto_approved:
-        # Those of earlier releases are not in the group.
-        keepers[APPROVED_BY] = "kube-controller-manager"
-    former = args.former
-    if former is None:
-        return keepers
-    if args.fresh:
-        return {**keepers, AFTER: former.id}
-    kept = {AFTER: former.keepers[AFTER]} if AFTER in former.keepers else {}
-    return {**keepers, **kept} if former.keepers == {**keepers, **kept} else keepers
+    number = int.from_bytes(hmac.digest(seed.encode(), label.encode(), "sha512"))
+    digits = []
+    for _ in range(ID_LENGTH + SECRET_LENGTH):
+        number, digit = divmod(number, len(ALPHABET))
+        digits.append(ALPHABET[digit])
+    return "".join(digits[:ID_LENGTH]), "".join(digits[ID_LENGTH:])
 
 
 def _data(args: BootstrapTokenArgs, token_id: str, token_secret: str) -> dict[str, str]:
@@ -140,25 +153,19 @@ def _data(args: BootstrapTokenArgs, token_id: str, token_secret: str) -> dict[st
     token.
     """
     subject = f"the node {args.node}" if args.node else "the nodes"
+    expiration = datetime.now(UTC) + timedelta(minutes=args.ttl_minutes)
     values = {
         "description": f"joins {subject} of the pool {args.pool}",
         "token-id": token_id,
-        # As the gate leaves a token that it revokes. Without an expiration no token cleaner
-        # deletes it, which the next refresh would find.
-        "usage-bootstrap-authentication": "false",
+        "token-secret": token_secret,
+        "expiration": expiration.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "usage-bootstrap-authentication": "true",
         # The CA travels over SSH, so nobody needs cluster-info signed with a shared secret.
         "usage-bootstrap-signing": "false",
         "auth-extra-groups": ",".join(
             [AUTO_APPROVED] * args.auto_approved + groups(args.pool, args.node)
         ),
     }
-    if args.needed:
-        expiration = datetime.now(UTC) + timedelta(minutes=args.ttl_minutes)
-        values |= {
-            "token-secret": token_secret,
-            "expiration": expiration.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "usage-bootstrap-authentication": "true",
-        }
     return {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
 
 

@@ -124,18 +124,20 @@ class JoinApprover:
 
 def orders_without_failed_tokens(orders: Mapping[str, Any]) -> pulumi.Output[str]:
     """Return a gate's orders as JSON, without what failed: a token that was not made, its node."""
+    whose = [token["node"] for token in orders["tokens"]]
     made = [value_or(pulumi.Output.from_input(token), None) for token in orders["tokens"]]
     others = {key: value for key, value in orders.items() if key != "tokens"}
     return pulumi.Output.all(others=others, made=made).apply(
-        lambda found: json.dumps(_of_tokens(found["others"], found["made"]))
+        lambda found: json.dumps(_without_failed(found["others"], whose, found["made"]))
     )
 
 
-def _of_tokens(orders: Mapping[str, Any], made: Sequence[Any]) -> Mapping[str, Any]:
-    tokens = [token for token in made if token is not None]
-    whose = {token["node"] for token in tokens}
-    nodes = [node for node in orders["nodes"] if whose & {node["name"], None}]
-    return {**orders, "nodes": nodes, "tokens": tokens}
+def _without_failed(
+    orders: Mapping[str, Any], whose: Sequence[str | None], made: Sequence[Any]
+) -> Mapping[str, Any]:
+    failed = {node for node, token in zip(whose, made, strict=True) if token is None}
+    nodes = [node for node in orders["nodes"] if not failed & {node["name"], None}]
+    return {**orders, "nodes": nodes, "tokens": [token for token in made if token is not None]}
 
 
 def _set(event: asyncio.Event, _: Any) -> None:

@@ -41,8 +41,8 @@ class JoinedNodeArgs:
 
     machine: Machine
     """What joins."""
-    token: BootstrapToken
-    """The token of its pool or its own; read once, when the machine joins."""
+    token: BootstrapToken | None
+    """The token of its pool or its own, read once, when the machine joins; None: it has joined."""
     join: str
     """The name of its join: the machine joins again when it changes."""
     joins: bool
@@ -85,7 +85,8 @@ def joined_node(name: str, args: JoinedNodeArgs, owner: pulumi.Resource) -> Join
     A node that is removed leaves in the reverse order: `member` drains it and deletes the Node
     while the kubelet still runs, `files` then stops the kubelet and removes what was written.
     """
-    machine, token, deliveries = args.machine, args.token, args.deliveries
+    machine, deliveries = args.machine, args.deliveries
+    needed = [] if args.token is None else [args.token.resource]
     deliveries.before(f"{name}-files", partial(_bring, args))
     files = _files(
         name,
@@ -93,7 +94,7 @@ def joined_node(name: str, args: JoinedNodeArgs, owner: pulumi.Resource) -> Join
         pulumi.ResourceOptions(
             parent=owner,
             # Nothing is written to a machine before the cluster has answered.
-            depends_on=together(after(token, *token.ready), args.rollout.turn(name)),
+            depends_on=together(after(owner, *needed), args.rollout.turn(name)),
             hooks=deliveries.hooks,
             aliases=[*args.former_files],
         ),
@@ -126,6 +127,8 @@ async def _bring(args: JoinedNodeArgs) -> None:
 async def _join(args: JoinedNodeArgs) -> None:
     cluster, node = args.machine.cluster, args.machine.node
     await args.approver.join_begins(f"{node.name}-member")
+    if args.token is None or args.token.secret is None:
+        raise ValueError(f"{node.name} has no token to join with; run pulumi up again")
     # Known by now: that fails where it is not.
     halves = await pulumi.Output.all(args.token.id, args.token.secret).future()
     token_id, secret = cast(list[str], halves)

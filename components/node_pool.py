@@ -66,8 +66,8 @@ class NodePool(pulumi.ComponentResource):
         }
         super().__init__("kubelet-tls-bootstrap:index:NodePool", name, inputs, opts)
         child = pulumi.ResourceOptions(parent=self)
-        tokens, guard = pool_tokens(name, args, present, self)
-        orders = gate_orders(name, args, tokens)
+        tokens = pool_tokens(name, args, present, self)
+        orders = gate_orders(name, args, tokens.by_node)
         deliveries = Deliveries(
             name, existing={f"{e.node.name}-{part}" for e in args.nodes for part in e.existing}
         )
@@ -101,7 +101,7 @@ class NodePool(pulumi.ComponentResource):
                 continue
             joining = JoinedNodeArgs(
                 machine=machine,
-                token=tokens.get(entry.node.name) or tokens[None],
+                token=tokens.of(entry.node.name),
                 join=entry.join,
                 joins=entry.joins,
                 bring=entry.bring,
@@ -129,7 +129,7 @@ class NodePool(pulumi.ComponentResource):
         )
         report = GateReport(stack=args.stack, pool=name)
         report.remove()
-        needed = [after(token, *token.ready) for token in tokens.values()]
+        needed = after(self, *(token.resource for token in tokens.by_node.values()))
         # Beside the joins, not after them: a machine that never joins must not hide who has.
         gate = commands.python_module(
             f"{name}-gate",
@@ -149,12 +149,12 @@ class NodePool(pulumi.ComponentResource):
             triggers=[value_or(_digest(orders, known, restarts), "")],
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=together(*needed, approver.all_begun([*members.values()])),
+                depends_on=together(needed, approver.all_begun([*members.values()])),
                 hooks=pulumi.ResourceHookBinding(
                     before_create=[approver.before_gate],
                     before_update=[approver.before_gate],
-                    after_create=[guard.after_gate],
-                    after_update=[guard.after_gate],
+                    after_create=[tokens.guard.after_gate],
+                    after_update=[tokens.guard.after_gate],
                 ),
                 ignore_changes=["create", "stdin"],
                 # So that the state has no gate once one has failed: the next run has one, though
@@ -165,9 +165,9 @@ class NodePool(pulumi.ComponentResource):
         approver.end_after([*members.values(), gate])
         self.failure = after(self, gate)
         self.ready = [gate, *members.values()]
-        ids = {node: token.id for node, token in tokens.items()}
+        ids = {node: token.id for node, token in tokens.by_node.items()}
         self.token_id = value_or(pulumi.Output.from_input(ids.get(None, ids)), None)
-        given, token = args.user_data, tokens.get(None)
+        given, token = args.user_data, tokens.by_node.get(None)
         self.user_data = None if given is None else user_data(args.cluster, given, token)
         # A gate that fails takes no outputs with it: who reads them must not lose a whole pool.
         ends = {name: succeeded(member) for name, member in members.items()}

@@ -8,7 +8,7 @@ import node_files
 from components.access import Access
 from components.bootstrap_rbac import BootstrapRbac
 from components.deliveries import Bring
-from components.former_token import FormerToken
+from components.former_token import FormerTokens
 from components.pool_inventory import Denied, InventoryNode
 from components.rollout import RolloutPolicy
 from components.user_data import UserDataArgs
@@ -99,8 +99,8 @@ class NodePoolArgs:
     """What no serving certificate may hold."""
     token: TokenPolicy = TokenPolicy()
     """The bootstrap tokens."""
-    former_tokens: Mapping[str, FormerToken] = field(default_factory=dict)
-    """Those that the stack has before this run, by their names as resources."""
+    former_tokens: FormerTokens = field(default_factory=FormerTokens)
+    """Those that the stack has before this run."""
     approval: Approval = Approval()
     """Who approves what."""
     inventory_namespace: str = "kube-system"

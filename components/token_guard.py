@@ -19,9 +19,10 @@ from typing import Any
 
 import pulumi
 
+from components.former_token import SECRET_PREFIX
+
 PROJECT = Path(__file__).parents[1]
 WAIT_AT_EXIT_S = 20
-SECRET_PREFIX = "bootstrap-token-"  # noqa: S105 - of a Secret's name
 
 
 _STARTED: list["TokenGuard"] = []

@@ -8,7 +8,8 @@ from preview.hunks import hunks, joined
 from preview.markdown import Block, cell, names
 
 QUIET = frozenset({"same", "read", "refresh", "discard"})
-TOKEN_PARTS = ("-token", "-token-id", "-token-secret")
+TOKEN, SEED = "-token", "-token-seed"
+SECRET_TYPE = "kubernetes:core/v1:Secret"  # noqa: S105 - a type's name
 COMPONENTS = "kubelet-tls-bootstrap:index:"
 OPS = {
     "create": "new",
@@ -23,8 +24,8 @@ def blocks(digest: Digest) -> Iterator[Block]:
     rows: dict[str, None] = {}
     flags: dict[tuple[str, ...], list[str]] = {}
     for step in digest.steps:
-        if step.op in QUIET or step.part_of_node:
-            continue
+        if step.op in QUIET or step.part_of_node or step.name.endswith(SEED):
+            continue  # a seed changes with the tokens that are made from it
         if step.type.startswith((COMPONENTS, "pulumi:pulumi:Stack")):
             continue
         if _is_flags(step) and step.op == "update":
@@ -69,8 +70,10 @@ def _host(step: Step) -> str:
 
 def _described(step: Step, digest: Digest) -> tuple[str, str]:
     """Return a resource in words, and a note about it."""
-    if "index:BootstrapToken::" in step.parent and step.name.endswith(TOKEN_PARTS):
-        holder = step.name.rpartition("-token")[0]
+    if "index:BootstrapToken::" in step.parent and step.type.startswith("random:"):
+        return "the random halves of earlier tokens", "the state needs them no more"
+    if step.type == SECRET_TYPE and step.name.endswith(TOKEN):
+        holder = step.name.removesuffix(TOKEN)
         of_node = holder in digest.pools and holder not in digest.pools.values()
         note = "" if step.op == "delete" else "for the nodes that join"
         return f"the bootstrap token of the {'node' if of_node else 'pool'} `{holder}`", note

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.former_token import FormerToken
+from components.former_token import FormerTokens
 from stack.state import Files, State
 
 NODES = "nodes"
@@ -45,8 +45,8 @@ class Record:
     """By the names of the nodes: what the join is named by that the stack has."""
     members: Mapping[str, str] = field(default_factory=dict)
     """The URNs of what joins and leaves, by the names of the nodes that have not begun to leave."""
-    tokens: Mapping[str, FormerToken] = field(default_factory=dict)
-    """By their names as resources."""
+    tokens: FormerTokens = field(default_factory=FormerTokens)
+    """The bootstrap tokens of all pools."""
     ttl_minutes: int | None = None
     """The setting `token.ttlMinutes`; None: not recorded."""
 

@@ -12,15 +12,17 @@ from typing import Any
 import pulumi
 
 from components import commands
-from components.former_token import FormerToken
+from components.former_token import SECRET_PREFIX, FormerToken, FormerTokens
 from credentials.private_key import fingerprint
 from node_files.bundle_text import values
 
 # A function of the engine itself, which the SDK for Python has no name for.
 READ = "pulumi:pulumi:readStackResourceOutputs"
 STACK = "pulumi:pulumi:Stack"
-TOKEN_ID = re.compile(r"BootstrapToken\$random:index/randomString:RandomString::(.+)-id\Z")
 POOL = "kubelet-tls-bootstrap:index:NodePool"
+# Earlier releases have had a component of each token between.
+TOKEN = re.compile(rf"{POOL}\$(?:[^$]+\$)?kubernetes:core/v1:Secret::(.+-token)\Z")
+SEED = re.compile(rf"{POOL}\$random:index/randomPassword:RandomPassword::(.+-token-seed)\Z")
 OF_POOL = re.compile(r" --pool ([a-z0-9-]+)(?: |$)")
 # Of earlier releases, in which each node had a component of its own, and a command for its join.
 NODE = "kubelet-tls-bootstrap:index:Node"
@@ -68,8 +70,8 @@ class State:
     The first step of that is that their Node is deleted.
     """
 
-    tokens: Mapping[str, FormerToken] = field(default_factory=dict)
-    """By their names as resources."""
+    tokens: FormerTokens = field(default_factory=FormerTokens)
+    """The bootstrap tokens of all pools."""
 
     @classmethod
     def of(cls, resources: Mapping[str, Any]) -> "State":
@@ -95,11 +97,18 @@ class State:
                 if (told := OF_POOL.search(found.get("delete") or ""))
             },
             members={name: urn for name, (urn, _) in members.items()},
-            tokens={
-                told[1]: _token(resource["outputs"])
-                for urn, resource in resources.items()
-                if (told := TOKEN_ID.search(urn))
-            },
+            tokens=FormerTokens(
+                tokens={
+                    told[1]: _token(urn, resource["outputs"])
+                    for urn, resource in resources.items()
+                    if (told := TOKEN.search(urn))
+                },
+                seeds={
+                    told[1]: dict(resource["outputs"]["keepers"])
+                    for urn, resource in resources.items()
+                    if (told := SEED.search(urn))
+                },
+            ),
         )
 
 
@@ -133,11 +142,8 @@ def _files(urn: str, found: Mapping[str, Any]) -> Files:
     )
 
 
-def _token(found: Mapping[str, Any]) -> FormerToken:
-    keepers = found.get("keepers") or {}
-    return FormerToken(
-        id=str(found["result"]), keepers={name: str(kept) for name, kept in keepers.items()}
-    )
+def _token(urn: str, found: Mapping[str, Any]) -> FormerToken:
+    return FormerToken(id=found["metadata"]["name"].removeprefix(SECRET_PREFIX), urn=urn)
 
 
 def _named(found: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ All nodes have joined by then, so nobody needs a token. The whole takeover, with
 tests/lab/test_earlier_state.py.
 """
 
+import contextlib
 import io
 import subprocess
 import tarfile
@@ -15,7 +16,7 @@ import pytest
 
 from admission.objects.token_secret import content, is_revoked
 from tests.contract import tokens_program
-from tests.contract.engine import Stack
+from tests.contract.engine import STACK, Stack
 from tests.contract.kubernetes_provider.cluster import Cluster, running
 from tests.contract.tokens_program import ROOT, token
 
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.contract
 
 # approval.client was controller-manager and token.scope was pool.
 COMMIT = "a2ea4b8243ec130859c3ae8eed6d6bd254765a0d"
+# Each node's token was a component with two random halves.
+HALVES = "f47faa89752a6bdee58770374cac31b1c1ce481a"
 PROGRAM = """
 import json
 from pathlib import Path
@@ -45,7 +48,35 @@ args = BootstrapTokenArgs(
     ttl_minutes=30,
     after=after(rbac, *rbac.ready),
 )
-BootstrapToken("workers-token", args, opts)
+pool = pulumi.ComponentResource("kubelet-tls-bootstrap:index:NodePool", "workers", None, opts)
+BootstrapToken("workers-token", args, pulumi.ResourceOptions(parent=pool))
+"""
+PROGRAM_WITH_HALVES = """
+import json
+from pathlib import Path
+import pulumi
+import pulumi_kubernetes as kubernetes
+from components.bootstrap_rbac import BootstrapRbac
+from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
+from components.dependencies import after
+
+SHAPE = json.loads(Path("shape.json").read_text())
+
+cluster = kubernetes.Provider(
+    "cluster", kubeconfig=SHAPE["kubeconfig"], cluster_identifier="tokens"
+)
+opts = pulumi.ResourceOptions(provider=cluster)
+rbac = BootstrapRbac("rbac", opts)
+pool = pulumi.ComponentResource("kubelet-tls-bootstrap:index:NodePool", "workers", None, opts)
+for node in ("n1", "n2"):
+    args = BootstrapTokenArgs(
+        pool="workers",
+        node=node,
+        members={node: "1"},
+        ttl_minutes=30,
+        after=after(rbac, *rbac.ready),
+    )
+    BootstrapToken(f"{node}-token", args, pulumi.ResourceOptions(parent=pool))
 """
 BINDING = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/auto-approve-csrs-for-group"
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
@@ -57,22 +88,34 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield started
 
 
-@pytest.fixture
-def stack(cluster: Cluster, tmp_path: Path) -> Iterator[Stack]:
-    """A stack that the earlier commit has made, and today's program in its place."""
-    listed = subprocess.run(["git", "archive", COMMIT], cwd=ROOT, capture_output=True, check=False)
+@contextlib.contextmanager
+def made_by(commit: str, program: str, cluster: Cluster, directory: Path) -> Iterator[Stack]:
+    """A stack that an earlier commit has made, and today's program in its place."""
+    listed = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=False)
     assert listed.returncode == 0, (
-        f"{listed.stderr.decode()}: this test needs the commit {COMMIT}; fetch the whole history"
+        f"{listed.stderr.decode()}: this test needs the commit {commit}; fetch the whole history"
         " (git fetch --unshallow)"
     )
-    earlier = tmp_path / "earlier"
+    earlier = directory / "earlier"
     with tarfile.open(fileobj=io.BytesIO(listed.stdout)) as archive:
         archive.extractall(earlier, filter="data")
-    stack = tokens_program.make(tmp_path, cluster, PROGRAM)
+    stack = tokens_program.make(directory, cluster, program)
     tokens_program.up(stack, checkout=earlier)
     (stack.project / "__main__.py").write_text(tokens_program.PROGRAM)
     yield stack
     assert tokens_program.run(stack, "destroy", "--yes", "--skip-preview").status == 0
+
+
+@pytest.fixture
+def stack(cluster: Cluster, tmp_path: Path) -> Iterator[Stack]:
+    with made_by(COMMIT, PROGRAM, cluster, tmp_path) as stack:
+        yield stack
+
+
+@pytest.fixture
+def with_halves(cluster: Cluster, tmp_path: Path) -> Iterator[Stack]:
+    with made_by(HALVES, PROGRAM_WITH_HALVES, cluster, tmp_path) as stack:
+        yield stack
 
 
 def tokens(cluster: Cluster) -> dict[str, dict[str, Any]]:
@@ -85,7 +128,7 @@ def tokens(cluster: Cluster) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_with_todays_defaults_each_node_has_a_dead_token_and_the_binding_another_group(
+def test_with_todays_defaults_nobody_has_a_token_and_the_binding_is_for_another_group(
     cluster: Cluster, stack: Stack
 ) -> None:
     before = cluster.get(BINDING)
@@ -97,9 +140,7 @@ def test_with_todays_defaults_each_node_has_a_dead_token_and_the_binding_another
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     names = [subject["name"] for subject in after["subjects"]]
     assert names == ["system:bootstrappers:-auto-approve"]
-    found = tokens(cluster)
-    assert found.keys() == {f"the node {node} of the pool workers" for node in ("n1", "n2")}
-    assert all(is_revoked(content(secret)) for secret in found.values())
+    assert tokens(cluster) == {}
     done = tokens_program.run(stack, "preview", "--refresh", "--expect-no-changes", **joined)
     assert done.status == 0, done.said
 
@@ -125,3 +166,41 @@ def test_a_node_that_joins_with_what_was_the_default_gets_a_token_in_the_new_gro
     groups = content(after)["auth-extra-groups"].split(",")
     assert groups == ["system:bootstrappers:-auto-approve", "system:bootstrappers:workers"]
     assert not is_revoked(content(after))
+
+
+def test_tokens_with_halves_of_their_own_stay_and_a_node_that_joins_gets_one_of_a_seed(
+    cluster: Cluster, with_halves: Stack
+) -> None:
+    def uids() -> dict[str, str]:
+        return {whose: secret["metadata"]["uid"] for whose, secret in tokens(cluster).items()}
+
+    before, stack = uids(), with_halves
+    joined = {f"{node}_token": token("workers", node=node, joins=False) for node in ("n1", "n2")}
+    tokens_program.up(stack, **joined)
+    assert uids() == before
+    state = stack.run("stack", "export", "--stack", STACK).said
+    assert "BootstrapToken" not in state
+    assert "random:" not in state
+    done = tokens_program.run(stack, "preview", "--refresh", "--expect-no-changes", **joined)
+    assert done.status == 0, done.said
+    tokens_program.up(stack, **{**joined, "n2_token": token("workers", node="n2")})
+    after = uids()
+    n1, n2 = (f"the node {node} of the pool workers" for node in ("n1", "n2"))
+    assert after.keys() == before.keys()
+    assert (after[n1] == before[n1], after[n2] == before[n2]) == (True, False)
+
+
+def test_a_takeover_of_tokens_with_halves_goes_on_while_a_node_joins(
+    cluster: Cluster, with_halves: Stack
+) -> None:
+    before = tokens(cluster)
+    mixed = {
+        "n1_token": token("workers", node="n1", joins=False),
+        "n2_token": token("workers", node="n2"),
+    }
+    tokens_program.up(with_halves, **mixed)
+    n1, n2 = (f"the node {node} of the pool workers" for node in ("n1", "n2"))
+    after = tokens(cluster)
+    assert after.keys() == before.keys()
+    assert after[n1]["metadata"]["uid"] == before[n1]["metadata"]["uid"]
+    assert after[n2]["metadata"]["name"] != before[n2]["metadata"]["name"]

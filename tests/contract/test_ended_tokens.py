@@ -23,11 +23,12 @@ SECRETS = "/api/v1/namespaces/kube-system/secrets"
 PROGRAM = """
 import asyncio
 import json
+import secrets
 from pathlib import Path
 import pulumi
 import pulumi_kubernetes as kubernetes
 from components import token_guard
-from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
+from components.bootstrap_token import BootstrapTokenArgs, new_token
 
 SHAPE = json.loads(Path("shape.json").read_text())
 token_guard.PROJECT = Path.cwd()
@@ -44,10 +45,11 @@ async def main():
         live={"n1-token"},
         ends=SHAPE["ends"],
     )
-    args = BootstrapTokenArgs(
-        pool="workers", node="n1", members={"n1": "1"}, ttl_minutes=30, hooks=guard.hooks
-    )
-    token = BootstrapToken("n1-token", args, pulumi.ResourceOptions(provider=cluster))
+    args = BootstrapTokenArgs(pool="workers", node="n1", ttl_minutes=30, hooks=guard.hooks)
+    seed = pulumi.Output.secret(secrets.token_hex())
+    opts = pulumi.ResourceOptions(provider=cluster)
+    owner = pulumi.ComponentResource("kubelet-tls-bootstrap:index:NodePool", "workers", None, opts)
+    token = new_token("n1-token", args, seed, owner)
     await token.secret_uid.future()
     Path("made").touch()
     if SHAPE["waits"]:

@@ -10,16 +10,17 @@ from tests.contract.kubernetes_provider.cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
 PLUGINS = ("pulumi-resource-kubernetes", "pulumi-resource-random")
-# As `__main__`, `stack.arguments` and `components.pool_tokens` have it.
+# As `__main__`, `stack.arguments` and `components.node_pool` have it.
 PROGRAM = """
 import json
 from pathlib import Path
+from types import SimpleNamespace as Some
 import pulumi
 import pulumi_kubernetes as kubernetes
 from components.bootstrap_rbac import BootstrapRbac
-from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
-from components.dependencies import after
+from components.pool_tokens import pool_tokens
 from stack import state
+from stack.state import POOL
 
 SHAPE = json.loads(Path("shape.json").read_text())
 
@@ -29,21 +30,30 @@ async def main():
         "cluster", kubeconfig=SHAPE["kubeconfig"], cluster_identifier="tokens"
     )
     rbac = BootstrapRbac("rbac", pulumi.ResourceOptions(provider=cluster))
-    for name, wanted in SHAPE["tokens"].items():
-        args = BootstrapTokenArgs(
-            pool=wanted["pool"],
-            node=wanted["node"],
-            members={node: "1" for node in wanted["members"]},
-            auto_approved=wanted["open"],
-            fresh=wanted["joins"],
-            needed=wanted["joins"],
-            former=found.tokens.get(name),
-            ttl_minutes=30,
-            after=after(rbac, *rbac.ready),
+    pools = {}
+    for wanted in SHAPE["tokens"].values():
+        pools.setdefault(wanted["pool"], []).append(wanted)
+    for pool, tokens in pools.items():
+        nodes = tuple(
+            Some(node=Some(name=node), join="1", joins=wanted["joins"])
+            for wanted in tokens
+            for node in wanted["members"]
         )
-        token = BootstrapToken(name, args, pulumi.ResourceOptions(provider=cluster))
-        whole = pulumi.Output.concat(token.id, ".", token.secret)
-        pulumi.export(name, pulumi.Output.secret(whole))
+        client = "controller-manager" if tokens[0]["open"] else "gate"
+        args = Some(
+            token=Some(scope=tokens[0]["scope"], ttl_minutes=30, after_join="keep"),
+            approval=Some(client=client),
+            user_data=None,
+            nodes=nodes,
+            former_tokens=found.tokens,
+            stack="o/p/s",
+            api_server="https://api",
+            rbac=rbac,
+        )
+        owner = pulumi.ComponentResource(POOL, pool, None, pulumi.ResourceOptions(provider=cluster))
+        for node, token in pool_tokens(pool, args, nodes, owner).by_node.items():
+            whole = pulumi.Output.concat(token.id, ".", token.secret or "")
+            pulumi.export(f"{node or pool}-token", pulumi.Output.secret(whole))
 
 pulumi.run(main)
 """
@@ -62,8 +72,8 @@ def token(
     pool: str, *members: str, node: str | None = None, open_: bool = False, joins: bool = True
 ) -> dict[str, Any]:
     """What a token is made from; `joins` says whether somebody is to join with it."""
-    members = (node,) if node else members
-    return {"pool": pool, "node": node, "members": members, "open": open_, "joins": joins}
+    scope, members = ("node", (node,)) if node else ("pool", members)
+    return {"pool": pool, "scope": scope, "members": members, "open": open_, "joins": joins}
 
 
 def run(stack: Stack, *command: str, checkout: Path = ROOT, **tokens: dict[str, Any]) -> Done:

@@ -5,6 +5,7 @@ Two labs can't run on one machine: where one of the checkout's runs, the lab say
 are the error.
 """
 
+import base64
 import contextlib
 import json
 import os
@@ -61,16 +62,26 @@ class Project:
 
     def up(self, *options: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = self.pulumi("up", "--yes", "--skip-preview", *options, check=check)
-        self.token_secrets |= self.live_token_secrets()
+        self.remember_token_secrets()
         return done
 
-    def live_token_secrets(self) -> set[str]:
-        """The secret half of each token in the stack's state."""
-        return {
+    def remember_token_secrets(self) -> None:
+        """Keep what no command may have printed: tokens, and what they were made from."""
+        seeds = {
             json.loads(resource["outputs"]["result"]["plaintext"])
             for resource in self.state()
             if resource["type"] == "random:index/randomPassword:RandomPassword"
         }
+        self.token_secrets |= self.live_token_secrets() | seeds
+
+    def live_token_secrets(self) -> set[str]:
+        """The secret half of each token in the stack's state."""
+        contents = [
+            json.loads(resource["inputs"]["data"]["plaintext"])
+            for resource in self.state()
+            if resource["type"] == "kubernetes:core/v1:Secret"
+        ]
+        return {base64.b64decode(content["token-secret"]).decode() for content in contents}
 
     def ssh(self, machine: str, command: str, *, check: bool = True) -> str:
         """What the command printed on the machine."""

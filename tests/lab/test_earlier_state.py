@@ -21,7 +21,7 @@ pytestmark = pytest.mark.lab
 EARLIER = {
     # Before the settings, the components and admission got rooms of their own.
     "scripts in the state": "080ff938bd73c808574ff2807b996230fba9b984",
-    "a component for each node": "a2ea4b8243ec130859c3ae8eed6d6bd254765a0d",
+    "a component for each token": "f47faa89752a6bdee58770374cac31b1c1ce481a",
 }
 LOOK = (
     "systemctl show --property MainPID,ExecMainStartTimestampMonotonic kubelet;"
@@ -71,6 +71,16 @@ def resources(project: Project) -> set[str]:
     return {r["urn"].rpartition("::")[2] for r in project.state()}
 
 
+def secrets_of_nodes(project: Project) -> dict[str, str]:
+    """The UIDs of the Secrets of the nodes' own tokens, by their names as resources."""
+    secrets = [r for r in project.state() if r["type"] == "kubernetes:core/v1:Secret"]
+    return {
+        name: r["outputs"]["metadata"]["uid"]
+        for r in secrets
+        if (name := r["urn"].rpartition("::")[2]).startswith("node-")
+    }
+
+
 def test_one_up_takes_over_a_state_of_an_earlier_release(
     project: Project, earlier: Project
 ) -> None:
@@ -84,28 +94,24 @@ def test_one_up_takes_over_a_state_of_an_earlier_release(
     others = {name: ops for name, ops in done.items() if ops - {"update"}}
     # The gate may look at all nodes once more: what makes it run was written down otherwise.
     others.pop("workers-gate", None)
-    # A token of the pool becomes one of each node, all of them dead. In a preview a component has
-    # the same name as its Secret.
-    halves = ("-id", "-secret", "")
-    former = {f"workers-token{half}" for half in halves}
-    tokens = {f"{node}-token{half}" for node in FIRST_NODES for half in halves}
-    assert {name: others.pop(name) for name in former & others.keys()} == {
-        name: {"delete"} for name in former
-    }
-    assert {name: others.pop(name) for name in tokens & others.keys()} == {
-        name: {"create"} for name in tokens
-    }
-    # A node has had a component, and its join a command, which are taken out of the state.
-    gone = {name for node in FIRST_NODES for name in (node, f"{node}-join")}
-    assert others == {name: {"delete"} for name in gone}, done
+    # A node has had a component, and its join a command, which are taken out of the state. So has a
+    # token, and two random halves; a pool's goes with its Secret, a node's Secret stays.
+    of_nodes = {"", "-join", "-token-id", "-token-secret", "-token"}
+    gone = {f"{node}{part}" for node in FIRST_NODES for part in of_nodes}
+    gone |= {f"workers-token{half}" for half in ("-id", "-secret", "")}
+    assert others.keys() <= gone
+    assert all(ops == {"delete"} for ops in others.values()), done
+    tokens = secrets_of_nodes(project)
     project.up()
 
     assert look(project) == machines
     assert in_cluster(project) == cluster
+    assert secrets_of_nodes(project) == tokens
     after = resources(project)
-    assert before - after == gone | former
+    # A component of a token has had the same name as its Secret.
+    assert before - after == others.keys() - tokens.keys()
     # What the program knows of its last run is read by way of the engine itself.
-    assert after - before - tokens <= {"default"}
+    assert after - before <= {"default"}
     (subject,) = project.get("clusterrolebinding", "auto-approve-csrs-for-group")["subjects"]
     assert subject["name"] == "system:bootstrappers:-auto-approve"
     project.pulumi("preview", "--expect-no-changes")

@@ -4,13 +4,12 @@ Begins and ends with nothing joined.
 """
 
 import base64
-from typing import Any
 
 import pytest
 
 from tests.lab.kubelet import main_pid, nodes
 from tests.lab.project import Project
-from tests.lab.test_failures import PREFIX, our_secrets, quietly
+from tests.lab.test_failures import our_secrets, quietly
 from tests.lab.test_join import FIRST_NODES
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("joined_nodes")]
@@ -22,7 +21,6 @@ def live_tokens(project: Project) -> list[str]:
         project, "get", "secrets", "-n", "kube-system",
         "--field-selector", "type=bootstrap.kubernetes.io/token",
     )["items"]  # fmt: skip
-    assert listed
     contents = [
         {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
         for secret in listed
@@ -34,18 +32,12 @@ def live_tokens(project: Project) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("scope", ["pool", pytest.param("node", marks=pytest.mark.long)])
-def test_a_deleted_secret_of_a_dead_token_is_no_drift_for_ever(
-    project: Project, settings: dict[str, Any], scope: str
-) -> None:
-    settings["config"][f"{PREFIX}token"] = {"scope": scope}
-    client = {"pool": "controller-manager", "node": "gate"}[scope]
-    settings["config"][f"{PREFIX}approval"] = {"client": client}
-    project.write_settings(settings)
+def test_a_deleted_secret_of_a_dead_token_is_no_drift_for_ever(project: Project) -> None:
     pids, uids = {node: main_pid(project, node) for node in FIRST_NODES}, nodes(project)
-    project.up()
     assert live_tokens(project) == []
-    for data in our_secrets(project):
+    tokens = our_secrets(project)
+    assert len(tokens) == len(FIRST_NODES)
+    for data in tokens:
         name = f"bootstrap-token-{data['token-id']}"
         project.kubectl("-n", "kube-system", "delete", "secret", name)
     project.pulumi("preview", "--refresh")

@@ -48,7 +48,7 @@ def plan(project: Project, settings: dict[str, Any]) -> None:
 
 def up_by_plan(project: Project, *, check: bool = True) -> str:
     done = project.pulumi("up", "--yes", "--plan", PLAN, check=check)
-    project.token_secrets |= project.live_token_secrets()
+    project.remember_token_secrets()
     assert check or done.returncode != 0
     return done.stdout + done.stderr
 

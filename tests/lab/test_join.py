@@ -214,8 +214,7 @@ def test_a_third_node_touches_no_other(project: Project) -> None:
     changes = project.preview()
     assert changes.keys() == {
         "node-3-files", "node-3-member",
-        "node-3-token-id", "node-3-token-secret", "node-3-token", "workers-gate",
-        "workers-inventory", "workers",
+        "node-3-token", "workers-token-seed", "workers-gate", "workers-inventory", "workers",
     }  # fmt: skip
 
     before = {node: ssh_logins(project, node) for node in FIRST_NODES}

@@ -15,12 +15,12 @@ from pulumi.runtime.stack import run_in_stack
 from stack import state
 
 COMPONENT = "kubelet-tls-bootstrap:index:"
+SEED = "0123456789abcdefghijklmnopqrstuv"
 # What providers add to the inputs of a resource, by the types that the program may use.
 PROVIDED: dict[str, dict[str, Any]] = {
     "command:local:Command": {"stderr": ""},
     "command:remote:Command": {"stdout": "", "stderr": ""},
-    "random:index/randomString:RandomString": {"result": "abcdef"},
-    "random:index/randomPassword:RandomPassword": {"result": "0123456789abcdef"},
+    "random:index/randomPassword:RandomPassword": {"result": SEED},
     "kubernetes:core/v1:Secret": {"metadata": {"name": "n", "uid": "u-1"}},
     "pulumi:providers:kubernetes": {},
     "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy": {},

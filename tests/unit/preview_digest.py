@@ -105,17 +105,17 @@ def _compared(urn: str, parent: str, old: Any, new: Any) -> dict[str, Any]:
     return step("update", urn, parent, old, new, *changed)
 
 
-def token_steps(pool: str, op: str = "replace") -> list[dict[str, Any]]:
-    parent = f"{STACK}{PROGRAM}NodePool${PROGRAM}BootstrapToken::{pool}-token"
-    types = {
-        "-id": "random:index/randomString:RandomString",
-        "-secret": "random:index/randomPassword:RandomPassword",
-        "": "kubernetes:core/v1:Secret",
+def token_steps(holder: str, op: str = "replace", *, pool: str = "") -> list[dict[str, Any]]:
+    """A new token of a node, or of a whole pool, and the seed that it is made from."""
+    parent = f"{STACK}{PROGRAM}NodePool::{pool or holder}"
+    kinds = {
+        f"{pool or holder}-token-seed": "random:index/randomPassword:RandomPassword",
+        f"{holder}-token": "kubernetes:core/v1:Secret",
     }
     data = {"stringData": {"token-secret": SECRET}}
     return [
-        step(op, f"{parent.rpartition('::')[0]}${kind}::{pool}-token{end}", parent, data, data)
-        for end, kind in types.items()
+        step(op, f"{STACK}{PROGRAM}NodePool${kind}::{name}", parent, data, data)
+        for name, kind in kinds.items()
     ]
 
 

@@ -1,6 +1,5 @@
 """Each component by itself, without settings: what it declares, needs and registers."""
 
-import base64
 import json
 import re
 import shlex
@@ -11,16 +10,14 @@ import pulumi
 import pytest
 
 import node_files
-from admission.objects.token_secret import is_revoked
 from components import commands
 from components.access import Access, SshServer
 from components.approver_arguments import ServingApproverArgs
 from components.bootstrap_rbac import BootstrapRbac
-from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs
+from components.bootstrap_token import BootstrapTokenArgs, derive, new_token
 from components.control_plane import ControlPlane, ControlPlaneArgs
 from components.deliveries import Deliveries
 from components.dependencies import unless_failed
-from components.former_token import FormerToken
 from components.join_approver import JoinApprover
 from components.joined_node import JoinedNodeArgs, Machine, gone_node, joined_node
 from components.node_pool import NodePool
@@ -31,7 +28,7 @@ from components.serving_approver import ServingApprover
 from components.user_data import UserDataArgs
 from settings.parsing import parse
 from settings.problem import SettingsError
-from tests.unit.engine import COMPONENT, Engine
+from tests.unit.engine import COMPONENT, SEED, Engine
 
 CLUSTER = node_files.Cluster(
     name="c",
@@ -39,7 +36,6 @@ CLUSTER = node_files.Cluster(
     ca_certificate="-\n",
 )
 NODE = node_files.Node(name="n1", addresses=("10.0.0.1",), version="1.36")
-SECRET = "0123456789abcdef"  # of the token
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----"
 
 
@@ -138,81 +134,13 @@ def test_approval_by_the_controller_manager_is_for_a_group_that_no_pool_and_no_n
         parse({"pools": {pool: {}}})
 
 
-def data_of(**changes: Any) -> dict[str, str]:
-    """The content of a token's Secret."""
-    args = BootstrapTokenArgs(pool="p", members={"n1": "1"}, ttl_minutes=5, **changes)
-    engine = Engine().run(lambda: BootstrapToken("p-token", args) and None)
-    encoded = engine.resources["p-token"]["data"]["value"]
-    return {key: base64.b64decode(value).decode() for key, value in encoded.items()}
-
-
-def test_only_a_token_whose_holder_is_approved_by_the_controller_manager_is_in_that_group() -> None:
-    own = "system:bootstrappers:p,system:bootstrappers:p:n1"
-    assert data_of(node="n1")["auth-extra-groups"] == own
-    found = data_of(node="n1", auto_approved=True)["auth-extra-groups"]
-    assert found == f"system:bootstrappers:-auto-approve,{own}"
-
-
-FORMER = FormerToken(id="former", keepers={"n1": "1"})
-AGAIN = FormerToken(id="second", keepers={"n1": "1", ":after": "former"})
-
-
-@pytest.mark.parametrize(
-    ("changes", "keepers"),
-    [
-        ({}, {"n1": "1"}),
-        ({"fresh": True}, {"n1": "1"}),
-        ({"former": FORMER}, {"n1": "1"}),
-        ({"former": FORMER, "fresh": True}, {"n1": "1", ":after": "former"}),
-        ({"former": AGAIN}, {"n1": "1", ":after": "former"}),
-        ({"former": AGAIN, "fresh": True}, {"n1": "1", ":after": "second"}),
-        ({"former": AGAIN, "members": {"n1": "2"}}, {"n1": "2"}),
-        # Of an earlier release: its holders would be approved by nobody.
-        (
-            {"former": FORMER, "shared": True, "auto_approved": True},
-            {"n1": "1", ":approved-by": "kube-controller-manager"},
-        ),
-        ({"former": FORMER, "auto_approved": True}, {"n1": "1"}),
-    ],
-    ids=[
-        *("the first", "the first in a run with joins", "all have joined", "somebody joins"),
-        *("all have joined since", "somebody joins once more", "another generation"),
-        *("machines that are not listed", "listed machines alone"),
-    ],
-)
-def test_a_token_is_made_anew_in_each_run_in_which_somebody_joins_and_in_no_other(
-    changes: dict[str, Any], keepers: dict[str, str]
-) -> None:
-    args = BootstrapTokenArgs(**{"pool": "p", "members": {"n1": "1"}, "ttl_minutes": 5, **changes})
-    engine = Engine().run(lambda: BootstrapToken("p-token", args) and None)
-    for half in ("id", "secret"):
-        assert engine.resources[f"p-token-{half}"]["keepers"] == keepers
-
-
-def test_a_token_registers_its_public_half_alone() -> None:
-    args = BootstrapTokenArgs(pool="p", members={"n1": "1"}, ttl_minutes=5)
-    engine = Engine().run(lambda: BootstrapToken("p-token", args) and None)
-    assert engine.outputs_of("p-token") == {"tokenId": "abcdef", "secretUid": "u-1"}
-    data = engine.resources["p-token"]["data"]["value"]
-    assert base64.b64decode(data["token-secret"]).decode() == SECRET
-
-
-def test_a_token_that_nobody_needs_is_made_as_the_gate_leaves_a_revoked_one() -> None:
-    args = BootstrapTokenArgs(pool="p", members={"n1": "1"}, ttl_minutes=5, needed=False)
-    engine = Engine().run(lambda: BootstrapToken("p-token", args) and None)
-    encoded = engine.resources["p-token"]["data"]["value"]
-    data = {key: base64.b64decode(value).decode() for key, value in encoded.items()}
-    assert is_revoked(data)
-    assert data["usage-bootstrap-authentication"] == "false"
-    # With an expiration the token cleaner would delete it, for the next refresh to find.
-    assert not data.keys() & {"token-secret", "expiration"}
-
-
 def joining(join: str = "1", *, joins: bool = True, **former: Any) -> Engine:
     """The resources of one node that joins."""
 
     def program() -> None:
-        token = BootstrapToken("t", BootstrapTokenArgs(pool="p", members={}, ttl_minutes=5))
+        owner = pulumi.ComponentResource(f"{COMPONENT}NodePool", "p")
+        seed = pulumi.Output.secret("seed")
+        token = new_token("t", BootstrapTokenArgs(pool="p", ttl_minutes=5), seed, owner)
         orders = pulumi.Output.from_input("{}")
         args = JoinedNodeArgs(
             machine=MACHINE,
@@ -221,15 +149,15 @@ def joining(join: str = "1", *, joins: bool = True, **former: Any) -> Engine:
             joins=joins,
             bring=bring,
             deliveries=Deliveries("p"),
-            rollout=rollout(token),
+            rollout=rollout(owner),
             join_limit_s=180,
             stack="a stack",
             pool="p",
             api_server="https://api",
-            approver=JoinApprover("p", orders=orders, owner=token),
+            approver=JoinApprover("p", orders=orders, owner=owner),
             **former,
         )
-        joined_node("n1", args, token)
+        joined_node("n1", args, owner)
 
     return Engine().run(program)
 
@@ -308,49 +236,6 @@ def test_a_pool_goes_on_without_a_machine_that_is_gone() -> None:
         engine.resources["p-inventory"]["data"]["inventory.json"],
     ):
         assert [node["name"] for node in json.loads(text)["nodes"]] == ["n1"]
-
-
-JOINED = {"name": "n1", "address": "10.0.0.1"}
-
-
-@pytest.mark.parametrize(
-    ("changes", "alive"),
-    [
-        ({}, True),
-        ({"nodes": (pool_node(recorded=JOINED, joins=False),)}, False),
-        ({"nodes": (pool_node(recorded=JOINED, joins=False), pool_node("n2"))}, True),
-        ({"nodes": (pool_node(gone=True),)}, False),
-        ({"nodes": ()}, True),  # for machines that are not listed
-        (
-            {
-                "nodes": (pool_node(recorded=JOINED, joins=False),),
-                "user_data": UserDataArgs(node=NODE, with_token=True),
-            },
-            True,
-        ),
-    ],
-)
-def test_a_token_is_made_alive_only_if_somebody_is_to_join_with_it(
-    changes: dict[str, Any], alive: bool
-) -> None:
-    def program() -> None:
-        rbac = BootstrapRbac("rbac")
-        NodePool("p", pool_args(rbac, **changes))
-
-    data = Engine().run(program).resources["p-token"]["data"]["value"]
-    assert (base64.b64decode(data["usage-bootstrap-authentication"]) == b"true") == alive
-    assert ("token-secret" in data) == alive
-
-
-def test_with_a_token_for_each_node_only_who_joins_gets_a_live_one() -> None:
-    def program() -> None:
-        rbac = BootstrapRbac("rbac")
-        nodes = (pool_node(recorded=JOINED, joins=False), pool_node("n2"))
-        NodePool("p", pool_args(rbac, nodes=nodes, token=TokenPolicy(scope="node")))
-
-    resources = Engine().run(program).resources
-    assert "token-secret" not in resources["n1-token"]["data"]["value"]
-    assert "token-secret" in resources["n2-token"]["data"]["value"]
 
 
 def gate(printed: dict[str, str] | None = None, **changes: Any) -> dict[str, Any]:
@@ -473,9 +358,10 @@ def test_a_pool_registers_no_secret(scope: Any) -> None:
         NodePool("p", pool_args(rbac, token=TokenPolicy(scope=scope)))
 
     engine = Engine().run(program)
-    tokens = "abcdef" if scope == "pool" else {"n1": "abcdef"}
+    token_id = derive(SEED, "" if scope == "pool" else "n1")[0]
+    tokens = token_id if scope == "pool" else {"n1": token_id}
     assert engine.outputs_of("p") == {"tokenId": tokens, "nodes": []}
-    for secret in (SECRET, KEY):
+    for secret in (SEED, KEY):
         assert secret not in json.dumps(engine.outputs)
 
 
@@ -487,7 +373,7 @@ def test_a_pools_gate_works_beside_the_joins() -> None:
         assert pool.user_data is None
 
     engine = Engine().run(program)
-    assert depends_on(engine, "p-gate") == {"p-token", "p-token-id"}
+    assert depends_on(engine, "p-gate") == {"p-token", "p-token-seed"}
     orders = json.loads(engine.resources["p-gate"]["stdin"])
     (node,) = orders["nodes"]
     assert node["dnsNames"] == ["n1", "n1.example.org"]
@@ -546,13 +432,13 @@ def test_user_data_of_a_pool_with_a_token_for_each_node_holds_none() -> None:
 
     Engine().run(program)
     assert found[0].startswith("#cloud-config\n")
-    assert SECRET not in found[0]
+    assert not [half for half in derive(SEED, "") if half in found[0]]
 
 
 def test_an_approver_starts_after_what_it_is_given() -> None:
     def program() -> None:
-        token = BootstrapToken("t", BootstrapTokenArgs(pool="p", members={}, ttl_minutes=5))
-        ServingApprover("a", ServingApproverArgs(image="i", after=unless_failed(token.ready)))
+        token = commands.python_module("t", create="x", opts=pulumi.ResourceOptions())
+        ServingApprover("a", ServingApproverArgs(image="i", after=unless_failed([token])))
 
     engine = Engine().run(program)
     assert "t" in depends_on(engine, "a-deployment")

@@ -175,6 +175,20 @@ def test_a_token_that_was_not_made_takes_only_its_node_out_of_the_orders() -> No
     assert read(tokens) == {"pool": "p", "nodes": [{"name": "n1"}], "tokens": [left]}
 
 
+def test_a_node_that_needs_no_token_any_more_stays_in_the_orders() -> None:
+    def tokens() -> list[dict[str, Any]]:
+        return [{"id": pulumi.Output.from_input(not_made()), "node": "n2"}]
+
+    assert read(tokens) == {"pool": "p", "nodes": [{"name": "n1"}], "tokens": []}
+
+
+def test_a_token_of_the_pool_that_was_not_made_leaves_nobody_in_them() -> None:
+    def tokens() -> list[dict[str, Any]]:
+        return [{"id": pulumi.Output.from_input(not_made()), "node": None}]
+
+    assert read(tokens)["nodes"] == []
+
+
 def test_a_token_of_the_pool_is_for_all_nodes() -> None:
     def tokens() -> list[dict[str, Any]]:
         return [{"id": pulumi.Output.from_input("abcdef"), "node": None}]

@@ -17,8 +17,9 @@ import node_files
 from admission import pool_inventory
 from admission.inventory import read_denied, read_node
 from components.bootstrap_rbac import BootstrapRbac
+from components.bootstrap_token import derive
 from components.control_plane import ControlPlane
-from components.former_token import FormerToken
+from components.former_token import FormerToken, FormerTokens
 from components.node_pool import NodePool
 from credentials import Credentials
 from preview.digest import POOL_TYPE
@@ -30,10 +31,11 @@ from stack.reading import Stack
 from stack.record import Record, RecordedNode
 from stack.sender import Sender
 from tests.unit.certificates import authority
-from tests.unit.engine import Engine
+from tests.unit.engine import SEED, Engine
 
 ROOT = Path(__file__).parents[2]
 
+TOKEN = derive(SEED, "")  # of a pool
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n"
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBERERERERERERERERERERERERERERERERERERERERER"
 OPEN = {"token": {"scope": "pool"}, "approval": {"client": "controller-manager"}}
@@ -119,26 +121,10 @@ def test_the_rest_does_not_grow_with_the_nodes(resources: dict[str, dict[str, An
         "node-server-cert-renewal",
         "approve-node-server-renewal-csr",
         "workers-inventory",
-        "workers-token-id",
-        "workers-token-secret",
+        "workers-token-seed",
         "workers-token",
         "workers-gate",
     }
-
-
-def test_the_tokens_keepers_are_the_nodes_and_their_generations(
-    resources: dict[str, dict[str, Any]],
-) -> None:
-    for half in ("id", "secret"):
-        assert resources[f"workers-token-{half}"]["keepers"] == {"n1": "1", "n2": "3"}
-
-
-def test_the_token_has_the_documented_form(resources: dict[str, dict[str, Any]]) -> None:
-    for half, length in (("id", 6), ("secret", 16)):
-        made = resources[f"workers-token-{half}"]
-        assert made["length"] == length
-        assert not made["special"]
-        assert not made["upper"]
 
 
 def test_the_secret_has_each_key_of_a_bootstrap_token(
@@ -147,7 +133,7 @@ def test_the_secret_has_each_key_of_a_bootstrap_token(
     secret = resources["workers-token"]
     assert secret["type"] == "bootstrap.kubernetes.io/token"
     assert secret["metadata"] == {
-        "name": "bootstrap-token-abcdef",
+        "name": f"bootstrap-token-{TOKEN[0]}",
         "namespace": "kube-system",
         "labels": {
             "app.kubernetes.io/managed-by": "kubelet-tls-bootstrap",
@@ -170,12 +156,12 @@ def test_no_command_line_names_a_secret(resources: dict[str, dict[str, Any]]) ->
     for name, resource in resources.items():
         for which in ("create", "update", "delete"):
             text = str(resource.get(which) or "")
-            assert "0123456789abcdef" not in text, name
+            assert TOKEN[1] not in text, name
             assert "PRIVATE KEY" not in text, name
 
 
 def test_only_the_secret_holds_the_token(resources: dict[str, dict[str, Any]]) -> None:
-    forms = ("0123456789abcdef", base64.b64encode(b"0123456789abcdef").decode())
+    forms = (TOKEN[1], base64.b64encode(TOKEN[1].encode()).decode(), SEED)
     holders = {
         name
         for name, resource in resources.items()
@@ -221,7 +207,7 @@ def test_the_gate_gets_the_inventory_and_no_secret(
     assert [node["name"] for node in orders["nodes"]] == ["n1", "n2"]
     assert orders["tokens"] == [
         {
-            "id": "abcdef",
+            "id": TOKEN[0],
             "secretUid": "u-1",
             "node": None,
             "group": "system:bootstrappers:workers",
@@ -291,8 +277,6 @@ def test_each_node_has_a_token_of_its_own_bound_to_its_name_and_generation(
     gated: dict[str, dict[str, Any]],
 ) -> None:
     assert "workers-token" not in gated
-    assert gated["n2-token-id"]["keepers"] == {"n2": "3"}
-    assert gated["n2-token-secret"]["keepers"] == {"n2": "3"}
     encoded = gated["n2-token"]["data"]["value"]
     data = {key: base64.b64decode(value).decode() for key, value in encoded.items()}
     assert data["auth-extra-groups"] == (
@@ -346,17 +330,18 @@ def test_each_pool_has_its_own_way_to_approve_and_its_own_tokens() -> None:
 
 def test_a_node_that_joins_once_more_gets_a_token_after_the_one_that_the_stack_has() -> None:
     """A run ends its tokens, and so the next has others; a preview says the same as the run."""
-    former = {f"n{n}-token": FormerToken(id=f"idof{n}", keepers={f"n{n}": "1"}) for n in (1, 2)}
+    had = {f"n{n}-token": FormerToken(id=f"id-of{n}", urn=f"urn:{n}") for n in (1, 2)}
     record = Record(
         nodes={"n1": RecordedNode(address="10.0.0.1", join="1")},
         joins={"n1": "1"},
         members={"n1": "urn"},
-        tokens=former,
+        tokens=FormerTokens(tokens=had, seeds={"w-token-seed": {"round": "3"}}),
     )
     nodes = [{"name": f"n{n}", "address": f"10.0.0.{n}"} for n in (1, 2)]
     declared = declare(parse({"pools": {"w": {"nodes": nodes}}}), record)
-    assert declared["n1-token-id"]["keepers"] == {"n1": "1"}
-    assert declared["n2-token-id"]["keepers"] == {"n2": "1", ":after": "idof2"}
+    assert declared["w-token-seed"]["keepers"] == {"round": "4"}
+    assert "data" not in declared["n1-token"]
+    assert "data" in declared["n2-token"]
 
 
 def test_a_node_overrides_its_pool(resources: dict[str, dict[str, Any]]) -> None:
@@ -476,13 +461,13 @@ def user_data(cloud_init: object) -> tuple[str, bool]:
 def test_user_data_holds_no_token_and_is_no_secret() -> None:
     text, secret = user_data(True)
     assert "--node-labels=a=pool" in text
-    assert "0123456789abcdef" not in text
+    assert TOKEN[1] not in text
     assert not secret
 
 
 def test_user_data_with_a_token_is_a_secret() -> None:
     text, secret = user_data({"withToken": True})
-    assert "abcdef.0123456789abcdef" in text
+    assert ".".join(TOKEN) in text
     assert secret
 
 
@@ -618,7 +603,7 @@ def test_the_next_run_is_told_who_has_joined_and_by_what(tmp_path: Path) -> None
 def test_the_outputs_of_an_earlier_release_change_no_token_and_no_join(tmp_path: Path) -> None:
     earlier = {"nodes": [{"name": "n1", "address": "10.0.0.1"}]}
     resources = run_program(write_stack(tmp_path), earlier).resources
-    assert resources["n1-token-id"]["keepers"] == {"n1": "1"}
+    assert resources["workers-token-seed"]["keepers"] == {"round": "1"}
     assert resources["n1-member"]["stdin"] == "join 1"
 
 

@@ -99,7 +99,6 @@ WRONG = {
     ),
     "an approval": (changed("approval.serving", "all"), "serving 'all' is not one of gate, manual"),
     "a token for all": (changed("approval.client", "gate"), "needs a token for each node"),
-    "a node without token": (changed("tokens.0.node", "a"), "no token for the node b.example.org"),
     "no version": (changed("nodes.0.kubeletVersion", None), "have no 'kubeletVersion'"),
     "an address": (changed("nodes.0.addresses", ["10.0.0.300"]), "10.0.0.300"),
     "no address": (changed("nodes.0.addresses", []), "the node a has no address"),

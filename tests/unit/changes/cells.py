@@ -1,6 +1,5 @@
 """The cells of a row of docs/changes.md, made of what the engine does."""
 
-import base64
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,10 +57,8 @@ def brings(step: Step) -> int:
 
 
 def _is_live_token(step: Step) -> bool:
-    if step.resource.type != SECRET:
-        return False
-    data = step.resource.inputs["data"]["value"]  # a secret in its wire form
-    return base64.b64decode(data["usage-bootstrap-authentication"]) == b"true"
+    # One that stays has no data in the program.
+    return step.resource.type == SECRET and "data" in step.resource.inputs
 
 
 def _times(connections: Mapping[str, int]) -> Iterator[str]:
@@ -98,8 +95,10 @@ def _part(step: Step) -> tuple[str, str]:
     """Return which part of the program a resource is, and of which node, pool or host."""
     name, parent = step.resource.name, step.resource.parent
     holder, _, part = name.rpartition("-")
-    if parent.endswith("-token"):
-        return "token", parent.removesuffix("-token")
+    if name.endswith("-token-seed"):
+        return "token seed", parent
+    if part == "token":
+        return part, holder
     if part == "flags" or part in NODE_PARTS or part in POOL_PARTS:
         return part, holder
     if parent.startswith("serving-approver"):

@@ -88,7 +88,7 @@ APPROVAL = (
     Row(
         title="`token.scope: pool`, with `approval.client: controller-manager`",
         change=stack(token={"scope": "pool"}, approval={"client": "controller-manager"}),
-        note="All nodes have joined, so the new tokens are made as the gate leaves revoked ones.",
+        note=f"{LATER} a token is created. Nodes that have joined need none.",
     ),
     Row(
         title="Back to `token.scope: node` and `approval.client: gate`",

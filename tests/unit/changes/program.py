@@ -62,7 +62,7 @@ class Declared:
 
 
 class _Engine(Engine):
-    """Makes another token for other keepers, and another Secret for another name."""
+    """Makes another seed for other keepers, and another Secret for another name."""
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         identity, state = super().new_resource(args)

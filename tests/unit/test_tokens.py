@@ -1,0 +1,207 @@
+"""The bootstrap tokens of a pool: who gets a new one, from what, and what is in its Secret."""
+
+import base64
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.bootstrap_rbac import BootstrapRbac
+from components.bootstrap_token import ALPHABET, derive
+from components.former_token import FormerToken, FormerTokens
+from components.node_pool import NodePool
+from components.pool_arguments import Approval, TokenPolicy
+from components.user_data import UserDataArgs
+from tests.unit.engine import SEED, Engine
+from tests.unit.test_components import NODE, SECRET_TYPE, pool_args, pool_node
+
+JOINED = {"name": "n1", "address": "10.0.0.1", "join": "1"}
+N1, N2 = pool_node(recorded=JOINED, joins=False), pool_node("n2")
+OF_POOL, OF_NODE = TokenPolicy(scope="pool"), TokenPolicy(scope="node")
+PARENT = "urn:pulumi:s::p::kubelet-tls-bootstrap:index:NodePool$"
+
+
+def former(*names: str, earlier: bool = False, **seed: str) -> FormerTokens:
+    """Tokens that the stack has, and the keepers of their seed."""
+    below = "kubelet-tls-bootstrap:index:BootstrapToken$" if earlier else ""
+    return FormerTokens(
+        tokens={
+            f"{name}-token": FormerToken(
+                id=f"old{name:>03}", urn=f"{PARENT}{below}{SECRET_TYPE}::{name}-token"
+            )
+            for name in names
+        },
+        seeds={"p-token-seed": seed} if seed else {},
+    )
+
+
+def pool(**changes: Any) -> Engine:
+    """The resources of a pool."""
+
+    def program() -> None:
+        NodePool("p", pool_args(BootstrapRbac("rbac"), **changes))
+
+    return Engine().run(program)
+
+
+def data_of(engine: Engine, token: str) -> dict[str, str]:
+    """The content of a token's Secret, which is secret as a whole."""
+    encoded = engine.resources[token]["data"]["value"]
+    return {key: base64.b64decode(value).decode() for key, value in encoded.items()}
+
+
+def tokens(engine: Engine) -> dict[str, bool]:
+    """The Secrets of tokens by their names as resources, and whether they are new."""
+    return {
+        name: "data" in resource
+        for name, resource in engine.resources.items()
+        if name.endswith("-token")
+    }
+
+
+def keepers(engine: Engine) -> dict[str, str] | None:
+    seed = engine.resources.get("p-token-seed")
+    return None if seed is None else dict(seed["keepers"])
+
+
+def test_both_halves_are_of_the_documented_form_and_of_this_label_alone() -> None:
+    found = {derive(seed, label) for seed in ("a", "b") for label in ("", "n1", "n2")}
+    assert len(found) == 6
+    for token_id, secret in found:
+        assert (len(token_id), len(secret)) == (6, 16)
+        assert set(token_id + secret) <= set(ALPHABET)
+
+
+def test_no_digit_is_likelier_than_another() -> None:
+    text = "".join("".join(derive("seed", str(number))) for number in range(2000))
+    expected = len(text) / len(ALPHABET)
+    for digit in ALPHABET:
+        # Seven standard deviations: none of the 36 is beyond them by chance.
+        assert abs(text.count(digit) - expected) < 7 * expected**0.5
+
+
+@pytest.mark.parametrize("scope", ["pool", "node"])
+def test_the_first_run_makes_a_seed_and_what_follows_from_it(scope: Any) -> None:
+    engine = pool(nodes=(pool_node(), N2), token=TokenPolicy(scope=scope))
+    seed = engine.resources["p-token-seed"]
+    assert (seed["length"], seed["special"]) == (32, False)
+    assert keepers(engine) == {"round": "1"}
+    names = ["p-token"] if scope == "pool" else ["n1-token", "n2-token"]
+    assert tokens(engine) == dict.fromkeys(names, True)
+    for name in names:
+        label = "" if scope == "pool" else name.removesuffix("-token")
+        token_id, secret = derive(SEED, label)
+        data = data_of(engine, name)
+        assert (data["token-id"], data["token-secret"]) == (token_id, secret)
+        assert engine.resources[name]["metadata"]["name"] == f"bootstrap-token-{token_id}"
+        assert data["usage-bootstrap-authentication"] == "true"
+        assert data["usage-bootstrap-signing"] == "false"
+        ends = datetime.strptime(data["expiration"], "%Y-%m-%dT%H:%M:%S%z") - datetime.now(UTC)
+        assert 3500 < ends.total_seconds() <= 3600
+
+
+def test_a_run_in_which_somebody_joins_has_a_new_seed_and_the_others_keep_their_tokens() -> None:
+    had = former("n1", "n2", round="4")
+    engine = pool(nodes=(N1, N2), token=OF_NODE, former_tokens=had)
+    assert keepers(engine) == {"round": "5"}
+    assert tokens(engine) == {"n1-token": False, "n2-token": True}
+    assert engine.resources["n1-token"]["metadata"]["name"] == "bootstrap-token-old0n1"
+    orders = json.loads(engine.resources["p-gate"]["stdin"])
+    assert [token["id"] for token in orders["tokens"]] == ["old0n1", derive(SEED, "n2")[0]]
+
+
+def test_a_run_in_which_nobody_joins_changes_nothing() -> None:
+    had = former("n1", round="4")
+    engine = pool(nodes=(N1,), token=OF_NODE, former_tokens=had)
+    assert keepers(engine) == {"round": "4"}
+    assert tokens(engine) == {"n1-token": False}
+    (secret,) = (r for r in engine.requests.values() if r["type"] == SECRET_TYPE)
+    assert {"data", "stringData"} == set(secret["ignoreChanges"])
+    assert "aliases" not in secret
+
+
+def test_what_an_earlier_release_has_had_below_a_component_stays_and_has_no_seed() -> None:
+    had = former("n1", earlier=True)
+    engine = pool(nodes=(N1,), token=OF_NODE, former_tokens=had)
+    assert keepers(engine) is None
+    (secret,) = (r for r in engine.requests.values() if r["type"] == SECRET_TYPE)
+    assert secret["aliases"] == [{"urn": had.tokens["n1-token"].urn}]
+
+
+@pytest.mark.parametrize("scope", ["pool", "node"])
+def test_who_has_joined_gets_no_token_if_the_stack_has_none(scope: Any) -> None:
+    engine = pool(nodes=(N1,), token=TokenPolicy(scope=scope))
+    assert (tokens(engine), keepers(engine)) == ({}, None)
+    assert json.loads(engine.resources["p-gate"]["stdin"])["tokens"] == []
+
+
+def test_a_machine_that_is_gone_gets_none() -> None:
+    engine = pool(nodes=(pool_node(gone=True),))
+    assert tokens(engine) == {}
+
+
+def test_a_pool_without_nodes_has_a_token_for_machines_that_are_not_listed() -> None:
+    first = pool(nodes=())
+    assert tokens(first) == {"p-token": True}
+    kept = pool(nodes=(), former_tokens=former("p", **(keepers(first) or {})))
+    assert tokens(kept) == {"p-token": False}
+    assert keepers(kept) == keepers(first)
+    assert tokens(pool(nodes=(), token=OF_NODE)) == {}
+
+
+def user_data(**changes: Any) -> tuple[Engine, str]:
+    """The resources of a pool whose token others have too, and the user data for those."""
+    found: list[str] = []
+
+    def program() -> pulumi.Output[None]:
+        wanted = UserDataArgs(node=NODE, with_token=True)
+        args = pool_args(BootstrapRbac("rbac"), nodes=(N1,), user_data=wanted, **changes)
+        data = NodePool("p", args).user_data
+        assert data is not None
+        return data.apply(found.append)
+
+    return Engine().run(program), found[0]
+
+
+def test_a_token_that_others_have_stays_known_until_who_is_listed_or_the_mode_changes() -> None:
+    whole = ".".join(derive(SEED, ""))
+    first, text = user_data()
+    assert tokens(first) == {"p-token": True}
+    assert whole in text
+    made = keepers(first) or {}
+    had = FormerTokens(
+        tokens={"p-token": FormerToken(id=derive(SEED, "")[0], urn="u")},
+        seeds={"p-token-seed": made},
+    )
+    second, text = user_data(former_tokens=had)
+    assert tokens(second) == {"p-token": False}
+    assert keepers(second) == made
+    assert whole in text
+    client = Approval(client="controller-manager")
+    third, _ = user_data(former_tokens=had, approval=client)
+    assert tokens(third) == {"p-token": True}
+    assert (keepers(third) or {})["round"] == "2"
+    # Of an earlier release: what it was made from is not known.
+    fourth, _ = user_data(former_tokens=former("p", earlier=True))
+    assert tokens(fourth) == {"p-token": True}
+
+
+def test_only_a_token_whose_holder_is_approved_by_the_controller_manager_is_in_that_group() -> None:
+    own = "system:bootstrappers:p,system:bootstrappers:p:n1"
+    assert data_of(pool(token=OF_NODE), "n1-token")["auth-extra-groups"] == own
+    client = Approval(client="controller-manager")
+    found = data_of(pool(token=OF_NODE, approval=client), "n1-token")["auth-extra-groups"]
+    assert found == f"system:bootstrappers:-auto-approve,{own}"
+
+
+def test_the_public_half_is_no_secret_and_the_other_is() -> None:
+    engine = pool(token=OF_NODE)
+    token_id, secret = derive(SEED, "n1")
+    assert engine.outputs_of("p")["tokenId"] == {"n1": token_id}
+    stated = {name: dict(resource) for name, resource in engine.resources.items()}
+    data = stated["n1-token"].pop("data")
+    assert data["4dabf18193072939515e22adb298388d"] == "1b47061264138c4ac30d75fd1eb44270"
+    assert secret not in json.dumps(stated)
+    assert SEED not in json.dumps(stated)
