@@ -8,15 +8,13 @@ import hmac
 import string
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import pulumi
 from pulumi_kubernetes.core.v1 import Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from components.dependencies import Dependencies
-from components.former_token import SECRET_PREFIX, FormerToken
+from components.former_tokens import SECRET_PREFIX
 
 NAMESPACE = "kube-system"
 SECRET_TYPE = "bootstrap.kubernetes.io/token"  # noqa: S105 - a type's name
@@ -29,8 +27,6 @@ GROUP = "system:bootstrappers"
 AUTO_APPROVED = f"{GROUP}:-auto-approve"
 # `admission/objects/token_secret.py` finds our tokens by these labels.
 MANAGED_BY = {"app.kubernetes.io/managed-by": "kubelet-tls-bootstrap"}
-# In the URN of a Secret of earlier releases.
-EARLIER_PARENT = "kubelet-tls-bootstrap:index:BootstrapToken$"
 POOL_LABEL = "kubelet-tls-bootstrap/pool"
 
 
@@ -48,8 +44,6 @@ class BootstrapTokenArgs:
     """Minutes from its creation to its expiration."""
     hooks: pulumi.ResourceHookBinding | None = None
     """What runs before its Secret is made."""
-    after: Dependencies | None = None
-    """What must exist first: the bindings that let its holder ask for a certificate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +51,7 @@ class BootstrapToken:
     """A token in the form [a-z0-9]{6}.[a-z0-9]{16}, live until it is revoked or expires."""
 
     id: pulumi.Output[str]
-    secret: pulumi.Output[str] | None
-    """None: nobody can join with it any more."""
+    secret: pulumi.Output[str]
     resource: Secret
     """What to depend on: once it exists, the token is valid."""
 
@@ -68,54 +61,14 @@ class BootstrapToken:
         return self.resource.metadata.apply(lambda metadata: str(metadata.uid))
 
 
-def new_token(
-    name: str, args: BootstrapTokenArgs, seed: pulumi.Output[str], owner: pulumi.Resource | None
+def bootstrap_token(
+    name: str, args: BootstrapTokenArgs, seed: pulumi.Output[str], owner: pulumi.Resource
 ) -> BootstrapToken:
-    """Declare a token that is made in this run from a secret seed, as a child of `owner`."""
-    halves: pulumi.Output[Any] = seed.apply(partial(_derived, args))
+    """Declare the token that follows from a secret seed: its Secret, as a child of `owner`."""
+    halves: pulumi.Output[Any] = seed.apply(lambda text: [*derive(text, args.node or "")])
     token_id: pulumi.Output[str] = pulumi.Output.unsecret(halves.apply(lambda both: both[0]))
     data: pulumi.Output[Any] = halves.apply(lambda both: _data(args, *both))
-    opts = pulumi.ResourceOptions(parent=owner)
-    return BootstrapToken(
-        id=token_id,
-        secret=halves.apply(lambda both: both[1]),
-        resource=_secret(name, args, token_id, pulumi.Output.secret(data), opts),
-    )
-
-
-def former_token(
-    name: str,
-    args: BootstrapTokenArgs,
-    former: FormerToken,
-    seed: pulumi.Output[str] | None,
-    owner: pulumi.Resource | None,
-) -> BootstrapToken:
-    """Declare a token that stays as the stack has it; `seed` is what it was made from, if known."""
-    moved = EARLIER_PARENT in former.urn
-    opts = pulumi.ResourceOptions(parent=owner, aliases=[former.urn] if moved else None)
-    token_id = pulumi.Output.from_input(former.id)
-    halves: pulumi.Output[Any] | None = seed and seed.apply(partial(_derived, args))
-    return BootstrapToken(
-        id=token_id,
-        secret=None if halves is None else halves.apply(lambda both: both[1]),
-        resource=_secret(name, args, token_id, None, opts),
-    )
-
-
-def _secret(
-    name: str,
-    args: BootstrapTokenArgs,
-    token_id: pulumi.Output[str],
-    data: pulumi.Output[Any] | None,
-    opts: pulumi.ResourceOptions,
-) -> Secret:
-    own = pulumi.ResourceOptions(
-        depends_on=args.after,
-        hooks=args.hooks,
-        # The expiration is fixed when the token is created, and a revocation is not undone.
-        ignore_changes=["data", "stringData"],
-    )
-    return Secret(
+    resource = Secret(
         name,
         metadata=ObjectMetaArgs(
             name=token_id.apply(lambda value: f"{SECRET_PREFIX}{value}"),
@@ -123,13 +76,15 @@ def _secret(
             labels={**MANAGED_BY, POOL_LABEL: args.pool},
         ),
         type=SECRET_TYPE,
-        data=data,
-        opts=pulumi.ResourceOptions.merge(opts, own),
+        data=pulumi.Output.secret(data),
+        opts=pulumi.ResourceOptions(
+            parent=owner,
+            hooks=args.hooks,
+            # The expiration is fixed when the token is created, and a revocation is not undone.
+            ignore_changes=["data", "stringData"],
+        ),
     )
-
-
-def _derived(args: BootstrapTokenArgs, seed: str) -> list[str]:
-    return [*derive(seed, args.node or "")]
+    return BootstrapToken(id=token_id, secret=halves.apply(lambda both: both[1]), resource=resource)
 
 
 def derive(seed: str, label: str) -> tuple[str, str]:

@@ -25,6 +25,24 @@ def after(parent: pulumi.Resource | None, *resources: pulumi.Resource) -> Depend
     return pulumi.Output.all(*urns).apply(lambda known: [DependencyResource(u) for u in known])
 
 
+def once_there(parent: pulumi.Resource | None, resource: pulumi.Resource | None) -> Dependencies:
+    """Return what is known once a resource has been made, and holds it only if it has failed.
+
+    So the state of what waits for it says nothing of it, and does not change when it goes.
+    """
+
+    async def failed() -> list[pulumi.Resource]:
+        if resource is None:
+            return []
+        urn = (
+            await resource.urn.apply(lambda _: "").recover(partial(_urn, resource, parent)).future()
+        )
+        return [DependencyResource(urn)] if urn else []
+
+    # An Output of its own, since one of the resource would be recorded as a dependency on it.
+    return pulumi.Output.from_input(failed())
+
+
 def together(*lists: pulumi.Output[Any]) -> pulumi.Output[list[Any]]:
     """Return the items of all lists: of dependencies, one on all of them."""
     return pulumi.Output.all(*lists).apply(lambda found: [item for each in found for item in each])

@@ -13,7 +13,7 @@ from components import commands
 from components.access import Access
 from components.bootstrap_token import BootstrapToken
 from components.deliveries import Bring, Deliveries
-from components.dependencies import after, together
+from components.dependencies import after, once_there, together
 from components.join_approver import JoinApprover
 from components.rollout import Rollout
 
@@ -42,7 +42,7 @@ class JoinedNodeArgs:
     machine: Machine
     """What joins."""
     token: BootstrapToken | None
-    """The token of its pool or its own, read once, when the machine joins; None: it has joined."""
+    """The token of its pool or its own; None: it has joined in an earlier run."""
     join: str
     """The name of its join: the machine joins again when it changes."""
     joins: bool
@@ -86,7 +86,7 @@ def joined_node(name: str, args: JoinedNodeArgs, owner: pulumi.Resource) -> Join
     while the kubelet still runs, `files` then stops the kubelet and removes what was written.
     """
     machine, deliveries = args.machine, args.deliveries
-    needed = [] if args.token is None else [args.token.resource]
+    token = None if args.token is None else args.token.resource
     deliveries.before(f"{name}-files", partial(_bring, args))
     files = _files(
         name,
@@ -94,7 +94,7 @@ def joined_node(name: str, args: JoinedNodeArgs, owner: pulumi.Resource) -> Join
         pulumi.ResourceOptions(
             parent=owner,
             # Nothing is written to a machine before the cluster has answered.
-            depends_on=together(after(owner, *needed), args.rollout.turn(name)),
+            depends_on=together(once_there(owner, token), args.rollout.turn(name)),
             hooks=deliveries.hooks,
             aliases=[*args.former_files],
         ),
@@ -127,7 +127,7 @@ async def _bring(args: JoinedNodeArgs) -> None:
 async def _join(args: JoinedNodeArgs) -> None:
     cluster, node = args.machine.cluster, args.machine.node
     await args.approver.join_begins(f"{node.name}-member")
-    if args.token is None or args.token.secret is None:
+    if args.token is None:
         raise ValueError(f"{node.name} has no token to join with; run pulumi up again")
     # Known by now: that fails where it is not.
     halves = await pulumi.Output.all(args.token.id, args.token.secret).future()

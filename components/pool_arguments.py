@@ -8,7 +8,7 @@ import node_files
 from components.access import Access
 from components.bootstrap_rbac import BootstrapRbac
 from components.deliveries import Bring
-from components.former_token import FormerTokens
+from components.former_tokens import FormerTokens
 from components.pool_inventory import Denied, InventoryNode
 from components.rollout import RolloutPolicy
 from components.user_data import UserDataArgs

@@ -1,7 +1,8 @@
 """The bootstrap tokens of a pool: one for each node, or one for all of them.
 
 What nodes join with in one run is made from one random seed. The next run in which somebody joins
-has another one, so whoever has read an earlier state knows no later token.
+has another one, so whoever has read an earlier state knows no later token. The tokens of the run
+before, which are dead, go with that one.
 """
 
 import hashlib
@@ -11,12 +12,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_random import RandomPassword
 
-from components.bootstrap_token import (
-    BootstrapToken,
-    BootstrapTokenArgs,
-    former_token,
-    new_token,
-)
+from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs, bootstrap_token
 from components.dependencies import after
 from components.gate_report import DIRECTORY
 from components.pool_arguments import NodePoolArgs, PoolNode
@@ -33,66 +29,68 @@ class PoolTokens:
     by_node: Mapping[str | None, BootstrapToken]
     """By the nodes' names; one for all nodes is by None."""
     guard: TokenGuard
-    """Ends the new ones, however the run ends."""
+    """Ends them, however the run ends."""
 
     def of(self, node: str) -> BootstrapToken | None:
-        """Return the token with which a node joins; None: it has joined, and its token is gone."""
+        """Return the token with which a node joins; None: it has joined in an earlier run."""
         return self.by_node.get(node) or self.by_node.get(None)
 
 
 def pool_tokens(
     name: str, args: NodePoolArgs, present: tuple[PoolNode, ...], owner: pulumi.Resource
 ) -> PoolTokens:
-    """Declare a new token for whoever joins in this run; that of a node that has joined stays."""
+    """Declare a token for whoever joins in this run, or else those of the last run with joins."""
     scopes: dict[str | None, tuple[PoolNode, ...]] = {None: present}
     if args.token.scope == "node":
         scopes = {entry.node.name: (entry,) for entry in present}
-    former = {node: args.former_tokens.tokens.get(_name(name, node)) for node in scopes}
-    seed_name = f"{name}-token-seed"
-    former_seed = args.former_tokens.seeds.get(seed_name)
-    of = _of(args, present)
-    new = {
+    seed_name, of = f"{name}-token-seed", _of(args, present)
+    former = args.former_tokens.seeds.get(seed_name, {})
+    wanted = {
         node
         for node, entries in scopes.items()
-        if any(entry.joins for entry in entries)
-        or (of and (former[node] is None or (former_seed or {}).get(OF) != of))
+        if any(entry.joins for entry in entries) or (of and of != former.get(OF))
     }
-    number = int((former_seed or {}).get(ROUND, 0)) + bool(new)
-    seed = None
-    if new or former_seed is not None:
-        # It is a function of the settings and the state, as a plan needs it.
-        keepers = {ROUND: str(number)} | ({OF: of} if of else {})
-        seed = RandomPassword(
-            seed_name,
-            length=SEED_LENGTH,
-            special=False,
-            keepers=keepers,
-            opts=pulumi.ResourceOptions(parent=owner),
-        ).result
+    # A function of the settings and the state, as a plan needs it.
+    keepers = former
+    if wanted:
+        keepers = {ROUND: str(int(former.get(ROUND, 0)) + 1)} | ({OF: of} if of else {})
+    elif former:
+        wanted = {node for node in scopes if _name(name, node) in args.former_tokens.names}
     guard = TokenGuard(
         name,
         stack=args.stack,
         server=args.api_server,
         directory=DIRECTORY,
-        live={_name(name, node) for node in new},
+        tokens={_name(name, node) for node in wanted},
         ends=args.token.after_join == "revoke",
     )
-    tokens = {}
-    for node in scopes:
-        token, known = _name(name, node), former[node]
-        given = BootstrapTokenArgs(
-            pool=name,
-            node=node,
-            auto_approved=args.approval.client == "controller-manager",
-            ttl_minutes=args.token.ttl_minutes,
-            hooks=guard.hooks,
-            after=after(args.rbac, *args.rbac.ready),
+    if not keepers:
+        return PoolTokens(by_node={}, guard=guard)
+    seed = RandomPassword(
+        seed_name,
+        length=SEED_LENGTH,
+        special=False,
+        keepers=keepers,
+        # No token before the bindings that let its holder ask for a certificate. It is this one
+        # that depends on them, for all tokens.
+        opts=pulumi.ResourceOptions(parent=owner, depends_on=after(args.rbac, *args.rbac.ready)),
+    )
+    tokens = {
+        node: bootstrap_token(
+            _name(name, node),
+            BootstrapTokenArgs(
+                pool=name,
+                node=node,
+                auto_approved=args.approval.client == "controller-manager",
+                ttl_minutes=args.token.ttl_minutes,
+                hooks=guard.hooks,
+            ),
+            seed.result,
+            owner,
         )
-        if seed is not None and node in new:
-            tokens[node] = new_token(token, given, seed, owner)
-        elif known is not None:
-            # One that stays is made from this seed only if it is for others too.
-            tokens[node] = former_token(token, given, known, seed if of else None, owner)
+        for node in scopes
+        if node in wanted
+    }
     return PoolTokens(by_node=tokens, guard=guard)
 
 

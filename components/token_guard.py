@@ -19,7 +19,7 @@ from typing import Any
 
 import pulumi
 
-from components.former_token import SECRET_PREFIX
+from components.former_tokens import SECRET_PREFIX
 
 PROJECT = Path(__file__).parents[1]
 WAIT_AT_EXIT_S = 20
@@ -54,18 +54,18 @@ class TokenGuard:
         stack: str,
         server: str,
         directory: str,
-        live: Collection[str],
+        tokens: Collection[str],
         ends: bool,
     ) -> None:
         """Begin it; no process starts yet.
 
         `server` is where the kubeconfig of the stack's settings must lead; `directory` where the
-        guard writes what it has done or could not do; `live` names the Secrets, as resources, of
-        tokens that are live if they are made; `ends` says whether the run's end is theirs.
+        guard writes what it has done or could not do; `tokens` names their Secrets, as resources;
+        `ends` says whether the run's end is theirs.
         """
         self._arguments = ("--stack", stack, "--server", server, "--pool", pool)
         self._log = Path(directory, stack, f"{pool}-tokens.log")
-        self._live = live if ends else ()
+        self._tokens = tokens if ends else ()
         self._pipe: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._starting = threading.Lock()
@@ -75,7 +75,7 @@ class TokenGuard:
         self.after_gate = pulumi.ResourceHook(f"{pool}-gate-succeeded", self._succeeded)
 
     def _begins(self, args: pulumi.ResourceHookArgs) -> None:
-        if args.name in self._live:
+        if args.name in self._tokens:
             inputs = args.new_inputs or {}
             try:
                 self.watch(str(inputs["metadata"]["name"]).removeprefix(SECRET_PREFIX))

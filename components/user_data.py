@@ -22,7 +22,7 @@ def user_data(
     cluster: node_files.Cluster, args: UserDataArgs, token: BootstrapToken | None
 ) -> pulumi.Output[str]:
     """Return the user data; it holds a token only if the pool has one for all nodes."""
-    if token is None or token.secret is None or not args.with_token:
+    if token is None or not args.with_token:
         return pulumi.Output.from_input(node_files.user_data(cluster, args.node))
     whole = pulumi.Output.all(token.id, token.secret).apply(
         lambda halves: node_files.user_data(cluster, args.node, ".".join(halves))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from node_files.scripts import MARKER
 from preview.digest import POOL_TYPE, REPLACING, Digest, Step
 from preview.hunks import hunks, joined
-from preview.markdown import Block, cell, names
+from preview.markdown import Block, cell, names, natural
 
 QUIET = frozenset({"same", "read", "refresh", "discard"})
 TOKEN, SEED = "-token", "-token-seed"
@@ -21,11 +21,11 @@ OPS = {
 
 def blocks(digest: Digest) -> Iterator[Block]:
     """Yield paragraphs about each change that is not a node's."""
-    rows: dict[str, None] = {}
+    rows: dict[str, None] = dict.fromkeys(_rows_of_tokens(digest))
     flags: dict[tuple[str, ...], list[str]] = {}
     for step in digest.steps:
-        if step.op in QUIET or step.part_of_node or step.name.endswith(SEED):
-            continue  # a seed changes with the tokens that are made from it
+        if step.op in QUIET or step.part_of_node or _is_token(step):
+            continue
         if step.type.startswith((COMPONENTS, "pulumi:pulumi:Stack")):
             continue
         if _is_flags(step) and step.op == "update":
@@ -68,15 +68,32 @@ def _host(step: Step) -> str:
     return step.name.removesuffix("-flags")
 
 
+def _is_token(step: Step) -> bool:
+    """Return whether a resource is a token, or the seed that it is made from."""
+    is_secret = step.type == SECRET_TYPE and step.name.endswith(TOKEN)
+    return is_secret or step.name.endswith(SEED)
+
+
+def _rows_of_tokens(digest: Digest) -> Iterator[str]:
+    """Yield a row for what becomes of the tokens of all nodes, and of pools."""
+    holders: dict[tuple[str, str], list[str]] = {}
+    for step in digest.steps:
+        if step.op in QUIET or not _is_token(step) or step.name.endswith(SEED):
+            continue
+        holder = step.name.removesuffix(TOKEN)
+        of_node = holder in digest.pools and holder not in digest.pools.values()
+        op = OPS.get(step.op, step.op)
+        holders.setdefault((op, "node" if of_node else "pool"), []).append(holder)
+    for (op, kind), found in holders.items():
+        note = "dead, of an earlier run" if op == "deleted" else "for the nodes that join"
+        whose = f"{kind}{'s' if len(found) > 1 else ''} {names(sorted(found, key=natural))}"
+        yield f"| {op} | {cell(f'the bootstrap token of the {whose}')} | {note} |"
+
+
 def _described(step: Step, digest: Digest) -> tuple[str, str]:
     """Return a resource in words, and a note about it."""
     if "index:BootstrapToken::" in step.parent and step.type.startswith("random:"):
         return "the random halves of earlier tokens", "the state needs them no more"
-    if step.type == SECRET_TYPE and step.name.endswith(TOKEN):
-        holder = step.name.removesuffix(TOKEN)
-        of_node = holder in digest.pools and holder not in digest.pools.values()
-        note = "" if step.op == "delete" else "for the nodes that join"
-        return f"the bootstrap token of the {'node' if of_node else 'pool'} `{holder}`", note
     if step.name.endswith("-gate"):
         note = "" if step.op == "delete" else "runs: approves CSRs, proves each join"
         return f"the gate of the pool `{step.name.removesuffix('-gate')}`", note

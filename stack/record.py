@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.former_token import FormerTokens
+from components.former_tokens import FormerTokens
 from stack.state import Files, State
 
 NODES = "nodes"

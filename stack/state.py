@@ -12,7 +12,7 @@ from typing import Any
 import pulumi
 
 from components import commands
-from components.former_token import SECRET_PREFIX, FormerToken, FormerTokens
+from components.former_tokens import FormerTokens
 from credentials.private_key import fingerprint
 from node_files.bundle_text import values
 
@@ -20,8 +20,7 @@ from node_files.bundle_text import values
 READ = "pulumi:pulumi:readStackResourceOutputs"
 STACK = "pulumi:pulumi:Stack"
 POOL = "kubelet-tls-bootstrap:index:NodePool"
-# Earlier releases have had a component of each token between.
-TOKEN = re.compile(rf"{POOL}\$(?:[^$]+\$)?kubernetes:core/v1:Secret::(.+-token)\Z")
+TOKEN = re.compile(rf"{POOL}\$kubernetes:core/v1:Secret::(.+-token)\Z")
 SEED = re.compile(rf"{POOL}\$random:index/randomPassword:RandomPassword::(.+-token-seed)\Z")
 OF_POOL = re.compile(r" --pool ([a-z0-9-]+)(?: |$)")
 # Of earlier releases, in which each node had a component of its own, and a command for its join.
@@ -98,11 +97,7 @@ class State:
             },
             members={name: urn for name, (urn, _) in members.items()},
             tokens=FormerTokens(
-                tokens={
-                    told[1]: _token(urn, resource["outputs"])
-                    for urn, resource in resources.items()
-                    if (told := TOKEN.search(urn))
-                },
+                names={told[1] for urn in resources if (told := TOKEN.search(urn))},
                 seeds={
                     told[1]: dict(resource["outputs"]["keepers"])
                     for urn, resource in resources.items()
@@ -140,10 +135,6 @@ def _files(urn: str, found: Mapping[str, Any]) -> Files:
         known=str(found.get("stdin") or ""),
         printed=str(found.get("stdout") or ""),
     )
-
-
-def _token(urn: str, found: Mapping[str, Any]) -> FormerToken:
-    return FormerToken(id=found["metadata"]["name"].removeprefix(SECRET_PREFIX), urn=urn)
 
 
 def _named(found: Mapping[str, Any]) -> str:

@@ -64,7 +64,7 @@ class Orders:
     registered: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def token_of(self, node: str) -> Token | None:
-        """Return the token with which a node joins."""
+        """Return the token with which a node joins; None: it has joined in an earlier run."""
         return next((token for token in self.tokens if token.node in (node, None)), None)
 
 
@@ -120,9 +120,6 @@ def read_orders(text: str) -> Orders:
     sources = (orders.stack, orders.kubeconfig_path, orders.kubeconfig)
     if sum(map(bool, sources)) != 1:
         raise ValueError("the gate's orders need a stack, or a kubeconfig's path or its content")
-    without = next((name for name in orders.nodes if orders.token_of(name) is None), None)
-    if without is not None:
-        raise ValueError(f"the gate's orders have no token for the node {without}")
     if orders.client_approval == "gate" and not all(token.node for token in orders.tokens):
         raise ValueError("to approve client requests, the gate needs a token for each node")
     return orders

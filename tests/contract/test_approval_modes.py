@@ -151,9 +151,25 @@ def test_a_run_in_which_nobody_joins_makes_no_token_and_changes_nothing(
     joined = token("pool", node="n1", joins=False)
     done = tokens_program.run(stack, "preview", "--expect-no-changes", n1_token=joined)
     assert done.status == 0, done.said
-    (kept,) = tokens_program.up(stack, n1_token=joined).values()
-    # Its public half: the secret one is no more known to the program.
-    assert kept == f"{second['n1-token'].partition('.')[0]}."
+    assert tokens_program.up(stack, n1_token=joined) == second
+
+
+def test_a_run_in_which_somebody_joins_removes_the_tokens_of_those_who_have(
+    cluster: Cluster, stack: Stack
+) -> None:
+    first = tokens_program.up(
+        stack, n1_token=token("pool", node="n1"), n2_token=token("pool", node="n2")
+    )
+    assert first.keys() == {"n1-token", "n2-token"}
+    joined = token("pool", node="n1", joins=False)
+    second = tokens_program.up(stack, n1_token=joined, n2_token=token("pool", node="n2"))
+    assert second.keys() == {"n2-token"}
+    assert second["n2-token"] != first["n2-token"]
+    for whole in first.values():
+        assert is_refused(cluster, whole)
+    again = {"n1_token": joined, "n2_token": token("pool", node="n2", joins=False)}
+    done = tokens_program.run(stack, "preview", "--refresh", "--expect-no-changes", **again)
+    assert done.status == 0, done.said
 
 
 def test_a_plan_of_a_run_with_new_tokens_comes_true(cluster: Cluster, stack: Stack) -> None:

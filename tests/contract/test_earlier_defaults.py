@@ -145,18 +145,6 @@ def test_with_todays_defaults_nobody_has_a_token_and_the_binding_is_for_another_
     assert done.status == 0, done.said
 
 
-def test_a_stack_that_sets_what_was_the_default_keeps_its_token(
-    cluster: Cluster, stack: Stack
-) -> None:
-    (before,) = tokens(cluster).values()
-    kept = {"workers_token": token("workers", "n1", "n2", open_=True, joins=False)}
-    tokens_program.up(stack, **kept)
-    (after,) = tokens(cluster).values()
-    assert after["metadata"]["uid"] == before["metadata"]["uid"]
-    done = tokens_program.run(stack, "preview", "--expect-no-changes", **kept)
-    assert done.status == 0, done.said
-
-
 def test_a_node_that_joins_with_what_was_the_default_gets_a_token_in_the_new_group(
     cluster: Cluster, stack: Stack
 ) -> None:
@@ -168,39 +156,29 @@ def test_a_node_that_joins_with_what_was_the_default_gets_a_token_in_the_new_gro
     assert not is_revoked(content(after))
 
 
-def test_tokens_with_halves_of_their_own_stay_and_a_node_that_joins_gets_one_of_a_seed(
+def test_tokens_with_halves_of_their_own_go_since_all_have_joined(
     cluster: Cluster, with_halves: Stack
 ) -> None:
-    def uids() -> dict[str, str]:
-        return {whose: secret["metadata"]["uid"] for whose, secret in tokens(cluster).items()}
-
-    before, stack = uids(), with_halves
+    stack = with_halves
+    assert len(tokens(cluster)) == 2
     joined = {f"{node}_token": token("workers", node=node, joins=False) for node in ("n1", "n2")}
     tokens_program.up(stack, **joined)
-    assert uids() == before
+    assert tokens(cluster) == {}
     state = stack.run("stack", "export", "--stack", STACK).said
     assert "BootstrapToken" not in state
     assert "random:" not in state
     done = tokens_program.run(stack, "preview", "--refresh", "--expect-no-changes", **joined)
     assert done.status == 0, done.said
-    tokens_program.up(stack, **{**joined, "n2_token": token("workers", node="n2")})
-    after = uids()
-    n1, n2 = (f"the node {node} of the pool workers" for node in ("n1", "n2"))
-    assert after.keys() == before.keys()
-    assert (after[n1] == before[n1], after[n2] == before[n2]) == (True, False)
 
 
-def test_a_takeover_of_tokens_with_halves_goes_on_while_a_node_joins(
+def test_a_node_that_joins_in_the_run_that_takes_them_over_gets_one_of_a_seed(
     cluster: Cluster, with_halves: Stack
 ) -> None:
-    before = tokens(cluster)
-    mixed = {
-        "n1_token": token("workers", node="n1", joins=False),
-        "n2_token": token("workers", node="n2"),
-    }
-    tokens_program.up(with_halves, **mixed)
-    n1, n2 = (f"the node {node} of the pool workers" for node in ("n1", "n2"))
-    after = tokens(cluster)
-    assert after.keys() == before.keys()
-    assert after[n1]["metadata"]["uid"] == before[n1]["metadata"]["uid"]
-    assert after[n2]["metadata"]["name"] != before[n2]["metadata"]["name"]
+    whose = "the node n2 of the pool workers"
+    before = tokens(cluster)[whose]["metadata"]["name"]
+    n1, n2 = token("workers", node="n1", joins=False), token("workers", node="n2")
+    tokens_program.up(with_halves, n1_token=n1, n2_token=n2)
+    (after,) = tokens(cluster).items()
+    assert after[0] == whose
+    assert after[1]["metadata"]["name"] != before
+    assert not is_revoked(content(after[1]))

@@ -28,7 +28,7 @@ from pathlib import Path
 import pulumi
 import pulumi_kubernetes as kubernetes
 from components import token_guard
-from components.bootstrap_token import BootstrapTokenArgs, new_token
+from components.bootstrap_token import BootstrapTokenArgs, bootstrap_token
 
 SHAPE = json.loads(Path("shape.json").read_text())
 token_guard.PROJECT = Path.cwd()
@@ -42,14 +42,14 @@ async def main():
         stack=f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}",
         server=SHAPE["server"],
         directory=".pulumi-gate",
-        live={"n1-token"},
+        tokens={"n1-token"},
         ends=SHAPE["ends"],
     )
     args = BootstrapTokenArgs(pool="workers", node="n1", ttl_minutes=30, hooks=guard.hooks)
     seed = pulumi.Output.secret(secrets.token_hex())
     opts = pulumi.ResourceOptions(provider=cluster)
     owner = pulumi.ComponentResource("kubelet-tls-bootstrap:index:NodePool", "workers", None, opts)
-    token = new_token("n1-token", args, seed, owner)
+    token = bootstrap_token("n1-token", args, seed, owner)
     await token.secret_uid.future()
     Path("made").touch()
     if SHAPE["waits"]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.engine import Stack
+from tests.contract.engine import STACK, Stack
 
 pytestmark = pytest.mark.contract
 ROOT = Path(__file__).parents[2]
@@ -15,7 +15,7 @@ import sys
 sys.path.insert(0, {root!r})
 import pulumi
 from pulumi_command import local
-from components.dependencies import after, unless_all_failed, unless_failed
+from components.dependencies import after, once_there, unless_all_failed, unless_failed
 
 options = pulumi.ResourceOptions
 failing = local.Command("failing", create="exit 3")
@@ -53,6 +53,8 @@ class Part(pulumi.ComponentResource):
         second = local.Command(f"{{name}}-second", create=f"{{touch}}-second", opts=within)
         within = options(parent=self, depends_on=after(self, second))
         local.Command(f"{{name}}-third", create=f"{{touch}}-third", opts=within)
+        waiting = options(parent=self, depends_on=once_there(self, first))
+        local.Command(f"{{name}}-fourth", create=f"{{touch}}-fourth", opts=waiting)
         self.register_outputs({{}})
 
 
@@ -75,11 +77,15 @@ def test_what_needs_a_failed_resource_is_left_out_and_the_rest_goes_on(stack: St
     done = stack.up(PULUMI_CONTINUE_ON_ERROR="true")
     assert done.status != 0
     there = {path.name for path in stack.directory.iterdir()}
-    assert {"beside", "both", "some", "good-second", "good-third"} < there
-    assert not {"needs", "next", "none", "bad-second", "bad-third"} & there
+    assert {"beside", "both", "some", "good-second", "good-third", "good-fourth"} < there
+    assert not {"needs", "next", "none", "bad-second", "bad-third", "bad-fourth"} & there
     assert "Traceback" not in done.said, done.said
     assert "unhandled exception" not in done.said
     assert stack.outputs() == {"failing": "it failed", "well": "well"}
+    exported = json.loads(stack.run("stack", "export", "--stack", STACK).said)
+    found = {r["urn"].rpartition("::")[2]: r for r in exported["deployment"]["resources"]}
+    assert found["good-second"]["dependencies"]
+    assert "dependencies" not in found["good-fourth"]
 
 
 REMOVAL = """

@@ -52,7 +52,7 @@ async def main():
         )
         owner = pulumi.ComponentResource(POOL, pool, None, pulumi.ResourceOptions(provider=cluster))
         for node, token in pool_tokens(pool, args, nodes, owner).by_node.items():
-            whole = pulumi.Output.concat(token.id, ".", token.secret or "")
+            whole = pulumi.Output.concat(token.id, ".", token.secret)
             pulumi.export(f"{node or pool}-token", pulumi.Output.secret(whole))
 
 pulumi.run(main)

@@ -215,6 +215,7 @@ def test_a_third_node_touches_no_other(project: Project) -> None:
     assert changes.keys() == {
         "node-3-files", "node-3-member",
         "node-3-token", "workers-token-seed", "workers-gate", "workers-inventory", "workers",
+        "node-1-token", "node-2-token",  # deleted: they are dead
     }  # fmt: skip
 
     before = {node: ssh_logins(project, node) for node in FIRST_NODES}

@@ -324,6 +324,15 @@ def test_a_token_of_a_node_is_not_called_a_pool_s() -> None:
     assert told.count("the bootstrap token of the pool `workers`") == 1
 
 
+def test_tokens_of_many_nodes_are_one_row() -> None:
+    nodes = settings({f"n{number}": {} for number in range(1, 13)})
+    steps = [s for number in range(1, 13) for s in token_steps(f"n{number}", "delete", pool="w")]
+    told = report(digest(*node_steps(nodes, nodes), *steps, *token_steps("workers")))
+    row = "| deleted | the bootstrap token of the nodes `n1` to `n12` | dead, of an earlier run |"
+    assert row in told
+    assert told.count("bootstrap token") == 2
+
+
 def test_a_warning_of_more_lines_stays_in_its_quotation() -> None:
     told = report(digest(diagnostics=[{"severity": "warning", "message": "a\n\n# b"}]))
     assert "> - a\n>   \n>   # b\n" in told

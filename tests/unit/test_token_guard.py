@@ -29,7 +29,7 @@ from pathlib import Path
 from components import token_guard
 token_guard.PROJECT = Path(sys.argv[1])
 guard = token_guard.TokenGuard(
-    "workers", stack="o/p/s", server="https://api", directory=sys.argv[1], live=(), ends=True
+    "workers", stack="o/p/s", server="https://api", directory=sys.argv[1], tokens=(), ends=True
 )
 guard.watch("abc123")
 guard.watch("def456")
@@ -92,7 +92,7 @@ class Told(TokenGuard):
     """A guard that starts no process."""
 
     def __init__(self, live: set[str], *, ends: bool = True) -> None:
-        super().__init__("p", stack="s", server="x", directory="d", live=live, ends=ends)
+        super().__init__("p", stack="s", server="x", directory="d", tokens=live, ends=ends)
         self.ids: list[str] = []
 
     def watch(self, token_id: str) -> None:
@@ -132,7 +132,7 @@ def test_no_token_is_made_that_nobody_could_end(
     monkeypatch.setattr(sys, "executable", str(directory / "missing"))
     monkeypatch.setattr(token_guard, "PROJECT", directory)
     guard = TokenGuard(
-        "p", stack="s", server="x", directory=str(directory), live={"n1-token"}, ends=True
+        "p", stack="s", server="x", directory=str(directory), tokens={"n1-token"}, ends=True
     )
     with pytest.raises(ValueError, match=r"no token is made, since .* No such file or directory"):
         begins(guard, "n1-token")

@@ -10,7 +10,7 @@ import pytest
 
 from components.bootstrap_rbac import BootstrapRbac
 from components.bootstrap_token import ALPHABET, derive
-from components.former_token import FormerToken, FormerTokens
+from components.former_tokens import FormerTokens
 from components.node_pool import NodePool
 from components.pool_arguments import Approval, TokenPolicy
 from components.user_data import UserDataArgs
@@ -20,21 +20,12 @@ from tests.unit.test_components import NODE, SECRET_TYPE, pool_args, pool_node
 JOINED = {"name": "n1", "address": "10.0.0.1", "join": "1"}
 N1, N2 = pool_node(recorded=JOINED, joins=False), pool_node("n2")
 OF_POOL, OF_NODE = TokenPolicy(scope="pool"), TokenPolicy(scope="node")
-PARENT = "urn:pulumi:s::p::kubelet-tls-bootstrap:index:NodePool$"
 
 
-def former(*names: str, earlier: bool = False, **seed: str) -> FormerTokens:
+def former(*names: str, **seed: str) -> FormerTokens:
     """Tokens that the stack has, and the keepers of their seed."""
-    below = "kubelet-tls-bootstrap:index:BootstrapToken$" if earlier else ""
-    return FormerTokens(
-        tokens={
-            f"{name}-token": FormerToken(
-                id=f"old{name:>03}", urn=f"{PARENT}{below}{SECRET_TYPE}::{name}-token"
-            )
-            for name in names
-        },
-        seeds={"p-token-seed": seed} if seed else {},
-    )
+    seeds = {"p-token-seed": seed} if seed else {}
+    return FormerTokens(names={f"{name}-token" for name in names}, seeds=seeds)
 
 
 def pool(**changes: Any) -> Engine:
@@ -52,13 +43,9 @@ def data_of(engine: Engine, token: str) -> dict[str, str]:
     return {key: base64.b64decode(value).decode() for key, value in encoded.items()}
 
 
-def tokens(engine: Engine) -> dict[str, bool]:
-    """The Secrets of tokens by their names as resources, and whether they are new."""
-    return {
-        name: "data" in resource
-        for name, resource in engine.resources.items()
-        if name.endswith("-token")
-    }
+def tokens(engine: Engine) -> set[str]:
+    """The names of the tokens' Secrets as resources."""
+    return {name for name in engine.resources if name.endswith("-token")}
 
 
 def keepers(engine: Engine) -> dict[str, str] | None:
@@ -89,7 +76,7 @@ def test_the_first_run_makes_a_seed_and_what_follows_from_it(scope: Any) -> None
     assert (seed["length"], seed["special"]) == (32, False)
     assert keepers(engine) == {"round": "1"}
     names = ["p-token"] if scope == "pool" else ["n1-token", "n2-token"]
-    assert tokens(engine) == dict.fromkeys(names, True)
+    assert tokens(engine) == set(names)
     for name in names:
         label = "" if scope == "pool" else name.removesuffix("-token")
         token_id, secret = derive(SEED, label)
@@ -102,53 +89,59 @@ def test_the_first_run_makes_a_seed_and_what_follows_from_it(scope: Any) -> None
         assert 3500 < ends.total_seconds() <= 3600
 
 
-def test_a_run_in_which_somebody_joins_has_a_new_seed_and_the_others_keep_their_tokens() -> None:
+def test_a_run_in_which_somebody_joins_has_a_new_seed_and_a_token_for_whoever_joins() -> None:
     had = former("n1", "n2", round="4")
     engine = pool(nodes=(N1, N2), token=OF_NODE, former_tokens=had)
     assert keepers(engine) == {"round": "5"}
-    assert tokens(engine) == {"n1-token": False, "n2-token": True}
-    assert engine.resources["n1-token"]["metadata"]["name"] == "bootstrap-token-old0n1"
+    assert tokens(engine) == {"n2-token"}
     orders = json.loads(engine.resources["p-gate"]["stdin"])
-    assert [token["id"] for token in orders["tokens"]] == ["old0n1", derive(SEED, "n2")[0]]
+    assert [token["id"] for token in orders["tokens"]] == [derive(SEED, "n2")[0]]
+    assert [node["name"] for node in orders["nodes"]] == ["n1", "n2"]
 
 
-def test_a_run_in_which_nobody_joins_changes_nothing() -> None:
-    had = former("n1", round="4")
-    engine = pool(nodes=(N1,), token=OF_NODE, former_tokens=had)
+@pytest.mark.parametrize(
+    ("policy", "has"),
+    [(OF_NODE, ("n1",)), (OF_NODE, ()), (OF_POOL, ("p",)), (OF_POOL, ())],
+)
+def test_a_run_in_which_nobody_joins_changes_nothing(
+    policy: TokenPolicy, has: tuple[str, ...]
+) -> None:
+    had = former("other", *has, round="4")
+    engine = pool(nodes=(N1,), token=policy, former_tokens=had)
     assert keepers(engine) == {"round": "4"}
-    assert tokens(engine) == {"n1-token": False}
-    (secret,) = (r for r in engine.requests.values() if r["type"] == SECRET_TYPE)
-    assert {"data", "stringData"} == set(secret["ignoreChanges"])
-    assert "aliases" not in secret
+    assert tokens(engine) == {f"{name}-token" for name in has}
+    for secret in (r for r in engine.requests.values() if r["type"] == SECRET_TYPE):
+        assert {"data", "stringData"} == set(secret["ignoreChanges"])
 
 
-def test_what_an_earlier_release_has_had_below_a_component_stays_and_has_no_seed() -> None:
-    had = former("n1", earlier=True)
-    engine = pool(nodes=(N1,), token=OF_NODE, former_tokens=had)
-    assert keepers(engine) is None
-    (secret,) = (r for r in engine.requests.values() if r["type"] == SECRET_TYPE)
-    assert secret["aliases"] == [{"urn": had.tokens["n1-token"].urn}]
+def test_what_nobody_can_join_with_goes_when_the_scope_changes() -> None:
+    engine = pool(nodes=(N1,), token=OF_POOL, former_tokens=former("n1", round="4"))
+    assert (tokens(engine), keepers(engine)) == (set(), {"round": "4"})
+
+
+def test_dead_tokens_of_an_earlier_release_which_has_no_seed_go() -> None:
+    engine = pool(nodes=(N1,), token=OF_NODE, former_tokens=former("n1"))
+    assert (tokens(engine), keepers(engine)) == (set(), None)
 
 
 @pytest.mark.parametrize("scope", ["pool", "node"])
 def test_who_has_joined_gets_no_token_if_the_stack_has_none(scope: Any) -> None:
     engine = pool(nodes=(N1,), token=TokenPolicy(scope=scope))
-    assert (tokens(engine), keepers(engine)) == ({}, None)
+    assert (tokens(engine), keepers(engine)) == (set(), None)
     assert json.loads(engine.resources["p-gate"]["stdin"])["tokens"] == []
 
 
 def test_a_machine_that_is_gone_gets_none() -> None:
-    engine = pool(nodes=(pool_node(gone=True),))
-    assert tokens(engine) == {}
+    assert tokens(pool(nodes=(pool_node(gone=True),))) == set()
 
 
 def test_a_pool_without_nodes_has_a_token_for_machines_that_are_not_listed() -> None:
     first = pool(nodes=())
-    assert tokens(first) == {"p-token": True}
+    assert tokens(first) == {"p-token"}
     kept = pool(nodes=(), former_tokens=former("p", **(keepers(first) or {})))
-    assert tokens(kept) == {"p-token": False}
+    assert tokens(kept) == {"p-token"}
     assert keepers(kept) == keepers(first)
-    assert tokens(pool(nodes=(), token=OF_NODE)) == {}
+    assert tokens(pool(nodes=(), token=OF_NODE)) == set()
 
 
 def user_data(**changes: Any) -> tuple[Engine, str]:
@@ -165,27 +158,26 @@ def user_data(**changes: Any) -> tuple[Engine, str]:
     return Engine().run(program), found[0]
 
 
-def test_a_token_that_others_have_stays_known_until_who_is_listed_or_the_mode_changes() -> None:
+def test_a_token_that_others_have_stays_until_who_is_listed_or_the_mode_changes() -> None:
     whole = ".".join(derive(SEED, ""))
     first, text = user_data()
-    assert tokens(first) == {"p-token": True}
+    assert tokens(first) == {"p-token"}
     assert whole in text
     made = keepers(first) or {}
-    had = FormerTokens(
-        tokens={"p-token": FormerToken(id=derive(SEED, "")[0], urn="u")},
-        seeds={"p-token-seed": made},
-    )
+    had = former("p", **made)
     second, text = user_data(former_tokens=had)
-    assert tokens(second) == {"p-token": False}
+    assert tokens(second) == {"p-token"}
     assert keepers(second) == made
     assert whole in text
     client = Approval(client="controller-manager")
     third, _ = user_data(former_tokens=had, approval=client)
-    assert tokens(third) == {"p-token": True}
     assert (keepers(third) or {})["round"] == "2"
     # Of an earlier release: what it was made from is not known.
-    fourth, _ = user_data(former_tokens=former("p", earlier=True))
-    assert tokens(fourth) == {"p-token": True}
+    fourth, _ = user_data(former_tokens=former("p"))
+    assert tokens(fourth) == {"p-token"}
+    # Nobody else gets it any more: nothing new is made for that.
+    fifth = pool(nodes=(N1,), former_tokens=had)
+    assert keepers(fifth) == made
 
 
 def test_only_a_token_whose_holder_is_approved_by_the_controller_manager_is_in_that_group() -> None:

@@ -35,6 +35,11 @@ def main() -> int:
         action="store_true",
         help="let the engine write its state only at the end of each run",
     )
+    parser.add_argument(
+        "--pool-token",
+        action="store_true",
+        help="join with one token of the pool, which kube-controller-manager approves",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, a step a line")
     parser.add_argument(
         "--waves",
@@ -55,6 +60,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="fleet-", dir="/var/tmp") as directory:
         options = ["--skip-checkpoints"] if arguments.skip_checkpoints else []
+        options += ["--pool-token"] if arguments.pool_token else []
         options += ["--json"] if arguments.json else []
         options += ["--waves"] if arguments.waves else []
         return run_inside(directory, str(simulator), str(arguments.nodes), *options)

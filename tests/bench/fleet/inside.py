@@ -103,7 +103,9 @@ class Fleet:
 
 
 @contextlib.contextmanager
-def running_fleet(directory: Path, simulator: Path, *, skip_checkpoints: bool) -> Iterator[Fleet]:
+def running_fleet(
+    directory: Path, simulator: Path, *, skip_checkpoints: bool, pool_token: bool
+) -> Iterator[Fleet]:
     """Start a fleet with its files in a directory, and with an empty stack."""
     layout = Layout(directory, Layout.find().cache)
     toolchain = find(layout.cache)
@@ -120,7 +122,7 @@ def running_fleet(directory: Path, simulator: Path, *, skip_checkpoints: bool) -
             project=project,
             layout=layout,
             variables=stack.variables(layout, toolchain, skip_checkpoints=skip_checkpoints),
-            fixed=stack.settings(directory, control_plane, played),
+            fixed=stack.settings(directory, control_plane, played, pool_token=pool_token),
             host_key=played.host_key,
             log=directory / "pulumi.log",
         )
@@ -141,6 +143,7 @@ def main() -> int:
     parser.add_argument("simulator", type=Path)
     parser.add_argument("nodes", type=int)
     parser.add_argument("--skip-checkpoints", action="store_true")
+    parser.add_argument("--pool-token", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--waves", action="store_true")
     given = parser.parse_args()
@@ -149,7 +152,10 @@ def main() -> int:
     make_network()
     rows: list[report.Row] = []
     with running_fleet(
-        given.directory, given.simulator, skip_checkpoints=given.skip_checkpoints
+        given.directory,
+        given.simulator,
+        skip_checkpoints=given.skip_checkpoints,
+        pool_token=given.pool_token,
     ) as fleet:
         try:
             if given.waves:

@@ -29,7 +29,9 @@ def node_name(number: int) -> str:
     return f"node-{number:05}"
 
 
-def settings(directory: Path, cluster: Cluster, machines: Machines) -> dict[str, Any]:
+def settings(
+    directory: Path, cluster: Cluster, machines: Machines, *, pool_token: bool
+) -> dict[str, Any]:
     """Return the settings of a fleet without nodes; writes the files that they name."""
     ca = directory / "ca.crt"
     ca.write_text(cluster.authority.pair.certificate)
@@ -42,10 +44,10 @@ def settings(directory: Path, cluster: Cluster, machines: Machines) -> dict[str,
             "dnsAddresses": [DNS_ADDRESS],
         },
         "ssh": {"privateKeyPath": str(machines.ssh_key)},
-        # One token for all of them: a token for each node is a state of its own size.
-        "token": {"scope": "pool"},
-        "approval": {"client": "controller-manager"},
     }
+    if pool_token:
+        values["token"] = {"scope": "pool"}
+        values["approval"] = {"client": "controller-manager"}
     return {f"{PROJECT}:{key}": value for key, value in values.items()}
 
 

@@ -41,7 +41,7 @@ def cells(steps: Sequence[Step]) -> Cells:
         resources=_resources(steps),
         connections="<br>".join(_times(connections)) or NOTHING,
         restarts=_listed(_part(step)[1] for step in steps if restarts(step)),
-        tokens=_listed(_part(step)[1] for step in made if _is_live_token(step)),
+        tokens=_listed(_part(step)[1] for step in made if step.resource.type == SECRET),
         gates=_listed(_part(step)[1] for step in steps if _part(step)[0] == "gate" and step.new),
     )
 
@@ -54,11 +54,6 @@ def brings(step: Step) -> int:
         assert step.new is not None
         return int(step.old.inputs["stdin"] != step.new.inputs["stdin"])
     return int(part in NODE_PARTS and step.operation in ("create", "update", "replace"))
-
-
-def _is_live_token(step: Step) -> bool:
-    # One that stays has no data in the program.
-    return step.resource.type == SECRET and "data" in step.resource.inputs
 
 
 def _times(connections: Mapping[str, int]) -> Iterator[str]:
