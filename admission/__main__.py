@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     leaving.add_argument(
         "--ssh", nargs=2, metavar=("HOST", "PORT"), help="where the machine must answer"
     )
+    leaving.add_argument("--address", help="the Node's address, if SSH has another (default: HOST)")
     leaving.add_argument("--pool", help="the pool that the node was in, by which it is drained")
     leaving.add_argument("--server", help="the URL to which the kubeconfig must lead")
     leaving.add_argument("--force", action="store_true", help="do not drain: the machine is gone")
@@ -110,14 +111,15 @@ async def _leave(arguments: argparse.Namespace) -> int:
         how = replace(how, force=True)
     if arguments.ssh and not how.force:
         host, port = arguments.ssh
-        if host not in how.taken:
+        if (arguments.address or host) not in how.taken:
             await require_answer(arguments.node, host, int(port))
     if arguments.kubeconfig:
         path = os.path.expanduser(arguments.kubeconfig)  # noqa: ASYNC240, PTH111 - kubectl knows no ~
         await leave(arguments.node, path, how, say=say)
     else:
         async with settings.kubeconfig_file() as path:
-            address = arguments.ssh[0] if arguments.ssh and is_ip(arguments.ssh[0]) else None
+            address = arguments.address or (arguments.ssh and arguments.ssh[0])
+            address = address if address and is_ip(address) else None
             server = arguments.server
             await leave(arguments.node, path, how, server=server, address=address, say=say)
     return 0

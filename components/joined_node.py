@@ -157,8 +157,11 @@ def gone_node(
 
 def _leave(name: str, args: JoinedNodeArgs) -> str:
     server, bastion = args.machine.access.server, args.machine.access.bastion
+    address = args.machine.node.addresses[0]
     # Through a bastion, only SSH itself could tell whether the machine answers.
     at = "" if bastion else f" --ssh {shlex.quote(server.address)} {server.port}"
+    if at and server.address != address:
+        at += f" --address {shlex.quote(address)}"
     cluster = f"--stack {shlex.quote(args.stack)} --server {shlex.quote(args.api_server)}"
     return f"admission leave {name} {cluster} --pool {shlex.quote(args.pool)}{at}"
 

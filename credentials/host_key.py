@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
-from credentials.known_hosts import KnownHosts, names
+from credentials.known_hosts import DEFAULT_PORT, KnownHosts, names
 from credentials.text_file import read_text
 from settings.layer import Bastion, Ssh
 from settings.model import Machine
@@ -50,25 +50,43 @@ def pin_keys(
     for machine in machines:
         host, ssh = machine.host, machine.ssh
         known = files.read(ssh)
-        key = _Candidates(host.address, host.host_key, names(host.address, ssh.port, host.name))
+        key = _Candidates(
+            address=host.reached_at,
+            port=ssh.port,
+            given=host.host_key,
+            names=names(host.reached_at, ssh.port, host.name),
+            others=names(host.address, ssh.port) if host.ssh_address else (),
+        )
         hosts[host.name] = key.choose(known, f"{machine.path}.hostKey", problems)
         bastion = ssh.bastion
         if bastion is not None and bastion.destination not in bastions:
             key = _Candidates(
-                bastion.address, bastion.host_key, names(bastion.address, bastion.port)
+                address=bastion.address,
+                port=bastion.port,
+                given=bastion.host_key,
+                names=names(bastion.address, bastion.port),
             )
             setting = f"{files.path_of(bastion)}.bastion.hostKey"
             bastions[bastion.destination] = key.choose(known, setting, problems)
     return HostKeys(hosts=hosts, bastions=bastions)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Candidates:
     """The key that the settings give a host, or the names under which a file may have it."""
 
     address: str
+    port: int
     given: str | None
     names: Sequence[str]
+    others: Sequence[str] = ()
+    """More names under which a file may revoke it."""
+
+    @property
+    def _scan(self) -> str:
+        """The command that prints the key."""
+        port = "" if self.port == DEFAULT_PORT else f"-p {self.port} "
+        return f"ssh-keyscan {port}-t ed25519 {self.address}"
 
     def choose(self, known: KnownHosts, setting: str, problems: list[Problem]) -> str:
         """Return the key to pin, or "" with a problem added."""
@@ -76,12 +94,12 @@ class _Candidates:
         of_type = [key for key in given if key.split(" ")[0] in TYPES]
         usable = [key for key in of_type if _is_whole(key)]
         for key in usable:
-            if not known.revoked(self.names, key):
+            if not known.revoked((*self.names, *self.others), key):
                 return key
         if of_type and not usable:
             message = (
                 "is cut, or not a key of the type that it names; give it as this prints it:"
-                f" ssh-keyscan -t ed25519 {self.address}"
+                f" {self._scan}"
             )
         elif usable:
             message = (
@@ -90,12 +108,11 @@ class _Candidates:
         elif given:
             types = ", ".join(sorted({key.split(" ")[0] for key in given}))
             message = (
-                f"is of the type {types}; give the machine's ed25519 or ecdsa key:"
-                f" ssh-keyscan -t ed25519 {self.address}"
+                f"is of the type {types}; give the machine's ed25519 or ecdsa key: {self._scan}"
             )
         else:
             message = (
-                f"is missing, and {self.address} is not in ssh.knownHostsPath; without a key"
+                f"is missing, and {self.names[0]} is not in ssh.knownHostsPath; without a key"
                 " anybody could answer in the machine's place, so set it, or add it to that file"
             )
         problems.append(Problem(setting, message))

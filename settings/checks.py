@@ -15,6 +15,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
     yield from approver_checks.problems(settings)
     yield from approval_checks.problems(settings)
     yield from kubelet_checks.problems(settings)
+    yield from machine_checks.destination_problems(settings)
     yield from machine_checks.ssh_problems(settings)
 
 

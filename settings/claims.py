@@ -43,7 +43,8 @@ def claims(path: str, node: NodeSettings) -> Iterator[Claim]:
 def problems(settings: Settings) -> Iterator[Problem]:
     """Yield each name and address that two machines claim, or that no node may have.
 
-    A node with the name, the address and the SSH port of a control-plane host is that host.
+    A node with the name of a control-plane host, and its address, for SSH too, and its SSH port is
+    that host.
     """
     hosts: list[Machine] = []
     taken: Claims[str] = Claims()  # by the path of the node
@@ -183,18 +184,22 @@ def _host_problems(machine: Machine, hosts: list[Machine]) -> Iterator[Problem]:
 
 
 def _is_same(host: Machine, node: Machine) -> bool:
-    return (host.host.name, host.host.address, host.ssh.port) == (
-        node.host.name,
-        node.host.address,
-        node.ssh.port,
+    one, other = (
+        (machine.host.name, machine.host.address, machine.host.reached_at, machine.ssh.port)
+        for machine in (host, node)
     )
+    return one == other
 
 
 def _used_by_host(given: Claim, host: Machine, node: Machine) -> str:
     used = f'"{given.value}" is already used by {host.path}'
     if host.host.name == node.host.name or host.host.address == node.host.address:
+        at, all_of_it = f"port {host.ssh.port}", "its name, its address and its SSH port"
+        if host.host.ssh_address or node.host.ssh_address:
+            at = f"SSH at {host.host.reached_at}, {at}"
+            all_of_it = "its name, its address, its sshAddress and its SSH port"
         used += (
-            f" ({host.host.name}, {host.host.address}, port {host.ssh.port}); a node that is this"
-            " machine has its name, its address and its SSH port"
+            f" ({host.host.name}, {host.host.address}, {at}); a node that is this machine has"
+            f" {all_of_it}"
         )
     return used

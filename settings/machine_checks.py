@@ -1,11 +1,11 @@
-"""Whether each machine can be a node, its user can become root, and there is one at all."""
+"""Whether each machine can be a node and is reached alone, and its user can become root."""
 
 import ipaddress
 from collections import Counter
 from collections.abc import Iterator
 
 from settings.layer import ROOT
-from settings.model import NodeSettings, Settings
+from settings.model import Machine, NodeSettings, Settings
 from settings.problem import Problem
 
 
@@ -33,6 +33,29 @@ def rollout_problems(settings: Settings) -> Iterator[Problem]:
                 f"pools.{name}.rollout.canary",
                 f"{pool.rollout.canary} is more than the pool's nodes ({len(pool.nodes)}); give"
                 " fewer",
+            )
+
+
+def destination_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield each `sshAddress` that leads to another machine too.
+
+    Several ports of one address may lead to several machines, as several bastions may. Where none
+    of two machines has an `sshAddress`, `claims` tells of their addresses.
+    """
+    first: dict[tuple[str, int, str], Machine] = {}
+    for machine in settings.machines():
+        if isinstance(machine.host, NodeSettings) and machine.host.force:
+            continue
+        other = first.setdefault(machine.destination, machine)
+        # By one name they are one machine, or `claims` tells of that.
+        if other.host.name == machine.host.name:
+            continue
+        given, taken = (machine, other) if machine.host.ssh_address else (other, machine)
+        if given.host.ssh_address:
+            yield Problem(
+                f"{given.path}.sshAddress",
+                f'"{given.host.ssh_address}" with the SSH port {given.ssh.port} is already used by'
+                f" {taken.path}; give each machine an address or a port (ssh.port) of its own",
             )
 
 

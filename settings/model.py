@@ -21,6 +21,7 @@ from settings.formats import (
     Repair,
     Server,
     Share,
+    SshAddress,
     at_least,
     between,
 )
@@ -65,8 +66,14 @@ class Host(Model):
 
     name: Name
     address: Address
+    ssh_address: SshAddress | None = None
     host_key: str | None = None
     ssh: Ssh = Ssh()
+
+    @property
+    def reached_at(self) -> str:
+        """The address or the name at which its sshd answers."""
+        return self.ssh_address or self.address
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,12 @@ class Machine:
     path: str
     host: Host
     ssh: Ssh
+
+    @property
+    def destination(self) -> tuple[str, int, str]:
+        """Where SSH leads: address or name, port, and the bastion that knows that address."""
+        bastion = self.ssh.bastion.destination if self.ssh.bastion else ""
+        return self.host.reached_at, self.ssh.port, bastion
 
 
 class ControlPlaneSettings(Model):

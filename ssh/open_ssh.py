@@ -73,7 +73,7 @@ class OpenSsh:
             key_path = bastion.private_key_path or ssh.private_key_path
             words += ["-o", f"ProxyCommand={self._through(directory, bastion, key_path)}"]
         sudo = SUDO if ssh.sudo else ""
-        return [*words, "-T", f"{ssh.user}@{host.address}", f"{sudo}{command}"]
+        return [*words, "-T", f"{ssh.user}@{host.reached_at}", f"{sudo}{command}"]
 
     def _options(self, directory: Path, alias: str, host_key: str, port: int) -> Iterator[str]:
         known_hosts = f"known_hosts.{alias}"

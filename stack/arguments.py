@@ -103,7 +103,7 @@ def access(ssh: Ssh, credentials: Credentials, host: Host) -> Access:
             private_key=credentials.key(ssh.bastion.private_key_path or ssh.private_key_path),
         )
     server = SshServer(
-        address=host.address,
+        address=host.reached_at,
         host_key=credentials.host_keys[host.name],
         port=ssh.port,
         user=ssh.user,

@@ -30,4 +30,4 @@ class Sender:
         )
         if answer.problem:
             host = machine.host
-            raise ValueError(f"{host.name} ({host.address}): {answer.problem}")
+            raise ValueError(f"{host.name} ({host.reached_at}): {answer.problem}")

@@ -29,11 +29,11 @@ NODE = "kubelet-tls-bootstrap:index:Node"
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """The files of a node: what its removal connects to."""
+    """The files of a node: where its removal connects to, and what is known of its machine."""
 
     urn: str
     address: str
-    """Where they were written."""
+    """The Node's address when they were written."""
     key: str | None = None
     """The fingerprint of the SSH key; None: the agent's."""
     known: str = ""
@@ -127,12 +127,14 @@ def _commands(
 
 def _files(urn: str, found: Mapping[str, Any]) -> Files:
     connection = found["connection"]
-    key = connection.get("privateKey")
+    key, known = connection.get("privateKey"), str(found.get("stdin") or "")
+    # Where SSH leads is another place if the settings say so (`sshAddress`).
+    addresses = values(known.split("\n")).get("addresses", "").split()
     return Files(
         urn=urn,
-        address=connection["host"],
+        address=addresses[0] if addresses else connection["host"],
         key=fingerprint(key) if key else None,
-        known=str(found.get("stdin") or ""),
+        known=known,
         printed=str(found.get("stdout") or ""),
     )
 

@@ -21,8 +21,8 @@ NODE = "pools.workers.nodes[0]"
 WRONG: dict[str, tuple[Mapping[str, Any], str]] = {
     "address": (
         with_node(address="10.0.0.300"),
-        f'{NODE}.address "10.0.0.300" is not an IP address; give the address on which the'
-        " machine's sshd listens",
+        f'{NODE}.address "10.0.0.300" is not an IP address; give the machine\'s own; sshAddress'
+        " is for SSH alone, and may be a DNS name",
     ),
     "name": (with_node(name="Node_1"), f'{NODE}.name "Node_1" is not a name in lower-case'),
     "near miss": (

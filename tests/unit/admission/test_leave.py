@@ -220,6 +220,33 @@ def test_a_reinstalled_machine_need_not_answer_where_it_did(
     assert asyncio.run(_leave(command("--stack", "dev", "--ssh", "127.0.0.1", "1"))) == 0
 
 
+def test_a_machine_that_ssh_reaches_elsewhere_is_known_by_the_address_of_its_node(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").touch()
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", ready="Unknown"))
+    monkeypatch.setattr(asyncio, "sleep", no_sleep)
+    other = {"name": "node-9", "address": "10.0.0.9"}
+    scene.settings = {"kubeconfigPath": str(tmp_path / "config")}
+
+    def leaves(*words: str, **entry: object) -> int:
+        nodes = [other | entry]
+        scene.settings["pools"] = json.dumps({"workers": {"nodes": nodes}})
+        ssh = ("--ssh", "127.0.0.1", "1", "--address", "10.0.0.1")
+        return asyncio.run(_leave(command("--stack", "dev", *ssh, *words)))
+
+    # Another node has its Node's address: it was reinstalled, and need not answer.
+    assert leaves(address="10.0.0.1") == 0
+    # Another node's Node has the address that SSH has for this one.
+    with pytest.raises(ValueError, match=r"node-1 does not answer at 127\.0\.0\.1:1, "):
+        leaves(address="127.0.0.1")
+    # At another URL, the Node with that address is this machine.
+    at = ("--server", "https://other:6443", "--force")
+    assert leaves(*at) == 0
+    with pytest.raises(ValueError, match="where node-1 is another machine"):
+        leaves(*at, "--address", "10.0.0.7")
+
+
 def test_the_settings_say_which_addresses_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch)
     nodes = [

@@ -16,6 +16,11 @@ REACHING = (
     ),
     Row(title="`ssh.port`", change=pool("workers", ssh={"port": 2222}), note=COMPARED),
     Row(
+        title="`sshAddress`",
+        change=node("node-1", sshAddress="203.0.113.7"),
+        note=f"{COMPARED} For a control-plane host, its flags are checked over it.",
+    ),
+    Row(
         title="`ssh.bastion`",
         change=stack(ssh={"bastion": {"address": "10.0.0.8", "hostKey": HOST_KEY}}),
         note=COMPARED,
