@@ -54,7 +54,9 @@ def server() -> Iterator[SshServer]:
 def send(server: SshServer, command: str, stdin: str = TOKEN, **changes: object) -> None:
     """Send to the machine, with the stack's secret key in the engine's form."""
     ssh = changes.pop("ssh", Ssh(port=server.port, user="root"))
+    host = changes.pop("host", Host(name="n1", address="127.0.0.1"))
     assert isinstance(ssh, Ssh)
+    assert isinstance(host, Host)
     values = {
         "kubeconfig_path": None,
         "kubeconfig": None,
@@ -67,7 +69,7 @@ def send(server: SshServer, command: str, stdin: str = TOKEN, **changes: object)
         "key_files": {},
     }
     sender = Sender(Credentials(**(values | changes)))  # type: ignore[arg-type]
-    machine = Machine("n1", Host(name="n1", address="127.0.0.1"), ssh)
+    machine = Machine("n1", host, ssh)
     asyncio.get_event_loop().run_until_complete(
         sender.send(machine, Delivery(command=command, stdin=stdin))
     )
@@ -93,6 +95,23 @@ def test_what_is_sent_arrives_and_nothing_is_left_here(server: SshServer, tempor
     assert directory[0] == "700"
     assert {tuple(key), tuple(known)} == {("600", "key"), ("600", "known_hosts.n1")}
     assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize("there", ["127.0.0.1", "localhost"])
+@pytest.mark.usefixtures("temporary")
+def test_a_machine_is_reached_at_its_ssh_address(server: SshServer, there: str) -> None:
+    elsewhere = {"name": "n1", "address": "192.0.2.1", "sshAddress": there}
+    host = Host.model_validate(elsewhere)
+    send(server, "cat", host=host)
+    assert server.connections == 1
+
+    # A bastion is given it as it is, and looks up a name itself.
+    bastion = {"address": "localhost", "port": server.port, "user": "jump"}
+    ssh = Ssh.model_validate({"port": server.port, "bastion": bastion})
+    keys = {f"localhost:{server.port}": server.host_key}
+    send(server, "cat", host=host, ssh=ssh, bastion_keys=keys)
+    assert server.tunnels == [(there, server.port)]
+    assert server.users == ["root", "jump", "root"]
 
 
 KEYS = {
