@@ -1,4 +1,7 @@
-"""Whether each machine can be a node and is reached alone, and its user can become root."""
+"""Whether each machine can be a node, its user can become root, and there is one at all.
+
+And whether SSH leads to one machine alone.
+"""
 
 import ipaddress
 from collections import Counter
