@@ -29,8 +29,8 @@ from tests.lab.test_renewal import SIGNING_FLAG, UNITS
 pytestmark = pytest.mark.lab
 
 NODE, BASTION = "node-2", "node-1"
-INSIDE = "192.0.2.0/24"  # of nobody (RFC 5737)
-INNER = {"cp-1": "192.0.2.10", BASTION: "192.0.2.11", NODE: "192.0.2.12"}
+INSIDE = "10.98.1.0/24"  # beside the lab's own
+INNER = {"cp-1": "10.98.1.10", BASTION: "10.98.1.11", NODE: "10.98.1.12"}
 OUTER = {"cp-1": CONTROL_PLANE} | {name: ADDRESSES[name] for name in FIRST_NODES}
 NAME = "two.inside.example.org"  # which only the bastion knows
 HERE = "127.0.0.1"
