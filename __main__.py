@@ -72,7 +72,7 @@ async def declare() -> None:
     if user_data:
         pulumi.export("userData", user_data)
     # The next run reads these three: who has joined, and by what.
-    pulumi.export("nodes", together(*(pool.nodes for pool in pools.values())))
+    pulumi.export("nodes", {name: pool.nodes for name, pool in pools.items()})
     pending = together(*(pool.pending for pool in pools.values()))
     pulumi.export("pendingNodes", pending)
     pulumi.export("record", membership.document(stack.settings, stack.record))

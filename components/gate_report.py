@@ -5,7 +5,7 @@ document into a file, which the program reads.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pulumi
 
 from components.dependencies import plain
+from components.node_outputs import with_report
 
 DIRECTORY = ".pulumi-gate"
 NO_REPORT = "the gate has not reported; its error, or that of what it waits for, says why"
@@ -38,43 +39,45 @@ class GateReport:
     def outcome(
         self,
         stdout: pulumi.Output[str],
-        members: Sequence[Mapping[str, Any]],
+        members: pulumi.Output[dict[str, Any]],
         joins: pulumi.Output[dict[str, bool]],
     ) -> pulumi.Output[Any]:
         """Return `nodes` and `pending` of the pool.
 
-        If the gate has failed without a report, they are made from the members' entries and from
-        which of their joins have succeeded, by name. They depend on the joins and not on the gate:
-        the engine may replace what has an input from a resource that is deleted before it is
-        replaced.
+        `members` has the nodes' entries by their names, as far as they are known without the gate.
+        If that has failed without a report, nothing more is known, and the entries are those of
+        whose joins have succeeded. It depends on the joins and not on the gate: the engine may
+        replace what has an input from a resource that is deleted before it is replaced.
         """
-        return joins.apply(
-            lambda joined: plain(stdout.apply(self._read)).recover(
-                lambda _: self._of_failure(members, joined)
-            )
+        return pulumi.Output.all(members=members, joins=joins).apply(
+            lambda known: plain(
+                stdout.apply(lambda text: self._read(text, known["members"]))
+            ).recover(lambda _: self._of_failure(known["members"], known["joins"]))
         )
 
-    def _read(self, text: str) -> dict[str, Any]:
+    def _read(self, text: str, members: Mapping[str, Any]) -> dict[str, Any]:
         document = json.loads(text)
         pending = document.get("pending", [])  # which earlier releases did not print
         return {
-            "nodes": document["nodes"],
-            "pending": [{**entry, "pool": self.pool} for entry in pending],
+            "nodes": {
+                told["name"]: with_report(members[told["name"]], told)
+                for told in document["nodes"]
+                if told["name"] in members
+            },
+            "pending": [{**late, "pool": self.pool} for late in pending],
         }
 
-    def _of_failure(
-        self, members: Sequence[Mapping[str, Any]], joined: Mapping[str, bool]
-    ) -> dict[str, Any]:
+    def _of_failure(self, members: Mapping[str, Any], joined: Mapping[str, bool]) -> dict[str, Any]:
         try:
-            return self._read(self.path.read_text())
+            return self._read(self.path.read_text(), members)
         except (OSError, ValueError, KeyError):
             # It failed before it looked at a node, or it did not run.
-            ordered = sorted(members, key=lambda entry: str(entry["name"]))
+            names = sorted(members)
             return {
-                "nodes": [dict(entry) for entry in ordered if joined[entry["name"]]],
+                "nodes": {name: with_report(members[name], {}) for name in names if joined[name]},
                 "pending": [
-                    {"name": entry["name"], "reason": NO_REPORT, "pool": self.pool}
-                    for entry in ordered
-                    if not joined[entry["name"]]
+                    {"name": name, "reason": NO_REPORT, "pool": self.pool}
+                    for name in names
+                    if not joined[name]
                 ],
             }

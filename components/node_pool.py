@@ -22,6 +22,7 @@ from components.joined_node import (
     joined_node,
 )
 from components.node_attributes import node_attributes
+from components.node_outputs import known as known_entry
 from components.pool_arguments import NodePoolArgs, PoolNode
 from components.pool_inventory import pool_inventory
 from components.pool_tokens import pool_tokens
@@ -37,8 +38,7 @@ class NodePool(pulumi.ComponentResource):
     token_id: pulumi.Output[Any]
     """The public half of the pool's token; if each node has its own, a map by the node's name."""
     nodes: pulumi.Output[Any]
-    """For each node that has joined: name, address, join, and if the gate has proven the join
-    kubeletVersion and servingCertificateEnd."""
+    """By the names of the nodes that have joined: their entries, as `node_outputs` makes them."""
     pending: pulumi.Output[Any]
     """For each node that has not joined: name, pool, reason."""
     unfinished: pulumi.Output[list[str]]
@@ -172,7 +172,11 @@ class NodePool(pulumi.ComponentResource):
         # A gate that fails takes no outputs with it: who reads them must not lose a whole pool.
         ends = {name: succeeded(member) for name, member in members.items()}
         joined = pulumi.Output.all(**ends)
-        outcome = report.outcome(gate.stdout, [entry.known() for entry in present], joined)
+        entries = {
+            entry.node.name: known_entry(entry, tokens.id_of(entry.node.name), args.approval)
+            for entry in present
+        }
+        outcome = report.outcome(gate.stdout, pulumi.Output.all(**entries), joined)
         self.nodes = outcome.apply(lambda found: found["nodes"])
         self.pending = outcome.apply(lambda found: found["pending"])
         ends |= {f"{name}-gate": succeeded(gate)}

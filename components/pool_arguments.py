@@ -58,11 +58,6 @@ class PoolNode:
             certificate_addresses=self.certificate_addresses,
         )
 
-    def known(self) -> Mapping[str, Any]:
-        """Return its entry in the stack's outputs, as far as it is known without the gate."""
-        node = {"name": self.node.name, "address": self.node.addresses[0], "join": self.join}
-        return self.recorded or node
-
 
 @dataclass(frozen=True, kw_only=True)
 class TokenPolicy:

@@ -35,6 +35,11 @@ class PoolTokens:
         """Return the token with which a node joins; None: it has joined in an earlier run."""
         return self.by_node.get(node) or self.by_node.get(None)
 
+    def id_of(self, node: str) -> pulumi.Output[str] | None:
+        """Return the public half of that."""
+        token = self.of(node)
+        return None if token is None else token.id
+
 
 def pool_tokens(
     name: str, args: NodePoolArgs, present: tuple[PoolNode, ...], owner: pulumi.Resource

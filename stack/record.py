@@ -53,14 +53,10 @@ class Record:
     @classmethod
     def of(cls, state: State) -> "Record":
         """Return what a stack's state records, that of earlier releases too."""
-        listed, record = state.outputs.get(NODES), state.outputs.get(RECORD)
+        record = state.outputs.get(RECORD)
         record = record if isinstance(record, dict) else {}
         members = record.get("nodes")
-        joined = {
-            entry["name"]: entry
-            for entry in (listed if isinstance(listed, list) else ())
-            if isinstance(entry, dict) and isinstance(entry.get("name"), str) and "address" in entry
-        }
+        joined = _joined(state.outputs.get(NODES))
         found = {
             name: RecordedNode(address=str(entry["address"]), joined=entry)
             for name, entry in joined.items()
@@ -91,3 +87,17 @@ class Record:
             tokens=state.tokens,
             ttl_minutes=ttl if ttl is None else int(ttl),
         )
+
+
+def _joined(found: Any) -> dict[str, Mapping[str, Any]]:
+    """Return the entries of the output `nodes` by the nodes' names."""
+    if isinstance(found, list):  # of earlier releases
+        named = ((e.get("name"), e) for e in found if isinstance(e, dict))
+    else:
+        pools = found.values() if isinstance(found, dict) else ()
+        named = (pair for pool in pools if isinstance(pool, dict) for pair in pool.items())
+    return {
+        name: entry
+        for name, entry in named
+        if isinstance(name, str) and isinstance(entry, dict) and "address" in entry
+    }

@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ COLUMNS: tuple[tuple[str, Step], ...] = (
     ("joined", "joined"),
 )
 MOST_ROWS, MOST_NAMES = 30, 8
+TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def table(progresses: Iterable[Progress]) -> Iterator[str]:
@@ -84,7 +86,7 @@ def shared_machine_ids(progresses: Iterable[Progress]) -> Iterator[str]:
 
 
 def document(
-    progresses: Iterable[Progress], orders: Orders, token_states: Mapping[str, str]
+    progresses: Iterable[Progress], orders: Orders, token_states: Mapping[str, str], now: datetime
 ) -> dict[str, Any]:
     """Return what the stack's outputs are made from; it holds no secret."""
     ordered = sorted(progresses, key=lambda p: p.entry.name)
@@ -95,7 +97,8 @@ def document(
             "join": orders.joins.get(progress.entry.name, ""),
             "kubeletVersion": progress.kubelet_version,
             "servingCertificateEnd": progress.certificate
-            and progress.certificate.end.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            and progress.certificate.end.strftime(TIME),
+            "proven": now.strftime(TIME),
         }
         for progress in ordered
         if progress.joined

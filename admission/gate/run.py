@@ -38,11 +38,11 @@ async def admit(
         say(line)
     if not all_joined:
         if orders.report_path:
-            report.write(orders.report_path, report.document(gate.progress.values(), orders, {}))
+            report.write(orders.report_path, _document(gate, orders, {}))
         await _prepare_next_run(orders, api, tokens, say)
         return 1
     states = await _end(orders, api, tokens, say)
-    print(json.dumps(report.document(gate.progress.values(), orders, states)))
+    print(json.dumps(_document(gate, orders, states)))
     return 0
 
 
@@ -78,6 +78,10 @@ async def prove(
     await gate.run()
     missing = (progress for progress in gate.progress.values() if not progress.joined)
     return {progress.entry.name: report.reason(progress) for progress in missing}
+
+
+def _document(gate: Gate, orders: Orders, states: Mapping[str, str]) -> Mapping[str, object]:
+    return report.document(gate.progress.values(), orders, states, datetime.now(UTC))
 
 
 async def _gate(

@@ -96,7 +96,8 @@ def test_one_up_takes_over_a_state_of_an_earlier_release(
     assert look(project) == machines
     assert in_cluster(project) == cluster
     after = resources(project)
-    assert before - after == others.keys()
+    gone_provider = {name for name in before - after if name.startswith("default_")}  # of halves
+    assert before - after - gone_provider == others.keys()
     # What the program knows of its last run is read by way of the engine itself.
     assert after - before <= {"default"}
     (subject,) = project.get("clusterrolebinding", "auto-approve-csrs-for-group")["subjects"]

@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import time
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -189,17 +190,32 @@ def test_a_preview_after_a_refresh_shows_no_change(project: Project) -> None:
     project.pulumi("preview", "--expect-no-changes")
 
 
+def recorded(project: Project) -> Any:
+    """What the stack's outputs tell of the pool's nodes."""
+    return json.loads(project.pulumi("stack", "output", "nodes", "--json").stdout)["workers"]
+
+
 def test_outputs_tell_each_node_and_no_secret(project: Project) -> None:
     printed = project.pulumi("stack", "output", "--json").stdout
     outputs = json.loads(printed)
     assert outputs["clusterEndpoint"] == API_SERVER
-    nodes = {node["name"]: node for node in outputs["nodes"]}
+    nodes = recorded(project)
     assert set(nodes) == set(FIRST_NODES)
+    asked = {
+        request["spec"]["username"]
+        for request in project.get("csr")["items"]
+        if request["spec"]["signerName"] == "kubernetes.io/kube-apiserver-client-kubelet"
+    }
     for name, node in nodes.items():
         end = serving_certificate(project, name, "-enddate", "-dateopt", "iso_8601").strip()
         assert ipaddress.ip_address(node["address"]) == ipaddress.ip_address(ADDRESSES[name])
         assert node["kubeletVersion"].startswith("v1.37.")
         assert end == f"notAfter={node['servingCertificateEnd'].replace('T', ' ')}"
+        assert f"system:bootstrap:{node['tokenId']}" in asked
+        assert node["approvedBy"] == {"client": "gate", "serving": "gate"}
+        since = datetime.fromisoformat(node["joined"]).timestamp()
+        made = project.get("node", name)["metadata"]["creationTimestamp"]
+        assert datetime.fromisoformat(made).timestamp() <= since <= time.time()
     assert not [secret for secret in token_secrets(project) if secret in printed]
     assert "[secret]" not in printed
 
@@ -218,6 +234,7 @@ def test_a_third_node_touches_no_other(project: Project) -> None:
         "node-1-token", "node-2-token",  # deleted: they are dead
     }  # fmt: skip
 
+    told = recorded(project)
     before = {node: ssh_logins(project, node) for node in FIRST_NODES}
     project.up()
     after = {node: ssh_logins(project, node) for node in FIRST_NODES}
@@ -226,6 +243,7 @@ def test_a_third_node_touches_no_other(project: Project) -> None:
         FIRST_NODES, 1
     )
     assert ready(project.get("node", "node-3"))
+    assert {node: entry for node, entry in recorded(project).items() if node in told} == told
     project.pulumi("preview", "--expect-no-changes")
 
 

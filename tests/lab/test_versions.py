@@ -160,7 +160,8 @@ def test_kubelets_of_both_versions_join_in_one_run(
     }
     assert all(ready(node) for node in nodes.values())
     told = json.loads(project.pulumi("stack", "output", "--json").stdout)["nodes"]
-    assert {node["name"]: node["kubeletVersion"] for node in told} == running
+    versions = {n: node["kubeletVersion"] for pool in told.values() for n, node in pool.items()}
+    assert versions == running
     project.pulumi("preview", "--expect-no-changes")
 
 

@@ -360,7 +360,7 @@ def test_a_pool_registers_no_secret(scope: Any) -> None:
     engine = Engine().run(program)
     token_id = derive(SEED, "" if scope == "pool" else "n1")[0]
     tokens = token_id if scope == "pool" else {"n1": token_id}
-    assert engine.outputs_of("p") == {"tokenId": tokens, "nodes": []}
+    assert engine.outputs_of("p") == {"tokenId": tokens, "nodes": {}}
     for secret in (SEED, KEY):
         assert secret not in json.dumps(engine.outputs)
 

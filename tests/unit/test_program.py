@@ -596,7 +596,8 @@ def test_the_next_run_is_told_who_has_joined_and_by_what(tmp_path: Path) -> None
     outputs = run_program(write_stack(tmp_path), earlier).outputs_of("p-s")
     # Its address is another one, so that it joins once more, with a new token.
     assert outputs["record"]["nodes"]["n1"]["join"] == "1@10.0.0.1"
-    assert [node["name"] for node in outputs["nodes"]] == ["n1"]
+    entry = outputs["nodes"]["workers"]["n1"]
+    assert (entry["address"], entry["join"]) == ("10.0.0.1", "1@10.0.0.1")
     assert outputs["pendingNodes"] == []
 
 

@@ -30,8 +30,8 @@ def outputs(name: str = "n1", *, joined: bool = True, **recorded: Any) -> dict[s
     """The outputs of a run that has recorded one node."""
     entry = {"pool": "workers", "address": "10.0.0.1", "join": "1", "labels": {}, "taints": []}
     entry |= recorded
-    nodes = [{"name": name, "address": entry["address"], "join": entry["join"]}] if joined else []
-    return {"nodes": nodes, "pendingNodes": [], "record": {"nodes": {name: entry}}}
+    known = {name: {"address": entry["address"], "join": entry["join"]}} if joined else {}
+    return {"nodes": {"workers": known}, "pendingNodes": [], "record": {"nodes": {name: entry}}}
 
 
 URN = "urn:pulumi:s::p::kubelet-tls-bootstrap:index:NodePool$"
@@ -158,10 +158,10 @@ def recorded_by(
     document = membership.document(settings, last or Record())
     for recorded in document["nodes"].values():
         recorded.update(of_earlier)
-    nodes = [{"name": n, "address": "-", "join": document["nodes"][n]["join"]} for n in joined]
+    known = {n: {"address": "-", "join": document["nodes"][n]["join"]} for n in joined}
     entries = [entry for pool in settings.pools.values() for entry in pool.nodes if not entry.force]
     state = State(
-        outputs={"nodes": nodes, "record": document},
+        outputs={"nodes": {"workers": known}, "record": document},
         files={entry.name: of_node(entry.name, entry.address, "SHA256:a") for entry in entries},
         joins={n: document["nodes"][n]["join"] for n in joined},
         members={n: f"{URN}command:local:Command::{n}-member" for n in joined},

@@ -653,7 +653,8 @@ def test_the_document_names_nodes_in_order_and_the_token() -> None:
     joins(it, ONE)
     joins(it, TWO)
     it.go()
-    assert report.document(it.gate.progress.values(), orders(), {TOKEN_ID: "revoked"}) == {
+    states = {TOKEN_ID: "revoked"}
+    assert report.document(it.gate.progress.values(), orders(), states, NOW) == {
         "nodes": [
             {
                 "name": name,
@@ -661,6 +662,7 @@ def test_the_document_names_nodes_in_order_and_the_token() -> None:
                 "join": "",
                 "kubeletVersion": "v1.37.2",
                 "servingCertificateEnd": "2027-11-24T00:00:00Z",
+                "proven": NOW.strftime("%Y-%m-%dT%H:%M:%SZ"),
             }
             for name, address in (("node-1", "10.0.0.1"), ("node-2", "10.0.0.2"))
         ],

@@ -6,6 +6,7 @@ import json
 import ssl
 import stat
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,10 @@ def test_all_in_prints_one_document_and_ends_the_token(
     cluster.node("node-1", "10.0.0.1")
     assert gate({**ONE_NODE, "stallSeconds": 30}) == 0
     printed = capsys.readouterr()
-    assert json.loads(printed.out) == {
+    document = json.loads(printed.out)
+    proven = datetime.fromisoformat(document["nodes"][0].pop("proven"))
+    assert timedelta() <= datetime.now(UTC) - proven < timedelta(minutes=5)
+    assert document == {
         "nodes": [
             {
                 "name": "node-1",
