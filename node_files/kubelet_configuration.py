@@ -6,7 +6,7 @@ Field names and meanings: https://kubernetes.io/docs/reference/config-api/kubele
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 
@@ -29,8 +29,7 @@ def kubelet_configuration(cluster: Cluster, node: Node) -> dict[str, Any]:
     Raises:
         ValueError: overrides are not allowed; the message names each one and says why.
     """
-    paths, taints = node.paths, bool(node.taints)
-    own = own_values(paths.ca, paths.manifests, node.runtime_endpoint, taints=taints)
+    own = own_values(node.paths.ca, node.paths.manifests, node.runtime_endpoint, node.taints)
     overrides = versions.without_own(node.kubelet, own)
     found = list(versions.problems(overrides, node.version, node.unsafe))
     if found:
@@ -39,12 +38,14 @@ def kubelet_configuration(cluster: Cluster, node: Node) -> dict[str, Any]:
     return versions.without_defaults(merged, node.version)
 
 
-def own_values(ca: str, manifests: str, runtime_endpoint: str, *, taints: bool) -> dict[str, Any]:
+def own_values(
+    ca: str, manifests: str, runtime_endpoint: str, taints: Sequence[str]
+) -> dict[str, Any]:
     """Return what the program writes into fields that other settings are for, by path."""
     return {
         "authentication.x509.clientCAFile": ca,
         "containerRuntimeEndpoint": runtime_endpoint,
-        **({} if taints else {TAINTS: []}),
+        TAINTS: [_taint(text) for text in taints],
         "staticPodPath": manifests,
     }
 

@@ -202,7 +202,7 @@ def _own_values(merged: Layer) -> dict[str, Any]:
         merged.paths.ca or preset.ca,
         merged.paths.manifests or preset.manifests,
         merged.runtime_endpoint or endpoint,
-        taints=bool(merged.taints),
+        merged.taints or (),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from node_files.versions import table
+from node_files.versions import quantities, table
 from node_files.versions.consistency import same
 
 SOURCE = "k8s.io/kubernetes pkg/kubelet/apis/config/v1beta1/defaults.go"
@@ -51,6 +51,16 @@ def is_default(path: str, value: Any, version: str) -> bool:
     return (
         field is not None and field.default is not None and same(value, field.default, field.type)
     )
+
+
+def reads_as_unset(value: Any, field: table.Field) -> bool:
+    """Return whether the version's default replaces a value, as it does 0 where Go has no null."""
+    if field.type.startswith(("*", "[]", "map", "struct")) or not field.default:
+        return False
+    if field.type == "duration":
+        zero = isinstance(value, str) and quantities.duration_ns(value) == 0
+        return zero and field.default != "0s"
+    return value == "" if field.type == "string" else type(value) is int and value == 0
 
 
 def leaves(configuration: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

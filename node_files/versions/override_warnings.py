@@ -3,9 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from node_files.versions import quantities, rules, table
+from node_files.versions import rules, table
 from node_files.versions.content import unknown_gate
-from node_files.versions.defaults import MERGE_EVICTION, SOURCE, is_default, leaves, left_out
+from node_files.versions.defaults import (
+    MERGE_EVICTION,
+    SOURCE,
+    is_default,
+    leaves,
+    left_out,
+    reads_as_unset,
+)
 from node_files.versions.nearest import hint
 from node_files.versions.shape import Problem
 
@@ -34,7 +41,7 @@ def warnings(
             yield path, f"equals the default of {version} and is left out ({SOURCE})"
         elif now := _older_default(path, value, version):
             yield path, now
-        elif _reads_as_unset(value, field):
+        elif reads_as_unset(value, field):
             shown = value if value != "" else '""'
             yield (
                 path,
@@ -55,15 +62,6 @@ def without_effect(path: str, version: str) -> str | None:
         return f"has no effect since {table.no_effect_since(path)} ({_TYPES})"
     reason = rules.WITHOUT_EFFECT.get(path)
     return f"has no effect: {reason}" if reason else None
-
-
-def _reads_as_unset(value: Any, field: table.Field) -> bool:
-    scalar = not field.type.startswith(("*", "[]", "map", "struct"))
-    if not scalar or isinstance(value, bool) or not field.default:
-        return False
-    if field.type == "duration":
-        return field.default != "0s" and quantities.duration_ns(str(value)) == 0
-    return value in (0, "")
 
 
 def _older_default(path: str, value: Any, version: str) -> str | None:

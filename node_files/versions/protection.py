@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from node_files.versions import table
+
 
 @dataclass(frozen=True)
 class Protection:
@@ -59,8 +61,9 @@ FIXED: Mapping[str, Protection] = {
 }
 
 
-# As kubeadm writes what is not set. An empty staticPodPath would mean that there are none.
-UNSET: Mapping[str, Any] = {"containerRuntimeEndpoint": ""}
+# As kubeadm and Go write what is not set. An empty staticPodPath would mean that there are none.
+ENDPOINT = "containerRuntimeEndpoint"
+UNSET: Mapping[str, tuple[Any, ...]] = {ENDPOINT: ("", None)}
 
 
 def without_own(
@@ -73,7 +76,7 @@ def without_own(
     left = {}
     for name, value in overrides.items():
         path = f"{parent}{name}"
-        if path in own and value is not None and value in (own[path], UNSET.get(path)):
+        if path in own and _is_own(path, value, own[path]):
             continue
         if isinstance(value, Mapping) and value:
             below = without_own(value, own, f"{path}.")
@@ -84,19 +87,36 @@ def without_own(
     return left
 
 
-def refusal(path: str, value: Any, unsafe: frozenset[str]) -> str | None:
+def _is_own(path: str, value: Any, own: Any) -> bool:
+    if path == ENDPOINT and isinstance(value, str) and value:
+        return _socket(value) == _socket(str(own))
+    empty = value is None and own == []  # Go reads both as none
+    return empty or (value is not None and value == own) or value in UNSET.get(path, ())
+
+
+def _socket(endpoint: str) -> str:
+    """Return a socket's path: /var/run is a link to /run (file-hierarchy(7)), unix the default."""
+    path = endpoint.removeprefix("unix://")
+    return path.removeprefix("/var") if path.startswith("/var/run/") else path
+
+
+def refusal(path: str, value: Any, unsafe: frozenset[str], version: str) -> str | None:
     """Return why a path must not have this value, or None if it may.
 
-    A null removes everything below its path, so it is refused if anything there is protected.
+    A null removes everything below its path, so it is refused if anything there is protected and
+    the version's own default would do harm.
     """
     for name, protection in FIXED.items():
-        if _touches(path, value, name) and not _same(value, protection.harmless):
+        if _touches(path, value, name) and not _harmless(name, value, protection, version):
             return f"can't be overridden: {protection.reason}"
     for name, protection in PROTECTED.items():
-        if not _touches(path, value, name) or _same(value, protection.harmless):
+        if not _touches(path, value, name) or _harmless(name, value, protection, version):
             continue
         if name not in unsafe and path not in unsafe:
-            return f"can't be overridden: {protection.reason}; if you must, list {name} in unsafe"
+            return (
+                f"can't be overridden: {protection.reason}; leave it out, or, if you must, list"
+                f" {name} in unsafe"
+            )
     return None
 
 
@@ -113,5 +133,8 @@ def _touches(path: str, value: Any, name: str) -> bool:
     return path == name or (value is None and name.startswith(f"{path}."))
 
 
-def _same(value: Any, harmless: tuple[Any, ...]) -> bool:
-    return any(type(value) is type(other) and value == other for other in harmless)
+def _harmless(name: str, value: Any, protection: Protection, version: str) -> bool:
+    if value is None:
+        field = table.fields(version).get(name)
+        value = field.default if field else None
+    return any(type(value) is type(other) and value == other for other in protection.harmless)

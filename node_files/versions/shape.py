@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from node_files.versions import content, quantities, table
+from node_files.versions.defaults import reads_as_unset
 from node_files.versions.nearest import nearest
 from node_files.versions.protection import refusal
 
@@ -30,13 +31,13 @@ class Shape:
             yield from self._member(below, f"{shown}{name}", f"{path}{name}")
 
     def _member(self, value: Any, shown: str, path: str) -> Iterator[Problem]:
-        if reason := refusal(path, value, self.unsafe):
+        if reason := refusal(path, value, self.unsafe, self.version):
             yield shown, reason
             return
         field = table.fields(self.version).get(path)
         if field is None:
             yield shown, self._unknown(path)
-        elif value is not None:
+        elif value is not None and not reads_as_unset(value, field):
             yield from self._typed(value, field.type.lstrip("*"), shown, path, field.values)
 
     def _typed(

@@ -31,7 +31,7 @@ HEAD = {
 SWALLOWED = {
     "a typing error", "the wrong case", "a field of another place", "a flag's name",
     "no field at all", "a nested typing error", "in a list of structures",  # one line in its log
-    "null in a list", "a null above what is protected", "no pods",  # read as not set
+    "null in a list", "a null above what is protected",  # read as not set
     "a negative duration", "a constant of Go", "a DNS name",
     # Found later, when the part that reads it starts.
     "a cipher", "an eviction signal", "a threshold", "a share", "a grace period missing",

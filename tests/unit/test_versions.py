@@ -75,7 +75,7 @@ WRONG: dict[str, tuple[Mapping[str, Any], str, str, str]] = {
                   "101 is out of range; give 0 to 100"),
     "too small": ({"oomScoreAdj": -1001}, LATEST, "oomScoreAdj", "-1001 is out of range"),
     "beyond 32 bits": ({"eventBurst": 2**31}, LATEST, "eventBurst", "2147483648 is out of range"),
-    "no pods": ({"maxPods": 0}, LATEST, "maxPods", "0 is out of range; give 1 to"),
+    "fewer than no pods": ({"maxPods": -1}, LATEST, "maxPods", "-1 is out of range; give 1 to"),
     "a constant of Go": ({"configMapAndSecretChangeDetectionStrategy": "watch"}, LATEST,
                          "configMapAndSecretChangeDetectionStrategy",
                          '"watch" is not one of its values; did you mean Watch?'),
@@ -213,6 +213,7 @@ RIGHT: dict[str, tuple[Mapping[str, Any], str]] = {
     ),
     "logs as JSON": ({"logging": {"format": "json", "verbosity": 2}}, LATEST),
     "what is not set": ({"tlsMinVersion": "", "memorySwap": {"swapBehavior": ""}}, LATEST),
+    "a zero that is not set": ({"maxPods": 0, "nodeLeaseDurationSeconds": 0}, LATEST),
 }  # fmt: skip
 
 
@@ -280,6 +281,8 @@ WARNINGS: dict[str, tuple[Mapping[str, Any], str, str, str]] = {
     "no effect": ({"iptablesDropBit": 3}, "1.28", "iptablesDropBit", "has no effect since 1.28"),
     "of no effect to anybody": ({"hairpinMode": "none"}, "1.24", "hairpinMode", "has no effect"),
     "the default": ({"syncFrequency": "60s"}, "1.24", "syncFrequency", "equals the default of"),
+    "no pods": ({"maxPods": 0}, LATEST, "maxPods",
+                       "0 counts as not set, so the default 110 is used"),
     "zero for unset": ({"maxOpenFiles": 0}, LATEST, "maxOpenFiles",
                        "0 counts as not set, so the default 1000000 is used"),
     "no time for unset": ({"syncFrequency": "0m"}, LATEST, "syncFrequency",
