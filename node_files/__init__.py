@@ -34,9 +34,9 @@ from node_files.scripts import SUDO, command, script
 from node_files.systemd import WATCHDOG_SINCE
 from node_files.versions import (
     SUPPORTED_VERSIONS,
+    flag_conflicts,
     flag_problems,
     flag_warnings,
-    lonely_flags,
     problems,
     warnings,
     without_own,
@@ -65,6 +65,7 @@ __all__ = [
     "concerns_running_kubelet",
     "deliver",
     "files",
+    "flag_conflicts",
     "flag_problems",
     "flag_warnings",
     "install",
@@ -73,7 +74,6 @@ __all__ = [
     "key_and_effect",
     "known",
     "labels_of_kubelet",
-    "lonely_flags",
     "merge",
     "merge_patches",
     "own_values",

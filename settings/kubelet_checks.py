@@ -92,7 +92,7 @@ def _chain_problems(chain: Chain) -> Iterator[Problem]:
         for name, problem in node_files.flag_problems(without_nulls(layer.flags), merged.version):
             yield Problem(_path(path, f"flags.{name}"), problem)
     flags = without_nulls(merged.flags)
-    for name, problem in node_files.lonely_flags(flags):
+    for name, problem in node_files.flag_conflicts(flags, merged.kubelet, merged.version):
         yield Problem(f"{chain.path('flags', name)}.{name}", problem)
     yield from _cloud_address_problems(chain, flags)
     since = node_files.WATCHDOG_SINCE

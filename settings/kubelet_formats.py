@@ -26,7 +26,7 @@ TAINT = re.compile(rf"\A{QUALIFIED}(=({LABEL_PART})?)?:(NoSchedule|PreferNoSched
 # What the gate notes on a Node: admission/objects/node_attributes.py.
 OUR_PREFIX = re.compile(r"\Akubelet-tls-bootstrap(\.node-restriction\.kubernetes\.io)?/")
 LABEL_RULE = "use up to 63 letters, digits, -, _ and ., beginning and ending with a letter or digit"
-FLAG_VALUE = re.compile(r"\A[A-Za-z0-9_./:=,@+\[\]-]*\Z")
+FLAG_VALUE = re.compile(r"\A[A-Za-z0-9_./:=,@+*?\[\]-]*\Z")
 
 _VERSIONS = (
     f"give a minor version from {node_files.SUPPORTED_VERSIONS[0]}"
@@ -89,7 +89,7 @@ def _flag_value(value: object) -> object:
     text = str(value) if isinstance(value, int | float) else value
     if isinstance(text, str) and not FLAG_VALUE.match(text):
         raise ValueError(
-            "has a character other than letters, digits and _ . / : = , @ + - [ ]; remove it"
+            "has a character other than letters, digits and _ . / : = , @ + - * ? [ ]; remove it"
         )
     return text
 

@@ -5,7 +5,7 @@ lists of `rules`, `protection` and `extra_flags`, which name their sources.
 """
 
 from node_files.versions.defaults import without_defaults
-from node_files.versions.extra_flags import flag_problems, flag_warnings, lonely_flags
+from node_files.versions.extra_flags import flag_conflicts, flag_problems, flag_warnings
 from node_files.versions.override_problems import problems
 from node_files.versions.override_warnings import warnings
 from node_files.versions.protection import FIXED, PROTECTED, without_own
@@ -16,12 +16,12 @@ __all__ = [
     "PROTECTED",
     "SUPPORTED_VERSIONS",
     "fields",
+    "flag_conflicts",
     "flag_problems",
     "flag_warnings",
     "flags",
     "gate_is_on",
     "gates",
-    "lonely_flags",
     "problems",
     "warnings",
     "without_defaults",

@@ -5,8 +5,11 @@ table can't know: flags removed in 1.24, those of the logging library, and what 
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from node_files.versions import table
+from node_files.versions import rules, table
+from node_files.versions.consistency import Configuration
+from node_files.versions.flag_values import TRUE, value_problem
 from node_files.versions.nearest import hint
 from node_files.versions.shape import Problem
 
@@ -83,15 +86,34 @@ def flag_problems(given: Mapping[str, str], version: str) -> Iterator[Problem]:
             yield name, problem
 
 
-def lonely_flags(given: Mapping[str, str]) -> Iterator[Problem]:
-    """Yield the name and the problem of each flag with which a kubelet needs another to start.
+def flag_conflicts(
+    given: Mapping[str, str], kubelet: Mapping[str, Any], version: str
+) -> Iterator[Problem]:
+    """Yield the name and the problem of each flag that needs another one, or a field.
 
-    Source: NewKubeGenericRuntimeManager in pkg/kubelet/kuberuntime.
+    Sources: NewKubeGenericRuntimeManager in pkg/kubelet/kuberuntime, cmd/kubelet/app/server.go, and
+    for vmodule component-base logs/api/v1.
     """
     pair = ("image-credential-provider-config", "image-credential-provider-bin-dir")
     for name, other in (pair, pair[::-1]):
         if given.get(name) and not given.get(other):
             yield name, f"needs {other} too"
+    if given.get("exit-on-lock-contention") in TRUE and not given.get("lock-file"):
+        yield "exit-on-lock-contention", "needs lock-file too"
+    configuration = Configuration(kubelet, version)
+    form = configuration["logging.format"]
+    if given.get("vmodule", "").strip(",") and form not in (None, "", "text"):
+        yield "vmodule", f"works only with the text format, but kubelet.logging.format is {form}"
+    gate = rules.GATED["seccompDefault"]
+    set_by_user = configuration.given("featureGates")
+    gates = set_by_user if isinstance(set_by_user, Mapping) else {}
+    on = gates.get(gate, gates.get("AllAlpha", table.gate_is_on(gate, version)))
+    if given.get("seccomp-default") in TRUE and not on:
+        yield (
+            "seccomp-default",
+            f"needs the feature gate {gate}, which is off in {version}; set it to true in"
+            " kubelet.featureGates",
+        )
 
 
 def flag_warnings(given: Mapping[str, str], version: str) -> Iterator[Problem]:
@@ -134,7 +156,7 @@ def _problem(name: str, version: str) -> str | None:
 def _value_problem(name: str, value: str, version: str) -> str | None:
     # NewMainKubelet in pkg/kubelet/kubelet.go; in-tree providers are out of the code since 1.31.
     if name != "cloud-provider" or value in ("", "external"):
-        return None
+        return value_problem(name, value)
     if table.number(version) < table.number("1.31"):
         return None
     return f'"{value}" was removed from the kubelet in 1.31; set it to external'

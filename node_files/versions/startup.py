@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from node_files.versions import quantities, table
 from node_files.versions.consistency import Configuration
+from node_files.versions.flag_values import BOOLEANS
 from node_files.versions.nearest import hint
 
 Problem = tuple[str, str]
@@ -34,20 +35,6 @@ TOPOLOGY_GATE = "TopologyManagerPolicyAlphaOptions"
 NONE_READS_NO_OPTIONS = "1.28"  # of the topology manager's policies
 LEAST_NUMA_NODES = 8  # defaultMaxAllowableNUMANodes
 _NUMBER = re.compile(r"\A[+]?[0-9]{1,9}\Z")
-BOOLEANS = [
-    "1",
-    "t",
-    "T",
-    "TRUE",
-    "true",
-    "True",
-    "0",
-    "f",
-    "F",
-    "FALSE",
-    "false",
-    "False",
-]  # strconv.ParseBool
 
 
 def problems(c: Configuration) -> Iterator[Problem]:
