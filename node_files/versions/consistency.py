@@ -6,7 +6,7 @@ Source: as in `rules`. It checks the overrides merged over the version's default
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from node_files.versions import quantities, rules, table
+from node_files.versions import quantities, rules, sysctls, table
 
 Problem = tuple[str, str]
 
@@ -49,7 +49,7 @@ def _missing_gates(c: Configuration) -> Iterator[Problem]:
     for path, name in rules.GATED.items():
         given = c.given(path)
         gate = table.gates(c.version).get(name)
-        if given is None or gate is None or given in ({}, []) or set_by_user.get("AllAlpha"):
+        if given is None or gate is None or given in ({}, [], False) or set_by_user.get("AllAlpha"):
             continue
         field = table.fields(c.version)[path]
         if set_by_user.get(name, gate.default) or same(given, field.default, field.type):
@@ -60,6 +60,32 @@ def _missing_gates(c: Configuration) -> Iterator[Problem]:
             f"needs the feature gate {name}, which is off{usual} in {c.version}; set"
             f" featureGates.{name} to true or leave {path} out",
         )
+
+
+def _gates_without_others(c: Configuration) -> Iterator[Problem]:
+    # Validate in component-base featuregate/feature_gate.go, since 1.35
+    given, known = c.given("featureGates") or {}, table.gates(c.version)
+    if "AllAlpha" in given or "AllBeta" in given:
+        return
+    for name, gate in known.items():
+        on = given.get(name, gate.default)
+        off = [other for other in gate.needs if not given.get(other, known[other].default)]
+        if on and off and (name in given or any(other in given for other in off)):
+            path = f"featureGates[{name if name in given else off[0]}]"
+            if name in given:
+                yield path, f"needs {off[0]}, which is off; set it to true too"
+            else:
+                yield path, f"is needed by {name}, which is on; set that to false too"
+
+
+def _memory_throttling(c: Configuration) -> Iterator[Problem]:
+    # Since 1.37 the kubelet takes without its gate only what was the default until then.
+    path, name, former = "memoryThrottlingFactor", "MemoryQoS", 0.9
+    gate, given = table.gates(c.version)[name], c.given("featureGates") or {}
+    on = given.get(name, given.get("AllAlpha") or gate.default)
+    if c.given(path) in (None, former) or on or table.number(c.version) < table.number("1.37"):
+        return
+    yield path, f"needs the feature gate {name}, which is off; set it to true or leave {path} out"
 
 
 def _gates_of_ours(c: Configuration) -> Iterator[Problem]:
@@ -128,6 +154,14 @@ def _cgroups(c: Configuration) -> Iterator[Problem]:
         yield "systemCgroups", "needs cgroupRoot"
 
 
+def _sysctls(c: Configuration) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for name in c["defaultPodSysctls"] or {}:
+        first = seen.setdefault(sysctls.normalized(name), name)
+        if first != name:
+            yield f"defaultPodSysctls[{name}]", f"is the same as {first}; remove one of them"
+
+
 def _logs(c: Configuration) -> Iterator[Problem]:
     if c["enableSystemLogQuery"] and c["enableSystemLogHandler"] is False:
         yield "enableSystemLogQuery", "needs enableSystemLogHandler, which is false"
@@ -169,11 +203,14 @@ def _image_credentials(c: Configuration) -> Iterator[Problem]:
 
 _RULES: tuple[Callable[[Configuration], Iterator[Problem]], ...] = (
     _gates_of_ours,
+    _gates_without_others,
+    _memory_throttling,
     _image_collection,
     _image_pulls,
     _shutdown,
     _reservations,
     _cgroups,
+    _sysctls,
     _logs,
     _logging,
     _soft_eviction,

@@ -1,18 +1,15 @@
 """Whether the kubelet accepts a value of the right type, by the lists in `rules`."""
 
-import ipaddress
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from node_files.versions import quantities, rules, sysctls, table
+from node_files.versions import quantities, rules, sysctls, table, texts
 from node_files.versions.nearest import hint
 
 Problem = tuple[str, str]  # what to append to the path, and the message
 
 _LIMITS = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1), "uint32": (0, 2**32 - 1)}
 _LISTED = 8  # how many values of a large enumeration a message lists
-_CPUS = re.compile(r"\A[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*\Z")
 _ID_BLOCK = 65536  # pkg/kubelet/apis/config/validation/validation_linux.go
 
 
@@ -49,8 +46,14 @@ def string_problem(path: str, text: str, constants: tuple[str, ...], version: st
         return _choice_problem(path, text, allowed, version)
     if path == "allowedUnsafeSysctls[]":
         return sysctls.problem(text, version)
-    check = _STRINGS.get(path)
-    return check(text) if check and text else None
+    if path == "showHiddenMetricsForVersion":
+        previous = f"1.{table.number(version) - 1}"
+        wrong = text not in ("", previous)
+        return f'"{text}" is not {previous}, the only one that {version} takes' if wrong else None
+    if path == texts.IMAGES and texts.needs_registry(text) and table.number(version) < 36:
+        return f'"{text}" has no registry, which {version} asks for, such as docker.io/library'
+    check = texts.CHECKS.get(path)
+    return check(text) if check and (text or path == texts.IMAGES) else None
 
 
 def map_problems(path: str, value: Mapping[str, Any], version: str) -> Iterator[Problem]:
@@ -80,48 +83,6 @@ def _choice_problem(path: str, text: str, allowed: tuple[str, ...], version: str
     return f'"{text}" is not one of its values{hint(text, there) or f"; those are {listed}{more}"}'
 
 
-def _address(text: str) -> str | None:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return f'"{text}" is not an IP address'
-    return None
-
-
-def _size(text: str) -> str | None:
-    # parseMaxSize in pkg/kubelet/logs/container_log_manager.go
-    size = quantities.quantity(text)
-    if size is None or size <= 0 or not quantities.is_whole(text):
-        return f'"{text}" is not a whole number of bytes; write one such as 10Mi'
-    return None
-
-
-def _cpus(text: str) -> str | None:
-    return None if _CPUS.match(text) else f'"{text}" is not a list of CPUs such as 0-3,8'
-
-
-def _file_pattern(text: str) -> str | None:
-    return f'"{text}" must not contain "=" or a comma' if "=" in text or "," in text else None
-
-
-def _clean_path(text: str) -> str | None:
-    clean = text.startswith("/") and "//" not in text and not text.endswith("/")
-    if clean and text.isascii() and not {".", ".."} & set(text.split("/")):
-        return None
-    return f'"{text}" is not an absolute path in its shortest form'
-
-
-_STRINGS: Mapping[str, Callable[[str], str | None]] = {
-    "address": _address,
-    "clusterDNS[]": _address,
-    "containerLogMaxSize": _size,
-    "healthzBindAddress": _address,
-    "logging.vmodule[].filePattern": _file_pattern,
-    "podLogsDir": _clean_path,
-    "reservedSystemCPUs": _cpus,
-}
-
-
 def _signal(name: str, version: str) -> str | None:
     since = rules.EVICTION_SIGNALS.get(name)
     if since is None:
@@ -149,9 +110,9 @@ def _reclaim(name: str, text: str, version: str) -> str | None:
     # parseMinimumReclaims in pkg/kubelet/eviction/helpers.go
     problem = _signal(name, version)
     given = quantities.quantity(text)
-    if problem or (given is not None and given >= 0):
+    if problem or quantities.percentage(text) or (given is not None and given >= 0):
         return problem
-    if text.endswith("%") and not quantities.percentage(text):
+    if text.endswith("%"):
         return f'"{text}" is not a positive percentage; leave it out'
     return _amount(text)
 
@@ -190,23 +151,39 @@ def _gate(name: str, value: bool, version: str) -> str | None:
 
 def unknown_gate(name: str, version: str) -> str | None:
     """Return why a version does not know a gate that others have; None: nothing is known of it."""
-    if name in table.gates(version) or name in rules.MOVED_GATES:
+    if name in table.gates(version):
         return None
-    span = table.span("gates", name)
+    other = rules.OTHER_GATES.get(name)
+    span = (other, version) if other else table.span("gates", name)
     if span is None:
         return None
     if table.number(version) < table.number(span[0]):
         return f"was added in {span[0]}"
-    return f"was removed after {span[1]}"
+    return None if other else f"was removed after {span[1]}"
+
+
+def _share(name: str, text: str, _version: str) -> str | None:
+    # ParseQOSReserved in pkg/kubelet/cm
+    if name != "memory":
+        return "can't be reserved; only memory can"
+    if not texts.WHOLE_SHARE.match(text) or int(text.rstrip("%")) > 100:
+        return f'"{text}" is not a whole percentage from 0% to 100%'
+    return None
+
+
+def _pod_sysctl(name: str, _text: str, version: str) -> str | None:
+    return sysctls.problem(name, version, pattern=False)
 
 
 _MAPS: Mapping[str, Callable[[str, Any, str], str | None]] = {
+    "defaultPodSysctls": _pod_sysctl,
     "evictionHard": _threshold,
     "evictionMinimumReclaim": _reclaim,
     "evictionSoft": _threshold,
     "evictionSoftGracePeriod": _grace,
     "featureGates": _gate,
     "kubeReserved": _reserved,
+    "qosReserved": _share,
     "reservedMemory[].limits": _memory,
     "systemReserved": _reserved,
 }
@@ -214,6 +191,6 @@ _MAPS: Mapping[str, Callable[[str, Any, str], str | None]] = {
 
 def block_problem(path: str, value: int) -> str | None:
     """Return what is wrong with a number that must fill whole blocks of IDs, or None."""
-    if path == "userNamespaces.idsPerPod" and (value < _ID_BLOCK or value % _ID_BLOCK):
+    if path == "userNamespaces.idsPerPod" and value % _ID_BLOCK:
         return f"{value} is not a multiple of {_ID_BLOCK}"
     return None

@@ -2,8 +2,10 @@
 
 Types: k8s.io/kubelet/config/v1beta1/types.go and the types that it uses from k8s.io/api and
 k8s.io/component-base. Defaults: SetDefaults_KubeletConfiguration in k8s.io/kubernetes
-pkg/kubelet/apis/config/v1beta1/defaults.go. Flags: cmd/kubelet/app/options. Gates: pkg/features.
-It reads the first release of each minor version, since patch releases change none of these.
+pkg/kubelet/apis/config/v1beta1/defaults.go. Flags: cmd/kubelet/app/options. Gates: pkg/features,
+and the packages of libraries whose gates a kubelet has too.
+It reads the first release of each minor version: patch releases change none of these, but for the
+defaults of a few gates.
 
 It needs `go` (1.18 or later) and the module proxy, and writes only the table.
 """
@@ -20,6 +22,9 @@ from typing import Any
 MINORS = range(24, 38)
 MODULES = {
     "k8s.io/api": "v0",
+    "k8s.io/apiextensions-apiserver": "v0",
+    "k8s.io/apiserver": "v0",
+    "k8s.io/client-go": "v0",
     "k8s.io/component-base": "v0",
     "k8s.io/kubelet": "v0",
     "k8s.io/kubernetes": "v1",

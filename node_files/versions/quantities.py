@@ -5,6 +5,7 @@ https://pkg.go.dev/k8s.io/apimachinery/pkg/api/resource#Quantity.
 """
 
 import re
+import struct
 from decimal import Decimal
 from fractions import Fraction
 
@@ -23,8 +24,10 @@ _SUFFIXES = {
     "Pi": Fraction(2**50), "Ei": Fraction(2**60),
 }  # fmt: skip
 _QUANTITY = re.compile(rf"\A([+-]?)({_NUMBER})([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{{1,3}})?\Z")
-_PERCENTAGE = re.compile(rf"\A{_NUMBER}%\Z")
+_PERCENTAGE = re.compile(rf"\A(\+?{_NUMBER}(?:[eE][+-]?[0-9]{{1,3}})?)%\Z")
 _LARGEST = 2**63 - 1
+_MOST_DIGITS = 18  # maxInt64Factors
+_EXPONENTS = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 
 
 def duration_ns(text: str) -> int | None:
@@ -54,15 +57,31 @@ def quantity(text: str) -> Fraction | None:
 def is_whole(text: str) -> bool:
     """Return whether Go's `Quantity.AsInt64` has a value for a quantity.
 
-    It has none for a power of two with a point, such as 1.5Mi, whatever that comes to.
+    It has none for a number with too many digits, nor for what is not written as a whole number,
+    such as 1.5Mi or 1000m, whatever that comes to (ParseQuantity).
     """
     match = _QUANTITY.match(text)
-    if not match or ("." in match[2] and (match[3] or "").endswith("i")):
+    if not match:
         return False
+    before, _, after = match[2].partition(".")
+    digits, suffix = len(before.lstrip("0")), match[3] or ""
+    if suffix.endswith("i"):
+        # A power of two has about three decimal digits for each ten binary ones.
+        room = 15 - digits - 3 * ("KMGTPE".index(suffix[0]) + 1) - 1
+        return room >= 0 and not after
+    if suffix[:1] in ("e", "E") and len(suffix) > 1:
+        exponent = int(suffix[1:])
+    else:
+        exponent = _EXPONENTS[suffix]
     value = quantity(text)
-    return value is not None and value.denominator == 1 and abs(value) <= _LARGEST
+    fits = value is not None and abs(value) <= _LARGEST
+    return fits and digits + len(after) <= _MOST_DIGITS and exponent >= len(after)
 
 
 def percentage(text: str) -> Fraction | None:
     """Return a percentage such as 10% as a number, or None if the text is not one."""
-    return Fraction(text[:-1]) if _PERCENTAGE.match(text) else None
+    match = _PERCENTAGE.match(text)
+    try:  # as strconv.ParseFloat does with 32 bits
+        return Fraction(*struct.unpack("f", struct.pack("f", float(match[1])))) if match else None
+    except OverflowError:
+        return None

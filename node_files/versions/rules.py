@@ -15,7 +15,6 @@ INTEGERS: Mapping[str, tuple[int, int | None]] = {
     "containerLogMaxWorkers": (1, None),
     "eventBurst": (0, None),
     "eventRecordQPS": (0, None),
-    "evictionMaxPodGracePeriod": (0, None),
     "healthzPort": (0, 65535),
     "imageGCHighThresholdPercent": (0, 100),
     "imageGCLowThresholdPercent": (0, 100),
@@ -23,6 +22,7 @@ INTEGERS: Mapping[str, tuple[int, int | None]] = {
     "iptablesMasqueradeBit": (0, 31),
     "kubeAPIBurst": (0, None),
     "kubeAPIQPS": (0, None),
+    "logging.flushFrequency": (0, None),  # 0 counts as not set
     "logging.verbosity": (0, 2**31 - 1),  # component-base logs/api/v1/options.go
     "logging.vmodule[].verbosity": (0, 2**31 - 1),
     "maxOpenFiles": (0, None),
@@ -31,7 +31,6 @@ INTEGERS: Mapping[str, tuple[int, int | None]] = {
     "nodeLeaseDurationSeconds": (1, None),
     "nodeStatusMaxImages": (-1, None),
     "oomScoreAdj": (-1000, 1000),
-    "podPidsLimit": (-1, None),
     "podsPerCore": (0, None),
     "port": (1, 65535),
     "readOnlyPort": (0, 65535),
@@ -39,14 +38,16 @@ INTEGERS: Mapping[str, tuple[int, int | None]] = {
     "registryPullQPS": (0, None),
     "reservedMemory[].numaNode": (0, None),
     "shutdownGracePeriodByPodPriority[].shutdownGracePeriodSeconds": (0, None),
+    "userNamespaces.idsPerPod": (65536, 2**32 - 1),
     "tracing.samplingRatePerMillion": (0, 1_000_000),  # component-base tracing/api/v1/config.go
 }
 
-# In nanoseconds; no duration may be negative.
+# In nanoseconds; no other duration may be negative.
 DURATIONS: Mapping[str, tuple[int, int | None]] = {
     "containerLogMonitorInterval": (3 * SECOND, None),
     "cpuCFSQuotaPeriod": (10**6, SECOND),
     "crashLoopBackOff.maxContainerRestartPeriod": (SECOND, 300 * SECOND),
+    "volumeStatsAggPeriod": (-(2**63), None),  # a negative one switches it off
 }
 ZERO_OR_A_SECOND = ("shutdownGracePeriod", "shutdownGracePeriodCriticalPods")
 
@@ -106,23 +107,15 @@ EVICTION_SIGNALS: Mapping[str, str] = {
 }
 RESERVABLE = ("cpu", "memory", "ephemeral-storage", "pid")  # cmd/kubelet/app/server.go
 
-# Gates of the kubelet that k8s.io/kubernetes does not declare: component-base
-# logs/api/v1/kube_features.go and featuregate/feature_gate.go.
-OTHER_GATES = (
-    "AllAlpha",
-    "AllBeta",
-    "ContextualLogging",
-    "LoggingAlphaOptions",
-    "LoggingBetaOptions",
-)
-
-# No longer in pkg/features of k8s.io/kubernetes, but in a library that kubelets still have.
-MOVED_GATES = (
-    *("APISelfSubjectReview", "CloudControllerManagerWebhook", "CloudDualStackNodeIPs"),
-    *("DeclarativeValidation", "DeclarativeValidationTakeover", "RetryGenerateName"),
-    *("StreamingCollectionEncodingToJSON", "StreamingCollectionEncodingToProtobuf"),
-    "UnknownVersionInteroperabilityProxy",
-)
+# Gates of the kubelet that the table does not have: component-base featuregate/feature_gate.go, and
+# those of k8s.io/controller-manager, which a library registers. With the first version that has it.
+OTHER_GATES: Mapping[str, str] = {
+    "AllAlpha": "1.24",
+    "AllBeta": "1.24",
+    "CloudControllerManagerWatchBasedRoutesReconciliation": "1.35",
+    "CloudControllerManagerWebhook": "1.27",
+    "ControllerManagerReleaseLeaderElectionLockOnExit": "1.36",
+}
 
 # Fields for which a value other than the default needs a gate.
 GATED: Mapping[str, str] = {

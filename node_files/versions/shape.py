@@ -87,6 +87,8 @@ class Shape:
             kind = "duration" if isinstance(value, str) else "int64"
         if kind == "quantity" and isinstance(value, int) and not isinstance(value, bool):
             return None
+        if "int" in kind and isinstance(value, float) and value.is_integer():
+            value = int(value)  # 110.0 is 110 for Go
         wanted = {"bool": bool, "float64": float}.get(kind, int if "int" in kind else str)
         exact = type(value) is wanted or (wanted is float and type(value) is int)
         if not exact:

@@ -39,7 +39,7 @@ _NUMBER = re.compile(r"\A[+]?[0-9]{1,9}\Z")
 
 def problems(c: Configuration) -> Iterator[Problem]:
     """Yield the path and the problem of what ends a kubelet with this configuration."""
-    for rule in (_cpu_manager, _topology_manager, _memory_manager):
+    for rule in (_cpu_manager, _topology_manager, _reserved_twice, _memory_manager):
         yield from rule(c)
 
 
@@ -81,11 +81,25 @@ def _topology_manager(c: Configuration) -> Iterator[Problem]:
             yield f"{path}[{name}]", problem
 
 
+def _reserved_twice(c: Configuration) -> Iterator[Problem]:
+    # validation_reserved_memory.go
+    seen = set()
+    for index, entry in enumerate(c["reservedMemory"] or ()):
+        for kind in entry.get("limits") or {}:
+            where = (entry.get("numaNode") or 0, kind)
+            if where in seen:
+                path = f"reservedMemory[{index}].limits[{kind}]"
+                yield path, f"is a second one for NUMA node {where[0]}; give one"
+            seen.add(where)
+
+
 def _memory_manager(c: Configuration) -> Iterator[Problem]:
     if c["memoryManagerPolicy"] != "Static":
         return
     path = "reservedMemory"
     limits = [entry.get("limits") or {} for entry in c[path] or ()]
+    for kind in sorted({kind for each in limits for kind in each if kind != "memory"}):
+        yield path, f"has {kind}, which nothing else can reserve; with Static a kubelet refuses it"
     given = sum(
         (
             quantities.quantity(str(each["memory"])) or Fraction()

@@ -40,6 +40,7 @@ class Gate:
 
     default: bool
     locked: bool = False
+    needs: tuple[str, ...] = ()  # the gates that must be on where it is
 
 
 @cache
@@ -59,8 +60,11 @@ def flags(version: str) -> Mapping[str, Flag]:
 
 @cache
 def gates(version: str) -> Mapping[str, Gate]:
-    """Return the feature gates that k8s.io/kubernetes itself declares in a version, by name."""
-    return {name: Gate(**entry) for name, entry in _entries("gates", version).items()}
+    """Return the feature gates of a version by name, without those of rules.OTHER_GATES."""
+    return {
+        name: Gate(**{**entry, "needs": tuple(entry.get("needs") or ())})
+        for name, entry in _entries("gates", version).items()
+    }
 
 
 def gate_is_on(name: str, version: str) -> bool:

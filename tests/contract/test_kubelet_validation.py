@@ -1,21 +1,13 @@
-"""The kubelet's own decoder, defaults and validation agree with ours, in the lab's version.
+"""The kubelet's own decoder, defaults and validation agree with ours, in the lab's version."""
 
-Where the lab's programs were built on this machine it builds in 20 s; elsewhere Go compiles what
-they share first.
-"""
-
-import json
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab import go, layout, toolchain
 from node_files import Cluster, Node, versions
 from node_files.kubelet_configuration import kubelet_configuration, merge, to_yaml
 from node_files.versions.defaults import leaves
+from tests.contract import judges
 from tests.unit.test_versions import LATEST, RIGHT, WRONG
 from tests.unit.test_versions_seed import whole
 
@@ -42,33 +34,8 @@ SWALLOWED = {
 @pytest.fixture(scope="module")
 def judgement(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the kubelet says of every case, and its defaults."""
-    directory = tmp_path_factory.mktemp("kubelet_judge")
-    for name in ("go.mod", "go.sum"):
-        shutil.copy(toolchain.MODULES / "kubernetes" / name, directory / name)
-    shutil.copy(Path(__file__).parent / "kubelet_judge" / "main.go", directory)
-    program = directory / "judge"
-    subprocess.run(
-        [
-            go.ensure_go(layout.Layout.find().cache),
-            "build",
-            "-trimpath",
-            "-buildvcs=false",
-            "-o",
-            program,
-        ],
-        cwd=directory,
-        env=go.environment(),
-        check=True,
-    )
-    done = subprocess.run(
-        [program],
-        input=json.dumps({name: to_yaml(document) for name, document in cases().items()}),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
+    program = judges.build(LATEST, tmp_path_factory.mktemp("kubelet_judge"))
+    return judges.ask(program, {name: to_yaml(given) for name, given in cases().items()}, {})
 
 
 # Text that one reader of YAML or another takes for something else.

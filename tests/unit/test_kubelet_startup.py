@@ -149,10 +149,13 @@ FIELDS: list[tuple[dict[str, Any], str, str]] = [
         )
     ),
     ({"allowedUnsafeSysctls": ["net core"]}, LATEST, "allowedUnsafeSysctls[0] \"net core\" is not"),
-    *(({"containerLogMaxSize": size}, LATEST, "") for size in ("10Mi", "1e7", "1.5k", "1048576")),
+    *(
+        ({"containerLogMaxSize": size}, LATEST, "")
+        for size in ("10Mi", "1e7", "1.5k", "1048576", "0", "-1", ".5k", "1Ti")
+    ),
     *(
         ({"containerLogMaxSize": size}, LATEST, f'containerLogMaxSize "{size}" is not a whole')
-        for size in ("10m", "1.5Mi", "0.5", "0")
+        for size in ("10m", "1.5Mi", "0.5", "1000m", "1.0", "10e-1", "1Pi", "9223372036854775807")
     ),
     *(
         ({"evictionMinimumReclaim": {"nodefs.available": amount}}, LATEST, "")

@@ -128,13 +128,15 @@ WRONG: dict[str, tuple[Mapping[str, Any], str, str, str]] = {
     "no size": ({"containerLogMaxSize": "10MB"}, LATEST, "containerLogMaxSize",
                 '"10MB" is not a whole number of bytes'),
     "odd blocks": ({"userNamespaces": {"idsPerPod": 1000}}, LATEST, "userNamespaces.idsPerPod",
-                   "1000 is not a multiple of 65536"),
+                   "1000 is out of range; give 65536 to 4294967295"),
+    "half a block": ({"userNamespaces": {"idsPerPod": 100_000}}, LATEST, "userNamespaces.idsPerPod",
+                     "100000 is not a multiple of 65536"),
     "a gate before its time": ({"cpuCFSQuotaPeriod": "50ms"}, "1.35", "cpuCFSQuotaPeriod",
                                "needs the feature gate CustomCPUCFSQuotaPeriod, which is off by "
                                "default in 1.35"),
     "a gate switched off": (
-        {"shutdownGracePeriod": "30s", "featureGates": {"GracefulNodeShutdown": False}}, LATEST,
-        "shutdownGracePeriod", "needs the feature gate GracefulNodeShutdown, which is off in 1.37",
+        {"shutdownGracePeriod": "30s", "featureGates": {"GracefulNodeShutdown": False}}, "1.34",
+        "shutdownGracePeriod", "needs the feature gate GracefulNodeShutdown, which is off in 1.34",
     ),
     "a gate of ours": (
         {"featureGates": {"RotateKubeletServerCertificate": False}}, LATEST,
@@ -213,6 +215,7 @@ RIGHT: dict[str, tuple[Mapping[str, Any], str]] = {
     ),
     "logs as JSON": ({"logging": {"format": "json", "verbosity": 2}}, LATEST),
     "what is not set": ({"tlsMinVersion": "", "memorySwap": {"swapBehavior": ""}}, LATEST),
+    "a gate that a library has": ({"featureGates": {"RetryGenerateName": True}}, "1.35"),
     "a zero that is not set": ({"maxPods": 0, "nodeLeaseDurationSeconds": 0}, LATEST),
 }  # fmt: skip
 
@@ -290,8 +293,6 @@ WARNINGS: dict[str, tuple[Mapping[str, Any], str, str, str]] = {
     "no limit": ({"eventRecordQPS": 0}, "1.36", "eventRecordQPS", "0 means the client library's"),
     "an unknown gate": ({"featureGates": {"NodeSwpa": True}}, LATEST, "featureGates[NodeSwpa]",
                         "is not a gate of k8s.io/kubernetes 1.37; did you mean NodeSwap?"),
-    "a gate that a library has": ({"featureGates": {"RetryGenerateName": True}}, "1.35",
-                                  "featureGates[RetryGenerateName]", "is not a gate of"),
 }  # fmt: skip
 
 

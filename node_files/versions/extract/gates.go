@@ -9,46 +9,108 @@ import (
 
 // gate is a feature gate as a version has it when nobody sets it.
 type gate struct {
-	Default bool `json:"default"`
-	Locked  bool `json:"locked,omitempty"`
+	Default bool     `json:"default"`
+	Locked  bool     `json:"locked,omitempty"`
+	Needs   []string `json:"needs,omitempty"` // the gates that must be on where it is
 	goName  string
 }
 
+// gatePackages are those whose gates a kubelet has; of the first each version has the package.
+var gatePackages = []string{
+	"k8s.io/kubernetes/pkg/features",
+	"k8s.io/apiserver/pkg/features",
+	"k8s.io/apiextensions-apiserver/pkg/features",
+	"k8s.io/client-go/features",
+	"k8s.io/component-base/logs",
+	"k8s.io/component-base/logs/api/v1",
+	"k8s.io/component-base/metrics/features",
+	"k8s.io/component-base/zpages/features",
+}
+
 func readGates(from *source, version string) map[string]*gate {
-	features := from.load("k8s.io/kubernetes/pkg/features")
+	gates, needs := map[string]*gate{}, map[string][]ast.Expr{}
 	names := map[string]string{} // the constant's name to the gate's
-	for name, value := range features.values {
-		expr := value.expr
-		if call, ok := expr.(*ast.CallExpr); ok && len(call.Args) == 1 { // featuregate.Feature("Name")
-			expr = call.Args[0]
+	for index, importPath := range gatePackages {
+		if index > 0 && !from.has(importPath) {
+			continue
 		}
-		if literal, ok := expr.(*ast.BasicLit); ok && literal.Kind == token.STRING {
-			names[name] = text(literal)
+		features := from.load(importPath)
+		for name, value := range features.values {
+			if found := gateName(value.expr); found != "" {
+				names[name] = found
+			}
+		}
+		for _, declaration := range features.declarations {
+			ast.Inspect(declaration, func(node ast.Node) bool {
+				if literal, ok := node.(*ast.CompositeLit); ok {
+					readMap(literal, version, names, gates, needs)
+				}
+				return true
+			})
 		}
 	}
-	gates := map[string]*gate{}
-	for _, value := range features.values {
-		ast.Inspect(value.expr, func(node ast.Node) bool {
-			pair, ok := node.(*ast.KeyValueExpr)
-			if !ok {
-				return true
+	for constant, expressions := range needs {
+		found := gates[names[constant]]
+		for _, expr := range expressions {
+			if other := dependency(expr, names); found != nil && gates[other] != nil {
+				found.Needs = append(found.Needs, other)
 			}
-			key, isName := pair.Key.(*ast.Ident)
-			spec, isSpec := pair.Value.(*ast.CompositeLit)
-			if !isName || !isSpec || len(spec.Elts) == 0 {
-				return true
-			}
-			if found := current(spec, version); found != nil {
-				if names[key.Name] == "" {
-					fail("the gate %s has no name", key.Name)
-				}
-				found.goName = key.Name
-				gates[names[key.Name]] = found
-			}
-			return false
-		})
+		}
 	}
 	return gates
+}
+
+func gateName(expr ast.Expr) string {
+	if call, ok := expr.(*ast.CallExpr); ok && len(call.Args) == 1 { // featuregate.Feature("Name")
+		expr = call.Args[0]
+	}
+	if literal, ok := expr.(*ast.BasicLit); ok && literal.Kind == token.STRING {
+		return text(literal)
+	}
+	return ""
+}
+
+// readMap reads a map of gates, or of the gates that each one needs; it ignores any other literal.
+func readMap(literal *ast.CompositeLit, version string, names map[string]string, gates map[string]*gate, needs map[string][]ast.Expr) {
+	kind, isMap := literal.Type.(*ast.MapType)
+	if !isMap || name(kind.Key) != "Feature" {
+		return
+	}
+	list, isList := kind.Value.(*ast.ArrayType)
+	for _, element := range literal.Elts {
+		pair := element.(*ast.KeyValueExpr)
+		key, isOwn := pair.Key.(*ast.Ident)
+		value, isLiteral := pair.Value.(*ast.CompositeLit)
+		if !isLiteral || len(value.Elts) == 0 {
+			continue
+		}
+		if isList && name(list.Elt) == "Feature" {
+			needs[name(pair.Key)] = append(needs[name(pair.Key)], value.Elts...)
+			continue
+		}
+		if !isOwn { // the gates of another package stand there too
+			continue
+		}
+		if names[key.Name] == "" {
+			fail("the gate %s has no name", key.Name)
+		}
+		if found := current(value, version); found != nil {
+			found.goName = key.Name
+			gates[names[key.Name]] = found
+		}
+	}
+}
+
+// dependency returns a gate's name from its constant, of this package or another, or a conversion.
+func dependency(expr ast.Expr, names map[string]string) string {
+	if call, ok := expr.(*ast.CallExpr); ok && len(call.Args) == 1 {
+		expr = call.Args[0]
+	}
+	found := names[name(expr)]
+	if found == "" {
+		fail("a gate that another needs is not understood: %T %s", expr, name(expr))
+	}
+	return found
 }
 
 // current returns the gate of a spec, or of the last of a list of specs that the version has reached.
@@ -58,22 +120,33 @@ func current(spec *ast.CompositeLit, version string) *gate {
 	}
 	var found *gate
 	for _, element := range spec.Elts {
-		below, ok := element.(*ast.CompositeLit)
-		if !ok { // a list of the gates that it depends on
-			return nil
-		}
-		for _, pair := range below.Elts {
-			pair := pair.(*ast.KeyValueExpr)
-			if pair.Key.(*ast.Ident).Name != "Version" {
-				continue
-			}
-			since := text(pair.Value.(*ast.CallExpr).Args[0].(*ast.BasicLit))
-			if minor(since) <= minor(version) {
-				found = parsed(below)
-			}
+		if below := element.(*ast.CompositeLit); reached(below, version) {
+			found = parsed(below)
 		}
 	}
 	return found
+}
+
+// reached tells whether a spec applies: it may be for clusters that are no longer compatible with the
+// version before, which a kubelet by itself is.
+func reached(spec *ast.CompositeLit, version string) bool {
+	applies := false
+	for _, element := range spec.Elts {
+		pair := element.(*ast.KeyValueExpr)
+		switch pair.Key.(*ast.Ident).Name {
+		case "Version":
+			applies = minor(since(pair.Value)) <= minor(version)
+		case "MinCompatibilityVersion":
+			if minor(since(pair.Value)) > minor(version)-1 {
+				return false
+			}
+		}
+	}
+	return applies
+}
+
+func since(expr ast.Expr) string {
+	return text(expr.(*ast.CallExpr).Args[0].(*ast.BasicLit))
 }
 
 func parsed(spec *ast.CompositeLit) *gate {

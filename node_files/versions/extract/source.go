@@ -70,6 +70,12 @@ func (s *source) load(importPath string) *pkg {
 	return p
 }
 
+// has tells whether a version has a package.
+func (s *source) has(importPath string) bool {
+	_, err := os.Stat(s.directory(importPath))
+	return err == nil
+}
+
 func (s *source) directory(importPath string) string {
 	for module, root := range s.roots {
 		if importPath == module || strings.HasPrefix(importPath, module+"/") {

@@ -1,6 +1,6 @@
-// Kubelet_judge decodes and validates configurations as a kubelet does at its start, and prints what
-// it says of each by name, the provider ID that it reads, and what it sets where nothing is set. It is built with the lab's
-// go.mod for Kubernetes.
+// Kubelet_judge does with configurations and flags what a kubelet does at its start, and prints what it
+// says of each by name, the provider ID that it reads, its feature gates, and what it sets where nothing is
+// set. It is built with the lab's go.mod for Kubernetes, or for an older kubelet.
 package main
 
 import (
@@ -14,42 +14,68 @@ import (
 	_ "k8s.io/component-base/logs/json/register"
 	kubeletv1beta1 "k8s.io/kubelet/config/v1beta1"
 	_ "k8s.io/kubernetes/pkg/features"
+	kubeletconfig "k8s.io/kubernetes/pkg/kubelet/apis/config"
 	"k8s.io/kubernetes/pkg/kubelet/apis/config/scheme"
 	configv1beta1 "k8s.io/kubernetes/pkg/kubelet/apis/config/v1beta1"
 	"k8s.io/kubernetes/pkg/kubelet/apis/config/validation"
 	"k8s.io/kubernetes/pkg/kubelet/kubeletconfig/util/codec"
 )
 
+type question struct {
+	Documents map[string]string   `json:"documents"`
+	Flags     map[string][]string `json:"flags"`
+}
+
 func main() {
 	_ = logsapi.AddFeatureGates(utilfeature.DefaultMutableFeatureGate)
-	var documents map[string]string
-	if err := json.NewDecoder(os.Stdin).Decode(&documents); err != nil {
+	var asked question
+	if err := json.NewDecoder(os.Stdin).Decode(&asked); err != nil {
 		panic(err)
 	}
 	_, codecs, err := scheme.NewSchemeAndCodecs()
 	if err != nil {
 		panic(err)
 	}
-	said, providers := map[string]string{}, map[string]string{}
-	for name, document := range documents {
-		func() {
-			defer func() {
-				if r := recover(); r != nil {
-					said[name] = fmt.Sprint("panic: ", r)
-				}
-			}()
-			configuration, err := codec.DecodeKubeletConfiguration(context.Background(), codecs, []byte(document))
-			if err == nil {
-				err = validation.ValidateKubeletConfiguration(configuration, utilfeature.DefaultFeatureGate)
-			}
+	said, started := map[string]string{}, map[string]string{}
+	flags, providers := map[string]string{}, map[string]string{}
+	for name, document := range asked.Documents {
+		var configuration *kubeletconfig.KubeletConfiguration
+		said[name] = judge(func() (err error) {
+			configuration, err = codec.DecodeKubeletConfiguration(context.Background(), codecs, []byte(document))
 			if err != nil {
-				said[name] = err.Error()
-				return
+				return err
 			}
-			said[name], providers[name] = "", configuration.ProviderID
-		}()
+			return validation.ValidateKubeletConfiguration(configuration, utilfeature.DefaultFeatureGate)
+		})
+		if said[name] == "" {
+			providers[name] = configuration.ProviderID
+			started[name] = judge(func() error { return start(configuration) })
+		}
+	}
+	for name, arguments := range asked.Flags {
+		flags[name] = judge(func() error { return parse(arguments) })
+	}
+	gates := map[string]map[string]bool{}
+	for name, spec := range utilfeature.DefaultMutableFeatureGate.GetAll() {
+		gates[string(name)] = map[string]bool{"default": spec.Default, "locked": spec.LockToDefault}
 	}
 	defaults := &kubeletv1beta1.KubeletConfiguration{}
 	configv1beta1.SetDefaults_KubeletConfiguration(defaults)
-	_ = json.NewEncoder(os.Stdout).Encode(map[string]any{"said": said, "defaults": defaults, "providers": providers})
+	_ = json.NewEncoder(os.Stdout).Encode(map[string]any{
+		"said": said, "started": started, "flags": flags, "gates": gates, "defaults": defaults,
+		"providers": providers,
+	})
+}
+
+// judge returns what the kubelet says; a panic ends it as well.
+func judge(ask func() error) (said string) {
+	defer func() {
+		if r := recover(); r != nil {
+			said = fmt.Sprint("panic: ", r)
+		}
+	}()
+	if err := ask(); err != nil {
+		return err.Error()
+	}
+	return ""
 }

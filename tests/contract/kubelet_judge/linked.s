@@ -1,0 +1,1 @@
+// Empty: functions without a body are linked by name.
