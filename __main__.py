@@ -34,7 +34,7 @@ async def main() -> None:
 
 async def declare() -> None:
     """Declare every resource and output, and wait until all nodes have joined."""
-    stack = await reading.with_record(reading.read(pulumi.Config()))
+    stack = await reading.with_record(await reading.read(pulumi.Config()))
     control_plane = ControlPlane("control-plane", arguments.control_plane(stack))
     await control_plane.require_a_host()
     # Without an identifier of its own, a new path or a rotated key would replace all of the

@@ -11,6 +11,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from admission import program, settings_file
 from admission.drain_settings import Drain, read_drain
@@ -112,7 +113,7 @@ class StackSettings:
             # A value that holds a secret is missing among those that are none.
             text = settings.get(POOLS) or await self._secret(POOLS)
             pools = json.loads(text or "{}")
-            entries = [entry for each in pools.values() for entry in each.get("nodes") or ()]
+            entries = [entry for each in pools.values() for entry in await self._nodes(each)]
             force = any(e.get("name") == node and e.get("force") is True for e in entries)
             taken = frozenset(
                 str(e["address"])
@@ -129,6 +130,19 @@ class StackSettings:
             raise ValueError(f"settings of the stack {self._stack}: {error}; {REMEDY}") from None
         turns = turns_to_drain(self._stack, pool, drain.parallel)
         return Leaving(force=force, taken=taken, drain=drain, turns=turns)
+
+    async def _nodes(self, pool: Mapping[str, Any]) -> list[Any]:
+        """Return the entries of a pool's nodes; those of another stack if that can be read."""
+        entries, source = [*(pool.get("nodes") or ())], pool.get("nodesFrom")
+        if source:
+            where = ("--json", "--stack", source["stack"], "--non-interactive")
+            command = ("pulumi", "stack", "output", source["output"], *where)
+            status, text, _ = await program.run(*command, timeout_s=CONFIG_TIMEOUT_S)
+            found = json.loads(text) if status == 0 else []
+            if isinstance(found, dict):
+                found = [{"name": name, **entry} for name, entry in found.items()]
+            entries += found
+        return entries
 
     async def _plain(self) -> Mapping[str, str]:
         """Return those that are no secrets, by their keys without the project's name."""

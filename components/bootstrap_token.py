@@ -13,8 +13,10 @@ from typing import Any
 import pulumi
 from pulumi_kubernetes.core.v1 import Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+from pulumi_random import RandomPassword
 
-from components.former_tokens import SECRET_PREFIX
+from components.dependencies import after, value_or
+from components.former_tokens import POOL_LABEL, ROUND_LABEL, SECRET_PREFIX
 
 NAMESPACE = "kube-system"
 SECRET_TYPE = "bootstrap.kubernetes.io/token"  # noqa: S105 - a type's name
@@ -25,9 +27,8 @@ GROUP = "system:bootstrappers"
 # Whose first client requests kube-controller-manager approves. A group's name may begin with a
 # hyphen (cluster-bootstrap/token/api: BootstrapGroupPattern), and no pool's does.
 AUTO_APPROVED = f"{GROUP}:-auto-approve"
-# `admission/objects/token_secret.py` finds our tokens by these labels.
 MANAGED_BY = {"app.kubernetes.io/managed-by": "kubelet-tls-bootstrap"}
-POOL_LABEL = "kubelet-tls-bootstrap/pool"
+ROUND = "round"  # among the keepers of a seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,10 @@ class BootstrapTokenArgs:
     """The pool whose nodes join with it."""
     node: str | None = None
     """The one node that joins with it; None: all nodes of the pool do."""
+    round: str
+    """The number of the runs in which somebody of the pool has joined."""
+    needed: bool = True
+    """Whether somebody is to join with it. If not, a Secret that has to be made holds no token."""
     auto_approved: bool = False
     """Whether kube-controller-manager approves what its holder asks for."""
     ttl_minutes: int
@@ -54,6 +59,8 @@ class BootstrapToken:
     secret: pulumi.Output[str]
     resource: Secret
     """What to depend on: once it exists, the token is valid."""
+    is_current: pulumi.Output[bool]
+    """Whether the stack has it as it is declared: a run with a target may leave it as it was."""
 
     @property
     def secret_uid(self) -> pulumi.Output[str]:
@@ -62,29 +69,42 @@ class BootstrapToken:
 
 
 def bootstrap_token(
-    name: str, args: BootstrapTokenArgs, seed: pulumi.Output[str], owner: pulumi.Resource
+    name: str, args: BootstrapTokenArgs, seed: RandomPassword, owner: pulumi.Resource
 ) -> BootstrapToken:
-    """Declare the token that follows from a secret seed: its Secret, as a child of `owner`."""
-    halves: pulumi.Output[Any] = seed.apply(lambda text: [*derive(text, args.node or "")])
+    """Declare the token that follows from a seed: its Secret, as a child of `owner`.
+
+    Where the seed fails, nothing raises: the engine leaves the Secret out.
+    """
+    halves: pulumi.Output[Any] = seed.result.apply(lambda text: [*derive(text, args.node or "")])
     token_id: pulumi.Output[str] = pulumi.Output.unsecret(halves.apply(lambda both: both[0]))
     data: pulumi.Output[Any] = halves.apply(lambda both: _data(args, *both))
     resource = Secret(
         name,
         metadata=ObjectMetaArgs(
-            name=token_id.apply(lambda value: f"{SECRET_PREFIX}{value}"),
+            name=value_or(token_id.apply(lambda value: f"{SECRET_PREFIX}{value}"), ""),
             namespace=NAMESPACE,
-            labels={**MANAGED_BY, POOL_LABEL: args.pool},
+            labels={**MANAGED_BY, POOL_LABEL: args.pool, ROUND_LABEL: args.round},
         ),
         type=SECRET_TYPE,
-        data=pulumi.Output.secret(data),
+        data=value_or(pulumi.Output.secret(data), {}),
         opts=pulumi.ResourceOptions(
             parent=owner,
+            depends_on=after(owner, seed),
             hooks=args.hooks,
             # The expiration is fixed when the token is created, and a revocation is not undone.
             ignore_changes=["data", "stringData"],
         ),
     )
-    return BootstrapToken(id=token_id, secret=halves.apply(lambda both: both[1]), resource=resource)
+    labels: pulumi.Output[Any] = resource.metadata.apply(lambda found: dict(found.labels or {}))
+    made: pulumi.Output[Any] = pulumi.Output.all(seed.keepers, labels)
+    return BootstrapToken(
+        id=token_id,
+        secret=halves.apply(lambda both: both[1]),
+        resource=resource,
+        is_current=made.apply(
+            lambda found: args.round == found[0].get(ROUND) == found[1].get(ROUND_LABEL)
+        ),
+    )
 
 
 def derive(seed: str, label: str) -> tuple[str, str]:
@@ -108,19 +128,25 @@ def _data(args: BootstrapTokenArgs, token_id: str, token_secret: str) -> dict[st
     token.
     """
     subject = f"the node {args.node}" if args.node else "the nodes"
-    expiration = datetime.now(UTC) + timedelta(minutes=args.ttl_minutes)
     values = {
         "description": f"joins {subject} of the pool {args.pool}",
         "token-id": token_id,
-        "token-secret": token_secret,
-        "expiration": expiration.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "usage-bootstrap-authentication": "true",
+        # As the gate leaves a token that it revokes. Without an expiration no token cleaner
+        # deletes it, which the next refresh would find.
+        "usage-bootstrap-authentication": "false",
         # The CA travels over SSH, so nobody needs cluster-info signed with a shared secret.
         "usage-bootstrap-signing": "false",
         "auth-extra-groups": ",".join(
             [AUTO_APPROVED] * args.auto_approved + groups(args.pool, args.node)
         ),
     }
+    if args.needed:
+        expiration = datetime.now(UTC) + timedelta(minutes=args.ttl_minutes)
+        values |= {
+            "token-secret": token_secret,
+            "expiration": expiration.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "usage-bootstrap-authentication": "true",
+        }
     return {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
 
 

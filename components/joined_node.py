@@ -127,8 +127,11 @@ async def _bring(args: JoinedNodeArgs) -> None:
 async def _join(args: JoinedNodeArgs) -> None:
     cluster, node = args.machine.cluster, args.machine.node
     await args.approver.join_begins(f"{node.name}-member")
-    if args.token is None:
-        raise ValueError(f"{node.name} has no token to join with; run pulumi up again")
+    if args.token is None or not await args.token.is_current.future():
+        raise ValueError(
+            f"{node.name} has no new token to join with; run pulumi up without --target, or with"
+            f" --target for {args.pool}-token-seed and its token too"
+        )
     # Known by now: that fails where it is not.
     halves = await pulumi.Output.all(args.token.id, args.token.secret).future()
     token_id, secret = cast(list[str], halves)

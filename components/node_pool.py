@@ -166,7 +166,8 @@ class NodePool(pulumi.ComponentResource):
         self.failure = after(self, gate)
         self.ready = [gate, *members.values()]
         ids = {node: token.id for node, token in tokens.by_node.items()}
-        self.token_id = value_or(pulumi.Output.from_input(ids.get(None, ids)), None)
+        public = ids.get(None) if args.token.scope == "pool" else ids
+        self.token_id = value_or(pulumi.Output.from_input(public), None)
         given, token = args.user_data, tokens.by_node.get(None)
         self.user_data = None if given is None else user_data(args.cluster, given, token)
         # A gate that fails takes no outputs with it: who reads them must not lose a whole pool.

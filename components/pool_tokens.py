@@ -12,14 +12,19 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_random import RandomPassword
 
-from components.bootstrap_token import BootstrapToken, BootstrapTokenArgs, bootstrap_token
+from components.bootstrap_token import (
+    ROUND,
+    BootstrapToken,
+    BootstrapTokenArgs,
+    bootstrap_token,
+)
 from components.dependencies import after
 from components.gate_report import DIRECTORY
 from components.pool_arguments import NodePoolArgs, PoolNode
 from components.token_guard import TokenGuard
 
 SEED_LENGTH = 32
-ROUND, OF = "round", "of"  # the keepers
+OF = "of"  # among the keepers of a seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,23 +55,25 @@ def pool_tokens(
         scopes = {entry.node.name: (entry,) for entry in present}
     seed_name, of = f"{name}-token-seed", _of(args, present)
     former = args.former_tokens.seeds.get(seed_name, {})
-    wanted = {
+    new = {
         node
         for node, entries in scopes.items()
         if any(entry.joins for entry in entries) or (of and of != former.get(OF))
     }
     # A function of the settings and the state, as a plan needs it.
-    keepers = former
-    if wanted:
+    keepers, wanted = former, new
+    if new:
         keepers = {ROUND: str(int(former.get(ROUND, 0)) + 1)} | ({OF: of} if of else {})
     elif former:
-        wanted = {node for node in scopes if _name(name, node) in args.former_tokens.names}
+        # Those that follow from the seed. What a failed run has left, or another pool, goes.
+        made = args.former_tokens.made
+        wanted = {n for n in scopes if made.get(_name(name, n)) == (name, former[ROUND])}
     guard = TokenGuard(
         name,
         stack=args.stack,
         server=args.api_server,
         directory=DIRECTORY,
-        tokens={_name(name, node) for node in wanted},
+        tokens={_name(name, node) for node in new},
         ends=args.token.after_join == "revoke",
     )
     if not keepers:
@@ -86,11 +93,13 @@ def pool_tokens(
             BootstrapTokenArgs(
                 pool=name,
                 node=node,
+                round=keepers[ROUND],
+                needed=node in new,
                 auto_approved=args.approval.client == "controller-manager",
                 ttl_minutes=args.token.ttl_minutes,
                 hooks=guard.hooks,
             ),
-            seed.result,
+            seed,
             owner,
         )
         for node in scopes

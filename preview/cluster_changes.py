@@ -85,7 +85,7 @@ def _rows_of_tokens(digest: Digest) -> Iterator[str]:
         op = OPS.get(step.op, step.op)
         holders.setdefault((op, "node" if of_node else "pool"), []).append(holder)
     for (op, kind), found in holders.items():
-        note = "dead, of an earlier run" if op == "deleted" else "for the nodes that join"
+        note = "of an earlier run" if op == "deleted" else "for the nodes that join"
         whose = f"{kind}{'s' if len(found) > 1 else ''} {names(sorted(found, key=natural))}"
         yield f"| {op} | {cell(f'the bootstrap token of the {whose}')} | {note} |"
 

@@ -220,4 +220,12 @@ Endpoint = Annotated[
 Namespace = Annotated[
     str, matching(DNS_LABEL, "is not a namespace's name; use lower-case letters, digits and -")
 ]
+StackName = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,2}",
+        "is not a stack's name; give organization/project/stack (pulumi stack ls --all shows them)",
+    ),
+]
+OutputName = Annotated[str, matching(r"[^\s]+", "is not an output's name; give one")]
 Share = Annotated[CountOrPercent, AfterValidator(_not_zero)]

@@ -17,11 +17,13 @@ from settings.formats import (
     Name,
     Namespace,
     Networks,
+    OutputName,
     PoolName,
     Repair,
     Server,
     Share,
     SshAddress,
+    StackName,
     at_least,
     between,
 )
@@ -167,6 +169,13 @@ def _cloud_init(value: object) -> object:
     return {True: {}, False: None}[value] if isinstance(value, bool) else value
 
 
+class NodesFrom(Model):
+    """An output of another stack that holds nodes."""
+
+    stack: StackName
+    output: OutputName
+
+
 class Pool(Layer):
     """Nodes that are set up alike."""
 
@@ -178,6 +187,8 @@ class Pool(Layer):
     max_removals: CountOrPercent | None = None
     cloud_init: Annotated[CloudInit | None, BeforeValidator(_cloud_init)] = None
     nodes: tuple[NodeSettings, ...] = ()
+    nodes_from: NodesFrom | None = None
+    """`stack.references` adds those nodes to `nodes`."""
 
 
 class Settings(Layer):

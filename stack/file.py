@@ -4,22 +4,28 @@ What can't be known this way (a kubeconfig that is a secret key, or whose file i
 in `unknown`, and a placeholder takes its place.
 """
 
+import asyncio
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import yaml
 
 import node_files
+from admission import program
 from credentials.certificate_authority import read_ca
 from credentials.kubeconfig import ClusterEntry, read_cluster, server
 from settings import checks, parsing
-from settings.model import Machine, Settings
+from settings.model import Machine, NodesFrom, Settings
 from settings.problem import Problem, SettingsError
+from stack import references
 from stack.nodes import to_cluster, to_node
+from stack.references import Origins
 
 PROJECT_FILE = "Pulumi.yaml"
+OUTPUT_TIMEOUT_S = 60
 UNKNOWN_SERVER = "https://NOT-KNOWN-HERE"
 UNKNOWN_CA = "NOT KNOWN HERE\n"
 
@@ -81,9 +87,9 @@ def read(path: Path) -> StackFile:
     if not isinstance(config, dict):
         raise ValueError(f'"{path}": config is not a map; give lines of key: value below config:')
     texts, secret_keys = _split(project, config)
-    settings = parsing.read_texts(project, texts)
+    settings, origins = _with_other_stacks(parsing.read_texts(project, texts), project)
     if problems := list(checks.problems(settings)):
-        raise SettingsError(problems)
+        raise SettingsError([origins.told(problem) for problem in problems])
     url, ca, unknown = _cluster(settings, secret_keys)
     return StackFile(
         name=path.name.removeprefix("Pulumi.").removesuffix(".yaml"),
@@ -92,6 +98,35 @@ def read(path: Path) -> StackFile:
         secret_keys=secret_keys,
         unknown=tuple(unknown),
     )
+
+
+def _with_other_stacks(settings: Settings, project: str) -> tuple[Settings, Origins]:
+    """Return the settings with the nodes that other stacks export, as `pulumi` tells them."""
+    outputs = {
+        pool: asyncio.run(_output(source, path))
+        for pool, path, source in references.in_settings(settings)
+    }
+    if not outputs:
+        return settings, references.NOWHERE
+    raw = parsing.plain(pulumi.Config(project))
+    raw, origins = references.with_nodes(raw, settings, outputs)
+    try:
+        return parsing.parse(raw), origins
+    except SettingsError as error:
+        raise SettingsError([origins.told(problem) for problem in error.problems]) from None
+
+
+async def _output(source: NodesFrom, path: str) -> Any:
+    where = ("--json", "--stack", source.stack, "--non-interactive")
+    status, text, errors = await program.run(
+        "pulumi", "stack", "output", source.output, *where, timeout_s=OUTPUT_TIMEOUT_S
+    )
+    if status:
+        raise ValueError(
+            f'{path}: the output "{source.output}" of the stack {source.stack} can\'t be read:'
+            f" {program.last_error(errors)}"
+        )
+    return json.loads(text)
 
 
 def _mapping(path: Path) -> dict[str, Any]:

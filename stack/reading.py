@@ -1,8 +1,9 @@
 """Reads a whole stack before the first resource: every problem in one error."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pulumi
 
@@ -15,9 +16,10 @@ from settings import checks, claims, parsing
 from settings.model import Settings
 from settings.parsing import Secret
 from settings.problem import Problem, SettingsError
-from stack import changes, removals, state
+from stack import changes, references, removals, state
 from stack.changes import Keys
 from stack.record import Record
+from stack.references import NOWHERE, Origins
 
 AGENT = "SSH_AUTH_SOCK"
 
@@ -30,15 +32,37 @@ class Stack:
     credentials: Credentials
     record: Record = field(default_factory=Record)
     """What is known of the nodes; `with_record` reads it."""
+    origins: Origins = NOWHERE
+    """Where the nodes come from that the settings don't list."""
 
 
-def read(config: pulumi.Config) -> Stack:
+async def read(config: pulumi.Config) -> Stack:
     """Return the stack, and log a warning for each setting that has no effect.
 
     Raises:
         SettingsError: something is missing or wrong; the message lists all of it.
     """
-    settings = parsing.read_settings(config)
+    raw = parsing.plain(config)
+    settings, origins = parsing.parse(raw), NOWHERE
+    if any(references.in_settings(settings)):
+        outputs = await references.read(settings, state.full_name())
+        raw, origins = references.with_nodes(raw, settings, outputs)
+    try:
+        stack, problems = _checked(raw, config)
+    except SettingsError as error:
+        problems = list(error.problems)
+    if problems:
+        raise SettingsError([origins.told(problem) for problem in problems])
+    for warning in (
+        *checks.warnings(stack.settings),
+        *warnings_of_agent(stack.settings, stack.credentials),
+    ):
+        pulumi.log.warn(origins.warning(warning))
+    return replace(stack, origins=origins)
+
+
+def _checked(raw: Mapping[str, Any], config: pulumi.Config) -> tuple[Stack, list[Problem]]:
+    settings = parsing.parse(raw)
     problems = list(checks.problems(settings))
     credentials = read_credentials(
         settings,
@@ -46,11 +70,7 @@ def read(config: pulumi.Config) -> Stack:
         kubeconfig=parsing.read_secret(config, parsing.KUBECONFIG),
         private_key=parsing.read_secret(config, parsing.PRIVATE_KEY),
     )
-    if problems:
-        raise SettingsError(problems)
-    for warning in (*checks.warnings(settings), *warnings_of_agent(settings, credentials)):
-        pulumi.log.warn(warning)
-    return Stack(settings=settings, credentials=credentials)
+    return Stack(settings=settings, credentials=credentials), problems
 
 
 def warnings_of_agent(settings: Settings, credentials: Credentials) -> Iterator[str]:
@@ -78,7 +98,7 @@ async def with_record(stack: Stack) -> Stack:
         raise SettingsError(problems)
     keys = await fingerprints(stack.credentials)
     for warning in changes.warnings(stack.settings, found, keys):
-        pulumi.log.warn(warning)
+        pulumi.log.warn(stack.origins.warning(warning))
     return replace(stack, record=found)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pulumi
 
 from components import commands
-from components.former_tokens import FormerTokens
+from components.former_tokens import POOL_LABEL, ROUND_LABEL, FormerTokens
 from credentials.private_key import fingerprint
 from node_files.bundle_text import values
 
@@ -97,7 +97,11 @@ class State:
             },
             members={name: urn for name, (urn, _) in members.items()},
             tokens=FormerTokens(
-                names={told[1] for urn in resources if (told := TOKEN.search(urn))},
+                made={
+                    told[1]: _made(resource["outputs"])
+                    for urn, resource in resources.items()
+                    if (told := TOKEN.search(urn))
+                },
                 seeds={
                     told[1]: dict(resource["outputs"]["keepers"])
                     for urn, resource in resources.items()
@@ -137,6 +141,11 @@ def _files(urn: str, found: Mapping[str, Any]) -> Files:
         known=known,
         printed=str(found.get("stdout") or ""),
     )
+
+
+def _made(found: Mapping[str, Any]) -> tuple[str, str]:
+    labels = found["metadata"].get("labels") or {}
+    return labels.get(POOL_LABEL, ""), labels.get(ROUND_LABEL, "")
 
 
 def _named(found: Mapping[str, Any]) -> str:

@@ -15,6 +15,11 @@ from admission.gate.gate import Gate
 from admission.gate.orders import Orders
 from admission.gate.session import Look
 
+NEEDS_NONE = (
+    "it has joined in an earlier run, so it has no token; if its machine was reinstalled, raise its"
+    " generation"
+)
+
 
 async def admit(
     orders: Orders,
@@ -112,9 +117,9 @@ async def _gate(
             if found.token.node and (grant := found.grant(found.token.node))
         },
         token_problems={
-            node: problems.get(token.id, "")
+            node: problems.get(token.id, "") if token else NEEDS_NONE
             for node in orders.nodes
-            if (token := orders.token_of(node))
+            for token in (orders.token_of(node),)
         },
     )
     return tokens, gate

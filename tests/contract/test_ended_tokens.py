@@ -23,12 +23,12 @@ SECRETS = "/api/v1/namespaces/kube-system/secrets"
 PROGRAM = """
 import asyncio
 import json
-import secrets
 from pathlib import Path
 import pulumi
 import pulumi_kubernetes as kubernetes
 from components import token_guard
 from components.bootstrap_token import BootstrapTokenArgs, bootstrap_token
+from pulumi_random import RandomPassword
 
 SHAPE = json.loads(Path("shape.json").read_text())
 token_guard.PROJECT = Path.cwd()
@@ -45,8 +45,10 @@ async def main():
         tokens={"n1-token"},
         ends=SHAPE["ends"],
     )
-    args = BootstrapTokenArgs(pool="workers", node="n1", ttl_minutes=30, hooks=guard.hooks)
-    seed = pulumi.Output.secret(secrets.token_hex())
+    args = BootstrapTokenArgs(
+        pool="workers", node="n1", round="1", ttl_minutes=30, hooks=guard.hooks
+    )
+    seed = RandomPassword("workers-token-seed", length=32, keepers={"round": "1"})
     opts = pulumi.ResourceOptions(provider=cluster)
     owner = pulumi.ComponentResource("kubelet-tls-bootstrap:index:NodePool", "workers", None, opts)
     token = bootstrap_token("n1-token", args, seed, owner)

@@ -2,7 +2,9 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.contract.engine import STACK, Done, Stack
@@ -18,6 +20,7 @@ from types import SimpleNamespace as Some
 import pulumi
 import pulumi_kubernetes as kubernetes
 from components.bootstrap_rbac import BootstrapRbac
+from components.dependencies import value_or
 from components.pool_tokens import pool_tokens
 from stack import state
 from stack.state import POOL
@@ -52,8 +55,12 @@ async def main():
         )
         owner = pulumi.ComponentResource(POOL, pool, None, pulumi.ResourceOptions(provider=cluster))
         for node, token in pool_tokens(pool, args, nodes, owner).by_node.items():
-            whole = pulumi.Output.concat(token.id, ".", token.secret)
+            whole = value_or(pulumi.Output.concat(token.id, ".", token.secret), "")
             pulumi.export(f"{node or pool}-token", pulumi.Output.secret(whole))
+            if SHAPE.get("asksIfCurrent"):
+                pulumi.export(f"{node or pool}-is-current", token.is_current)
+    if SHAPE.get("fails"):
+        raise pulumi.RunError("the run fails")
 
 pulumi.run(main)
 """
@@ -76,12 +83,20 @@ def token(
     return {"pool": pool, "scope": scope, "members": members, "open": open_, "joins": joins}
 
 
-def run(stack: Stack, *command: str, checkout: Path = ROOT, **tokens: dict[str, Any]) -> Done:
+def run(
+    stack: Stack,
+    *command: str,
+    checkout: Path = ROOT,
+    more: Mapping[str, bool] = MappingProxyType({}),
+    variables: Mapping[str, str] = MappingProxyType({}),
+    **tokens: dict[str, Any],
+) -> Done:
     """Run `pulumi` with these tokens in the program, with the components of a checkout."""
     path = stack.project / "shape.json"
     named = {name.replace("_", "-"): wanted for name, wanted in tokens.items()}
-    path.write_text(json.dumps({**json.loads(path.read_text()), "tokens": named}))
-    return stack.run(*command, "--stack", STACK, PYTHONPATH=str(checkout))
+    kubeconfig = json.loads(path.read_text())["kubeconfig"]
+    path.write_text(json.dumps({"kubeconfig": kubeconfig, **more, "tokens": named}))
+    return stack.run(*command, "--stack", STACK, PYTHONPATH=str(checkout), **variables)
 
 
 def up(stack: Stack, *, checkout: Path = ROOT, **tokens: dict[str, Any]) -> dict[str, str]:

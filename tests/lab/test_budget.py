@@ -35,18 +35,30 @@ def test_a_node_takes_three_connections_to_join_and_two_to_change(rows: dict[str
         "preview, no change": 0,
         "up, no change": 0,
         "one node added": 3,
-        "one kubelet value for all": 2 * (NODES + 1),
-        "destroy": NODES + 1,
+        "another node added": 3,
+        "one kubelet value for all": 2 * (NODES + 2),
+        "destroy": NODES + 2,
     }
 
 
 def test_a_node_takes_two_resources_and_seven_kilobytes_of_the_state(rows: dict[str, Row]) -> None:
-    before, after = rows["up, no change"]["state"], rows["one node added"]["state"]
+    before, after = rows["one node added"]["state"], rows["another node added"]["state"]
     assert after["resources"] - before["resources"] == 2
     assert after["size_bytes"] - before["size_bytes"] < 7_000
 
 
+def test_a_token_takes_one_resource_until_the_next_node_joins(rows: dict[str, Row]) -> None:
+    before, after = rows["up, no change"]["state"], rows["one node added"]["state"]
+    assert after["resources"] - before["resources"] == 2 - (NODES - 1)
+    assert after["size_bytes"] < before["size_bytes"]
+
+
+def test_a_run_without_a_change_writes_the_state_a_few_times(rows: dict[str, Row]) -> None:
+    row = rows["up, no change"]
+    assert row["measured"]["written_bytes"] < 30 * row["state"]["size_bytes"]
+
+
 def test_the_engine_writes_little_for_one_node(rows: dict[str, Row]) -> None:
     """It writes the whole state at each step: so many steps it takes, and no more."""
-    row = rows["one node added"]
+    row = rows["another node added"]
     assert row["measured"]["written_bytes"] < 100 * row["state"]["size_bytes"]

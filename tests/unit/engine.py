@@ -76,7 +76,10 @@ class Engine(mocks.Mocks):
             said = {"stdout": self.printed[args.name]}
         if "result" in PROVIDED[args.typ]:
             self.results[args.name] = PROVIDED[args.typ]["result"]
-        return f"{args.name}-id", {**args.inputs, **PROVIDED[args.typ], **said}
+        found = {**args.inputs, **PROVIDED[args.typ], **said}
+        if isinstance(args.inputs.get("metadata"), dict):
+            found["metadata"] = {**args.inputs["metadata"], **found["metadata"]}
+        return f"{args.name}-id", found
 
     def _gate(self, orders: str) -> str:
         """Return what a gate prints that has these orders."""

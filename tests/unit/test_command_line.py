@@ -35,6 +35,36 @@ def test_the_repositorys_own_stack_renders_from_any_directory(where: str, tmp_pa
     assert "==> /etc/systemd/system/kubelet.service  0600 root:root <==" in done.stdout
 
 
+def test_nodes_of_another_stack_are_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: p\n")
+    source = {"stack": "o/infra/prod", "output": "workers"}
+    settings = {"config": {"p:pools": {"w": {"nodesFrom": source}}}}
+    (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump(settings))
+    fake = tmp_path / "bin/pulumi"
+    fake.parent.mkdir()
+    path = {"PATH": f"{fake.parent}:{os.environ['PATH']}"}
+
+    def answers(script: str) -> subprocess.CompletedProcess[str]:
+        fake.write_text(f'#!/bin/sh\necho "$*" >{tmp_path}/asked\n{script}\n')
+        fake.chmod(0o755)
+        return ktb("render", "--node", "n1", cwd=tmp_path, **path)
+
+    done = answers("""echo '[{"name": "n1", "address": "10.0.0.1"}]'""")
+    assert done.returncode == 0, done.stderr
+    assert "==> /etc/systemd/system/kubelet.service" in done.stdout
+    asked = "stack output workers --json --stack o/infra/prod --non-interactive\n"
+    assert (tmp_path / "asked").read_text() == asked
+
+    done = answers("""echo '[{"name": "n1", "address": "10.0.0.300"}]'""")
+    assert done.returncode == 2
+    assert 'pools.w.nodesFrom[0].address "10.0.0.300"' in done.stderr
+
+    done = answers("echo 'error: no stack named prod found' >&2; exit 255")
+    assert done.returncode == 2
+    told = 'pools.w.nodesFrom: the output "workers" of the stack o/infra/prod can\'t be read'
+    assert f"{told}: no stack named prod found" in done.stderr
+
+
 def test_a_link_to_it_finds_its_program(tmp_path: Path) -> None:
     link = tmp_path / "ktb"
     link.symlink_to(KTB)

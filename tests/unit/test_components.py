@@ -8,6 +8,7 @@ from typing import Any
 
 import pulumi
 import pytest
+from pulumi_random import RandomPassword
 
 import node_files
 from components import commands
@@ -139,8 +140,9 @@ def joining(join: str = "1", *, joins: bool = True, **former: Any) -> Engine:
 
     def program() -> None:
         owner = pulumi.ComponentResource(f"{COMPONENT}NodePool", "p")
-        seed = pulumi.Output.secret("seed")
-        token = bootstrap_token("t", BootstrapTokenArgs(pool="p", ttl_minutes=5), seed, owner)
+        seed = RandomPassword("seed", length=32, keepers={"round": "1"})
+        given = BootstrapTokenArgs(pool="p", round="1", ttl_minutes=5)
+        token = bootstrap_token("t", given, seed, owner)
         orders = pulumi.Output.from_input("{}")
         args = JoinedNodeArgs(
             machine=MACHINE,

@@ -138,6 +138,7 @@ def test_the_secret_has_each_key_of_a_bootstrap_token(
         "labels": {
             "app.kubernetes.io/managed-by": "kubelet-tls-bootstrap",
             "kubelet-tls-bootstrap/pool": "workers",
+            "kubelet-tls-bootstrap/round": "1",
         },
     }
     # All of it is a secret, which the mock gets in its wire form.
@@ -330,12 +331,12 @@ def test_each_pool_has_its_own_way_to_approve_and_its_own_tokens() -> None:
 
 def test_a_node_that_joins_once_more_gets_a_token_after_the_one_that_the_stack_has() -> None:
     """A run ends its tokens, and so the next has others; a preview says the same as the run."""
-    had = {f"n{n}-token" for n in (1, 2)}
+    had = {f"n{n}-token": ("w", "3") for n in (1, 2)}
     record = Record(
         nodes={"n1": RecordedNode(address="10.0.0.1", join="1")},
         joins={"n1": "1"},
         members={"n1": "urn"},
-        tokens=FormerTokens(names=had, seeds={"w-token-seed": {"round": "3"}}),
+        tokens=FormerTokens(made=had, seeds={"w-token-seed": {"round": "3"}}),
     )
     nodes = [{"name": f"n{n}", "address": f"10.0.0.{n}"} for n in (1, 2)]
     declared = declare(parse({"pools": {"w": {"nodes": nodes}}}), record)

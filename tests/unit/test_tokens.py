@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 
+from admission.objects.token_secret import is_revoked
 from components.bootstrap_rbac import BootstrapRbac
 from components.bootstrap_token import ALPHABET, derive
 from components.former_tokens import FormerTokens
@@ -22,10 +23,11 @@ N1, N2 = pool_node(recorded=JOINED, joins=False), pool_node("n2")
 OF_POOL, OF_NODE = TokenPolicy(scope="pool"), TokenPolicy(scope="node")
 
 
-def former(*names: str, **seed: str) -> FormerTokens:
-    """Tokens that the stack has, and the keepers of their seed."""
+def former(*names: str, owner: str = "p", made: str = "", **seed: str) -> FormerTokens:
+    """Tokens that the stack has of a pool, from the run that its seed is of; and that's keepers."""
     seeds = {"p-token-seed": seed} if seed else {}
-    return FormerTokens(names={f"{name}-token" for name in names}, seeds=seeds)
+    entry = owner, made or seed.get("round", "")
+    return FormerTokens(made={f"{name}-token": entry for name in names}, seeds=seeds)
 
 
 def pool(**changes: Any) -> Engine:
@@ -83,6 +85,8 @@ def test_the_first_run_makes_a_seed_and_what_follows_from_it(scope: Any) -> None
         data = data_of(engine, name)
         assert (data["token-id"], data["token-secret"]) == (token_id, secret)
         assert engine.resources[name]["metadata"]["name"] == f"bootstrap-token-{token_id}"
+        labels = engine.resources[name]["metadata"]["labels"]
+        assert labels["kubelet-tls-bootstrap/round"] == "1"
         assert data["usage-bootstrap-authentication"] == "true"
         assert data["usage-bootstrap-signing"] == "false"
         ends = datetime.strptime(data["expiration"], "%Y-%m-%dT%H:%M:%S%z") - datetime.now(UTC)
@@ -103,7 +107,7 @@ def test_a_run_in_which_somebody_joins_has_a_new_seed_and_a_token_for_whoever_jo
     ("policy", "has"),
     [(OF_NODE, ("n1",)), (OF_NODE, ()), (OF_POOL, ("p",)), (OF_POOL, ())],
 )
-def test_a_run_in_which_nobody_joins_changes_nothing(
+def test_a_run_in_which_nobody_joins_changes_nothing_and_makes_no_live_token(
     policy: TokenPolicy, has: tuple[str, ...]
 ) -> None:
     had = former("other", *has, round="4")
@@ -112,6 +116,21 @@ def test_a_run_in_which_nobody_joins_changes_nothing(
     assert tokens(engine) == {f"{name}-token" for name in has}
     for secret in (r for r in engine.requests.values() if r["type"] == SECRET_TYPE):
         assert {"data", "stringData"} == set(secret["ignoreChanges"])
+    for name in tokens(engine):  # if somebody has deleted it, and a refresh has seen that
+        data = data_of(engine, name)
+        assert is_revoked(data)
+        assert data["usage-bootstrap-authentication"] == "false"
+        # With an expiration the token cleaner would delete it, for the next refresh to find.
+        assert not data.keys() & {"token-secret", "expiration"}
+
+
+@pytest.mark.parametrize(
+    "left", [{"made": "3"}, {"owner": "others"}], ids=["a failed run", "a move"]
+)
+def test_what_does_not_follow_from_the_seed_goes(left: dict[str, str]) -> None:
+    had = former("n1", round="4", **left)
+    engine = pool(nodes=(N1,), token=OF_NODE, former_tokens=had)
+    assert (tokens(engine), keepers(engine)) == (set(), {"round": "4"})
 
 
 def test_what_nobody_can_join_with_goes_when_the_scope_changes() -> None:

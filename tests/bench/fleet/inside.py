@@ -45,19 +45,21 @@ class Step:
 
 def steps(nodes: int) -> Iterator[Step]:
     """Yield a fleet's life."""
-    more, other = nodes + 1, stack.MAX_PODS + 1
+    more, most, other = nodes + 1, nodes + 2, stack.MAX_PODS + 1
     yield Step(name="first up", command=UP, nodes=nodes, changed=nodes)
     yield Step(name="preview, no change", command=("preview", NO_CHANGE), nodes=nodes, changed=0)
     yield Step(name="up, no change", command=(*UP, NO_CHANGE), nodes=nodes, changed=0)
+    # It also removes the tokens that the others have joined with; the next one, only its own.
     yield Step(name="one node added", command=UP, nodes=more, changed=1)
+    yield Step(name="another node added", command=UP, nodes=most, changed=1)
     yield Step(
-        name="one kubelet value for all", command=UP, nodes=more, changed=more, max_pods=other
+        name="one kubelet value for all", command=UP, nodes=most, changed=most, max_pods=other
     )
     yield Step(
         name="destroy",
         command=("destroy", "--yes", "--skip-preview"),
-        nodes=more,
-        changed=more,
+        nodes=most,
+        changed=most,
         max_pods=other,
         left=False,
     )

@@ -92,6 +92,7 @@ class Scene:
         self.answer: tuple[int, str, str] = (0, "", "")
         self.settings: dict[str, str] = {}
         self.secrets = {"kubeconfig"}
+        self.outputs: dict[tuple[str, str], Any] = {}  # of other stacks, by stack and name
         self.file: dict[str, str] | None = None  # what the settings' file says by itself
         self.failures: list[tuple[int, str, str]] = []  # of `pulumi`, before it answers
 
@@ -111,6 +112,9 @@ class Scene:
                     for key, value in self.settings.items()
                 }
                 return 0, json.dumps(held), ""
+            if command[1:3] == ("stack", "output"):
+                found = self.outputs.get((command[6], command[3]))
+                return (1, "", "no such output") if found is None else (0, json.dumps(found), "")
             key, stack = command[3], command[5] if "--stack" in command else "selected"
             if key in self.settings:
                 return 0, f"{self.settings[key]}\n", ""

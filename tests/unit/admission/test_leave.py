@@ -258,6 +258,21 @@ def test_the_settings_say_which_addresses_are_others(monkeypatch: pytest.MonkeyP
     assert asyncio.run(StackSettings("dev").leaving("node-1")).taken == {"10.0.0.2"}
 
 
+@pytest.mark.parametrize("form", [list, dict])
+def test_what_another_stack_says_of_nodes_counts_too(
+    monkeypatch: pytest.MonkeyPatch, form: type
+) -> None:
+    scene = Scene(monkeypatch)
+    entries = {"node-1": {"force": True}, "node-2": {"address": "10.0.0.2"}}
+    listed = [{"name": name, **entry} for name, entry in entries.items()]
+    source = {"stack": "o/infra/prod", "output": "workers"}
+    scene.settings = {"pools": json.dumps({"workers": {"nodesFrom": source}})}
+    assert not asyncio.run(StackSettings("dev").leaving("node-1")).force  # it can't be read
+    scene.outputs["o/infra/prod", "workers"] = listed if form is list else entries
+    found = asyncio.run(StackSettings("dev").leaving("node-1"))
+    assert (found.force, found.taken) == (True, {"10.0.0.2"})
+
+
 def test_a_node_that_joined_again_meanwhile_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     Scene(monkeypatch, FakeCluster([], "uid-1", replaced=True))
     with pytest.raises(ValueError, match="another machine has joined as node-1"):

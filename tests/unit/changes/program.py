@@ -67,7 +67,7 @@ class _Engine(Engine):
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         identity, state = super().new_resource(args)
         if args.typ.startswith("random:"):
-            self.results[args.name] = _text(args.inputs)[: int(args.inputs["length"])]
+            self.results[args.name] = _text([args.name, args.inputs])[: int(args.inputs["length"])]
             state = {**state, "result": self.results[args.name]}
         elif args.typ == "kubernetes:core/v1:Secret":
             name = args.inputs["metadata"]["name"]

@@ -1,0 +1,206 @@
+"""Nodes from another stack's output, with the real engine: what is told and what is taken."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.contract.engine import PROJECT, STACK, Done, Stack
+
+pytestmark = pytest.mark.contract
+
+ROOT = Path(__file__).parents[2]
+INFRA = "organization/machines/infra"
+MACHINES = """
+import json
+from pathlib import Path
+import pulumi
+
+for name, value in json.loads(Path("outputs.json").read_text()).items():
+    pulumi.export(name, value)
+pulumi.export("hidden", pulumi.Output.secret([]))
+"""
+# As `stack.reading` does it.
+PROGRAM = """
+import pulumi
+from settings import checks, parsing
+from settings.problem import SettingsError
+from stack import references, state
+
+async def main():
+    raw = parsing.plain(pulumi.Config())
+    settings = parsing.parse(raw)
+    outputs = await references.read(settings, state.full_name())
+    raw, origins = references.with_nodes(raw, settings, outputs)
+    try:
+        settings = parsing.parse(raw)
+        problems = list(checks.problems(settings))
+    except SettingsError as error:
+        problems = error.problems
+    if problems:
+        raise SettingsError([origins.told(problem) for problem in problems])
+    pulumi.export("nodes", {
+        name: [[node.name, node.address, node.generation] for node in pool.nodes]
+        for name, pool in settings.pools.items()
+    })
+    pulumi.export("kubelet", {
+        node.name: node.kubelet for pool in settings.pools.values() for node in pool.nodes
+    })
+
+pulumi.run(main)
+"""
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    stack = Stack(tmp_path)
+    stack.write_in_this_environment(PROGRAM)
+    stack.select()
+    return stack
+
+
+def machines(stack: Stack, **outputs: Any) -> None:
+    """Let another project's stack export these."""
+    project = stack.directory / "machines"
+    other = _Other(stack.directory)
+    if not project.exists():
+        project.mkdir()
+        runtime = {"name": "python", "options": {"virtualenv": str(Path(sys.prefix))}}
+        (project / "Pulumi.yaml").write_text(
+            yaml.safe_dump({"name": "machines", "runtime": runtime})
+        )
+        (project / "__main__.py").write_text(MACHINES)
+        assert other.run("stack", "init", "infra").status == 0
+    (project / "outputs.json").write_text(json.dumps(outputs))
+    done = other.run("up", "--yes", "--skip-preview", "--stack", "infra")
+    assert done.status == 0, done.said
+
+
+class _Other(Stack):
+    @property
+    def project(self) -> Path:
+        return self.directory / "machines"
+
+
+def up(stack: Stack, command: str = "up", **pools: Any) -> Done:
+    path = stack.project / f"Pulumi.{STACK}.yaml"
+    settings = yaml.safe_load(path.read_text()) if path.exists() else {}
+    settings["config"] = {f"{PROJECT}:pools": pools}
+    path.write_text(yaml.safe_dump(settings))
+    options = ("--yes", "--skip-preview") if command == "up" else ()
+    return stack.run(command, *options, "--stack", STACK, PYTHONPATH=str(ROOT))
+
+
+def from_infra(output: str = "workers", **others: Any) -> dict[str, Any]:
+    return {"nodesFrom": {"stack": INFRA, "output": output}, **others}
+
+
+N1 = {"name": "n1", "address": "10.0.0.1", "generation": 2, "kubelet": {"maxPods": 50}}
+N2 = {"name": "n2", "address": "10.0.0.2"}
+
+
+@pytest.mark.parametrize("output", [[N1, N2], {"n2": {"address": "10.0.0.2"}, "n1": N1}])
+def test_they_stand_behind_the_pools_own(stack: Stack, output: Any) -> None:
+    machines(stack, workers=output)
+    own = {"name": "n3", "address": "10.0.0.3"}
+    assert up(stack, "preview", workers=from_infra(nodes=[own])).status == 0
+    done = up(stack, workers=from_infra(nodes=[own]))
+    assert done.status == 0, done.said
+    found = stack.outputs()
+    assert found["nodes"] == {
+        "workers": [["n3", "10.0.0.3", 1], ["n1", "10.0.0.1", 2], ["n2", "10.0.0.2", 1]]
+    }
+    assert found["kubelet"]["n1"] == {"maxPods": 50}
+    # A whole number is one in what is rendered too.
+    assert '"maxPods": 50\n' in stack.run("stack", "output", "--json", "--stack", STACK).said
+
+
+def test_another_machine_there_is_one_here(stack: Stack) -> None:
+    machines(stack, workers=[N1])
+    assert up(stack, workers=from_infra()).status == 0
+    machines(stack, workers=[N1, N2])
+    assert up(stack, workers=from_infra()).status == 0
+    assert [node[0] for node in stack.outputs()["nodes"]["workers"]] == ["n1", "n2"]
+
+
+def test_what_is_wrong_there_is_told_with_its_place_in_the_other_stack(stack: Stack) -> None:
+    machines(stack, workers=[N1, {**N2, "address": "10.0.0.300"}], more={"n1": {**N1, "typo": 1}})
+    done = up(stack, workers=from_infra(), others=from_infra("more"))
+    assert done.status != 0
+    assert "2 problems in the settings; nothing was changed" in done.said
+    where = '(in the output "{}" of the stack organization/machines/infra)'
+    for text in (
+        'pools.workers.nodesFrom[1].address "10.0.0.300" is not',
+        'pools.others.nodesFrom["n1"].typo is not a known key',
+        where.format("workers"),
+        where.format("more"),
+    ):
+        assert text in done.said
+
+
+def test_a_node_that_is_in_both_is_told_with_both_places(stack: Stack) -> None:
+    machines(stack, workers=[N2, N1])
+    done = up(stack, workers=from_infra(nodes=[N1]))
+    assert done.status != 0
+    assert "pools.workers.nodesFrom[1].name" in done.said
+    assert "pools.workers.nodes[0]" in done.said
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        (
+            {"stack": INFRA, "output": "none"},
+            'pools.workers.nodesFrom.output "none" is no output of the stack'
+            " organization/machines/infra, or not yet; run pulumi up there first",
+        ),
+        (
+            {"stack": INFRA, "output": "hidden"},
+            'pools.workers.nodesFrom.output "hidden" of the stack organization/machines/infra is a'
+            " secret",
+        ),
+        (
+            {"stack": INFRA, "output": "text"},
+            'pools.workers.nodesFrom.output "text" of the stack organization/machines/infra is no'
+            " list of nodes",
+        ),
+        (
+            {"stack": INFRA, "output": "words"},
+            "pools.workers.nodesFrom[0] ",
+        ),
+        (
+            {"stack": f"organization/{PROJECT}/{STACK}", "output": "nodes"},
+            f'pools.workers.nodesFrom.stack "organization/{PROJECT}/{STACK}" is this stack itself',
+        ),
+        (
+            {"stack": "a b", "output": "nodes"},
+            'pools.workers.nodesFrom.stack "a b" is not a stack\'s name',
+        ),
+        ({"stack": INFRA}, "pools.workers.nodesFrom.output is missing; set it"),
+    ],
+    ids=[
+        *("no such output", "a secret", "a text", "a list of texts", "its own stack"),
+        *("no name", "no output"),
+    ],
+)
+def test_what_can_not_be_taken_is_one_clear_error(
+    stack: Stack, source: dict[str, str], told: str
+) -> None:
+    machines(stack, text="n1", words=["n1"])
+    done = up(stack, workers={"nodesFrom": source})
+    assert done.status != 0
+    assert "1 problem in the settings; nothing was changed" in done.said
+    assert told in done.said
+    assert "Traceback" not in done.said
+
+
+def test_a_stack_that_does_not_exist_is_named_with_the_setting(stack: Stack) -> None:
+    source = {"stack": "organization/machines/gone", "output": "workers"}
+    done = up(stack, workers={"nodesFrom": source})
+    assert done.status != 0
+    assert "pulumi:pulumi:StackReference (pools.workers.nodesFrom)" in done.said
+    assert 'unknown stack "organization/machines/gone"' in done.said
+    assert "Traceback" not in done.said

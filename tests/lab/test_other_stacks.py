@@ -1,0 +1,147 @@
+"""Machines from another stack's output, and a stack that reads this one's.
+
+Takes out what has joined before, and ends with nothing joined. The tests tell one story and run in
+their order.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.lab.kubelet import is_alive, main_pid, nodes, outputs
+from tests.lab.project import Project
+from tests.lab.test_failures import PREFIX
+from tests.lab.test_join import ADDRESSES, FIRST_NODES, ssh_logins
+from tests.lab.test_ssh_address import host_key
+
+pytestmark = pytest.mark.lab
+
+INFRA = "organization/machines/infra"
+MACHINES = """
+import json
+from pathlib import Path
+import pulumi
+
+pulumi.export("workers", json.loads(Path("machines.json").read_text()))
+"""
+CONSUMER = """
+import pulumi
+
+cluster = pulumi.StackReference("organization/kubelet-tls-bootstrap/dev")
+nodes = cluster.require_output("nodes").apply(lambda pools: pools["workers"])
+pulumi.export("targets", nodes.apply(
+    lambda found: {name: f"{node['address']}:10250" for name, node in found.items()}
+))
+"""
+
+
+def make(project: Project, name: str, program: str, stack: str) -> None:
+    """Another project beside the lab's, with a stack."""
+    directory = project.directory / name
+    directory.mkdir()
+    project.write_yaml(
+        f"{name}/Pulumi.yaml",
+        {
+            "name": name,
+            "runtime": {"name": "python", "options": {"virtualenv": "../.venv"}},
+        },
+    )
+    (directory / "__main__.py").write_text(program)
+    project.pulumi("--cwd", name, "stack", "init", "--no-select", stack)
+
+
+def export(project: Project, *names: str) -> None:
+    """Let the other stack make these machines."""
+    machines = {
+        name: {"address": ADDRESSES[name], "hostKey": host_key(project, name)} for name in names
+    }
+    (project.directory / "machines/machines.json").write_text(json.dumps(machines))
+    up(project, "machines", "infra")
+
+
+def up(project: Project, name: str, stack: str) -> None:
+    project.pulumi("--cwd", name, "up", "--yes", "--skip-preview", "--stack", stack)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_stacks(project: Project) -> Iterator[None]:
+    """A stack with machines, and the lab's, whose settings name none of them."""
+    original = project.settings()
+    project.pulumi("destroy", "--yes", "--skip-preview")
+    make(project, "machines", MACHINES, "infra")
+    make(project, "consumer", CONSUMER, "dev")
+    settings = project.settings()
+    pool = settings["config"][f"{PREFIX}pools"]["workers"]
+    del pool["nodes"]
+    pool["nodesFrom"] = {"stack": INFRA, "output": "workers"}
+    project.write_settings(settings)
+    yield
+    project.pulumi("destroy", "--yes", "--skip-preview")
+    project.write_settings(original)
+
+
+def test_machines_of_another_stack_join(project: Project) -> None:
+    export(project, "node-1")
+    project.up()
+    assert set(nodes(project)) == {"node-1"}
+    is_alive(project, "node-1")
+    project.pulumi("preview", "--expect-no-changes")
+    done = project.run("./ktb", "diff")
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_one_more_there_is_one_more_here_and_nothing_else(project: Project) -> None:
+    up(project, "consumer", "dev")
+    told = outputs(project)["nodes"]["workers"]
+    export(project, *FIRST_NODES)
+    changes = project.preview()
+    assert {"node-2-files", "node-2-member", "node-2-token"} < changes.keys()
+    assert not {"node-1-files", "node-1-member"} & changes.keys()
+
+    pid, logins = main_pid(project, "node-1"), ssh_logins(project, "node-1")
+    project.up()
+    assert set(nodes(project)) == set(FIRST_NODES)
+    is_alive(project, "node-2")
+    assert main_pid(project, "node-1") == pid
+    assert ssh_logins(project, "node-1") - logins == 1  # this look itself
+    found = outputs(project)["nodes"]["workers"]
+    assert found.keys() == set(FIRST_NODES)
+    assert found["node-1"] == told["node-1"]
+
+
+def test_who_reads_the_nodes_sees_the_new_one_as_one_change(project: Project) -> None:
+    printed = project.pulumi("--cwd", "consumer", "preview", "--json", "--stack", "dev").stdout
+    (step,) = (s for s in json.loads(printed)["steps"] if s["op"] != "read")
+    new: dict[str, Any] = step["newState"]["outputs"]["targets"]
+    old: dict[str, Any] = step["oldState"]["outputs"]["targets"]
+    assert old == {"node-1": f"{ADDRESSES['node-1']}:10250"}
+    assert new == {**old, "node-2": f"{ADDRESSES['node-2']}:10250"}
+
+
+def test_what_is_wrong_there_is_told_before_anything_is_touched(project: Project) -> None:
+    path = project.directory / "machines/machines.json"
+    before = path.read_text()
+    machines = json.loads(before)
+    machines["node-2"]["address"] = "10.98.0.300"
+    path.write_text(json.dumps(machines))
+    up(project, "machines", "infra")
+    done = project.pulumi("preview", check=False)
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    assert 'pools.workers.nodesFrom["node-2"].address "10.98.0.300" is not' in said
+    assert f'(in the output "workers" of the stack {INFRA})' in said
+    path.write_text(before)
+    up(project, "machines", "infra")
+    project.pulumi("preview", "--expect-no-changes")
+
+
+def test_one_that_is_taken_out_there_leaves_here(project: Project) -> None:
+    pid = main_pid(project, "node-1")
+    export(project, "node-1")
+    project.up()
+    assert set(nodes(project)) == {"node-1"}
+    assert project.ssh("node-2", "systemctl is-active kubelet", check=False).strip() != "active"
+    assert main_pid(project, "node-1") == pid
+    project.pulumi("preview", "--expect-no-changes")
