@@ -42,6 +42,8 @@ class BootstrapRbac(pulumi.ComponentResource):
 
     ready: list[pulumi.Resource]
     """The resources to depend on: once they exist, a token's holder may ask for a certificate."""
+    renewal: list[pulumi.Resource]
+    """What a node needs for as long as it is one: without these its certificates end."""
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("kubelet-tls-bootstrap:index:BootstrapRbac", name, None, opts)
@@ -57,7 +59,7 @@ class BootstrapRbac(pulumi.ComponentResource):
             ],
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.ready = [role]
+        self.ready, self.renewal = [role], []
         for binding, (role_name, group) in BINDINGS.items():
             bound = ClusterRoleBinding(
                 binding,
@@ -67,4 +69,6 @@ class BootstrapRbac(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self, depends_on=after(self, role)),
             )
             self.ready.append(bound)
+            if group == NODES:
+                self.renewal.append(bound)
         self.register_outputs({"bindings": list(BINDINGS)})

@@ -11,6 +11,7 @@ import pulumi
 import node_files
 from components import commands
 from components.access import Access
+from components.bootstrap_rbac import BootstrapRbac
 from components.bootstrap_token import BootstrapToken
 from components.deliveries import Bring, Deliveries
 from components.dependencies import after, once_there, together
@@ -61,6 +62,8 @@ class JoinedNodeArgs:
     """The pool whose settings say how; the node's own entry is gone then."""
     approver: JoinApprover
     """Who approves what the machine asks for."""
+    rbac: BootstrapRbac
+    """What lets it renew its certificates; deleted only once it has left."""
     api_server: str
     """The URL to which that kubeconfig leads."""
     former_files: tuple[str, ...] = ()
@@ -111,7 +114,9 @@ def joined_node(name: str, args: JoinedNodeArgs, owner: pulumi.Resource) -> Join
         stdin=f"join {args.join}",
         opts=pulumi.ResourceOptions(
             parent=owner,
-            depends_on=together(after(owner, files), args.approver.ready),
+            depends_on=together(
+                after(owner, files), after(args.rbac, *args.rbac.renewal), args.approver.ready
+            ),
             hooks=deliveries.hooks,
             aliases=[args.former_member] if args.former_member else None,
         ),

@@ -113,6 +113,7 @@ class NodePool(pulumi.ComponentResource):
                 pool=name,
                 api_server=args.api_server,
                 approver=approver,
+                rbac=args.rbac,
                 former_files=entry.former_files,
                 former_member=entry.former_member,
             )

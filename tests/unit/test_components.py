@@ -157,6 +157,7 @@ def joining(join: str = "1", *, joins: bool = True, **former: Any) -> Engine:
             pool="p",
             api_server="https://api",
             approver=JoinApprover("p", orders=orders, owner=owner),
+            rbac=BootstrapRbac("rbac"),
             **former,
         )
         joined_node("n1", args, owner)
@@ -184,7 +185,9 @@ def requested(engine: Engine, name: str) -> dict[str, Any]:
 def test_a_node_joins_after_its_token_and_its_files() -> None:
     engine = joining()
     assert depends_on(engine, "n1-files") == set()
-    assert depends_on(engine, "n1-member") == {"n1-files"}
+    # Its bindings go after it, so that a node whose drain fails can renew its certificates.
+    renewal = {"node-client-cert-renewal", "node-server-cert-renewal"}
+    assert depends_on(engine, "n1-member") == {"n1-files", *renewal}
     assert "retainOnDelete" not in requested(engine, "n1-files")
     assert "ignoreChanges" not in requested(engine, "n1-files")
 
@@ -414,7 +417,9 @@ def test_a_hook_tells_when_the_gate_begins_and_a_join_needs_its_files_alone() ->
         "after_update": ["p-gate-succeeded"],
     }
     # An order that only creations need: deletions know nothing of it.
-    assert depends_on(engine, "n1-member") == {"n1-files"}
+    # Its bindings go after it, so that a node whose drain fails can renew its certificates.
+    renewal = {"node-client-cert-renewal", "node-server-cert-renewal"}
+    assert depends_on(engine, "n1-member") == {"n1-files", *renewal}
     known = {"p-once", "p-deliver", "p-gate-begins", "p-gate-succeeded", "p-token-begins"}
     assert set(engine.hooks) == known
     (secret,) = (r for r in engine.requests.values() if r["type"] == SECRET_TYPE)
