@@ -109,9 +109,7 @@ def control_plane_input(
     lines = [
         f"host {host}",
         f"manage {str(manage).lower()}",
-        f"file {signing_certificate}",
-        f"file {signing_key}",
         *(f"flag {program} {flag}" for program, flag in flags),
         "end\n",
     ]
-    return script("components", "control_plane.sh") + "\n".join(lines)
+    return script("components", "control_plane_flags.sh", "control_plane.sh") + "\n".join(lines)

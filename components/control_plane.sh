@@ -8,82 +8,10 @@ drop_in=50-kubelet-tls-bootstrap.conf
 most_tries=240 # of a quarter of a second
 root=${CONTROL_PLANE_ROOT:-} # of tests
 
-fail() {
-    printf 'error: %s\n' "$*" >&2
-    exit 1
-}
+fail() { printf 'error: %s\n' "$*" >&2 && exit 1; }
 
-# Anybody may give a process such a name; the control plane's are root's, or of a user of the system.
-is_ours() { owner=$(stat -c %u "$1") && { [ "$owner" -lt 1000 ] || [ "$owner" -eq "$(id -u)" ]; }; }
-
-pid_of() { # PROGRAM; prints nothing if it does not run
-    for comm in "$root"/proc/[0-9]*/comm; do
-        # The kernel keeps only the first 15 characters of a name.
-        [ "$(cat "$comm" 2>/dev/null)" = "$(printf '%.15s' "$1")" ] || continue
-        comm=${comm%/comm}
-        is_ours "$comm" || continue
-        # Calico's kube-controllers has the same 15.
-        path=$(tr '\0' '\n' 2>/dev/null <"$comm/cmdline" | head -n 1) || path=''
-        [ "${path##*/}" = "$1" ] || continue
-        echo "${comm##*/}"
-        return
-    done
-}
-
-# Prints the wanted flags that a running program does not have, one per line.
-missing_flags() { # PROGRAM PID, wanted flags on stdin
-    running=$(tr '\0' '\n' <"$root/proc/$2/cmdline")
-    while read -r flag; do
-        name=${flag%%=*} value=${flag#*=}
-        given=$(printf '%s\n' "$running" | sed -n "s/^-\{1,2\}${name#--}\(=\(.*\)\)\{0,1\}\$/=\2/p" | tail -n 1)
-        case $flag in
-        --controllers=*)
-            given=$(printf '%s\n' "$running" | sed -n 's/^--controllers=//p' | tr '\n' ,)
-            complete=yes
-            # Without the *, which the shell would expand to the files here.
-            for controller in $(printf '%s' "${value#"*,"}" | tr , ' '); do
-                case ,$given, in
-                *",-$controller,"*) fail "$1 runs with --controllers=$given; remove -$controller from it, because that controller deletes expired tokens or signs cluster-info" ;;
-                *",$controller,"*) ;;
-                *) complete='' ;;
-                esac
-            done
-            [ -z "$complete" ] || continue
-            # Repeated lists add up, so a * would turn on controllers that somebody left out.
-            case ,$given, in
-            ,, | *',*,'*) echo "$flag" ;;
-            *) echo "--controllers=${value#"*,"}" ;;
-            esac
-            ;;
-        *=true) [ "$given" = =true ] || [ "$given" = = ] || echo "$flag" ;;
-        # A file that is set already is the user's choice, unless it comes from our drop-in.
-        *) [ "$given" = "=$value" ] || { [ -n "$given" ] && ! added "$1" "$name"; } || echo "$flag" ;;
-        esac
-    done
-}
-
-# Prints the unit's own command, without our drop-in, on one line. As in systemd.syntax(7), a line
-# that ends with a backslash continues after any comments. Words may be quoted, so the space in them
-# is kept.
-command_of() { # PROGRAM
-    systemctl cat "$1.service" | awk -v ours="$drop_in" '
-        /^# \// { skip = index($0, ours) > 0; continued = 0 }
-        skip { next }
-        continued && /^[ \t]*[#;]/ { next }
-        continued { sub(/^[ \t]+/, ""); line = line " " $0 }
-        !continued && /^ExecStart=/ { line = $0 }
-        { continued = (continued || /^ExecStart=/) && /\\$/ }
-        continued { sub(/[ \t]*\\$/, "", line) }
-        END { sub(/^ExecStart=[ \t]*/, "", line); print line }'
-}
-
-flags_of() { # PROGRAM: the words of its own command, without quotes, one per line
-    command_of "$1" </dev/null | tr -s '[:blank:]' '\n' | tr -d "\"'"
-}
-
-owner_of() { # DROP-IN: the host that it was written for; nothing if no host is named
-    [ ! -e "$1" ] || sed -n 's/^# Host: //p' "$1"
-}
+# Prints the host that a drop-in was written for; nothing if no host is named.
+owner_of() { [ ! -e "$1" ] || sed -n 's/^# Host: //p' "$1"; } # DROP-IN
 
 write_drop_in() { # PROGRAM, missing flags on stdin
     target=$root/etc/systemd/system/$1.service.d/$drop_in
@@ -101,11 +29,6 @@ write_drop_in() { # PROGRAM, missing flags on stdin
     } >"$target.new"
     sync "$target.new"
     mv -f "$target.new" "$target"
-}
-
-added() { # PROGRAM NAME: does the flag come from our drop-in, not from the unit's own command?
-    [ -e "$root/etc/systemd/system/$1.service.d/$drop_in" ] &&
-        ! flags_of "$1" | grep -q -e "^$2="
 }
 
 # A host under a new name takes over the drop-in that was written under its previous name.
@@ -141,6 +64,10 @@ install_program() { # PROGRAM
         incomplete=yes
         return 0
     fi
+    sed -n 's/^--cluster-signing-[a-z]*-file=//p' "$work/missing" >"$work/files"
+    while read -r file; do
+        [ -r "$root$file" ] || fail "can't read $file, which must hold the cluster's CA or its key; correct controlPlane.signingCertificate or signingKey"
+    done <"$work/files"
     # What our drop-in already adds, and what is missing now.
     ours=$root/etc/systemd/system/$1.service.d/$drop_in
     if [ -e "$ours" ]; then
@@ -165,7 +92,6 @@ read_settings() {
         host) host=$value ;;
         flag) wanted="$wanted$value
 " ;;
-        file) [ -r "$root$value" ] || [ "$manage" != true ] || fail "can't read $value, which must hold the cluster's CA or its key; correct controlPlane.signingCertificate or signingKey" ;;
         end) return 0 ;;
         *) fail "stdin has an unknown line; it begins with: $word" ;;
         esac

@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,7 @@ from components.background import Background, Teller
 from components.dependencies import Dependencies, value_or
 
 Approve = Callable[[str, Callable[[str], None]], Coroutine[Any, Any, None]]
+Taken = Callable[[str], Coroutine[Any, Any, Mapping[str, str]]]
 
 
 async def approve_by_rules(orders: str, say: Callable[[str], None]) -> None:
@@ -35,6 +37,13 @@ async def approve_by_rules(orders: str, say: Callable[[str], None]) -> None:
     from admission.approving import approve  # noqa: PLC0415
 
     await approve(orders, say)
+
+
+async def taken_names(orders: str) -> Mapping[str, str]:
+    """Return which names are other living machines', and why, by the cluster's Nodes."""
+    from admission.approving import taken  # noqa: PLC0415 - as above
+
+    return await taken(orders)
 
 
 class JoinApprover:
@@ -52,12 +61,15 @@ class JoinApprover:
         orders: pulumi.Output[str],
         owner: pulumi.Resource,
         approve: Approve = approve_by_rules,
+        taken: Taken = taken_names,
     ) -> None:
         """Declare it; it begins with the first join.
 
         `orders` is what it reads, as the gate does; `owner` the resource whose lines its are.
         """
-        self._name, self._orders, self._approve = name, orders, approve
+        self._name, self._orders = name, orders
+        self._approve, self._taken_names = approve, taken
+        self._taken: Future[Mapping[str, str]] = Future()
         self._teller = Teller(owner)
         self._background: Background | None = None
         self._begun: dict[str, asyncio.Event] = {}
@@ -97,6 +109,17 @@ class JoinApprover:
             raise ValueError(f"nobody approves what the pool's machines ask for: {error}")
         self._begun.setdefault(join, asyncio.Event()).set()
 
+    async def require_free_name(self, node: str) -> None:
+        """Return once it is known that a node's name is no other living machine's.
+
+        Call it after `join_begins`. Where the gate approves, its rules say no to such a machine.
+
+        Raises:
+            ValueError: it is, or nobody can tell; says why, and what to do.
+        """
+        if why := (await asyncio.wrap_future(self._taken)).get(node):
+            raise ValueError(why)
+
     # Outputs of their own, since those of resources would be recorded as dependencies on them.
 
     async def _orders_are_known(self) -> list[pulumi.Resource]:
@@ -116,8 +139,12 @@ class JoinApprover:
 
     async def _work(self, orders: str) -> None:
         try:
+            is_open = json.loads(orders)["approval"]["client"] != "gate"
+            self._taken.set_result(await self._taken_names(orders) if is_open else {})
             await self._approve(orders, self._teller.info)
         except Exception as error:
+            if not self._taken.done():
+                self._taken.set_exception(error)
             self._teller.warn(f"{self._name}: {error}")
             raise
 

@@ -46,6 +46,8 @@ class JoinedNodeArgs:
     """The token of its pool or its own; None: it has joined in an earlier run."""
     join: str
     """The name of its join: the machine joins again when it changes."""
+    is_new: bool
+    """Whether the stack has no membership of it yet."""
     joins: bool
     """Whether its machine is not known to have joined by this very join."""
     bring: Bring
@@ -132,6 +134,8 @@ async def _bring(args: JoinedNodeArgs) -> None:
 async def _join(args: JoinedNodeArgs) -> None:
     cluster, node = args.machine.cluster, args.machine.node
     await args.approver.join_begins(f"{node.name}-member")
+    if args.is_new:
+        await args.approver.require_free_name(node.name)
     if args.token is None or not await args.token.is_current.future():
         raise ValueError(
             f"{node.name} has no new token to join with; run pulumi up without --target, or with"

@@ -103,6 +103,7 @@ class NodePool(pulumi.ComponentResource):
                 machine=machine,
                 token=tokens.of(entry.node.name),
                 join=entry.join,
+                is_new="member" not in entry.existing,
                 joins=entry.joins,
                 bring=entry.bring,
                 deliveries=deliveries,

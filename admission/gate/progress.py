@@ -60,8 +60,12 @@ class Progress:
     @property
     def ready(self) -> bool:
         """Whether its Node is Ready, and is this machine's."""
-        is_ready = ready_condition(self.node, "status") == "True"
-        return is_ready and not self.silent and not self.foreign
+        return self.reported_ready and not self.silent and not self.foreign
+
+    @property
+    def reported_ready(self) -> bool:
+        """Whether its Node is Ready, whoever's it is."""
+        return ready_condition(self.node, "status") == "True"
 
     @property
     def silent(self) -> bool:

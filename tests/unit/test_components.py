@@ -100,7 +100,7 @@ def test_the_control_planes_hosts_are_looked_at_one_after_the_other() -> None:
     assert list(engine.resources) == ["cp-1-flags", "cp-2-flags", "later"]
     assert depends_on(engine, "later") == {"cp-1-flags", "cp-2-flags"}
     assert depends_on(engine, "cp-2-flags") == {"cp-1-flags"}
-    assert "\nmanage false\nfile /pki/ca.crt\n" in engine.resources["cp-1-flags"]["stdin"]
+    assert "\nmanage false\nflag kube-apiserver " in engine.resources["cp-1-flags"]["stdin"]
     assert "delete" not in engine.resources["cp-1-flags"]
     assert engine.outputs_of("cp") == {"hosts": ["cp-1", "cp-2"]}
 
@@ -148,6 +148,7 @@ def joining(join: str = "1", *, joins: bool = True, **former: Any) -> Engine:
             machine=MACHINE,
             token=token,
             join=join,
+            is_new=joins,
             joins=joins,
             bring=bring,
             deliveries=Deliveries("p"),

@@ -313,3 +313,35 @@ def test_a_program_that_does_not_come_up_gets_its_former_flags_back(
     assert (target.read_text() if target.exists() else "") == before
     calls = (host.root / "systemctl.log").read_text().splitlines()
     assert calls.count(f"restart {CONTROLLER_MANAGER}.service") == (3 if managed_before else 2)
+
+
+def own_cas(*signers: str) -> list[str]:
+    files = ("cert-file=/etc/kubernetes/pki/{}.crt", "key-file=/etc/kubernetes/pki/{}.key")
+    return [f"--cluster-signing-{s}-{file.format(s)}" for s in signers for file in files]
+
+
+@pytest.mark.parametrize("manage", [False, True])
+def test_signers_with_cas_of_their_own_lack_nothing(host: Host, manage: bool) -> None:
+    """A common CA beside them would keep kube-controller-manager from starting."""
+    for file in ("ca.crt", "ca.key"):
+        (host.root / "etc/kubernetes/pki" / file).unlink()
+    signers = own_cas("kubelet-client", "kubelet-serving", "kube-apiserver-client")
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, CONTROLLER_MANAGER, *signers, CONTROLLERS)
+    assert restarted(host.install(manage=manage)) == []
+
+
+@pytest.mark.parametrize("manage", [False, True])
+@pytest.mark.parametrize("signers", [("kubelet-serving",), ("legacy-unknown",)])
+def test_a_signer_of_kubelets_that_lacks_its_ca_beside_others_is_named(
+    host: Host, signers: tuple[str, ...], manage: bool
+) -> None:
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, CONTROLLER_MANAGER, *own_cas(*signers), CONTROLLERS)
+    done = host.install(manage=manage)
+    assert done.returncode == 1
+    assert (
+        "runs with a CA of its own for some signers; add --cluster-signing-kubelet-client-cert-file"
+        " and --cluster-signing-kubelet-serving-cert-file, or remove"
+    ) in done.stderr
+    assert not (host.root / "systemctl.log").exists()

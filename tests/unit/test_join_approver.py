@@ -70,9 +70,18 @@ def in_program(work: Callable[[Engine, pulumi.Resource], Coroutine[Any, Any, Non
     assert ended == [True]
 
 
-def approver(owner: pulumi.Resource, approve: Approving) -> JoinApprover:
-    orders = pulumi.Output.from_input('{"pool": "p"}')
-    return JoinApprover("p", orders=orders, owner=owner, approve=approve)
+ORDERS = {mode: json.dumps({"approval": {"client": mode}}) for mode in ("gate", "open")}
+
+
+async def nobody(_: str) -> dict[str, str]:
+    return {}
+
+
+def approver(
+    owner: pulumi.Resource, approve: Approving, mode: str = "gate", taken: Any = nobody
+) -> JoinApprover:
+    orders = pulumi.Output.from_input(ORDERS[mode])
+    return JoinApprover("p", orders=orders, owner=owner, approve=approve, taken=taken)
 
 
 def test_one_approver_works_from_the_first_join_to_the_gate(
@@ -92,7 +101,7 @@ def test_one_approver_works_from_the_first_join_to_the_gate(
         await until(lambda: "it begins" in caplog.messages)
 
     in_program(work)
-    assert approve.orders == ['{"pool": "p"}']
+    assert approve.orders == [ORDERS["gate"]]
 
 
 def test_a_gate_without_joins_ends_nothing() -> None:
@@ -141,6 +150,48 @@ def test_a_failure_is_told_and_lets_no_later_join_begin(caplog: pytest.LogCaptur
         with pytest.raises(ValueError, match="ask for: the cluster is not ready; fix that"):
             while True:
                 await it.join_begins("n2-join")
+
+    in_program(work)
+
+
+def test_a_name_of_another_living_machine_lets_no_join_begin_where_nobody_else_refuses_it() -> None:
+    asked: list[str] = []
+
+    async def taken(orders: str) -> dict[str, str]:
+        asked.append(orders)
+        return {"n1": "the name is taken"}
+
+    async def work(engine: Engine, owner: pulumi.Resource) -> None:
+        it = approver(owner, Approving(), "open", taken)
+        await it.join_begins("n1-member")
+        with pytest.raises(ValueError, match="the name is taken"):
+            await it.require_free_name("n1")
+        await it.join_begins("n2-member")
+        await it.require_free_name("n2")
+        assert asked == [ORDERS["open"]]
+        gated = approver_of_the_gate(owner, taken)
+        await gated.join_begins("n1-member")
+        await gated.require_free_name("n1")  # its rules refuse the request
+        assert len(asked) == 1
+        for one in (it, gated):
+            await one._end(None)
+
+    def approver_of_the_gate(owner: pulumi.Resource, taken: Any) -> JoinApprover:
+        orders = pulumi.Output.from_input(ORDERS["gate"])
+        return JoinApprover("q", orders=orders, owner=owner, approve=Approving(), taken=taken)
+
+    in_program(work)
+
+
+def test_whether_a_name_is_free_is_no_guess() -> None:
+    async def unreachable(_: str) -> dict[str, str]:
+        raise ValueError("the API server does not answer")
+
+    async def work(engine: Engine, owner: pulumi.Resource) -> None:
+        it = approver(owner, Approving(), "open", unreachable)
+        await it.join_begins("n1-member")
+        with pytest.raises(ValueError, match="does not answer"):
+            await it.require_free_name("n1")
 
     in_program(work)
 

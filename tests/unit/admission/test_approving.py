@@ -12,7 +12,7 @@ import pytest
 
 from admission.api_server.api import ApiError
 from admission.api_server.connection import Connection
-from admission.approving import approve
+from admission.approving import approve, taken
 from admission.gate.checks.check import Answer, Context
 from tests.unit.admission.fakes import run
 from tests.unit.admission.test_main import ONE_NODE, FakeCluster
@@ -135,3 +135,22 @@ def test_orders_that_can_not_be_read_are_not_quoted() -> None:
     with pytest.raises(ValueError, match="are not JSON") as caught:
         run(approve("s3cret", print))
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_name_that_another_living_machine_has_is_told(cluster: FakeCluster) -> None:
+    orders = json.dumps(ONE_NODE)
+    assert run(taken(orders)) == {}  # not Ready, and its own
+    cluster.node("node-1", "10.0.0.99", ready=False)
+    assert run(taken(orders)) == {}  # of a machine that may have been reinstalled elsewhere
+    cluster.node("node-1", "10.0.0.1")
+    cluster.node("stranger", "10.0.0.98")
+    assert run(taken(orders)) == {}
+    cluster.node("node-1", "10.0.0.99")
+    (why,) = run(taken(orders)).values()
+    assert why.startswith("the Node node-1 belongs to a machine with the address 10.0.0.99")
+    assert "give this machine another one, or run kubectl delete node node-1" in why
+
+
+def test_orders_that_can_not_be_read_name_nobody() -> None:
+    with pytest.raises(ValueError, match=r"\Athe gate's orders on stdin are not JSON\Z"):
+        run(taken("?"))

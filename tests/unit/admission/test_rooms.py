@@ -41,7 +41,7 @@ ALLOWED = {
         *("inventory", "rules", "objects", "api_server"),
         *("serving_certificate", "delegate", "judge", "stack_settings", "terminal"),
     },
-    "approving": {"api_server", "gate", "process", "terminal"},
+    "approving": {"api_server", "gate", "objects", "process", "terminal"},
     "proving": {"api_server", "gate", "objects", "process", "terminal"},
     "placement": {"api_server", "process", "stack_settings", "terminal"},
     "token_end": {"api_server", "gate", "objects", "stack_settings"},
