@@ -1,4 +1,8 @@
-"""Lines for a terminal: what a node wrote must not look like a line of ours."""
+"""Lines for a terminal: what a node wrote must not look like a line of ours.
+
+Pulumi's engine passes lines on, and reads <{%...%}> in them as a colour: what it does not know
+there ends it with a panic, and what follows is lost (sdk/go/common/diag/colors of pulumi).
+"""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,8 +17,9 @@ def say(line: str) -> None:
 
 
 def visible(line: str) -> str:
-    """Return a line without control characters, and not too long."""
+    """Return a line without control characters and the engine's colours, and not too long."""
     shown = "".join(c if c.isprintable() else "?" for c in line[:LONGEST_LINE])
+    shown = shown.replace("<{", "< {").replace("%}", "% }")
     return f"{shown} ..." if len(line) > LONGEST_LINE else shown
 
 

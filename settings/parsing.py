@@ -39,29 +39,10 @@ class Secret:
     output: pulumi.Output[str] = field(repr=False)
 
 
-def read_settings(config: pulumi.Config) -> Settings:
-    """Return the stack's settings.
-
-    Raises:
-        SettingsError: a key or a value is wrong; the message lists each one.
-    """
-    return parse(plain(config))
-
-
 def read_secret(config: pulumi.Config, key: str) -> Secret | None:
     """Return a secret key of the stack, or None if it is not set."""
     text = config.get(key)
     return Secret(text, pulumi.Output.secret(text)) if text else None
-
-
-def read_texts(project: str, texts: Mapping[str, str]) -> Settings:
-    """Return the settings in keys and texts, as the engine would pass them to the program.
-
-    Raises:
-        SettingsError: as `read_settings`.
-    """
-    pulumi.runtime.set_all_config({f"{project}:{key}": text for key, text in texts.items()})
-    return read_settings(pulumi.Config(project))
 
 
 def plain(config: pulumi.Config) -> dict[str, Any]:
@@ -87,6 +68,12 @@ def plain(config: pulumi.Config) -> dict[str, Any]:
         if value:
             raw[key] = value
     return raw
+
+
+def plain_of_texts(project: str, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return the same of keys and texts, as the engine would pass them to the program."""
+    pulumi.runtime.set_all_config({f"{project}:{key}": text for key, text in texts.items()})
+    return plain(pulumi.Config(project))
 
 
 def _of_type(config: pulumi.Config, key: str, read: Callable[[str], Any]) -> Any:

@@ -141,4 +141,6 @@ def _problem(errors: str) -> str:
 
 def _printable(line: str) -> str:
     text = "".join(c if c.isprintable() else "?" for c in line[: 2 * LINE_LENGTH])
+    # The engine reads <{%...%}> as a colour, and panics at one that it does not know.
+    text = text.replace("<{", "< {").replace("%}", "% }")
     return TOKEN.sub("<token>", text)[:LINE_LENGTH]

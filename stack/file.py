@@ -4,17 +4,16 @@ What can't be known this way (a kubeconfig that is a secret key, or whose file i
 in `unknown`, and a placeholder takes its place.
 """
 
-import asyncio
 import json
+import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pulumi
 import yaml
 
 import node_files
-from admission import program
 from credentials.certificate_authority import read_ca
 from credentials.kubeconfig import ClusterEntry, read_cluster, server
 from settings import checks, parsing
@@ -87,7 +86,7 @@ def read(path: Path) -> StackFile:
     if not isinstance(config, dict):
         raise ValueError(f'"{path}": config is not a map; give lines of key: value below config:')
     texts, secret_keys = _split(project, config)
-    settings, origins = _with_other_stacks(parsing.read_texts(project, texts), project)
+    settings, origins = _with_other_stacks(parsing.plain_of_texts(project, texts))
     if problems := list(checks.problems(settings)):
         raise SettingsError([origins.told(problem) for problem in problems])
     url, ca, unknown = _cluster(settings, secret_keys)
@@ -100,15 +99,14 @@ def read(path: Path) -> StackFile:
     )
 
 
-def _with_other_stacks(settings: Settings, project: str) -> tuple[Settings, Origins]:
+def _with_other_stacks(raw: Mapping[str, Any]) -> tuple[Settings, Origins]:
     """Return the settings with the nodes that other stacks export, as `pulumi` tells them."""
+    settings = parsing.parse(raw)
     outputs = {
-        pool: asyncio.run(_output(source, path))
-        for pool, path, source in references.in_settings(settings)
+        pool: _output(source, path) for pool, path, source in references.in_settings(settings)
     }
     if not outputs:
         return settings, references.NOWHERE
-    raw = parsing.plain(pulumi.Config(project))
     raw, origins = references.with_nodes(raw, settings, outputs)
     try:
         return parsing.parse(raw), origins
@@ -116,17 +114,23 @@ def _with_other_stacks(settings: Settings, project: str) -> tuple[Settings, Orig
         raise SettingsError([origins.told(problem) for problem in error.problems]) from None
 
 
-async def _output(source: NodesFrom, path: str) -> Any:
+def _output(source: NodesFrom, path: str) -> Any:
     where = ("--json", "--stack", source.stack, "--non-interactive")
-    status, text, errors = await program.run(
-        "pulumi", "stack", "output", source.output, *where, timeout_s=OUTPUT_TIMEOUT_S
-    )
-    if status:
-        raise ValueError(
-            f'{path}: the output "{source.output}" of the stack {source.stack} can\'t be read:'
-            f" {program.last_error(errors)}"
+    told = f'{path}: the output "{source.output}" of the stack {source.stack} can\'t be read'
+    try:
+        done = subprocess.run(
+            ["pulumi", "stack", "output", source.output, *where],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=OUTPUT_TIMEOUT_S,
+            check=False,
         )
-    return json.loads(text)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ValueError(f"{told}: {error}") from None
+    if done.returncode:
+        raise ValueError(f"{told}: {done.stderr.strip().removeprefix('error: ')}")
+    return json.loads(done.stdout)
 
 
 def _mapping(path: Path) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from admission.objects.node import (
     internal_addresses,
     kubelet_version,
     last_heartbeat,
+    machine_id,
     ready_condition,
-    system_info,
 )
 from admission.objects.node_attributes import Attributes
 from admission.serving_certificate import ServingCertificate
@@ -97,7 +97,7 @@ class Progress:
     @property
     def machine_id(self) -> str:
         """The /etc/machine-id as the Node reports it."""
-        return system_info(self.node, "machineID")
+        return machine_id(self.node)
 
     def remember(self, kind: Kind, request: RequestStatus) -> None:
         """Keep the newest request of a kind."""

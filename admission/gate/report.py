@@ -10,7 +10,7 @@ from typing import Any
 
 from admission.gate.orders import Orders
 from admission.gate.progress import Progress, Step
-from admission.terminal import columns
+from admission.terminal import columns, visible
 
 COLUMNS: tuple[tuple[str, Step], ...] = (
     ("asked", "asked"),
@@ -22,6 +22,7 @@ COLUMNS: tuple[tuple[str, Step], ...] = (
     ("joined", "joined"),
 )
 MOST_ROWS, MOST_NAMES = 30, 8
+LONGEST_REASON = 1000
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -67,8 +68,9 @@ def waiting(progresses: Collection[Progress]) -> str:
 
 
 def reason(progress: Progress) -> str:
-    """Return what keeps a node from having joined."""
-    return "; ".join(progress.missing()) or "it has not been checked yet"
+    """Return what keeps a node from having joined, a part of which its kubelet may have written."""
+    parts = (visible(part[:LONGEST_REASON]) for part in progress.missing())
+    return "; ".join(parts) or "it has not been checked yet"
 
 
 def shared_machine_ids(progresses: Iterable[Progress]) -> Iterator[str]:

