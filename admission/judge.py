@@ -76,13 +76,20 @@ class Judge:
         self._whole = WholeRequests()
         self._pauses_s.clear()
 
-    def add(self, item: dict[str, Any]) -> None:
-        """Take an undecided request, or a new version of it."""
+    def add(self, item: dict[str, Any]) -> str | None:
+        """Take an undecided request, or a new version of it; return the UID of one dropped for it.
+
+        Of a flood the oldest are.
+        """
         node, uid = requesting_node(item), item["metadata"]["uid"]
         self._pending.setdefault(node, {})[uid] = item
         self._nodes[uid] = node
-        self._whole.add(item)
+        if (dropped := self._whole.add(item)) is not None:
+            self._pending[node].pop(dropped, None)
+            self._nodes.pop(dropped, None)
+            self._pauses_s.pop(dropped, None)
         self._soon(node, uid)
+        return dropped
 
     def remove(self, item: dict[str, Any]) -> None:
         """Drop a request that is decided or gone, or can't be read: its UID is enough."""

@@ -24,7 +24,8 @@ See = Callable[[str, dict[str, Any]], None]
 Say = Callable[[str], None]
 # Returns what is kept of an object, None if nothing is, and raises if it lacks what we read.
 Keep = Callable[[dict[str, Any]], dict[str, Any] | None]
-# Is given each object that is kept of a list, and may shorten those that it was given before.
+# Is given each object that is kept of a list, and may shorten those that it was given before, or
+# empty them: then they are dropped.
 Bound = Callable[[dict[str, Any]], None]
 NewBound = Callable[[], Bound]  # for each list
 

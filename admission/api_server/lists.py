@@ -79,6 +79,7 @@ async def _read_pages(fetch: Fetch, path: str, keep: Keep, new_bound: NewBound) 
             raise Unreadable("it is not a list of objects") from None
         for item in items:
             keep_one(item, keep, found, bound)
+        found.items = [kept for kept in found.items if kept]  # what the bound has dropped is empty
         if not token:
             return found
         if size < LARGEST_OBJECT_BYTES // 4:

@@ -141,8 +141,10 @@ class Approver:
             self._judge.remove(item)
             self._forget(item["metadata"]["uid"])
         else:
-            self._seen_at.setdefault(item["metadata"]["uid"], self._clock())
-            self._judge.add(item)
+            uid = item["metadata"]["uid"]
+            self._seen_at.setdefault(uid, self._clock())
+            if (dropped := self._judge.add(item)) is not None:
+                self._forget(dropped)
 
     def _forget(self, uid: str) -> None:
         self._seen_at.pop(uid, None)

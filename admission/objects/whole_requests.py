@@ -1,53 +1,83 @@
-"""Which requests are kept whole: the newest few of each requester.
+"""Which requests are kept, and which of them whole: the newest of each requester.
 
-Whoever floods an API server with requests must not fill our memory too. As long as that lasts,
-their requests are refused without a look at what they hold; once it is over, the ones that are left
-are read again.
+Whoever floods an API server with requests must not fill our memory too, nor our time. As long as
+that lasts, their requests are refused without a look at what they hold; once it is over, the ones
+that are left are read again. Of thousands the oldest are dropped: what a kubelet asks for, it asks
+for again within 15 minutes.
 """
 
+import heapq
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from admission import rules
-from admission.objects.csr import (
-    created,
-    is_undecided,
-    request_pem,
-    requesting_node,
-    without_request,
-)
+from admission.objects.csr import is_undecided, request_pem, requesting_node, without_request
+
+MOST_KEPT = 500  # of one requester, beside those that are kept whole
+
+
+@dataclass
+class _Requests:
+    """Those of one requester, undecided or not, by their UIDs."""
+
+    whole: dict[str, dict[str, Any]] = field(default_factory=dict)
+    others: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # When each of the others was made, and its UID; what has gone meanwhile may still be here.
+    oldest: list[tuple[str, str]] = field(default_factory=list)
 
 
 class WholeRequests:
     """Drops, of what is kept of requests, what is too much for one requester."""
 
     def __init__(self) -> None:
-        # Requester, and whether they are undecided -> UID -> request.
-        self._whole: dict[tuple[str, bool], dict[str, dict[str, Any]]] = {}
+        # By the requester, and whether they are undecided.
+        self._requests: dict[tuple[str, bool], _Requests] = {}
 
-    def add(self, item: dict[str, Any]) -> None:
-        """Take a request or a new version of it; the oldest that is one too many is no more whole.
+    def add(self, item: dict[str, Any]) -> str | None:
+        """Take a request or a new version of it, and return the UID of one that is dropped for it.
 
-        What equals a part of another one is kept once.
+        What is dropped is empty then. What equals a part of another request is kept once.
         """
+        found = self._requests.setdefault((requesting_node(item), is_undecided(item)), _Requests())
+        uid = item["metadata"]["uid"]
+        found.others.pop(uid, None)
         if request_pem(item) is None:
-            return
-        key = requesting_node(item), is_undecided(item)
-        whole = self._whole.setdefault(key, {})
-        _share(item["spec"], whole)
-        whole[item["metadata"]["uid"]] = item
-        if len(whole) > rules.MOST_PENDING:
-            oldest = min(whole, key=lambda uid: created(whole[uid]))
-            item = whole.pop(oldest)
-            item |= without_request(item)
+            return _keep(found, uid, item)
+        _share(item["spec"], found.whole)
+        found.whole[uid] = item
+        if len(found.whole) <= rules.MOST_PENDING:
+            return None
+        uid = min(found.whole, key=lambda one: _created(found.whole[one]))
+        item = found.whole.pop(uid)
+        item |= without_request(item)
+        return _keep(found, uid, item)
 
     def remove(self, item: dict[str, Any]) -> None:
         """Forget a request: its UID and its requester are enough."""
+        uid = item["metadata"]["uid"]
         for key in [(requesting_node(item), undecided) for undecided in (True, False)]:
-            whole = self._whole.get(key, {})
-            whole.pop(item["metadata"]["uid"], None)
-            if not whole:
-                self._whole.pop(key, None)
+            found = self._requests.get(key, _Requests())
+            found.whole.pop(uid, None)
+            found.others.pop(uid, None)
+            if not found.whole and not found.others:
+                self._requests.pop(key, None)
+
+
+def _keep(found: _Requests, uid: str, item: dict[str, Any]) -> str | None:
+    found.others[uid] = item
+    heapq.heappush(found.oldest, (_created(item), uid))
+    while len(found.others) > MOST_KEPT:
+        _, oldest = heapq.heappop(found.oldest)
+        if (dropped := found.others.pop(oldest, None)) is not None:
+            dropped.clear()
+            return oldest
+    return None
+
+
+def _created(item: dict[str, Any]) -> str:
+    """Return when it was made, as API servers write it: the order of texts is that of times."""
+    return str(item["metadata"]["creationTimestamp"])
 
 
 def _share(spec: dict[str, Any], whole: dict[str, dict[str, Any]]) -> None:
@@ -59,4 +89,9 @@ def _share(spec: dict[str, Any], whole: dict[str, dict[str, Any]]) -> None:
 
 def new_bound() -> Callable[[dict[str, Any]], None]:
     """Return what shortens a list of requests while it is read."""
-    return WholeRequests().add
+    requests = WholeRequests()
+
+    def bound(item: dict[str, Any]) -> None:
+        requests.add(item)
+
+    return bound

@@ -130,6 +130,7 @@ def listed(items: Iterable[dict[str, Any]], keep: Keep, new_bound: NewBound = no
     found, bound = Listed(version="1"), new_bound()
     for item in items:
         keep_one(item, keep, found, bound)
+    found.items = [kept for kept in found.items if kept]
     return found
 
 

@@ -14,6 +14,7 @@ from admission.approver.journal import Journal
 from admission.approver.lease import LEASE_DURATION_S, RENEW_DEADLINE_S
 from admission.judge import REQUESTS_AT_ONCE
 from admission.objects.csr import count_pending
+from admission.objects.whole_requests import MOST_KEPT
 from admission.rules import MOST_PENDING
 from tests.unit.admission.approver_fakes import MAPS, NAMESPACE, ApproverApi, inventory_map
 from tests.unit.admission.fakes import NOW, clock, run
@@ -324,8 +325,9 @@ def test_a_flood_fills_neither_the_log_nor_keeps_an_honest_node_waiting(it: Run)
     it.go(30)
     assert it.api.approved == ["csr-1"]
     assert len(it.lines) < 20
-    assert it.number('decisions_total{result="refused",rule="requester"}') == 2000
-    assert it.number("pending_requests") == 2000
+    held = 1000 + MOST_KEPT + MOST_PENDING  # of one requester no more
+    assert it.number('decisions_total{result="refused",rule="requester"}') == held
+    assert it.number("pending_requests") == held
     assert it.api.events == []
 
 

@@ -9,9 +9,9 @@ from admission.api_server.api import CSRS, ApiError, Watched
 from admission.api_server.lists import read_list
 from admission.judge import READINGS_AT_ONCE
 from admission.objects.csr import kept_request, request_pem, request_status
-from admission.objects.whole_requests import WholeRequests, new_bound
+from admission.objects.whole_requests import MOST_KEPT, WholeRequests, new_bound
 from admission.rules import MOST_PENDING
-from tests.unit.admission.fakes import NOW, FakeApi, run
+from tests.unit.admission.fakes import NOW, FakeApi, listed, run
 from tests.unit.admission.test_gate import ONE, TWO
 from tests.unit.admission.test_gate import Run as GateRun
 from tests.unit.admission.test_gate_client_requests import asks, gated
@@ -80,6 +80,63 @@ def test_one_that_is_gone_makes_room_for_another_whether_it_was_decided_meanwhil
         whole.remove({**first[0], "status": status})
         whole.add(last)
         assert all(request_pem(item) is not None for item in kept)
+
+
+def many(node: str, number: int) -> list[dict[str, Any]]:
+    """One a second, in no order of their ages."""
+    ages = sorted(range(number), key=lambda age: (age % 7, age))
+    return [kept_request(asked(f"{node}-{age:05}", node, age=age)) for age in ages]
+
+
+def test_of_thousands_the_oldest_are_dropped_and_of_others_nothing() -> None:
+    whole, most = WholeRequests(), MOST_KEPT + MOST_PENDING
+    items = many("one", most + 200)
+    honest = kept_request(asked("honest", "two", age=3000))
+    dropped = [whole.add(item) for item in [honest, *items]]
+    left = {item["metadata"]["name"] for item in items if item}
+    assert left == {f"one-{age:05}" for age in range(most)}
+    assert honest["metadata"]["name"] == "honest"
+    assert len([uid for uid in dropped if uid]) == 200
+
+
+def test_what_has_gone_makes_room_among_thousands_too() -> None:
+    whole, most = WholeRequests(), MOST_KEPT + MOST_PENDING
+    items = many("one", most)
+    assert not [uid for item in items if (uid := whole.add(item))]
+    for item in items[:100]:
+        whole.remove(item)
+    more = [kept_request(asked(f"more-{n}", "one", age=n)) for n in range(100)]
+    assert not [uid for item in more if (uid := whole.add(item))]
+    assert whole.add(kept_request(asked("last", "one", age=1)))
+    for item in [*items, *more]:
+        if item:
+            whole.remove(item)
+
+
+def test_a_list_of_thousands_of_one_requester_is_short() -> None:
+    """Before anything is judged: old ones too, of which a count would have to look at each."""
+    found = listed(
+        (asked(f"{n}", "one", age=n) for n in range(MOST_KEPT + MOST_PENDING + 300)),
+        kept_request,
+        new_bound,
+    )
+    assert len(found.items) == MOST_KEPT + MOST_PENDING
+
+
+def test_an_approver_holds_a_bounded_number_of_a_flood_and_judges_the_others() -> None:
+    it = Run()
+    it.api.inventory("others", node_2="10.0.0.2")
+    it.api.node("node-2", "10.0.0.2")
+    number = MOST_KEPT + MOST_PENDING + 100
+    for n in range(number):
+        it.api.ask(f"flood-{n}", "node-1", "10.0.0.1")
+    it.at(1, lambda: [it.api.ask(f"more-{n}", "node-1", "10.0.0.1") for n in range(100)])
+    it.at(2, it.api.ask, "honest", "node-2", "10.0.0.2")
+    it.go(20)
+    assert it.api.approved == ["honest"]
+    held = list(it.approver._judge.pending())
+    assert len(held) == MOST_KEPT + MOST_PENDING
+    assert len(it.approver._seen_at) == len(held)
 
 
 def test_what_two_requests_have_in_common_is_kept_once() -> None:
