@@ -52,7 +52,7 @@ async def declare() -> None:
         ),
     )
     in_cluster = pulumi.ResourceOptions(provider=cluster)
-    rbac = BootstrapRbac("rbac", in_cluster)
+    rbac = BootstrapRbac("rbac", arguments.bootstrap_rbac(stack), in_cluster)
     sender = Sender(stack.credentials)
     pools = {
         name: NodePool(name, arguments.node_pool(stack, pool, rbac, sender), in_cluster)

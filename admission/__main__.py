@@ -1,7 +1,8 @@
 """`python -m admission gate`, which admits a pool's nodes, and `leave`, which removes one.
 
-`end-tokens` ends what tokens a run has left alive, once that has ended. `serve` approves what nodes
-request after they have joined. Progress goes to stderr, one line per
+`end-tokens` ends what tokens a run has left alive, once that has ended. `release` deletes what
+nodes need for their certificates, once there are none. `serve` approves what nodes request after
+they have joined. Progress goes to stderr, one line per
 event; `gate` prints one JSON document to stdout.
 """
 
@@ -60,6 +61,12 @@ def parser() -> argparse.ArgumentParser:
     ending.add_argument("--stack", required=True, help="use the kubeconfig of its settings")
     ending.add_argument("--server", required=True, help="the URL to which that must lead")
     ending.add_argument("--pool", required=True, help="the pool whose tokens they are")
+    releasing = commands.add_parser(
+        "release", help="delete roles and bindings once the cluster has no Node"
+    )
+    releasing.add_argument("names", nargs="+", help="such as clusterrolebindings/NAME")
+    releasing.add_argument("--stack", required=True, help="use the kubeconfig of its settings")
+    releasing.add_argument("--server", required=True, help="the URL to which that must lead")
     serving = commands.add_parser("serve", help="approve the renewals of all pools' nodes")
     serving.add_argument(
         "--kubeconfig", help="path of the kubeconfig (default: the pod's ServiceAccount)"
@@ -84,6 +91,8 @@ def _work(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
             return _gate(sys.stdin.read())
         case "end-tokens":
             return _end_tokens(arguments)
+        case "release":
+            return _release(arguments)
         case "serve":
             return _serve(arguments)
         case _:
@@ -132,6 +141,13 @@ async def _end_tokens(arguments: argparse.Namespace) -> int:
 
     stack, server, pool = arguments.stack, arguments.server, arguments.pool
     return await end_tokens(ids, stack=stack, server=server, pool=pool, say=say)
+
+
+async def _release(arguments: argparse.Namespace) -> int:
+    from admission.release import release  # noqa: PLC0415
+
+    await release(arguments.names, stack=arguments.stack, server=arguments.server, say=say)
+    return 0
 
 
 async def _serve(arguments: argparse.Namespace) -> int:

@@ -3,6 +3,9 @@
 Upstream's roles: plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go of Kubernetes.
 """
 
+import shlex
+from dataclasses import dataclass
+
 import pulumi
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.rbac.v1 import (
@@ -13,6 +16,7 @@ from pulumi_kubernetes.rbac.v1 import (
     SubjectArgs,
 )
 
+from components import commands
 from components.bootstrap_token import AUTO_APPROVED
 from components.bootstrap_token import GROUP as BOOTSTRAPPERS
 from components.dependencies import after
@@ -31,6 +35,16 @@ BINDINGS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class BootstrapRbacArgs:
+    """How the cluster is reached when the stack is destroyed."""
+
+    stack: str
+    """The stack whose settings name the kubeconfig."""
+    api_server: str
+    """The URL to which that leads."""
+
+
 class BootstrapRbac(pulumi.ComponentResource):
     """The ClusterRole and the ClusterRoleBindings of TLS bootstrapping, one set for a cluster.
 
@@ -38,15 +52,25 @@ class BootstrapRbac(pulumi.ComponentResource):
     does not know `selfnodeserver`: our own approver checks for that right before it approves a
     serving certificate. `nodeclient` is for a group that a pool's tokens are in or not: it leaves
     the first requests of all others to the gate.
+
+    Objects that are there already and say the same are taken over. With arguments they go with the
+    cluster's last Node when the stack is destroyed: other nodes need them too, which this stack may
+    not manage. Without, they go with the stack.
     """
 
     ready: list[pulumi.Resource]
     """The resources to depend on: once they exist, a token's holder may ask for a certificate."""
     renewal: list[pulumi.Resource]
-    """What a node needs for as long as it is one: without these its certificates end."""
+    """What a node needs for as long as it is one: deleted only once the nodes have left."""
 
-    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        args: BootstrapRbacArgs | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         super().__init__("kubelet-tls-bootstrap:index:BootstrapRbac", name, None, opts)
+        stay = args is not None
         role = ClusterRole(
             SERVING_ROLE,
             metadata=ObjectMetaArgs(name=SERVING_ROLE),
@@ -57,7 +81,7 @@ class BootstrapRbac(pulumi.ComponentResource):
                     verbs=["create"],
                 )
             ],
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=stay),
         )
         self.ready, self.renewal = [role], []
         for binding, (role_name, group) in BINDINGS.items():
@@ -66,9 +90,27 @@ class BootstrapRbac(pulumi.ComponentResource):
                 metadata=ObjectMetaArgs(name=binding),
                 role_ref=RoleRefArgs(api_group=RBAC_GROUP, kind="ClusterRole", name=role_name),
                 subjects=[SubjectArgs(api_group=RBAC_GROUP, kind="Group", name=group)],
-                opts=pulumi.ResourceOptions(parent=self, depends_on=after(self, role)),
+                opts=pulumi.ResourceOptions(
+                    parent=self, depends_on=after(self, role), retain_on_delete=stay
+                ),
             )
             self.ready.append(bound)
             if group == NODES:
                 self.renewal.append(bound)
+        if args is not None:
+            self.renewal = [_end(f"{name}-end", args, self)]
         self.register_outputs({"bindings": list(BINDINGS)})
+
+
+def _end(name: str, args: BootstrapRbacArgs, rbac: BootstrapRbac) -> pulumi.Resource:
+    """Declare what deletes them, which the engine itself does not."""
+    names = [
+        *(f"clusterrolebindings/{bound}" for bound in BINDINGS),
+        f"clusterroles/{SERVING_ROLE}",
+    ]
+    where = f"--stack {shlex.quote(args.stack)} --server {shlex.quote(args.api_server)}"
+    return commands.python_module(
+        name,
+        delete=f"admission release {' '.join(names)} {where}",
+        opts=pulumi.ResourceOptions(parent=rbac, depends_on=after(rbac, *rbac.ready)),
+    )

@@ -65,7 +65,7 @@ class JoinedNodeArgs:
     approver: JoinApprover
     """Who approves what the machine asks for."""
     rbac: BootstrapRbac
-    """What lets it renew its certificates; deleted only once it has left."""
+    """What lets it renew its certificates; it ends only once the node has left."""
     api_server: str
     """The URL to which that kubeconfig leads."""
     former_files: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from functools import partial
 
 from components.access import Access, SshServer
 from components.approver_arguments import ServingApproverArgs
-from components.bootstrap_rbac import BootstrapRbac
+from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs
 from components.control_plane import ControlPlaneArgs
 from components.dependencies import Dependencies
 from components.pool_arguments import Approval, NodePoolArgs, PoolNode, TokenPolicy
@@ -37,6 +37,11 @@ def control_plane(stack: Stack) -> ControlPlaneArgs:
         signing_key=settings.signing_key,
         kube_api_qps=settings.kube_api_qps,
     )
+
+
+def bootstrap_rbac(stack: Stack) -> BootstrapRbacArgs:
+    """Return how the cluster is reached when the stack is destroyed."""
+    return BootstrapRbacArgs(stack=full_name(), api_server=stack.credentials.api_server)
 
 
 def node_pool(stack: Stack, pool: Pool, rbac: BootstrapRbac, sender: Sender) -> NodePoolArgs:

@@ -32,7 +32,7 @@ async def main():
     cluster = kubernetes.Provider(
         "cluster", kubeconfig=SHAPE["kubeconfig"], cluster_identifier="tokens"
     )
-    rbac = BootstrapRbac("rbac", pulumi.ResourceOptions(provider=cluster))
+    rbac = BootstrapRbac("rbac", opts=pulumi.ResourceOptions(provider=cluster))
     pools = {}
     for wanted in SHAPE["tokens"].values():
         pools.setdefault(wanted["pool"], []).append(wanted)

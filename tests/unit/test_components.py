@@ -14,7 +14,7 @@ import node_files
 from components import commands
 from components.access import Access, SshServer
 from components.approver_arguments import ServingApproverArgs
-from components.bootstrap_rbac import BootstrapRbac
+from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs
 from components.bootstrap_token import BootstrapTokenArgs, bootstrap_token, derive
 from components.control_plane import ControlPlane, ControlPlaneArgs
 from components.deliveries import Deliveries
@@ -122,6 +122,29 @@ def test_all_bindings_of_the_manual_procedure_are_there_in_every_mode() -> None:
             *("node-client-cert-renewal", "node-server-cert-renewal"),
         ]
     }
+
+
+def test_bindings_end_with_the_last_node_and_not_with_the_stack() -> None:
+    args = BootstrapRbacArgs(stack="o/p/s", api_server="https://api")
+    engine = Engine().run(lambda: BootstrapRbac("rbac", args) and None)
+    bindings = {name for name in engine.resources if name != "rbac-end"}
+    assert len(bindings) == 5
+    assert all(requested(engine, name)["retainOnDelete"] for name in bindings)
+    assert depends_on(engine, "rbac-end") == bindings
+    words = shlex.split(engine.resources["rbac-end"]["delete"])
+    assert words[words.index("release") + 1 :] == [
+        *(
+            "clusterrolebindings/kubelet-bootstrap",
+            "clusterrolebindings/auto-approve-csrs-for-group",
+        ),
+        *("clusterrolebindings/node-client-cert-renewal",),
+        *("clusterrolebindings/node-server-cert-renewal",),
+        *("clusterroles/approve-node-server-renewal-csr", "--stack", "o/p/s"),
+        *("--server", "https://api"),
+    ]
+    alone = Engine().run(lambda: BootstrapRbac("rbac") and None)
+    assert "rbac-end" not in alone.resources
+    assert not requested(alone, "kubelet-bootstrap").get("retainOnDelete")
 
 
 def test_approval_by_the_controller_manager_is_for_a_group_that_no_pool_and_no_node_has() -> None:

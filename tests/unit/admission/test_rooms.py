@@ -43,6 +43,7 @@ ALLOWED = {
     },
     "approving": {"api_server", "gate", "objects", "process", "terminal"},
     "proving": {"api_server", "gate", "objects", "process", "terminal"},
+    "release": {"api_server", "stack_settings"},
     "placement": {"api_server", "process", "stack_settings", "terminal"},
     "token_end": {"api_server", "gate", "objects", "stack_settings"},
     "approver": {"pool_inventory", "rules", "objects", "api_server", "delegate", "judge"},

@@ -1,0 +1,85 @@
+"""The end of roles and bindings on a real API server: with the last Node, and only what is ours."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from admission.release import RBAC, release
+from admission.stack_settings import Kubeconfig, StackSettings
+from components.bootstrap_rbac import BINDINGS, SERVING_ROLE
+from tests.contract import tokens_program
+from tests.contract.kubernetes_provider.cluster import Cluster, running
+from tests.contract.tokens_program import token
+
+pytestmark = pytest.mark.contract
+
+NAMES = [*(f"clusterrolebindings/{name}" for name in BINDINGS), f"clusterroles/{SERVING_ROLE}"]
+BY_HAND = "clusterrolebindings/node-client-cert-renewal"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    with running(tmp_path) as started:
+        yield started
+
+
+def make_by_hand(cluster: Cluster) -> None:
+    """As the manual procedure does, with kubectl."""
+    role, group = BINDINGS[BY_HAND.rpartition("/")[2]]
+    rbac = "rbac.authorization.k8s.io"
+    binding = {
+        "apiVersion": f"{rbac}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": BY_HAND.rpartition("/")[2]},
+        "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": rbac, "kind": "Group", "name": group}],
+    }
+    cluster.request("POST", f"{RBAC}/clusterrolebindings", binding)
+
+
+def make_node(cluster: Cluster, name: str) -> None:
+    body: dict[str, Any] = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
+    cluster.request("POST", "/api/v1/nodes", body)
+
+
+def left(cluster: Cluster) -> set[str]:
+    return {name for name in NAMES if not cluster.gone(f"{RBAC}/{name}")}
+
+
+def test_they_end_with_the_last_node_but_for_those_that_somebody_else_has_made(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def kubeconfig(_: StackSettings) -> Kubeconfig:
+        return Kubeconfig(path=str(cluster.kubeconfig))
+
+    def end(server: str = cluster.server) -> list[str]:
+        said: list[str] = []
+        asyncio.run(release(NAMES, stack="o/p/s", server=server, say=said.append))
+        return said
+
+    monkeypatch.setattr(StackSettings, "kubeconfig", kubeconfig)
+    make_by_hand(cluster)
+    (tmp_path / "stack").mkdir()
+    # What is there and says the same is taken over.
+    tokens_program.up(
+        tokens_program.make(tmp_path / "stack", cluster), n1_token=token("a", node="n1")
+    )
+    assert left(cluster) == set(NAMES)
+
+    make_node(cluster, "joined-by-hand")
+    (line,) = end()
+    assert "joined-by-hand, which this stack does not manage, need them to renew" in line
+    assert left(cluster) == set(NAMES)
+
+    cluster.request("DELETE", "/api/v1/nodes/joined-by-hand")
+    with pytest.raises(ValueError, match="leads to"):
+        end("https://another:6443")
+    assert left(cluster) == set(NAMES)
+    (line,) = end()
+    assert line.startswith(f"{BY_HAND} stays: ")
+    assert line.endswith(" has written it too")
+    assert left(cluster) == {BY_HAND}
+    assert end() == [line]  # it can be run again
