@@ -25,7 +25,11 @@ LONGEST_EXPIRATION_S = 366 * 24 * 3600
 MOST_OF_EACH = 16
 REQUEST_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,252}"
 USAGES = ("digital signature", "key encipherment", "server auth")
-# What an API server says of a token that is bound to a pod, since 1.30.
+LONGEST_NAME = 253
+OWNER_FIELDS = ("apiVersion", "kind", "name", "uid")
+# What an API server says of a token that is bound to a pod, since 1.30. One that is bound to a Node
+# has the node's name alone.
+POD_NAME = "authentication.kubernetes.io/pod-name"
 NODE_NAME = "authentication.kubernetes.io/node-name"
 
 
@@ -58,7 +62,9 @@ def approvals(namespace: str) -> ValidatingAdmissionPolicySpecArgsDict:
             ),
             _size(),
             _validation(
-                f"has(request.userInfo.extra) && '{NODE_NAME}' in request.userInfo.extra",
+                "has(request.userInfo.extra)"
+                f" && '{POD_NAME}' in request.userInfo.extra"
+                f" && '{NODE_NAME}' in request.userInfo.extra",
                 "the approver may approve only with the token of a pod that runs on a node",
             ),
         ],
@@ -74,6 +80,8 @@ def requests() -> ValidatingAdmissionPolicySpecArgsDict:
         f"{annotations}.map(key, size(key) + size({annotations}[key])).sum()"
         f" <= {LARGEST_ANNOTATIONS}"
     )
+    owners = f"{metadata}.ownerReferences"
+    short = " && ".join(f"size(owner.{field}) <= {LONGEST_NAME}" for field in OWNER_FIELDS)
     return _policy(
         operation="CREATE",
         resource="certificatesigningrequests",
@@ -94,6 +102,14 @@ def requests() -> ValidatingAdmissionPolicySpecArgsDict:
                     for field in ("labels", "finalizers", "ownerReferences")
                 ),
                 f"such a request may have {MOST_OF_EACH} labels, finalizers and owners each",
+            ),
+            _validation(
+                f"!has({metadata}.generateName) || size({metadata}.generateName) <= {LONGEST_NAME}",
+                f"generateName of such a request may have {LONGEST_NAME} characters",
+            ),
+            _validation(
+                f"!has({owners}) || {owners}.all(owner, {short})",
+                f"what such a request says of an owner may have {LONGEST_NAME} characters each",
             ),
         ],
     )

@@ -88,10 +88,12 @@ def inventory(cluster: Cluster) -> None:
     cluster.request("POST", MAPS, {**body, "data": {"inventory.json": text}})
 
 
-def kubeconfig_of_pod(cluster: Cluster, directory: Path, *, bound: bool = True) -> Path:
-    """Write a kubeconfig with the token of a replica's pod, or with one that is no pod's."""
+def kubeconfig_of_pod(cluster: Cluster, directory: Path, *, bound: str = "Pod") -> Path:
+    """Write a kubeconfig with the token of a replica's pod, or one bound to a Node or nothing."""
     spec: dict[str, Any] = {}
-    if bound:
+    if bound == "Node":
+        spec["boundObjectRef"] = {"apiVersion": "v1", "kind": "Node", "name": "node-2"}
+    elif bound:
         name = f"{NAME}-{os.urandom(3).hex()}"
         container = {"name": "approver", "image": "i"}
         pod = {"serviceAccountName": NAME, "nodeName": "node-2", "containers": [container]}

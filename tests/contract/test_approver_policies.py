@@ -77,7 +77,7 @@ class World:
         name = answer.get("metadata", {}).get("name", "")
         return status, name, str(answer.get("message", ""))
 
-    def approve(self, csr: str, *, bound: bool = True) -> tuple[int, str]:
+    def approve(self, csr: str, *, bound: str = "Pod") -> tuple[int, str]:
         """Approve a request with a token of the approver's account, without a look at it."""
         path = program.kubeconfig_of_pod(self.cluster, self.directory, bound=bound)
         token = json.loads(path.read_text())["users"][0]["user"]["token"]
@@ -142,12 +142,21 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "ten years": ({"expiration_s": 315_360_000}, "366 days at most"),
 }
+OWNER = {"apiVersion": "v1", "kind": "Node", "name": "n" * 253, "uid": "u" * 253}
 ODD: dict[str, tuple[dict[str, Any], str]] = {
     "a name with a query": ({"name": "a?b&watch=1"}, "has a name of letters, digits"),
     "a long name": ({"name": "n" * 254}, "has a name of letters, digits"),
     "a line feed at the end of a name": ({"name": "a\n"}, "has a name of letters, digits"),
     "labels": ({"labels": {f"a{n}": "b" for n in range(17)}}, "may have 16 labels"),
     "finalizers": ({"finalizers": [f"a.b/c{n}" for n in range(17)]}, "may have 16 labels"),
+    "a long beginning of a name": ({"generateName": "n" * 254}, "generateName of such a request"),
+    **{
+        f"a long {field} of an owner": (
+            {"ownerReferences": [OWNER, {**OWNER, field: "n" * 254}]},
+            "says of an owner may have 253 characters",
+        )
+        for field in ("kind", "name", "uid")
+    },
 }
 
 
@@ -165,11 +174,12 @@ def test_a_stolen_token_approves_only_what_a_kubelet_asks_for(
     assert reason in said
 
 
-def test_a_token_that_is_no_pods_approves_nothing(world: World, without: World) -> None:
+@pytest.mark.parametrize("bound", ["", "Node"])
+def test_a_token_that_is_no_pods_approves_nothing(world: World, without: World, bound: str) -> None:
     _, csr, _ = without.ask(node("node-1"), honest("node-1"))
-    assert without.approve(csr, bound=False)[0] == 200
+    assert without.approve(csr, bound=bound)[0] == 200
     _, csr, _ = world.ask(node("node-1"), honest("node-1"))
-    status, said = world.approve(csr, bound=False)
+    status, said = world.approve(csr, bound=bound)
     assert status == 403
     assert "only with the token of a pod that runs on a node" in said
     assert world.approve(csr)[0] == 200
@@ -208,7 +218,12 @@ def test_metadata_that_no_kubelet_writes_are_not_even_stored(
 
 
 def test_names_that_kubelets_give_and_have_made_for_them_pass(world: World) -> None:
-    for given in ({"generateName": "csr-"}, {"name": "node-csr-_-HXe7aYcqkS1bKmH4faEnHA_-"}):
+    for given in (
+        {"generateName": "csr-"},
+        {"generateName": "n" * 253},
+        {"name": "node-csr-_-HXe7aYcqkS1bKmH4faEnHA_-"},
+        {"ownerReferences": [OWNER]},
+    ):
         status, _, said = world.ask(node("node-1"), honest("node-1"), **given)
         assert status == 201, said
 
