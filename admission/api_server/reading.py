@@ -14,10 +14,11 @@ from admission.api_server.api import Unreadable
 
 MANAGED_FIELDS = b'"managedFields":['
 STRING_OR_BRACKETS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]++|[\]}]++', re.DOTALL)
-# No name, namespace or UID holds anything that JSON escapes; nobody chooses what is between these.
+# The name of a certificate request may be any text without "/" and "%", of any length.
+TEXT = rb'(?:[^"\\]++|\\.)'
 OBJECT_HEAD = (
-    rb'\{(?:"kind":"\w+","apiVersion":"[\w./]+",)?"metadata":\{"name":"([^"\\]{1,253})"'
-    rb'(?:,"generateName":"[^"\\]*")?(?:,"namespace":"[^"\\]*")?'
+    rb'\{(?:"kind":"\w+","apiVersion":"[\w./]+",)?"metadata":\{"name":"(' + TEXT + rb'++)"'
+    rb'(?:,"generateName":"' + TEXT + rb'*+")?(?:,"namespace":"[^"\\]*")?'
     rb'(?:,"uid":"([\w-]+)")?(?:,"resourceVersion":"(\w+)")?'
 )
 LIST = re.compile(
@@ -26,7 +27,8 @@ LIST = re.compile(
     + rb")?"
 )
 EVENT = re.compile(rb'\A\{"type":"([A-Z]+)","object":' + OBJECT_HEAD)
-BEGINNING_BYTES = 8192  # of an answer that can't be read
+BEGINNING_BYTES = 64 * 1024  # of an answer that can't be read
+LONGEST_TOLD = 253  # characters of a name
 
 
 def read(data: bytes) -> dict[str, Any]:
@@ -96,7 +98,7 @@ def list_head(beginning: bytes) -> tuple[dict[str, Any], str] | None:
     if not match:
         return None
     try:
-        return json.loads(match[1]), (match[2] or b"").decode(errors="replace")
+        return json.loads(match[1]), _text(match[2] or b"")[:LONGEST_TOLD]
     except ValueError:
         return None
 
@@ -107,4 +109,13 @@ def event_head(beginning: bytes) -> tuple[str, dict[str, str]] | None:
     if not match:
         return None
     named = zip(("name", "uid", "resourceVersion"), match.groups()[1:], strict=True)
-    return match[1].decode(), {key: value.decode(errors="replace") for key, value in named if value}
+    return match[1].decode(), {key: _text(value) for key, value in named if value}
+
+
+def _text(escaped: bytes) -> str:
+    """Return what stands between the quotes of a JSON string."""
+    text = escaped.decode(errors="replace")
+    try:
+        return str(json.loads(f'"{text}"', strict=False))
+    except ValueError:
+        return text  # no API server writes such an escape

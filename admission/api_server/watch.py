@@ -163,8 +163,9 @@ class Watcher:
             head = event_head(error.beginning)
             if head is None or not {"name", "uid", "resourceVersion"} <= head[1].keys():
                 return None
-            self._complaints.tell(head[1]["name"], str(error), say)
-            return "DELETED", {"metadata": head[1]}, head[1]["resourceVersion"]
+            gone = {"metadata": head[1]}
+            self._complaints.tell(name_of(gone), str(error), say)
+            return "DELETED", gone, head[1]["resourceVersion"]
         except (KeyError, TypeError):
             return None
         if kind == "BOOKMARK":

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from admission.api_server.api import NODES, ApiError, Unreadable, Watched
+from admission.api_server.api import LARGEST_OBJECT_BYTES, NODES, ApiError, Unreadable, Watched
 from admission.api_server.complaints import BURST, MOST_REMEMBERED, PAUSE_S, Complaints
 from admission.api_server.lists import Listed, read_list
 from admission.api_server.reading import event_head, list_head, read, read_one
@@ -88,6 +88,28 @@ def test_what_begins_like_a_list_or_an_event_names_its_object() -> None:
         assert list_head(other) is None
         assert event_head(other) is None
     assert list_head(b'{"kind":"A","apiVersion":"v1","metadata":{x},"items":[') is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ['a"b', "a\\b", "<&>", "a\nb", '"', "\\", "\u2028", "ü", "n" * 15_000],
+    ids=lambda name: repr(name[:9]),
+)
+def test_names_that_json_escapes_are_read_as_well(name: str) -> None:
+    """An API server takes any name of a request that has no slash and no percent sign."""
+    metadata = {"name": name, "generateName": name, "uid": "u", "resourceVersion": "7"}
+    written = json.dumps({"metadata": {**metadata, "managedFields": []}}).replace(": ", ":")
+    written = written.replace(", ", ",").replace("&", "\\u0026")
+    line = f'{{"type":"ADDED","object":{written}}}'.encode()
+    named = {"name": name, "uid": "u", "resourceVersion": "7"}
+    assert event_head(line) == ("ADDED", named)
+    assert list_head(page(written)) == ({"resourceVersion": "9", "continue": ""}, name[:253])
+
+
+def test_a_name_that_does_not_end_names_nothing() -> None:
+    for name in ("a" * 60_000, "\\\\" * 30_000, '\\"' * 30_000, "a\\"):
+        line = f'{{"type":"ADDED","object":{{"metadata":{{"name":"{name}'
+        assert event_head(line.encode()) is None
 
 
 def test_a_panic_is_an_error_like_others_and_an_interruption_is_not() -> None:
@@ -214,6 +236,15 @@ def test_an_event_that_can_not_be_read_is_one_object_that_is_gone() -> None:
     assert seen == ["SYNC", "ADDED a", "DELETED a", "DELETED a", "ADDED b"]
     (line,) = said
     assert line.startswith("a is refused: it is nested too deeply; find out who has written it")
+
+
+def test_an_odd_name_is_no_reason_to_list_again() -> None:
+    metadata = f'"name":"{"n" * 9000}\\u003c\\"","uid":"u","resourceVersion":"7"'
+    long = f'{{"metadata":{{{metadata},"labels":{{"a":"{"x" * LARGEST_OBJECT_BYTES}"}}}}}}'
+    line = f'{{"type":"MODIFIED","object":{long}}}\n'.encode()
+    seen, (told,) = followed(listed("5"), Answer(lines=[line, event("ADDED", "b", "8")], end=30))
+    assert [kind.partition(" ")[0] for kind in seen] == ["SYNC", "DELETED", "ADDED"]
+    assert len(told) < 1000
 
 
 @pytest.mark.parametrize("odd", [b"<html>\n", b"{}\n", b'{"type":"ADDED"}\n', b"[]\n"])
