@@ -7,8 +7,9 @@ never read.
 import base64
 import binascii
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from node_files.acl import shown_entries, shown_mode
 from node_files.bundle import directories, files
@@ -17,6 +18,10 @@ from node_files.scripts import command, script
 
 LOOK = command(60, "look")  # with look_bundle() on stdin
 
+# Whoever owns a machine writes what they like there. To compare takes the product of the lines.
+LONGEST_COMPARED = 2000  # lines
+MOST_TOLD = 300  # lines of one file
+MOST_PLACES = 10
 CUT = "the host's answer is incomplete or not from our script; run again"
 STRANGE = {
     "none": "does not exist",
@@ -116,8 +121,10 @@ def differences(cluster: Cluster, node: Node, facts: Facts) -> str:
     told = [line for entry in directories(node) for line in _of_directory(node, entry, facts)]
     for file in wanted:
         told += _of_file(node, file, facts)
-    for path in sorted(set(facts.ours) - {file.path for file in wanted}):
-        told.append(f"{node.name}: {path} is not in the settings; the next pulumi up removes it")
+    told += _some(
+        f"{node.name}: {path} is not in the settings; the next pulumi up removes it"
+        for path in sorted(set(facts.ours) - {file.path for file in wanted})
+    )
     return "".join(f"{line}\n" for line in told)
 
 
@@ -138,13 +145,31 @@ def _of_file(node: Node, file: File, facts: Facts) -> Iterator[str]:
     if found.content == file.content:
         return
     old, new = _lines(found.content), _lines(file.content)
+    if max(len(old), len(new)) > LONGEST_COMPARED:
+        yield (
+            f"{node.name}: {file.path} differs: it has {len(old)} lines on the host,"
+            f" and {len(new)} in the settings"
+        )
+        return
     changed = difflib.SequenceMatcher(a=old, b=new, autojunk=False).get_opcodes()
-    where = ", ".join(_range(i, j) for tag, i, j, _, _ in changed if tag != "equal")
-    yield f"{node.name}: {file.path} differs at line {where}"
+    places = [_range(i, j) for tag, i, j, _, _ in changed if tag != "equal"]
+    if len(places) > MOST_PLACES:
+        places[MOST_PLACES:] = [f"{len(places) - MOST_PLACES} more places"]
+    yield f"{node.name}: {file.path} differs at line {', '.join(places)}"
     name = f"{node.name}:{file.path}"
-    yield from difflib.unified_diff(
-        old, new, f"{name} on the host", f"{name} in the settings", lineterm=""
+    yield from _some(
+        difflib.unified_diff(
+            old, new, f"{name} on the host", f"{name} in the settings", lineterm=""
+        )
     )
+
+
+def _some(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the first lines, and how many more there are."""
+    rest = iter(lines)
+    yield from islice(rest, MOST_TOLD)
+    if more := sum(1 for _ in rest):
+        yield f"... {more} more lines"
 
 
 def _of_meta(node: Node, wanted: File | Directory, found: Found) -> Iterator[str]:

@@ -11,6 +11,8 @@ from ssh.open_ssh import ask, open_ssh
 from ssh.run import Answer
 from stack.file import StackFile, StackNode
 
+LONGEST_LINE = 4000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
@@ -54,9 +56,10 @@ def _compare(stack: StackFile, entry: StackNode, answer: Answer) -> Drift:
 def tell(found: list[Drift], say: Callable[[str], None]) -> int:
     """Print what differs, say which hosts have a problem; return the exit status of diff(1)."""
     for entry in found:
-        print(entry.differences, end="")
+        for line in entry.differences.split("\n")[:-1]:
+            print(_shown(line))
         if entry.problem:
-            say(f"{entry.node}: {entry.problem}")
+            say(_shown(f"{entry.node}: {entry.problem}"))
     different = sum(bool(entry.differences) for entry in found)
     if different:
         verb = "differs" if different == 1 else "differ"
@@ -67,3 +70,11 @@ def tell(found: list[Drift], say: Callable[[str], None]) -> int:
     if any(entry.problem for entry in found):
         return 2
     return 1 if different else 0
+
+
+def _shown(line: str) -> str:
+    """Return a line that a terminal shows and does not obey, and not too long."""
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in line[:LONGEST_LINE]
+    )
+    return f"{shown} ..." if len(line) > LONGEST_LINE else shown

@@ -1,7 +1,9 @@
 """What differs on a host: looked at by the real script, told by file and line."""
 
 import base64
+import re
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,16 @@ from typing import Any
 import pytest
 
 from node_files import Paths, files
-from node_files.drift import LOOK, Facts, Found, differences, look_bundle, read_facts
+from node_files.drift import (
+    LOOK,
+    MOST_TOLD,
+    Facts,
+    Found,
+    differences,
+    look_bundle,
+    read_facts,
+)
+from preview.drift import Drift, tell
 from tests.unit.node_machine import Machine, cluster
 
 
@@ -71,6 +82,51 @@ def test_lines_that_were_added_and_removed_are_named(machine: Machine) -> None:
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(["# mine\n", *lines[:-1]]))
     assert told(machine)[0] == f"node-1: {path} differs at line 1, {len(lines)}"
+
+
+def test_a_file_of_many_lines_is_not_compared_line_by_line(machine: Machine) -> None:
+    path = machine.path("lib/kubelet/config.yaml")
+    wanted = len(path.read_text().splitlines())
+    path.write_text("a: b\n" * 30_000)
+    began = time.monotonic()
+    assert told(machine) == [
+        f"node-1: {path} differs: it has 30000 lines on the host, and {wanted} in the settings"
+    ]
+    assert time.monotonic() - began < 5
+
+
+def test_of_a_file_only_some_lines_are_told(machine: Machine) -> None:
+    path = machine.path("lib/kubelet/config.yaml")
+    text = path.read_text()
+    path.write_text("".join(f"{line}\n# {n}\n" for n, line in enumerate(text.splitlines() * 40)))
+    lines = told(machine)
+    assert len(lines) == MOST_TOLD + 2
+    assert re.fullmatch(r"node-1: \S+ differs at line (\S+, ){10}\d+ more places", lines[0])
+    assert re.fullmatch(r"\.\.\. \d+ more lines", lines[-1])
+
+
+def test_of_files_that_the_settings_no_longer_have_only_some_are_told(machine: Machine) -> None:
+    facts = look(machine)
+    many = Facts(found=facts.found, ours=tuple(f"/etc/{n}" for n in range(MOST_TOLD + 7)))
+    lines = differences(cluster(), machine.node(), many).splitlines()
+    assert (len(lines), lines[-1]) == (MOST_TOLD + 1, "... 7 more lines")
+
+
+def test_no_control_character_of_a_machine_reaches_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = "-\x1b[2J\x1b]0;title\x07 a\rb \u202e\x9b\ttab ü\\x\n+fine\n-" + "x" * 9000 + "\n"
+    found = [
+        Drift(node="node-1", differences=text),
+        Drift(node="node-2", problem="ssh: \x1b[31mno\rroute"),
+    ]
+    said: list[str] = []
+    assert tell(found, said.append) == 2
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first == r"-\x1b[2J\x1b]0;title\x07 a\rb \u202e\x9b\ttab ü\x"
+    assert second == "+fine"
+    assert len(third) < 5000
+    assert said[0] == r"node-2: ssh: \x1b[31mno\rroute"
 
 
 def test_a_missing_last_line_feed_is_reported(machine: Machine) -> None:
