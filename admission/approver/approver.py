@@ -63,7 +63,7 @@ class Approver:
         self._recorder = Recorder(api, journal, self.metrics, now=now)
         self.lease = Lease(
             api, namespace=namespace, name=LEASE, identity=identity,
-            changed=self._lease_changed, missing=self._lease_missing, clock=clock,
+            changed=self._lease_changed, unheld=self._lease_unheld, clock=clock,
         )  # fmt: skip
 
     async def run(self) -> None:
@@ -216,8 +216,8 @@ class Approver:
         self._journal.tell("info", message, identity=self.lease.identity, reason=self.lease.problem)
         self._judge.reconsider()
 
-    def _lease_missing(self, problem: str) -> None:
-        self._journal.tell("error", "no replica approves", reason=problem)
+    def _lease_unheld(self, problem: str) -> None:
+        self._journal.tell("error", "this replica can't take the Lease", reason=problem)
 
     def _place(self, node: str) -> Place:
         return Place(

@@ -2,7 +2,7 @@
 
 Works as k8s.io/client-go/tools/leaderelection does, with its usual durations. No two clocks are
 compared: a holder counts as gone when its Lease has not changed for as long as it says, by the
-clock of the replica that looks.
+clock of the replica that looks, but for a minute at most.
 """
 
 import asyncio
@@ -19,6 +19,9 @@ LEASES = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 LEASE_DURATION_S = 15
 RENEW_DEADLINE_S = 10.0
 RETRY_PERIOD_S = 2.0
+# Whoever could write it for a moment must not reserve it for years, nor end the count.
+LONGEST_DURATION_S = 60
+MOST_TRANSITIONS = 2**31 - 1
 ATTEMPT_LIMIT_S = RENEW_DEADLINE_S / 2
 
 
@@ -40,14 +43,14 @@ class Lease:
         name: str,
         identity: str,
         changed: Callable[[bool], None],
-        missing: Callable[[str], None],
+        unheld: Callable[[str], None],
         clock: Callable[[], float],
     ) -> None:
-        """Make it; `changed` is told whether it is held, and `missing` if there is no Lease."""
+        """Make it; `changed` is told whether it is held, and `unheld` once why it can't be."""
         self._api, self._changed, self._clock = api, changed, clock
         self._path = f"{LEASES.format(namespace=namespace)}/{name}"
         self._name, self.identity = f"{namespace}/{name}", identity
-        self._missing, self._is_missing = missing, False
+        self._unheld, self._told_problem = unheld, ""
         self._renewed_at: float | None = None  # when we last made it ours
         self._seen: dict[str, Any] = {}  # its newest spec
         self._seen_at = 0.0  # since when it is that
@@ -106,16 +109,16 @@ class Lease:
         """Acquire or renew, if it is free or ours."""
         try:
             lease = await self._api.request("GET", self._path)
-            self._is_missing = False
             self._see(lease.get("spec") or {})
             if self.holder not in ("", self.identity) and not self._expired():
                 self._renewed_at = None
                 self._rights.restart()
+                self._tell_problem(self._reserved())
                 return
             await self._write({**lease, "spec": self._spec()})
             self._tell()  # it may have ended meanwhile
             self._renewed_at = began
-            self.problem = ""
+            self.problem = self._told_problem = ""
             self._rights.restart()
         except ApiError as error:
             if error.status in (401, 403) and self._rights.is_over():
@@ -123,19 +126,34 @@ class Lease:
             self.problem = str(error)
             if error.status == 409:
                 self._renewed_at = None  # another was faster
+                return
             if error.status == 404:
                 self._renewed_at = None
-                self._tell_missing()
+                self.problem = f"there is no Lease {self._name}; create it"
+            self._tell_problem(self.problem)
         except UNREACHABLE as error:
             self.problem = f"{type(error).__name__} {error}"
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             self.problem = f"the Lease {self._name} can't be read ({type(error).__name__})"
+            self._tell_problem(self.problem)
 
-    def _tell_missing(self) -> None:
-        self.problem = f"there is no Lease {self._name}; create it"
-        if not self._is_missing:
-            self._is_missing = True
-            self._missing(self.problem)
+    def _tell_problem(self, problem: str) -> None:
+        """Say why it can't be held, unless it is, or that was said last."""
+        if self.held:
+            return
+        if problem and problem != self._told_problem:
+            self._unheld(problem)
+        self._told_problem = problem
+
+    def _reserved(self) -> str:
+        """Return how another holder reserves it for too long; empty if it does not."""
+        duration = self._seen.get("leaseDurationSeconds") or 0
+        if duration <= LONGEST_DURATION_S:
+            return ""
+        return (
+            f"{self.holder} holds the Lease {self._name} for {duration} s;"
+            f" it is taken over {LONGEST_DURATION_S} s after the last renewal"
+        )
 
     def _see(self, spec: dict[str, Any]) -> None:
         if spec != self._seen:
@@ -143,17 +161,18 @@ class Lease:
 
     def _expired(self) -> bool:
         duration = self._seen.get("leaseDurationSeconds") or LEASE_DURATION_S
-        return self._clock() >= self._seen_at + duration
+        return self._clock() >= self._seen_at + min(duration, LONGEST_DURATION_S)
 
     def _spec(self) -> dict[str, Any]:
         ours = self.holder == self.identity
+        transitions = int(self._seen.get("leaseTransitions") or 0) + (not ours)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         return {
             "holderIdentity": self.identity,
             "leaseDurationSeconds": LEASE_DURATION_S,
             "acquireTime": self._seen.get("acquireTime") if ours else now,
             "renewTime": now,
-            "leaseTransitions": int(self._seen.get("leaseTransitions") or 0) + (not ours),
+            "leaseTransitions": transitions if 0 <= transitions <= MOST_TRANSITIONS else 1,
         }
 
     async def _write(self, lease: dict[str, Any]) -> None:

@@ -77,6 +77,19 @@ def test_one_that_an_earlier_approver_has_created_is_taken_over_while_it_is_held
     program.up(stack, "--refresh", "--expect-no-changes")
 
 
+def test_one_that_was_taken_as_often_as_can_be_counted_is_taken_again(
+    cluster: Cluster, stack: Stack, tmp_path: Path
+) -> None:
+    program.up(stack)
+    live = cluster.get(LEASE)
+    live["spec"] = {"leaseTransitions": 2**31 - 1}
+    cluster.request("PUT", LEASE, live)
+    kubeconfig = program.kubeconfig_of_pod(cluster, tmp_path)
+    with replica(kubeconfig):
+        wait_for("holder", lambda: holder(cluster) == kubeconfig.stem)
+    assert cluster.get(LEASE)["spec"]["leaseTransitions"] == 1
+
+
 def test_a_replica_waits_for_a_lease_that_is_not_there_and_creates_none(
     cluster: Cluster, stack: Stack, tmp_path: Path
 ) -> None:

@@ -40,6 +40,8 @@ class FakeLeases:
                 version = (body or {})["metadata"]["resourceVersion"]
                 if version != self.lease["metadata"]["resourceVersion"]:
                     raise ApiError(409, method, path, "the object has been modified")
+                if not 0 <= (body or {})["spec"].get("leaseTransitions", 0) < 2**31:
+                    raise ApiError(422, method, path, "leaseTransitions: it is no int32")
                 return self.put(dict(body or {}))
         raise AssertionError(f"not foreseen: {method} {path}")
 
@@ -49,9 +51,9 @@ class FakeLeases:
         self.lease = {**lease, "metadata": metadata}
         return self.lease
 
-    def hold(self, identity: str) -> None:
+    def hold(self, identity: str, **spec: Any) -> None:
         """Let somebody hold it, from now on."""
-        self.put({"spec": {"holderIdentity": identity, "leaseDurationSeconds": 15}})
+        self.put({"spec": {"holderIdentity": identity, "leaseDurationSeconds": 15, **spec}})
 
     @property
     def holder(self) -> str:

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from admission.api_server.api import ApiError
-from admission.approver.lease import LEASE_DURATION_S, RENEW_DEADLINE_S, RETRY_PERIOD_S, Lease
+from admission.approver.lease import (
+    LEASE_DURATION_S,
+    LONGEST_DURATION_S,
+    RENEW_DEADLINE_S,
+    RETRY_PERIOD_S,
+    Lease,
+)
 from tests.unit.admission.approver_fakes import LEASE_PATH, NAMESPACE, FakeLeases
 from tests.unit.admission.fakes import clock, run
 
@@ -20,7 +26,7 @@ class Candidate:
         self.missed: list[str] = []
         self.lease = Lease(
             api, namespace=NAMESPACE, name=LEASE_PATH.rpartition("/")[2], identity=identity,
-            changed=lambda held: self.told.append((clock(), held)), missing=self.missed.append,
+            changed=lambda held: self.told.append((clock(), held)), unheld=self.missed.append,
             clock=clock,
         )  # fmt: skip
 
@@ -77,6 +83,41 @@ def test_a_lease_that_is_no_longer_renewed_is_taken_after_its_duration() -> None
         ((when, held),) = one.told
         assert held
         assert LEASE_DURATION_S <= when <= LEASE_DURATION_S + RETRY_PERIOD_S
+
+    run(work())
+
+
+def test_no_holder_reserves_it_for_longer_than_a_minute() -> None:
+    """Whoever has had a replica's token for a moment must not stop all replicas for good."""
+    api = FakeLeases()
+    api.hold("thief", leaseDurationSeconds=2**31 - 1)
+
+    async def work() -> None:
+        one = Candidate(api)
+        await contend(one, for_s=LONGEST_DURATION_S + 30)
+        ((when, held),) = one.told
+        assert held
+        assert LONGEST_DURATION_S <= when <= LONGEST_DURATION_S + RETRY_PERIOD_S
+        assert one.missed == [
+            f"thief holds the Lease {NAMESPACE}/kubelet-serving-approver for 2147483647 s;"
+            " it is taken over 60 s after the last renewal"
+        ]
+
+    run(work())
+
+
+@pytest.mark.parametrize("last", [2**31 - 1, 2**31 - 2, -1])
+def test_a_last_number_of_transitions_is_followed_by_the_first(last: int) -> None:
+    api = FakeLeases()
+    api.hold("", leaseTransitions=last)
+
+    async def work() -> None:
+        one, two = Candidate(api, "a"), Candidate(api, "b")
+        await contend(one, for_s=1)
+        await one.lease.release()
+        await contend(two, for_s=1)
+        assert two.lease.held
+        assert one.missed == two.missed == []
 
     run(work())
 
@@ -255,6 +296,35 @@ def test_a_lease_that_goes_while_it_is_held_ends_the_office() -> None:
         assert not held
         assert when <= 20 + RENEW_DEADLINE_S
         assert len(one.missed) == 1
+
+    run(work())
+
+
+def test_why_it_can_not_be_taken_is_told_once() -> None:
+    api = FakeLeases()
+
+    async def work() -> None:
+        one = Candidate(api)
+        api.failure = ApiError(422, "PUT", LEASE_PATH, "it is odd")
+        after(30, lambda: setattr(api, "failure", None))
+        after(40, lambda: setattr(api, "failure", ApiError(422, "PUT", LEASE_PATH, "it is odd")))
+        await contend(one, for_s=29)
+        assert one.missed == [f"PUT {LEASE_PATH}: 422 it is odd"]
+        await contend(one, for_s=60)
+        assert one.missed == [f"PUT {LEASE_PATH}: 422 it is odd"] * 2
+        assert [held for _, held in one.told] == [True, False]
+
+    run(work())
+
+
+def test_that_another_was_faster_is_not_told() -> None:
+    api = FakeLeases()
+    api.failure = ApiError(409, "PUT", LEASE_PATH, "the object has been modified")
+
+    async def work() -> None:
+        one = Candidate(api)
+        await contend(one, for_s=10)
+        assert one.missed == []
 
     run(work())
 
