@@ -135,7 +135,7 @@ class Connection:
             aiohttp.ClientError, OSError, TimeoutError: one of them did not answer.
         """
         # Nothing that a kubelet answers is of use, its clock included.
-        async with await self._transport.send("GET", path, KUBELET) as answer:
+        async with await self._transport.send("GET", path, KUBELET, renews=False) as answer:
             await require_success(answer, "GET", path)
             answer.close()
 

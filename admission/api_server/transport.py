@@ -59,8 +59,13 @@ class Transport:
         patience: aiohttp.ClientTimeout,
         body: Mapping[str, Any] | None = None,
         content_type: str = "application/json",
+        *,
+        renews: bool = True,
     ) -> aiohttp.ClientResponse:
         """Make a request and return the answer before its body is read.
+
+        `renews` is for what the API server itself answers: a kubelet that refuses says nothing
+        about our credentials.
 
         Raises:
             aiohttp.ClientError, OSError, TimeoutError: there is none.
@@ -70,7 +75,7 @@ class Transport:
             headers["Content-Type"] = content_type
         client = self.client
         answer = await _send(client, (method, path), headers, body, patience)
-        if answer.status == UNAUTHORIZED and await self._renew(client):
+        if renews and answer.status == UNAUTHORIZED and await self._renew(client):
             answer.close()
             answer = await _send(self.client, (method, path), headers, body, patience)
         return answer

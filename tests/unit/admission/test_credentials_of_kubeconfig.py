@@ -109,6 +109,19 @@ def test_a_refusal_is_told_and_no_plugin_is_asked_all_the_time(
     assert asked(tmp_path) == 2
 
 
+def test_a_kubelets_refusal_asks_no_plugin_again(tmp_path: Path, plugin: dict[str, Any]) -> None:
+    """The API server passes it on, and it says nothing about our credentials."""
+
+    async def work(server: str) -> None:
+        connection = await Connection.open(None, kubeconfig(server, plugin))
+        with pytest.raises(ApiError, match="401 Unauthorized"):
+            await connection.reach("/api/v1/nodes/node-1/proxy/healthz")
+        await connection.close()
+
+    assert with_server(lambda: "another", work) == ["Bearer first"]
+    assert asked(tmp_path) == 1
+
+
 def test_a_plugin_that_gives_nothing_is_named(tmp_path: Path, plugin: dict[str, Any]) -> None:
     (tmp_path / "broken").touch()
 
