@@ -13,6 +13,9 @@ from admission.stack_settings import Leaving, is_same_server
 
 # As often and as long as the engine tries.
 DIALS, DIAL_TIMEOUT_S = 3, 5
+# How often a Node is looked for that finalizers keep, and how long after each other.
+LOOKS, LOOK_PAUSE_S = 10, 2
+MOST_NAMED = 3
 
 
 async def require_answer(name: str, host: str, port: int) -> None:
@@ -53,13 +56,15 @@ async def leave(
     and another node has its address: that one's machine was reinstalled. Otherwise nobody has said
     that the pods no longer run: a machine that is only cut off may still write to its volumes.
 
-    A node whose removal fails takes pods again, if it did before.
+    A node whose removal fails takes pods again, if it did before; one that only its finalizers keep
+    does not.
 
     `server` is the URL of its API server when the stack last joined it. At another one only a
     silent node at this address whose machine is gone may leave: that may be another cluster.
 
     Raises:
-        ValueError: the kubeconfig is invalid, kubectl is missing, or the drain failed; says why.
+        ValueError: the kubeconfig is invalid, kubectl is missing, the drain failed, or the Node is
+            still there some time after it was deleted; says why.
         ApiError, UNREACHABLE: the API server refused, or did not answer for a while.
     """
     api = await open_briefly(kubeconfig)
@@ -82,9 +87,12 @@ async def leave(
                     f" is a node of {server}: use the former kubeconfig"
                 )
             if how.force or (is_silent(node) and how.taken.intersection(internal_addresses(node))):
-                await _delete(api, node)
+                left = await _delete(api, node)
             else:
-                await _drain_and_delete(api, node, kubeconfig, how, say)
+                left = await _drain_and_delete(api, node, kubeconfig, how, say)
+            if finalizers := _finalizers(left):
+                say(f"{name}: its Node is deleted once {finalizers} removed from its finalizers")
+                await _require_absence(api, node)
         except ApiError as error:
             if error.status == 409:
                 raise ValueError(ANOTHER.format(name=name)) from None
@@ -107,18 +115,58 @@ def is_ip(host: str) -> bool:
 
 async def _drain_and_delete(
     api: Requests, node: Mapping[str, Any], kubeconfig: str, how: Leaving, say: Say
-) -> None:
+) -> Any:
     cordon = await Cordon.put(api, node)
     try:
         await drain(cordon, kubeconfig, how.drain, how.turns, say)
-        await _delete(api, node)
+        return await _delete(api, node)
     except BaseException:  # of an interruption too
         await cordon.lift(say)
         raise
 
 
-async def _delete(api: Requests, node: Mapping[str, Any]) -> None:
+async def _delete(api: Requests, node: Mapping[str, Any]) -> Any:
+    """Delete a Node, and return what is left of it: something else than a Node, if nothing is."""
     metadata = node["metadata"]
     # The one that was drained, not one of the same name that has joined since.
     options = {"preconditions": {"uid": metadata["uid"]}}
-    await api.insist("DELETE", f"{NODES}/{metadata['name']}", options)
+    return await api.insist("DELETE", f"{NODES}/{metadata['name']}", options)
+
+
+def _finalizers(node: Any) -> str:
+    """Return what a Node that was deleted waits for, with the verb; empty if it is gone."""
+    metadata = node.get("metadata") or {}
+    names = metadata.get("finalizers") or ()
+    if not names or not metadata.get("deletionTimestamp"):
+        return ""
+    told = [str(name) for name in names[:MOST_NAMED]]
+    if len(names) > MOST_NAMED:
+        told.append(f"{len(names) - MOST_NAMED} more")
+    *first, last = told
+    return f"{', '.join(first)} and {last} are" if first else f"{last} is"
+
+
+async def _require_absence(api: Requests, node: Mapping[str, Any]) -> None:
+    """Return once a Node that was deleted is gone.
+
+    Raises:
+        ValueError: it is still there after a while; says what to do.
+    """
+    name, uid = node["metadata"]["name"], node["metadata"]["uid"]
+    finalizers = ""
+    for _ in range(LOOKS):
+        await asyncio.sleep(LOOK_PAUSE_S)
+        try:
+            found = await api.insist("GET", f"{NODES}/{name}")
+        except ApiError as error:
+            if error.status == 404:
+                return
+            raise
+        finalizers = _finalizers(found)
+        if found["metadata"]["uid"] != uid or not finalizers:
+            return
+    raise ValueError(
+        f"the Node {name} is still there: it was deleted, but {finalizers} not removed from its"
+        " finalizers; start what removes them, or remove them yourself (kubectl patch node"
+        f""" {name} --type=merge -p '{{"metadata":{{"finalizers":null}}}}'), and run again"""
+    )

@@ -226,6 +226,21 @@ def test_a_budget_that_never_allows_ends_the_drain_in_time_and_is_named(scene: S
     assert not scene.has(f"{NODES}/n1")
 
 
+def test_a_node_that_a_finalizer_keeps_has_not_left(scene: Scene) -> None:
+    """Its kubelet may set one itself; a Node that stays is no success."""
+    scene.node("n1")
+    path = f"{NODES}/n1"
+    scene.cluster.request("PATCH", path, {"metadata": {"finalizers": ["example.org/volumes"]}})
+    scene.settings()
+    status, said = scene.leave("n1")
+    scene.cluster.request("PATCH", path, {"metadata": {"finalizers": None}})
+    assert status == 1
+    assert "n1: its Node is deleted once example.org/volumes is removed from its finalizers" in said
+    assert "the Node n1 is still there" in said
+    assert not scene.has(path)
+    assert scene.leave("n1")[0] == 0
+
+
 @pytest.mark.parametrize(("parallel", "least_s"), [(1, 12), (2, 6)])
 def test_only_so_many_nodes_of_a_pool_are_drained_at_once(
     scene: Scene, parallel: int, least_s: float

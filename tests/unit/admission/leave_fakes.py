@@ -1,7 +1,7 @@
 """A cluster with one Node, and what the programs that leaving starts answer."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -36,11 +36,15 @@ class FakeCluster:
         cordoned_by_us: bool = False,
         budgets: Any = None,
         then: str | None = None,
+        finalizers: Sequence[str] = (),
+        looks: int = 1000,
     ) -> None:
         self.calls, self.node, self.replaced, self.ready = calls, node, replaced, ready
         self.pods, self.refusals, self.cordoned = pods, refusals or {}, cordoned
         self.cordoned_by_us, self.budgets = cordoned_by_us, budgets or {"items": []}
         self.then = then  # the uid after a refusal
+        # What keeps a Node that is deleted, and how often it is seen until that is removed.
+        self.finalizers, self.looks, self.is_deleted = finalizers, looks, False
 
     async def insist(
         self, method: str, path: str, body: Any = None, *, content_type: str = "application/json"
@@ -62,12 +66,19 @@ class FakeCluster:
             self.calls.append(f"{method} {path.split('/')[5]}")
             return self.budgets
         self.calls.append(method if body is None else f"{method} {body}")
-        if self.node is None:
+        if self.is_deleted and method == "GET":
+            self.looks -= 1
+        if self.node is None or self.looks < 0:
             raise ApiError(404, method, path, "not found")
         if method == "DELETE" and self.replaced:
             raise ApiError(409, method, path, "precondition failed")
+        if method == "DELETE" and not self.finalizers:
+            return {"kind": "Status", "metadata": {}, "status": "Success"}
         conditions = [{"type": "Ready", "status": self.ready}]
         metadata: dict[str, Any] = {"name": "node-1", "uid": self.node}
+        if self.is_deleted or method == "DELETE":
+            self.is_deleted = True
+            metadata |= {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": self.finalizers}
         if self.cordoned_by_us:
             metadata["annotations"] = {"kubelet-tls-bootstrap/cordoned": "true"}
         addresses = [{"type": "InternalIP", "address": "10.0.0.1"}]

@@ -279,6 +279,46 @@ def test_a_node_that_joined_again_meanwhile_is_left_alone(monkeypatch: pytest.Mo
         asyncio.run(leave("node-1", "config", Leaving()))
 
 
+@pytest.mark.parametrize("force", [True, False])
+def test_a_node_has_left_once_its_finalizers_are_removed(
+    monkeypatch: pytest.MonkeyPatch, force: bool
+) -> None:
+    monkeypatch.setattr(asyncio, "sleep", no_sleep)
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", finalizers=["a.b/c"], looks=2))
+    said: list[str] = []
+    asyncio.run(leave("node-1", "config", Leaving(force=force), say=said.append))
+    assert scene.calls[-5:] == [DELETE, "GET", "GET", "GET", "close"]
+    assert said == ["node-1: its Node is deleted once a.b/c is removed from its finalizers"]
+
+
+def test_a_node_that_finalizers_keep_has_not_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asyncio, "sleep", no_sleep)
+    names = [f"a.b/c{n}" for n in range(7)]
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", finalizers=names))
+    with pytest.raises(ValueError, match=r"the Node node-1 is still there") as caught:
+        asyncio.run(leave("node-1", "config", Leaving(), say=lambda _: None))
+    assert str(caught.value) == (
+        "the Node node-1 is still there: it was deleted, but a.b/c0, a.b/c1, a.b/c2 and 4 more are"
+        " not removed from its finalizers; start what removes them, or remove them yourself"
+        """ (kubectl patch node node-1 --type=merge -p '{"metadata":{"finalizers":null}}'),"""
+        " and run again"
+    )
+    assert LIFT not in scene.calls  # it is to get no pods until it goes
+
+
+def test_another_node_of_the_name_of_one_that_has_left_is_none_that_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = FakeCluster([], "uid-1", finalizers=["a.b/c"])
+
+    async def join(_seconds: float) -> None:
+        cluster.node = "uid-2"
+
+    monkeypatch.setattr(asyncio, "sleep", join)
+    Scene(monkeypatch, cluster)
+    asyncio.run(leave("node-1", "config", Leaving()))
+
+
 def command(*words: str) -> argparse.Namespace:
     """The arguments of `admission leave`."""
     return parser().parse_args(["leave", "node-1", *words])
