@@ -35,7 +35,7 @@ down: .venv/installed ## stop the lab's machines (their disks and the stack are 
 test: check ## run everything but `test-long`: `make check`, the scripts, the plugins, the joins on the lab
 	$(PYTHON) -m lab toolchain --all
 	$(PYTHON) -m pytest --numprocesses 4 tests/scripts
-	$(PYTHON) -m pytest tests/contract
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile tests/contract
 	$(PYTHON) -m pytest -m 'not long' tests/lab
 
 test-long: .venv/installed ## run the tests on the lab that `make test` leaves out: rarer cases, long waits

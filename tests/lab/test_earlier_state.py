@@ -32,7 +32,13 @@ LOOK = (
 )
 
 
-@pytest.fixture(scope="module", params=EARLIER)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("scripts in the state", marks=pytest.mark.long),
+        "a component for each token",
+    ],
+)
 def earlier(project: Project, request: pytest.FixtureRequest) -> Iterator[Project]:
     """The earlier program with the same stack, lab and settings."""
     commit = EARLIER[request.param]
