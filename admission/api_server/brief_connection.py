@@ -21,7 +21,7 @@ from admission.api_server import credentials
 from admission.api_server.api import LARGEST_OBJECT_BYTES, REQUEST_TIMEOUT_S, Keep, Unreadable
 from admission.api_server.credentials import Credentials
 from admission.api_server.lists import Listed, read_list
-from admission.api_server.reading import BEGINNING_BYTES, read_one
+from admission.api_server.reading import BEGINNING_BYTES, read_deep
 
 # An API server that is silent for longer is asked again, and waited for.
 SILENCE_S = 5
@@ -75,7 +75,7 @@ class BriefConnection:
         """Make a request that may safely be repeated, as `Connection.insist` does."""
         if self._successor is None:
             with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
-                return read_one(await self._request(method, path, body, content_type))
+                return await read_deep(await self._request(method, path, body, content_type))
         successor = await self._succeeded()
         return await successor.insist(method, path, body, content_type=content_type)
 

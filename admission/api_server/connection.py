@@ -31,7 +31,7 @@ from admission.api_server.credentials import verifying_as_go
 from admission.api_server.insisting import insist
 from admission.api_server.kubeconfig import client_of_kubeconfig, client_of_pod
 from admission.api_server.lists import Listed, read_list
-from admission.api_server.reading import read_one
+from admission.api_server.reading import read_deep
 from admission.api_server.transport import (
     KUBELET,
     REQUEST,
@@ -105,7 +105,7 @@ class Connection:
         """
         data = await self.fetch(path, method, body, content_type)
         try:
-            return read_one(data)
+            return await read_deep(data)
         except Unreadable as error:
             what = f"{method} {path.partition('?')[0]}"
             raise Unreadable(f"the answer to {what} can't be read: {error}") from None
@@ -208,7 +208,8 @@ class Connection:
             if answer.status >= 300:
                 await require_success(answer, "POST", SELF_REVIEWS)
                 raise ApiError(answer.status, "POST", SELF_REVIEWS, "a redirect")
-            user: dict[str, Any] = read_one(await whole(answer))["status"]["userInfo"]
+            review = await read_deep(await whole(answer))
+            user: dict[str, Any] = review["status"]["userInfo"]
             return user
 
     def trust(self) -> ssl.SSLContext:

@@ -1,7 +1,7 @@
 """Lists in pages, each reduced to what is kept of it before the next is read.
 
-A page that is too long, or holds what can't be read, is read again in smaller ones, down to a
-single object, which is then left out.
+A page that is too long, or holds what can't be read even without its managedFields, is read again
+in smaller ones, down to a single object, which is then left out.
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ from admission.api_server.api import (
     Unreadable,
     no_bound,
 )
-from admission.api_server.reading import list_head, read
+from admission.api_server.reading import list_head, read_deep
 
 PAGE = 250
 MOST_STARTS = 3
@@ -59,7 +59,7 @@ async def _read_pages(fetch: Fetch, path: str, keep: Keep, new_bound: NewBound) 
         size = 0
         try:
             data = await fetch(_page(path, limit, token))
-            size, page = len(data), read(data)
+            size, page = len(data), await read_deep(data)
             del data
             metadata, items = page["metadata"], page.pop("items", None) or ()
         except Unreadable as error:

@@ -1,11 +1,13 @@
 """JSON as an API server sends it, whatever somebody has written into an object.
 
 Whoever writes an object also writes its `metadata.managedFields`, as deeply nested as they like;
-nothing else that we read can nest. What can't be read still begins with what names it: an API
+nothing else that we read can nest. So it is left out of what can't be read otherwise; what can't
+be read without it either still begins with what names it: an API
 server writes a kind, the metadata, and only then the rest, in the order of the fields in
 staging/src/k8s.io/apimachinery/pkg/apis/meta/v1/types.go.
 """
 
+import asyncio
 import json
 import re
 from typing import Any
@@ -13,7 +15,11 @@ from typing import Any
 from admission.api_server.api import Unreadable
 
 MANAGED_FIELDS = b'"managedFields":['
-STRING_OR_BRACKETS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]++|[\]}]++', re.DOTALL)
+# Other text and strings, then brackets that all open or all close.
+BRACKETS = re.compile(
+    rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"|\[[^"\[\]{}]*+\]|\{\})*+([\[{]++|[\]}]++)',
+    re.DOTALL,
+)
 # The name of a certificate request may be any text without "/" and "%", of any length.
 TEXT = rb'(?:[^"\\]++|\\.)'
 OBJECT_HEAD = (
@@ -51,10 +57,10 @@ def read(data: bytes) -> dict[str, Any]:
     return found
 
 
-def read_one(data: bytes) -> dict[str, Any]:
-    """Return one object that was asked for, also if its managedFields are nested too deeply.
+async def read_deep(data: bytes) -> dict[str, Any]:
+    """Return what `read` does, also if managedFields in it are nested too deeply.
 
-    That takes half a second a megabyte at worst, so it is nothing for lists and watches.
+    Those take half a second a megabyte at worst, in a thread.
 
     Raises:
         Unreadable: as `read` does.
@@ -64,7 +70,7 @@ def read_one(data: bytes) -> dict[str, Any]:
     except Unreadable:
         if MANAGED_FIELDS not in data:
             raise
-        return read(_without_managed_fields(data))
+    return await asyncio.to_thread(lambda: read(_without_managed_fields(data)))
 
 
 def _without_managed_fields(data: bytes) -> bytes:
@@ -81,14 +87,15 @@ def _without_managed_fields(data: bytes) -> bytes:
 
 
 def _end_of_list(data: bytes, start: int) -> int | None:
-    depth = 1
-    for token in STRING_OR_BRACKETS.finditer(data, start):
-        if token[0][:1] in b"[{":
-            depth += len(token[0])
-        elif token[0][:1] in b"]}":
-            depth -= len(token[0])
+    depth, end = 1, start
+    while found := BRACKETS.match(data, end):
+        first, end = found.start(1), found.end()
+        if data[first] in b"[{":
+            depth += end - first
+        else:
+            depth -= end - first
             if depth <= 0:
-                return token.end() + depth  # the last ones may close what is around the list
+                return end + depth  # the last ones may close what is around the list
     return None
 
 

@@ -24,7 +24,7 @@ from admission.api_server.bodies import lines
 from admission.api_server.complaints import Complaints
 from admission.api_server.lists import name_of, read_list, why
 from admission.api_server.outages import UNREACHABLE, UNTRUSTED
-from admission.api_server.reading import event_head, read
+from admission.api_server.reading import event_head, read_deep
 from admission.api_server.rights import RightsGrace
 from admission.api_server.transport import WATCH_TIMEOUT_S
 from admission.panic import no_panic
@@ -134,7 +134,7 @@ class Watcher:
                 if answer.status >= 400:
                     return
                 async for line in lines(answer):
-                    found = self._event(line, watched, say)
+                    found = await self._event(line, watched, say)
                     if found is None:
                         return
                     kind, item, version = found
@@ -145,7 +145,7 @@ class Watcher:
             if loop.time() - began < 1:
                 return  # it closed at once: list again after a pause
 
-    def _event(
+    async def _event(
         self, line: bytes | Unreadable, watched: Watched, say: Say
     ) -> tuple[str, dict[str, Any] | None, str] | None:
         """Return an event's kind, what is kept of its object, and the version after it.
@@ -155,7 +155,7 @@ class Watcher:
         try:
             if isinstance(line, Unreadable):
                 raise line
-            event = read(line)
+            event = await read_deep(line)
             kind, item = event["type"], event["object"]
             metadata = item["metadata"] if kind != "ERROR" else {}
             version = metadata["resourceVersion"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,7 +11,7 @@ import pytest
 from admission.api_server.api import LARGEST_OBJECT_BYTES, NODES, ApiError, Unreadable, Watched
 from admission.api_server.complaints import BURST, MOST_REMEMBERED, PAUSE_S, Complaints
 from admission.api_server.lists import Listed, read_list
-from admission.api_server.reading import event_head, list_head, read, read_one
+from admission.api_server.reading import event_head, list_head, read, read_deep
 from admission.panic import no_panic
 from tests.unit.admission.fakes import run
 from tests.unit.admission.test_api_server import Answer, Done, cluster, event, listed, node
@@ -28,6 +29,13 @@ def nested(name: str, *, depth: int = 100_000) -> str:
     head = f'"name":"{name}","uid":"uid-{name}","resourceVersion":"7"'
     fields = f'"managedFields":[{{"manager":"]}}\\"","fieldsV1":{deep}}}]'
     return f'{{"metadata":{{{head},{fields}}},"spec":{{"a":"b"}}}}'
+
+
+def deep(name: str) -> str:
+    """An object that nests elsewhere, as none does that an API server has written."""
+    nests = DEEP + "]" * len(DEEP)
+    head = f'"name":"{name}","uid":"uid-{name}","resourceVersion":"7","managedFields":[]'
+    return f'{{"metadata":{{{head}}},"spec":{{"a":{nests}}}}}'
 
 
 def page(*objects: str, token: str = "") -> bytes:
@@ -58,11 +66,42 @@ def test_what_is_no_object_is_refused_with_the_reason(data: bytes, reason: str) 
 
 
 def test_managed_fields_are_dropped_also_those_that_are_too_deep() -> None:
-    assert read_one(nested("a").encode()) == {
+    assert run(read_deep(nested("a").encode())) == {
         "metadata": {"name": "a", "uid": "uid-a", "resourceVersion": "7"},
         "spec": {"a": "b"},
     }
     assert read(b'{"metadata":{"name":"a","managedFields":[1]}}') == {"metadata": {"name": "a"}}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "",
+        '"]"',
+        '"\\\\"',
+        '"\\"]"',
+        '{"a":[]},[],{}',
+        '[[1,"[",{"a":{"b":[[]]}}]],"}"',
+        '{"\\"managedFields":[{}]}',
+        " [ ] , 1.5e3 , null ",
+    ],
+)
+def test_exactly_managed_fields_are_dropped(fields: str) -> None:
+    nests = '{"a":' * 5000 + "{}" + "}" * 5000
+    text = f'{{"metadata":{{"managedFields":[{fields}{"," if fields else ""}{nests}],"name":"a"}}}}'
+    both = f'{{"items":[{text},{text}],"rest":["managedFields"]}}'
+    item = {"metadata": {"managedFields": [], "name": "a"}}
+    assert run(read_deep(both.encode())) == {"items": [item] * 2, "rest": ["managedFields"]}
+
+
+def test_what_takes_longest_to_drop_takes_no_second() -> None:
+    for most in ("[0],", "{},", '"",', '{"a":[]},', "[[0]],"):
+        nests = "[" * 5000 + "]" * 5000
+        count = 1_500_000 // len(most)
+        data = f'{{"metadata":{{"managedFields":[{most * count}{nests}]}}}}'.encode()
+        began = time.process_time()
+        run(read_deep(data))
+        assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(
@@ -72,7 +111,7 @@ def test_managed_fields_are_dropped_also_those_that_are_too_deep() -> None:
 )
 def test_what_is_too_deep_without_them_stays_unreadable(data: bytes) -> None:
     with pytest.raises(Unreadable):
-        read_one(data)
+        run(read_deep(data))
 
 
 def test_what_begins_like_a_list_or_an_event_names_its_object() -> None:
@@ -167,10 +206,17 @@ def test_a_list_is_read_page_by_page() -> None:
 
 def test_only_the_object_that_can_not_be_read_is_left_out() -> None:
     objects = [good(f"n{i}") for i in range(300)]
-    objects[0], objects[100], objects[299] = nested("x"), nested("y"), nested("z")
+    objects[0], objects[100], objects[299] = deep("x"), deep("y"), deep("z")
     found = Pages(*objects).read()
     assert len(found.items) == 297
     assert found.left_out == [(name, "it is nested too deeply") for name in "xyz"]
+
+
+def test_nested_managed_fields_cost_no_request_more() -> None:
+    objects = [nested(f"n{i}", depth=1500) for i in range(1000)]
+    pages = Pages(*objects, largest=LARGEST_OBJECT_BYTES)
+    found = pages.read()
+    assert (len(found.items), found.left_out, pages.limits) == (1000, [], [250] * 4)
 
 
 def test_pages_that_are_too_long_become_smaller_and_a_single_one_is_left_out() -> None:
@@ -230,12 +276,18 @@ def followed(*answers: Any, bad: str = "") -> tuple[list[str], list[str]]:
 
 
 def test_an_event_that_can_not_be_read_is_one_object_that_is_gone() -> None:
-    deep = f'{{"type":"MODIFIED","object":{nested("a")}}}\n'.encode()
-    lines = [event("ADDED", "a", "6"), deep, deep, event("ADDED", "b", "8")]
+    bad = f'{{"type":"MODIFIED","object":{deep("a")}}}\n'.encode()
+    lines = [event("ADDED", "a", "6"), bad, bad, event("ADDED", "b", "8")]
     seen, said = followed(listed("5"), Answer(lines=lines, end=30))
     assert seen == ["SYNC", "ADDED a", "DELETED a", "DELETED a", "ADDED b"]
     (line,) = said
     assert line.startswith("a is refused: it is nested too deeply; find out who has written it")
+
+
+def test_an_event_with_nested_managed_fields_is_one_like_others() -> None:
+    line = f'{{"type":"MODIFIED","object":{nested("a")}}}\n'.encode()
+    seen, said = followed(listed("5"), Answer(lines=[line, event("ADDED", "b", "8")], end=30))
+    assert (seen, said) == (["SYNC", "MODIFIED a", "ADDED b"], [])
 
 
 def test_an_odd_name_is_no_reason_to_list_again() -> None:
@@ -284,8 +336,8 @@ def test_an_odd_date_is_no_clock(date: str) -> None:
 
 
 def test_a_refusal_of_a_kubelet_may_be_anything() -> None:
-    deep = Answer(DEEP.encode(), status=500)
-    api, _ = cluster(deep, Answer(b"x" * 10_000_000, status=502), Answer(b"y" * 10_000_000))
+    nests = Answer(DEEP.encode(), status=500)
+    api, _ = cluster(nests, Answer(b"x" * 10_000_000, status=502), Answer(b"y" * 10_000_000))
     for status in (500, 502):
         with pytest.raises(ApiError, match=str(status)) as caught:
             run(api.reach(f"{NODES}/a/proxy/healthz"))
