@@ -1,6 +1,6 @@
 """What the status is made from: the API server's inventories, Nodes, requests and tokens."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from admission.pool_inventory import Inventory
 from admission.status.kept import kept_for_status
 
 OUR_TOKENS = f"{TOKENS}&labelSelector={'='.join(MANAGED_BY)}"
+MOST_TOLD = 10  # of what a list left out
 
 
 class Reads(Protocol):
@@ -62,8 +63,17 @@ async def take(api: Reads, namespace: str, inventory: Inventory | None) -> Snaps
         requests=[*lists[SERVING_CSRS].items, *lists[CLIENT_CSRS].items],
         tokens=lists[OUR_TOKENS].items,
         problems=tuple(
-            f"{name} is left out: {why}"
-            for listed in lists.values()
-            for name, why in listed.left_out
+            problem
+            for path, listed in lists.items()
+            for problem in _problems(path, listed.left_out)
         ),
     )
+
+
+def _problems(path: str, left_out: list[tuple[str, str]]) -> Iterator[str]:
+    """Yield what a list left out: the first ones, and how many more."""
+    for name, why in left_out[:MOST_TOLD]:
+        yield f"{name} is left out: {why}"
+    if len(left_out) > MOST_TOLD:
+        resource = path.partition("?")[0].rpartition("/")[2]
+        yield f"{len(left_out) - MOST_TOLD} more {resource} are left out"

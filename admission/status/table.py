@@ -1,9 +1,12 @@
 """The status as tables for a person."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from admission.terminal import columns
+
+MOST_OF_ONE = 20  # undecided requests of one requester
 
 
 def lines(status: Mapping[str, Any]) -> Iterable[str]:
@@ -16,10 +19,17 @@ def lines(status: Mapping[str, Any]) -> Iterable[str]:
     yield ""
     if status["pendingRequests"]:
         rows = [["undecided request", "requester", "the rules say"]]
+        asked = Counter[str]()
         for item in status["pendingRequests"]:
+            asked[item["requester"]] += 1
+            if asked[item["requester"]] > MOST_OF_ONE:
+                continue
             said = ": ".join(filter(None, (item["decision"], item["reason"])))
             rows.append([item["name"], item["requester"], said])
         yield from columns(rows)
+        for requester, count in asked.items():
+            if more := max(count - MOST_OF_ONE, 0):
+                yield f"and {more} more undecided requests of {requester} (--json shows all)"
     else:
         yield "no undecided request"
     yield ""

@@ -17,7 +17,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from admission import process
-from admission.api_server.api import CLIENT_CSRS, NODES, SERVING_CSRS, Keep, NewBound, no_bound
+from admission.api_server.api import (
+    CLIENT_CSRS,
+    CSRS,
+    NODES,
+    SERVING_CSRS,
+    Keep,
+    NewBound,
+    no_bound,
+)
 from admission.api_server.connection import Connection
 from admission.api_server.lists import Listed
 from admission.inventory import InventoryNode
@@ -26,9 +34,10 @@ from admission.pool_inventory import Inventory
 from admission.rules import MOST_PENDING
 from admission.status import table
 from admission.status.document import FORMAT, document
-from admission.status.snapshot import OUR_TOKENS, take
+from admission.status.snapshot import MOST_TOLD, OUR_TOKENS, take
+from admission.status.table import MOST_OF_ONE
 from command_line import status as status_command
-from tests.unit.admission.approver_fakes import MAPS, NAMESPACE, ApproverApi
+from tests.unit.admission.approver_fakes import MAPS, NAMESPACE, ApproverApi, inventory_map
 from tests.unit.admission.fakes import CLIENT, END, KEY, NOW, Ports, listed, run
 
 
@@ -294,6 +303,33 @@ def test_all_requests_and_nodes_are_read_once(it: Look) -> None:
     assert sorted(it.api.asked) == sorted(
         f"GET {path}" for path in (MAPS, NODES, SERVING_CSRS, CLIENT_CSRS, OUR_TOKENS)
     )
+
+
+def test_of_many_that_are_left_out_only_some_are_told(it: Look) -> None:
+    for number in range(MOST_TOLD + 5):
+        it.api.objects[NODES][f"odd-{number}"] = {
+            "metadata": {"name": f"odd-{number}"},
+            "status": 7,
+        }
+        it.api.ask(f"csr-{number}", "node-1", signer=CLIENT)
+        del it.api.objects[CSRS][f"csr-{number}"]["spec"]["request"]
+    it.api.put(MAPS, inventory_map("broken", "{"))
+    problems = it.document()["problems"]
+    assert len(problems) == 2 * (MOST_TOLD + 1) + 1
+    assert "5 more nodes are left out" in problems
+    assert "5 more certificatesigningrequests are left out" in problems
+    assert "broken" in problems[-1]
+
+
+def test_a_person_reads_little_of_a_requesters_flood_and_all_of_the_others(it: Look) -> None:
+    for number in range(MOST_OF_ONE + 7):
+        it.api.ask(f"junk-{number}", "node-1", "10.0.0.1")
+    it.api.ask("csr-2", "node-2", "10.0.0.2")
+    text = it.text()
+    assert sum(line.startswith("junk-") for line in text) == MOST_OF_ONE
+    assert any(line.startswith("csr-2 ") for line in text)
+    assert "and 7 more undecided requests of system:node:node-1 (--json shows all)" in text
+    assert len(it.document()["pendingRequests"]) == MOST_OF_ONE + 8
 
 
 # The command line
