@@ -1,9 +1,9 @@
 """JSON as an API server sends it, whatever somebody has written into an object.
 
 Whoever writes an object also writes its `metadata.managedFields`, as deeply nested as they like;
-nothing else that we read can nest. So it is left out of what can't be read otherwise; what can't
-be read without it either still begins with what names it: an API
-server writes a kind, the metadata, and only then the rest, in the order of the fields in
+nothing else that we read can nest. So they are left out where they can't be read. What can't be
+read even so still begins with what names it: an API server writes a kind, the metadata, and only
+then the rest, in the order of the fields in
 staging/src/k8s.io/apimachinery/pkg/apis/meta/v1/types.go.
 """
 
