@@ -33,7 +33,7 @@ async def drift(stack: StackFile, nodes: list[StackNode], *, parallel: int) -> l
     problems: list[Problem] = [] if stack.knows_ca else list(stack.unknown)
     keys = pin_keys(stack.settings.machines(), stack.settings.ssh_layers(), problems)
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError([stack.origins.told(problem) for problem in problems])
     secret_key_of = stack.name if PRIVATE_KEY in stack.secret_keys else None
     machines = [entry.machine for entry in nodes]
     ssh = await open_ssh(keys, machines, secret_key_of=secret_key_of)

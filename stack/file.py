@@ -21,10 +21,11 @@ from settings.model import Machine, NodesFrom, Settings
 from settings.problem import Problem, SettingsError
 from stack import references
 from stack.nodes import to_cluster, to_node
-from stack.references import Origins
+from stack.references import NOWHERE, Origins
 
 PROJECT_FILE = "Pulumi.yaml"
 OUTPUT_TIMEOUT_S = 60
+HIDDEN = "[secret]"  # what pulumi prints in place of a secret
 UNKNOWN_SERVER = "https://NOT-KNOWN-HERE"
 UNKNOWN_CA = "NOT KNOWN HERE\n"
 
@@ -47,6 +48,7 @@ class StackFile:
     cluster: node_files.Cluster
     secret_keys: frozenset[str]
     unknown: tuple[Problem, ...]
+    origins: Origins = NOWHERE
 
     @property
     def knows_ca(self) -> bool:
@@ -96,6 +98,7 @@ def read(path: Path) -> StackFile:
         cluster=to_cluster(settings.cluster, url or UNKNOWN_SERVER, ca or UNKNOWN_CA),
         secret_keys=secret_keys,
         unknown=tuple(unknown),
+        origins=origins,
     )
 
 
@@ -106,7 +109,7 @@ def _with_other_stacks(raw: Mapping[str, Any]) -> tuple[Settings, Origins]:
         pool: _output(source, path) for pool, path, source in references.in_settings(settings)
     }
     if not outputs:
-        return settings, references.NOWHERE
+        return settings, NOWHERE
     raw, origins = references.with_nodes(raw, settings, outputs)
     try:
         return parsing.parse(raw), origins
@@ -126,11 +129,19 @@ def _output(source: NodesFrom, path: str) -> Any:
             timeout=OUTPUT_TIMEOUT_S,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ValueError(f"{told}: {error}") from None
+    except FileNotFoundError:
+        raise ValueError(f"{told}: pulumi is not on PATH; install it") from None
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"{told}: pulumi did not end within {OUTPUT_TIMEOUT_S} s") from None
     if done.returncode:
         raise ValueError(f"{told}: {done.stderr.strip().removeprefix('error: ')}")
-    return json.loads(done.stdout)
+    try:
+        value = json.loads(done.stdout)
+    except ValueError:
+        raise ValueError(f"{told}: what pulumi printed is not JSON") from None
+    if value == HIDDEN:
+        raise SettingsError([references.is_secret(source, path)])
+    return value
 
 
 def _mapping(path: Path) -> dict[str, Any]:

@@ -67,6 +67,15 @@ def in_settings(settings: Settings) -> Iterator[tuple[str, str, NodesFrom]]:
             yield name, f"pools.{name}.nodesFrom", pool.nodes_from
 
 
+def is_secret(source: NodesFrom, path: str) -> Problem:
+    """Return what is wrong with an output that is a secret."""
+    return Problem(
+        f"{path}.output",
+        f'"{source.output}" of the stack {source.stack} is a secret, and previews show nodes;'
+        " export it without what is secret in it",
+    )
+
+
 async def read(settings: Settings, own_name: str) -> dict[str, Any]:
     """Return the outputs that the settings name, by pool.
 
@@ -88,13 +97,7 @@ async def read(settings: Settings, own_name: str) -> dict[str, Any]:
         reference = pulumi.StackReference(path, stack_name=source.stack)
         details = await reference.get_output_details(source.output)
         if details.secret_value is not None:
-            problems.append(
-                Problem(
-                    f"{path}.output",
-                    f'"{source.output}" of the stack {source.stack} is a secret, and previews show'
-                    " nodes; export it without what is secret in it",
-                )
-            )
+            problems.append(is_secret(source, path))
         elif details.value is None:
             problems.append(
                 Problem(

@@ -64,6 +64,38 @@ def test_nodes_of_another_stack_are_asked_for(tmp_path: Path) -> None:
     told = 'pools.w.nodesFrom: the output "workers" of the stack o/infra/prod can\'t be read'
     assert f"{told}: no stack named prod found" in done.stderr
 
+    done = answers("""echo '"[secret]"'""")
+    assert done.returncode == 2
+    assert 'pools.w.nodesFrom.output "workers" of the stack o/infra/prod is a secret' in done.stderr
+
+    done = answers("echo no JSON")
+    assert f"{told}: what pulumi printed is not JSON" in done.stderr
+
+
+def test_without_pulumi_no_stack_can_be_asked_for_nodes(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: p\n")
+    source = {"stack": "o/infra/prod", "output": "workers"}
+    settings = {"config": {"p:pools": {"w": {"nodesFrom": source}}}}
+    (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump(settings))
+    done = ktb("render", "--node", "n1", cwd=tmp_path, PATH="/usr/bin:/bin")
+    assert done.returncode == 2
+    assert "of the stack o/infra/prod can't be read: pulumi is not on PATH" in done.stderr
+
+
+def test_a_host_key_that_another_stacks_node_lacks_is_told_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: p\n")
+    source = {"stack": "o/infra/prod", "output": "workers"}
+    settings = {"p:pools": {"w": {"nodesFrom": source}}, "p:cluster": {"server": "https://api"}}
+    (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": settings}))
+    fake = tmp_path / "bin/pulumi"
+    fake.parent.mkdir()
+    fake.write_text("""#!/bin/sh\necho '{"n1": {"address": "10.0.0.1"}}'\n""")
+    fake.chmod(0o755)
+    done = ktb("diff", cwd=tmp_path, PATH=f"{fake.parent}:{os.environ['PATH']}")
+    assert done.returncode == 2
+    assert 'pools.w.nodesFrom["n1"].hostKey is missing' in done.stderr
+    assert '(in the output "workers" of the stack o/infra/prod)' in done.stderr
+
 
 def test_a_link_to_it_finds_its_program(tmp_path: Path) -> None:
     link = tmp_path / "ktb"
