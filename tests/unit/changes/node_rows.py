@@ -137,7 +137,8 @@ NODES = (
         first=stack(maxRemovals="100%"),
         change=remove_all_pools,
         note="Needs `maxRemovals`. All nodes leave, drained one after the other of each pool."
-        " `pulumi destroy` also removes the roles, the bindings and, with `manage`, the flags of"
+        " `pulumi destroy` also removes the role and the bindings, if the cluster has no other Node"
+        " ([leaving](how-it-works.md#leaving)), and, with `manage`, the flags of"
         " the control plane.",
     ),
     Row(
