@@ -53,9 +53,9 @@ class BootstrapRbac(pulumi.ComponentResource):
     serving certificate. `nodeclient` is for a group that a pool's tokens are in or not: it leaves
     the first requests of all others to the gate.
 
-    Objects that are there already and say the same are taken over. With arguments they go with the
-    cluster's last Node when the stack is destroyed: other nodes need them too, which this stack may
-    not manage. Without, they go with the stack.
+    With arguments they go with the cluster's last Node when the stack is destroyed: other nodes
+    need them too, which this stack may not manage. Without, they go with the stack. Objects that
+    are there already are taken over if the Kubernetes provider does that (`upsertExistingObjects`).
     """
 
     ready: list[pulumi.Resource]
