@@ -84,7 +84,9 @@ class Judge:
         node, uid = requesting_node(item), item["metadata"]["uid"]
         self._pending.setdefault(node, {})[uid] = item
         self._nodes[uid] = node
-        if (dropped := self._whole.add(item)) is not None:
+        gone = self._whole.add(item)
+        dropped = None if gone is None else str(gone["metadata"]["uid"])
+        if dropped is not None:
             self._pending[node].pop(dropped, None)
             self._nodes.pop(dropped, None)
             self._pauses_s.pop(dropped, None)

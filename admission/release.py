@@ -14,7 +14,8 @@ from admission.api_server.connection import Connection
 from admission.stack_settings import StackSettings, is_same_server
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
-PROVIDER = "pulumi-"  # how the names of the Kubernetes provider's field managers begin
+# How the names of the Kubernetes provider's field managers begin; each stack has others.
+PROVIDER = "pulumi-"
 MOST_NAMES = 5
 
 
@@ -58,12 +59,13 @@ async def _delete(api: Connection, name: str, say: Say) -> None:
         if error.status == 404:
             return
         raise
-    others = {str(entry.get("manager")) for entry in metadata.get("managedFields") or ()}
-    others = {manager for manager in others if not manager.startswith(PROVIDER)}
-    if others:
-        say(f"{name} stays: {', '.join(sorted(others))} has written it too")
+    managers = {str(entry.get("manager")) for entry in metadata.get("managedFields") or ()}
+    others = {manager for manager in managers if not manager.startswith(PROVIDER)}
+    if others or len(managers) > 1:  # each stack is a manager of its own
+        say(f"{name} stays: {' and '.join(sorted(others or managers))} have written it")
         return
-    await api.request("DELETE", path)
+    same = {key: metadata[key] for key in ("uid", "resourceVersion")}
+    await api.request("DELETE", path, {"preconditions": same})
 
 
 def _name(node: dict[str, Any]) -> dict[str, Any]:

@@ -137,11 +137,13 @@ class StackSettings:
         if source:
             where = ("--json", "--stack", source["stack"], "--non-interactive")
             command = ("pulumi", "stack", "output", source["output"], *where)
-            status, text, _ = await program.run(*command, timeout_s=CONFIG_TIMEOUT_S)
-            found = json.loads(text) if status == 0 else []
-            if isinstance(found, dict):
-                found = [{"name": name, **entry} for name, entry in found.items()]
-            entries += found
+            # What can't be read says nothing, and takes nothing of the rest with it.
+            with contextlib.suppress(ValueError, TypeError, AttributeError):
+                status, text, _ = await program.run(*command, timeout_s=CONFIG_TIMEOUT_S)
+                found = json.loads(text) if status == 0 else []
+                if isinstance(found, dict):
+                    found = [{"name": name, **entry} for name, entry in found.items()]
+                entries += [entry for entry in found if isinstance(entry, dict)]
         return entries
 
     async def _plain(self) -> Mapping[str, str]:

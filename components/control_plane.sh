@@ -8,7 +8,7 @@ drop_in=50-kubelet-tls-bootstrap.conf
 most_tries=240 # of a quarter of a second
 root=${CONTROL_PLANE_ROOT:-} # of tests
 
-fail() { printf 'error: %s\n' "$*" >&2 && exit 1; }
+fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 # Prints the host that a drop-in was written for; nothing if no host is named.
 owner_of() { [ ! -e "$1" ] || sed -n 's/^# Host: //p' "$1"; } # DROP-IN

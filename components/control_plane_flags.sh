@@ -24,7 +24,7 @@ wanted_file() { [ "$2" = "=$value" ] || { [ -n "$2" ] && ! added "$1" "$name"; }
 # any of these (cmd/kube-controller-manager/app/options/csrsigningcontroller.go).
 signs_with_cas_of_its_own() { # PROGRAM cert-file|key-file
     own=$(printf '%s\n' "$running" | grep -E -e "^--?cluster-signing-[a-z-]+-$2=.") || return 1
-    [ "$(printf '%s\n' "$own" | grep -cE -e '-signing-kubelet-(client|serving)-')" -eq 2 ] ||
+    [ "$(printf '%s\n' "$own" | sed 's/=.*//' | sort -u | grep -cE -e '-signing-kubelet-(client|serving)-')" -eq 2 ] ||
         fail "$1 runs with a CA of its own for some signers; add --cluster-signing-kubelet-client-$2 and --cluster-signing-kubelet-serving-$2, or remove the other --cluster-signing-*-$2"
 }
 

@@ -90,11 +90,14 @@ class JoinApprover:
         all_settled = pulumi.Output.all(*map(_settled, resources))
         self._ended: pulumi.Output[None] = all_settled.apply(self._end)
 
-    async def join_begins(self, join: str) -> None:
+    async def join_begins(self, join: str, new_node: str | None = None) -> None:
         """Approve what machines ask for from now on; call it in a hook before each join.
 
+        With the name of a new node it returns once that is known to be no other living machine's.
+        Where the gate approves, its rules say no to such a machine.
+
         Raises:
-            ValueError: nobody can approve; says why.
+            ValueError: nobody can approve, or the name is taken; says why, and what to do.
         """
         orders = await self._orders.future()
         if orders is None:
@@ -107,18 +110,12 @@ class JoinApprover:
             self._background = Background(work, name=f"{self._name}-approver")
         elif (error := self._background.error) is not None:
             raise ValueError(f"nobody approves what the pool's machines ask for: {error}")
+        # Before the gate may begin, which ends the work that tells it.
+        if new_node is not None:
+            taken = await asyncio.shield(asyncio.wrap_future(self._taken))
+            if why := taken.get(new_node):
+                raise ValueError(why)
         self._begun.setdefault(join, asyncio.Event()).set()
-
-    async def require_free_name(self, node: str) -> None:
-        """Return once it is known that a node's name is no other living machine's.
-
-        Call it after `join_begins`. Where the gate approves, its rules say no to such a machine.
-
-        Raises:
-            ValueError: it is, or nobody can tell; says why, and what to do.
-        """
-        if why := (await asyncio.wrap_future(self._taken)).get(node):
-            raise ValueError(why)
 
     # Outputs of their own, since those of resources would be recorded as dependencies on them.
 
@@ -143,10 +140,11 @@ class JoinApprover:
             self._taken.set_result(await self._taken_names(orders) if is_open else {})
             await self._approve(orders, self._teller.info)
         except Exception as error:
-            if not self._taken.done():
-                self._taken.set_exception(error)
             self._teller.warn(f"{self._name}: {error}")
             raise
+        finally:
+            if not self._taken.done():
+                self._taken.set_exception(ValueError("nobody knows whether its name is free"))
 
 
 def orders_without_failed_tokens(orders: Mapping[str, Any]) -> pulumi.Output[str]:

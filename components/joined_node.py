@@ -133,9 +133,7 @@ async def _bring(args: JoinedNodeArgs) -> None:
 
 async def _join(args: JoinedNodeArgs) -> None:
     cluster, node = args.machine.cluster, args.machine.node
-    await args.approver.join_begins(f"{node.name}-member")
-    if args.is_new:
-        await args.approver.require_free_name(node.name)
+    await args.approver.join_begins(f"{node.name}-member", node.name if args.is_new else None)
     if args.token is None or not await args.token.is_current.future():
         raise ValueError(
             f"{node.name} has no new token to join with; run pulumi up without --target, or with"

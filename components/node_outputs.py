@@ -32,7 +32,12 @@ def known(
 
 
 def with_report(entry: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entry with what a gate has told of the node."""
+    """Return the entry with what a gate has told of the node.
+
+    A run with a target may have left the gate of another join: that is then the one that is proven.
+    """
+    if (join := told.get("join") or entry.get("join")) != entry.get("join"):
+        entry = {**entry, "join": join} | dict.fromkeys(OF_JOIN)
     seen = {key: told[key] for key in SEEN if told.get(key)}
     joined = {} if "joined" in entry or "proven" not in told else {"joined": told["proven"]}
     whole = {**entry, **seen, **joined}

@@ -223,9 +223,9 @@ Namespace = Annotated[
 StackName = Annotated[
     str,
     matching(
-        r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,2}",
+        r"[A-Za-z0-9_.][A-Za-z0-9_.-]*(/[A-Za-z0-9_.-]+){0,2}",
         "is not a stack's name; give organization/project/stack (pulumi stack ls --all shows them)",
     ),
 ]
-OutputName = Annotated[str, matching(r"[^\s]+", "is not an output's name; give one")]
+OutputName = Annotated[str, matching(r"[^\s-][^\s]*", "is not an output's name; give one")]
 Share = Annotated[CountOrPercent, AfterValidator(_not_zero)]

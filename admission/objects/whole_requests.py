@@ -34,10 +34,10 @@ class WholeRequests:
         # By the requester, and whether they are undecided.
         self._requests: dict[tuple[str, bool], _Requests] = {}
 
-    def add(self, item: dict[str, Any]) -> str | None:
-        """Take a request or a new version of it, and return the UID of one that is dropped for it.
+    def add(self, item: dict[str, Any]) -> dict[str, Any] | None:
+        """Take a request or a new version of it, and return one that is dropped for it.
 
-        What is dropped is empty then. What equals a part of another request is kept once.
+        What equals a part of another request is kept once.
         """
         found = self._requests.setdefault((requesting_node(item), is_undecided(item)), _Requests())
         uid = item["metadata"]["uid"]
@@ -64,14 +64,16 @@ class WholeRequests:
                 self._requests.pop(key, None)
 
 
-def _keep(found: _Requests, uid: str, item: dict[str, Any]) -> str | None:
+def _keep(found: _Requests, uid: str, item: dict[str, Any]) -> dict[str, Any] | None:
     found.others[uid] = item
     heapq.heappush(found.oldest, (_created(item), uid))
+    if len(found.oldest) > 2 * MOST_KEPT:  # most of them have gone
+        found.oldest = [(_created(one), uid) for uid, one in found.others.items()]
+        heapq.heapify(found.oldest)
     while len(found.others) > MOST_KEPT:
         _, oldest = heapq.heappop(found.oldest)
         if (dropped := found.others.pop(oldest, None)) is not None:
-            dropped.clear()
-            return oldest
+            return dropped
     return None
 
 
@@ -92,6 +94,7 @@ def new_bound() -> Callable[[dict[str, Any]], None]:
     requests = WholeRequests()
 
     def bound(item: dict[str, Any]) -> None:
-        requests.add(item)
+        if (dropped := requests.add(item)) is not None:
+            dropped.clear()  # so the list loses it
 
     return bound

@@ -27,6 +27,10 @@ async def approve(orders, say):
     finally:
         running.unlink()
 
+async def taken(_):
+    await asyncio.sleep(0.7)  # longer than the gate takes to begin
+    return {}
+
 def command(name, create, **opts):
     triggers = [SHAPE["generation"]]
     opts = pulumi.ResourceOptions(**opts)
@@ -38,16 +42,17 @@ def pool(name, nodes):
     tokens = {node: command(f"{node}-token", f"echo {node}", **child) for node in nodes}
     orders = {
         "pool": name,
+        "approval": {"client": "controller-manager"},
         "nodes": [{"name": node} for node in nodes],
         "tokens": [{"id": token.stdout, "node": node} for node, token in tokens.items()],
     }
     approver = None
     if SHAPE["approver"]:
         text = orders_without_failed_tokens(orders)
-        approver = JoinApprover(name, orders=text, owner=owner, approve=approve)
+        approver = JoinApprover(name, orders=text, owner=owner, approve=approve, taken=taken)
     if approver:
         begins = pulumi.ResourceHook(
-            f"{name}-join-begins", lambda args: approver.join_begins(args.name)
+            f"{name}-join-begins", lambda args: approver.join_begins(args.name, args.name)
         )
     joins = []
     for node in nodes:

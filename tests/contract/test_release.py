@@ -69,6 +69,10 @@ def test_they_end_with_the_last_node_but_for_those_that_somebody_else_has_made(
     up = ("up", "--yes", "--skip-preview")
     done = tokens_program.run(stack, *up, variables=taking, n1_token=token("a", node="n1"))
     assert done.status == 0, done.said
+    (tmp_path / "other").mkdir()
+    other = tokens_program.make(tmp_path / "other", cluster)
+    done = tokens_program.run(other, *up, variables=taking, n2_token=token("b", node="n2"))
+    assert done.status == 0, done.said
     assert left(cluster) == set(NAMES)
 
     make_node(cluster, "joined-by-hand")
@@ -80,8 +84,33 @@ def test_they_end_with_the_last_node_but_for_those_that_somebody_else_has_made(
     with pytest.raises(ValueError, match="leads to"):
         end("https://another:6443")
     assert left(cluster) == set(NAMES)
+    # A stack whose nodes have not come yet needs them too.
+    lines = end()
+    assert len(lines) == len(NAMES)
+    assert all(" stays: " in line and line.endswith(" have written it") for line in lines)
+    assert left(cluster) == set(NAMES)
+
+
+def test_those_of_one_stack_alone_end_and_what_was_made_by_hand_stays(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def kubeconfig(_: StackSettings) -> Kubeconfig:
+        return Kubeconfig(path=str(cluster.kubeconfig))
+
+    def end() -> list[str]:
+        said: list[str] = []
+        asyncio.run(release(NAMES, stack="o/p/s", server=cluster.server, say=said.append))
+        return said
+
+    monkeypatch.setattr(StackSettings, "kubeconfig", kubeconfig)
+    make_by_hand(cluster)
+    (tmp_path / "stack").mkdir()
+    stack = tokens_program.make(tmp_path / "stack", cluster)
+    taking = {"PULUMI_K8S_UPSERT_EXISTING_OBJECTS": "true"}
+    up = ("up", "--yes", "--skip-preview")
+    done = tokens_program.run(stack, *up, variables=taking, n1_token=token("a", node="n1"))
+    assert done.status == 0, done.said
     (line,) = end()
     assert line.startswith(f"{BY_HAND} stays: ")
-    assert line.endswith(" has written it too")
     assert left(cluster) == {BY_HAND}
     assert end() == [line]  # it can be run again

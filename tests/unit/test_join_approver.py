@@ -159,39 +159,60 @@ def test_a_name_of_another_living_machine_lets_no_join_begin_where_nobody_else_r
 
     async def taken(orders: str) -> dict[str, str]:
         asked.append(orders)
+        await asyncio.sleep(0.2)
         return {"n1": "the name is taken"}
 
     async def work(engine: Engine, owner: pulumi.Resource) -> None:
-        it = approver(owner, Approving(), "open", taken)
-        await it.join_begins("n1-member")
+        approve = Approving()
+        it = approver(owner, approve, "open", taken)
         with pytest.raises(ValueError, match="the name is taken"):
-            await it.require_free_name("n1")
-        await it.join_begins("n2-member")
-        await it.require_free_name("n2")
+            await it.join_begins("n1-member", "n1")
+        assert not it._begun  # nor is the gate let go for it
+        await it.join_begins("n2-member", "n2")
+        assert it._begun["n2-member"].is_set()
         assert asked == [ORDERS["open"]]
-        gated = approver_of_the_gate(owner, taken)
-        await gated.join_begins("n1-member")
-        await gated.require_free_name("n1")  # its rules refuse the request
-        assert len(asked) == 1
-        for one in (it, gated):
-            await one._end(None)
-
-    def approver_of_the_gate(owner: pulumi.Resource, taken: Any) -> JoinApprover:
-        orders = pulumi.Output.from_input(ORDERS["gate"])
-        return JoinApprover("q", orders=orders, owner=owner, approve=Approving(), taken=taken)
+        await until(lambda: approve.running)
+        await it._end(None)
 
     in_program(work)
 
 
-def test_whether_a_name_is_free_is_no_guess() -> None:
+def test_where_the_gate_approves_nobody_asks_for_names() -> None:
+    async def taken(_: str) -> dict[str, str]:
+        raise AssertionError
+
+    async def work(engine: Engine, owner: pulumi.Resource) -> None:
+        it = approver(owner, Approving(), "gate", taken)
+        await it.join_begins("n1-member", "n1")  # its rules refuse the request
+        await it._end(None)
+
+    in_program(work)
+
+
+def test_whether_a_name_is_free_is_no_guess_and_nobody_waits_for_ever() -> None:
     async def unreachable(_: str) -> dict[str, str]:
         raise ValueError("the API server does not answer")
 
+    async def never(_: str) -> dict[str, str]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
     async def work(engine: Engine, owner: pulumi.Resource) -> None:
         it = approver(owner, Approving(), "open", unreachable)
-        await it.join_begins("n1-member")
-        with pytest.raises(ValueError, match="does not answer"):
-            await it.require_free_name("n1")
+        with pytest.raises(ValueError, match="nobody knows"):
+            await it.join_begins("n1-member", "n1")
+        orders = pulumi.Output.from_input(ORDERS["open"])
+        other = JoinApprover("q", orders=orders, owner=owner, approve=Approving(), taken=never)
+        waiting = [
+            asyncio.ensure_future(other.join_begins(f"n{n}-member", f"n{n}")) for n in (1, 2)
+        ]
+        await asyncio.sleep(0.2)
+        waiting[0].cancel()
+        await asyncio.sleep(0)
+        assert not waiting[1].done()
+        await other._end(None)
+        with pytest.raises(ValueError, match="nobody knows"):
+            await waiting[1]
 
     in_program(work)
 

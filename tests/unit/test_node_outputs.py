@@ -11,6 +11,7 @@ from pulumi.runtime.stack import ResourceRegistrationFailed
 from components.bootstrap_rbac import BootstrapRbac
 from components.bootstrap_token import derive
 from components.gate_report import GateReport
+from components.node_outputs import with_report
 from components.node_pool import NodePool
 from components.pool_arguments import Approval, TokenPolicy
 from tests.unit.engine import SEED, Engine
@@ -81,6 +82,13 @@ def test_what_an_earlier_release_has_not_recorded_is_left_out() -> None:
     assert found["n1"].keys() == {
         *("address", "join", "labels", "kubeletVersion", "servingCertificateEnd")
     }
+
+
+def test_a_gate_of_another_join_proves_that_one_and_not_todays() -> None:
+    entry = {"address": "10.0.0.1", "join": "2@10.0.0.1", "tokenId": "new", "approvedBy": {}}
+    found = with_report(entry, {"name": "n1", "join": "1", **TOLD})
+    seen = {key: TOLD[key] for key in ("kubeletVersion", "servingCertificateEnd")}
+    assert found == {"address": "10.0.0.1", "join": "1", **seen}
 
 
 @pytest.mark.parametrize("reported", [True, False])

@@ -273,6 +273,24 @@ def test_what_another_stack_says_of_nodes_counts_too(
     assert (found.force, found.taken) == (True, {"10.0.0.2"})
 
 
+@pytest.mark.parametrize("odd", ["[secret]", ["node-1"], {"node-1": 7}, 7])
+def test_an_output_that_can_not_be_read_takes_nothing_of_the_settings_with_it(
+    monkeypatch: pytest.MonkeyPatch, odd: Any
+) -> None:
+    scene = Scene(monkeypatch)
+    source = {"stack": "o/infra/prod", "output": "workers"}
+    own = [{"name": "node-1", "address": "10.0.0.1", "force": True}]
+    scene.settings = {
+        "pools": json.dumps({"workers": {"nodesFrom": source}, "others": {"nodes": own}}),
+        "drain": json.dumps({"timeoutSeconds": 77}),
+    }
+    scene.outputs["o/infra/prod", "workers"] = odd
+    found = asyncio.run(StackSettings("dev").leaving("node-1", pool="others"))
+    assert found.force
+    assert found.drain.timeout_s == 77
+    assert found.turns is not None
+
+
 def test_a_node_that_joined_again_meanwhile_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     Scene(monkeypatch, FakeCluster([], "uid-1", replaced=True))
     with pytest.raises(ValueError, match="another machine has joined as node-1"):
