@@ -1,7 +1,7 @@
 """Machines from another stack's output, and a stack that reads this one's.
 
-Runs by name after the tests that need joined nodes: it takes out what has joined before, and ends with
-nothing joined. The tests tell one story and run in their order.
+Runs by name after the tests that need joined nodes: it takes out what has joined before, and ends
+with nothing joined. The tests tell one story and run in their order.
 """
 
 import json
