@@ -81,7 +81,8 @@ class Project:
             for resource in self.state()
             if resource["type"] == "kubernetes:core/v1:Secret"
         ]
-        return {base64.b64decode(content["token-secret"]).decode() for content in contents}
+        halves = [content["token-secret"] for content in contents if "token-secret" in content]
+        return {base64.b64decode(half).decode() for half in halves}
 
     def ssh(self, machine: str, command: str, *, check: bool = True) -> str:
         """What the command printed on the machine."""
