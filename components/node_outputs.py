@@ -24,8 +24,12 @@ def known(
         "labels": dict(entry.node.labels),
     }
     if entry.recorded is not None:
-        # None is what an earlier release has not recorded: nobody knows it any more.
-        return found | {key: entry.recorded.get(key) for key in (*SEEN, *OF_JOIN)}
+        # None is what an earlier release has not recorded: nobody knows it any more. What a gate
+        # that failed has not proven, the next one does.
+        keys = [*SEEN, *OF_JOIN]
+        if "approvedBy" in entry.recorded and "joined" not in entry.recorded:
+            keys.remove("joined")
+        return found | {key: entry.recorded.get(key) for key in keys}
     if token_id is not None:
         found["tokenId"] = value_or(token_id, None)
     return found | {"approvedBy": {"client": approval.client, "serving": approval.serving}}

@@ -84,6 +84,13 @@ def test_what_an_earlier_release_has_not_recorded_is_left_out() -> None:
     }
 
 
+def test_what_a_gate_that_failed_has_not_proven_the_next_one_does() -> None:
+    unproven = {key: value for key, value in RECORDED.items() if key != "joined"}
+    found = nodes(_Gate(), nodes=(pool_node(recorded=unproven, joins=False),))
+    assert found["n1"]["joined"] == TOLD["proven"]
+    assert found["n1"]["tokenId"] == RECORDED["tokenId"]
+
+
 def test_a_gate_of_another_join_proves_that_one_and_not_todays() -> None:
     entry = {"address": "10.0.0.1", "join": "2@10.0.0.1", "tokenId": "new", "approvedBy": {}}
     found = with_report(entry, {"name": "n1", "join": "1", **TOLD})
