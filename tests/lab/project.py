@@ -75,13 +75,13 @@ class Project:
         self.token_secrets |= self.live_token_secrets() | seeds
 
     def live_token_secrets(self) -> set[str]:
-        """The secret half of each token in the stack's state."""
+        """The secret half of each token in the stack's state; a refresh takes those of dead ones."""
         contents = [
             json.loads(resource["inputs"]["data"]["plaintext"])
             for resource in self.state()
             if resource["type"] == "kubernetes:core/v1:Secret"
         ]
-        halves = [content["token-secret"] for content in contents if "token-secret" in content]
+        halves = {content.get("token-secret", "") for content in contents} - {""}
         return {base64.b64decode(half).decode() for half in halves}
 
     def ssh(self, machine: str, command: str, *, check: bool = True) -> str:
