@@ -75,7 +75,7 @@ class Project:
         self.token_secrets |= self.live_token_secrets() | seeds
 
     def live_token_secrets(self) -> set[str]:
-        """The secret half of each token in the stack's state; a refresh takes those of dead ones."""
+        """The secret half of each token in the state; a refresh takes those of dead ones."""
         contents = [
             json.loads(resource["inputs"]["data"]["plaintext"])
             for resource in self.state()
