@@ -4,15 +4,14 @@
 only a whole run can do: to prove that nodes have joined, and to end their tokens.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from admission.api_server.api import NODES, Say
 from admission.gate import run
 from admission.gate.progress import Progress
 from admission.gate.session import session
-from admission.objects.judged_node import kept_node
+from admission.objects.judged_node import kept_if_in, kept_node
 from admission.process import failures, reason
 from admission.terminal import visible
 
@@ -43,12 +42,8 @@ async def taken(text: str) -> Mapping[str, str]:
     """
     try:
         async with session(text) as (orders, api, _):
-            listed = await api.list(NODES, partial(_kept_if_in, orders.nodes))
+            listed = await api.list(NODES, partial(kept_if_in, orders.nodes, kept_node))
     except failures() as error:
         raise ValueError(visible(reason(error))) from None
     found = (Progress(orders.nodes[n["metadata"]["name"]], node=n) for n in listed.items)
     return {p.entry.name: visible(p.taken) for p in found if p.taken and p.reported_ready}
-
-
-def _kept_if_in(names: Collection[str], node: dict[str, Any]) -> dict[str, Any] | None:
-    return kept_node(node) if node["metadata"]["name"] in names else None

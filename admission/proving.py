@@ -3,14 +3,13 @@
 It shares orders and proofs with `python -m admission gate`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from admission.api_server.api import NODES, Say
 from admission.gate import run
 from admission.gate.session import session
-from admission.objects.judged_node import kept_readiness
+from admission.objects.judged_node import kept_if_in, kept_readiness
 from admission.objects.node import ready_condition
 from admission.process import failures, reason
 from admission.terminal import visible
@@ -41,7 +40,7 @@ async def not_ready(text: str) -> Mapping[str, str]:
     """
     try:
         async with session(text) as (orders, api, _):
-            listed = await api.list(NODES, partial(_kept_if_in, orders.nodes))
+            listed = await api.list(NODES, partial(kept_if_in, orders.nodes, kept_readiness))
     except failures() as error:
         raise ValueError(visible(reason(error))) from None
     ready = {
@@ -51,8 +50,3 @@ async def not_ready(text: str) -> Mapping[str, str]:
     }
     unreadable = dict(listed.left_out)
     return {name: unreadable.get(name, "") for name in orders.nodes if name not in ready}
-
-
-def _kept_if_in(names: Collection[str], node: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what is kept of one of these nodes: little, as there may be thousands of others."""
-    return kept_readiness(node) if node["metadata"]["name"] in names else None

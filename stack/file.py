@@ -110,11 +110,7 @@ def _with_other_stacks(raw: Mapping[str, Any]) -> tuple[Settings, Origins]:
     }
     if not outputs:
         return settings, NOWHERE
-    raw, origins = references.with_nodes(raw, settings, outputs)
-    try:
-        return parsing.parse(raw), origins
-    except SettingsError as error:
-        raise SettingsError([origins.told(problem) for problem in error.problems]) from None
+    return references.parse(raw, settings, outputs)
 
 
 def _output(source: NodesFrom, path: str) -> Any:

@@ -1,9 +1,8 @@
 """Reads a whole stack before the first resource: every problem in one error."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import pulumi
 
@@ -46,11 +45,8 @@ async def read(config: pulumi.Config) -> Stack:
     settings, origins = parsing.parse(raw), NOWHERE
     if any(references.in_settings(settings)):
         outputs = await references.read(settings, state.full_name())
-        raw, origins = references.with_nodes(raw, settings, outputs)
-    try:
-        stack, problems = _checked(raw, config)
-    except SettingsError as error:
-        problems = list(error.problems)
+        settings, origins = references.parse(raw, settings, outputs)
+    stack, problems = _checked(settings, config)
     if problems:
         raise SettingsError([origins.told(problem) for problem in problems])
     for warning in (
@@ -61,8 +57,7 @@ async def read(config: pulumi.Config) -> Stack:
     return replace(stack, origins=origins)
 
 
-def _checked(raw: Mapping[str, Any], config: pulumi.Config) -> tuple[Stack, list[Problem]]:
-    settings = parsing.parse(raw)
+def _checked(settings: Settings, config: pulumi.Config) -> tuple[Stack, list[Problem]]:
     problems = list(checks.problems(settings))
     credentials = read_credentials(
         settings,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pulumi
 
+from settings import parsing
 from settings.model import NodesFrom, Settings
 from settings.problem import Problem, SettingsError
 
@@ -111,6 +112,21 @@ async def read(settings: Settings, own_name: str) -> dict[str, Any]:
     if problems:
         raise SettingsError(problems)
     return found
+
+
+def parse(
+    raw: Mapping[str, Any], settings: Settings, outputs: Mapping[str, Any]
+) -> tuple[Settings, Origins]:
+    """Return the settings with the nodes that these outputs hold, and where those come from.
+
+    Raises:
+        SettingsError: an output or a node in it is wrong; names each by its place in the output.
+    """
+    whole, origins = with_nodes(raw, settings, outputs)
+    try:
+        return parsing.parse(whole), origins
+    except SettingsError as error:
+        raise SettingsError([origins.told(problem) for problem in error.problems]) from None
 
 
 def with_nodes(

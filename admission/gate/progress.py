@@ -116,7 +116,7 @@ class Progress:
             yield serving
         if self.attributes_problem:
             yield self.attributes_problem
-        if self.node is not None and ready_condition(self.node, "status") != "True":
+        if self.node is not None and not self.reported_ready:
             why = ready_condition(self.node, "message") or "no condition yet"
             yield f"its Node is not Ready: {why}"
         elif self.node is not None and self.silent:

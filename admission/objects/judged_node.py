@@ -1,6 +1,6 @@
 """Nodes: what the rules look at, and what is kept of each."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from admission import rules
@@ -50,6 +50,15 @@ def kept_readiness(node: Mapping[str, Any]) -> dict[str, Any]:
     kept = kept_node(node)
     ready = {"type": "Ready", "status": ready_condition(kept, "status")[:LONGEST_STATUS]}
     return {"metadata": kept_metadata(kept), "status": {"conditions": [ready]}}
+
+
+def kept_if_in(
+    names: Collection[str],
+    keep: Callable[[Mapping[str, Any]], dict[str, Any]],
+    node: dict[str, Any],
+) -> dict[str, Any] | None:
+    """Return what `keep` keeps of one of these nodes: there may be thousands of others."""
+    return keep(node) if node["metadata"]["name"] in names else None
 
 
 def kept_metadata(node: Mapping[str, Any]) -> dict[str, Any]:

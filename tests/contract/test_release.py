@@ -21,8 +21,14 @@ BY_HAND = "clusterrolebindings/node-client-cert-renewal"
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """An API server, which the kubeconfig of each stack leads to."""
     with running(tmp_path) as started:
+
+        async def kubeconfig(_: StackSettings) -> Kubeconfig:
+            return Kubeconfig(path=str(started.kubeconfig))
+
+        monkeypatch.setattr(StackSettings, "kubeconfig", kubeconfig)
         yield started
 
 
@@ -49,34 +55,34 @@ def left(cluster: Cluster) -> set[str]:
     return {name for name in NAMES if not cluster.gone(f"{RBAC}/{name}")}
 
 
-def test_they_end_with_the_last_node_but_for_those_that_somebody_else_has_made(
-    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def kubeconfig(_: StackSettings) -> Kubeconfig:
-        return Kubeconfig(path=str(cluster.kubeconfig))
-
-    def end(server: str = cluster.server) -> list[str]:
-        said: list[str] = []
-        asyncio.run(release(NAMES, stack="o/p/s", server=server, say=said.append))
-        return said
-
-    monkeypatch.setattr(StackSettings, "kubeconfig", kubeconfig)
-    make_by_hand(cluster)
-    (tmp_path / "stack").mkdir()
-    stack = tokens_program.make(tmp_path / "stack", cluster)
+def up(cluster: Cluster, directory: Path, **tokens: dict[str, Any]) -> None:
+    """Run `pulumi up` of a stack of its own."""
+    directory.mkdir()
+    stack = tokens_program.make(directory, cluster)
     # What is there and says the same is taken over, by newer providers only if they are told to.
     taking = {"PULUMI_K8S_UPSERT_EXISTING_OBJECTS": "true"}
-    up = ("up", "--yes", "--skip-preview")
-    done = tokens_program.run(stack, *up, variables=taking, n1_token=token("a", node="n1"))
+    command = ("up", "--yes", "--skip-preview")
+    done = tokens_program.run(stack, *command, variables=taking, **tokens)
     assert done.status == 0, done.said
-    (tmp_path / "other").mkdir()
-    other = tokens_program.make(tmp_path / "other", cluster)
-    done = tokens_program.run(other, *up, variables=taking, n2_token=token("b", node="n2"))
-    assert done.status == 0, done.said
+
+
+def end(server: str) -> list[str]:
+    """End them as the last Node does, and return what is said."""
+    said: list[str] = []
+    asyncio.run(release(NAMES, stack="o/p/s", server=server, say=said.append))
+    return said
+
+
+def test_they_end_with_the_last_node_but_for_those_that_somebody_else_has_made(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    make_by_hand(cluster)
+    up(cluster, tmp_path / "stack", n1_token=token("a", node="n1"))
+    up(cluster, tmp_path / "other", n2_token=token("b", node="n2"))
     assert left(cluster) == set(NAMES)
 
     make_node(cluster, "joined-by-hand")
-    (line,) = end()
+    (line,) = end(cluster.server)
     assert "joined-by-hand, which this stack does not manage, need them to renew" in line
     assert left(cluster) == set(NAMES)
 
@@ -85,32 +91,18 @@ def test_they_end_with_the_last_node_but_for_those_that_somebody_else_has_made(
         end("https://another:6443")
     assert left(cluster) == set(NAMES)
     # A stack whose nodes have not come yet needs them too.
-    lines = end()
+    lines = end(cluster.server)
     assert len(lines) == len(NAMES)
     assert all(" stays: " in line and line.endswith(" have written it") for line in lines)
     assert left(cluster) == set(NAMES)
 
 
 def test_those_of_one_stack_alone_end_and_what_was_made_by_hand_stays(
-    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, tmp_path: Path
 ) -> None:
-    async def kubeconfig(_: StackSettings) -> Kubeconfig:
-        return Kubeconfig(path=str(cluster.kubeconfig))
-
-    def end() -> list[str]:
-        said: list[str] = []
-        asyncio.run(release(NAMES, stack="o/p/s", server=cluster.server, say=said.append))
-        return said
-
-    monkeypatch.setattr(StackSettings, "kubeconfig", kubeconfig)
     make_by_hand(cluster)
-    (tmp_path / "stack").mkdir()
-    stack = tokens_program.make(tmp_path / "stack", cluster)
-    taking = {"PULUMI_K8S_UPSERT_EXISTING_OBJECTS": "true"}
-    up = ("up", "--yes", "--skip-preview")
-    done = tokens_program.run(stack, *up, variables=taking, n1_token=token("a", node="n1"))
-    assert done.status == 0, done.said
-    (line,) = end()
+    up(cluster, tmp_path / "stack", n1_token=token("a", node="n1"))
+    (line,) = end(cluster.server)
     assert line.startswith(f"{BY_HAND} stays: ")
     assert left(cluster) == {BY_HAND}
-    assert end() == [line]  # it can be run again
+    assert end(cluster.server) == [line]  # it can be run again
