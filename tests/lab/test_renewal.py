@@ -86,8 +86,12 @@ def metric(node: str, line: str) -> float:
 
 
 @pytest.fixture(scope="module")
-def approved(project: Project) -> Project:
-    """The project with the approver deployed, joined machines, and a signer for seconds."""
+def approved(project: Project) -> Iterator[Project]:
+    """The project with the approver deployed, joined machines, and a signer for seconds.
+
+    The settings afterwards are what they were: the next `up` takes the approver away.
+    """
+    original = project.settings()
     project.lab("up", "--approver")
     project.ssh("cp-1", SIGN_BRIEFLY)
     settings = project.settings()
@@ -101,7 +105,9 @@ def approved(project: Project) -> Project:
     project.write_settings(settings)
     project.up()
     project.pulumi("preview", "--expect-no-changes")
-    return project
+    yield project
+    project.write_settings(original)
+    project.ssh("cp-1", SIGN_AS_USUAL)
 
 
 def test_two_replicas_run_and_one_of_them_approves(approved: Project) -> None:
