@@ -8,7 +8,7 @@ import json
 import re
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -33,6 +33,13 @@ UNITS = (
 SIGN_BRIEFLY = f"""
 for unit in {UNITS}; do
     [ ! -e "$unit" ] || sed -i "s|^ExecStart=/usr/bin/[a-z-]*|& {SIGNING_FLAG}|" "$unit"
+done
+systemctl daemon-reload
+systemctl restart kube-controller-manager
+"""
+SIGN_AS_USUAL = f"""
+for unit in {UNITS}; do
+    [ ! -e "$unit" ] || sed -i 's| {SIGNING_FLAG}||' "$unit"
 done
 systemctl daemon-reload
 systemctl restart kube-controller-manager

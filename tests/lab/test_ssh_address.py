@@ -24,7 +24,6 @@ from tests.lab.test_dead_machine import listens
 from tests.lab.test_failures import CONTROL_PLANE, PREFIX, nodes_of, until
 from tests.lab.test_join import ADDRESSES, FILES, FIRST_NODES, ssh_logins
 from tests.lab.test_leave import take_out
-from tests.lab.test_renewal import SIGNING_FLAG, UNITS
 
 pytestmark = pytest.mark.lab
 
@@ -34,14 +33,6 @@ INNER = {"cp-1": "10.98.1.10", BASTION: "10.98.1.11", NODE: "10.98.1.12"}
 OUTER = {"cp-1": CONTROL_PLANE} | {name: ADDRESSES[name] for name in FIRST_NODES}
 NAME = "two.inside.example.org"  # which only the bastion knows
 HERE = "127.0.0.1"
-# Certificates of seconds, which other tests leave behind, would end meanwhile.
-SIGN_AS_USUAL = f"""
-for unit in {UNITS}; do
-    [ ! -e "$unit" ] || sed -i 's| {SIGNING_FLAG}||' "$unit"
-done
-systemctl daemon-reload
-systemctl restart kube-controller-manager
-"""
 # Of each file which file it is, and when it was written.
 LOOK = f"stat -c '%n %i %y' $(find {' '.join(FILES)} -maxdepth 0 -type f)"
 
@@ -77,7 +68,6 @@ def a_network_of_their_own(project: Project, ports: dict[str, int]) -> Iterator[
     assert ports.keys() == OUTER.keys()
     original = project.settings()
     project.pulumi("destroy", "--yes", "--skip-preview")
-    project.ssh("cp-1", SIGN_AS_USUAL)
     with contextlib.ExitStack() as stack:
         stack.callback(project.write_settings, original)
         stack.callback(network.ip, "route", "del", "unreachable", INSIDE, check=False)
@@ -90,7 +80,6 @@ def a_network_of_their_own(project: Project, ports: dict[str, int]) -> Iterator[
         project.ssh(BASTION, f"echo '{INNER[NODE]} {NAME}' >>/etc/hosts")
 
         settings = copy.deepcopy(original)
-        settings["config"].pop(f"{PREFIX}approver", None)
         nodes_of(settings)[:] = [
             {"name": BASTION, "address": OUTER[BASTION]},
             {"name": NODE, "address": INNER[NODE], "sshAddress": OUTER[NODE]},
