@@ -735,9 +735,10 @@ def test_only_a_problem_that_does_not_pass_ends_a_join(tmp_path: Path, passes: b
     machine.path("fake/journal").write_text(
         "E1124 10:00:00.0 1 x.go:1] dial tcp 10.0.0.9:6443: connect: connection refused\n"
     )
-    machine.path("fake/on-start").write_text(
-        f"(sleep 7; {CERTIFICATES}{SERVING}) >/dev/null 2>&1 &\n"
-    )
+    if passes:
+        machine.path("fake/on-start").write_text(
+            f"(sleep 7; {CERTIFICATES}{SERVING}) >/dev/null 2>&1 &\n"
+        )
     text = node_files.join_bundle(cluster(), machine.node(), "abcdef", "0123456789abcdef")
     text = text.replace("patience_s=15", "patience_s=3")
     done = machine.run(JOIN, text)
