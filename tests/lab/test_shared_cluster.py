@@ -94,8 +94,8 @@ def destroy(project: Project, stack: str) -> str:
 
 def may_renew(project: Project, node: str, kind: str) -> bool:
     who = ("--as", f"system:node:{node}", "--as-group", "system:nodes")
-    what = f"certificatesigningrequests/{kind}"
-    done = project.kubectl("auth", "can-i", "create", what, *who, check=False)
+    what = ("certificatesigningrequests", f"--subresource={kind}")
+    done = project.kubectl("auth", "can-i", "create", *what, *who, check=False)
     return done.stdout.strip() == "yes"
 
 
