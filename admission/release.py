@@ -6,6 +6,7 @@ lifetime. So each stack that needs one of them says so in an annotation of its o
 """
 
 import hashlib
+import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -68,13 +69,18 @@ def claim(stack: str) -> str:
 
 async def _give_up(api: Connection, name: str, own: str, *, delete: bool, say: Say) -> None:
     path = f"{RBAC}/{name}"
-    try:
-        metadata = (await api.insist("GET", path))["metadata"]
+    try:  # what `request` returns has no managedFields
+        metadata = json.loads(await api.fetch(path))["metadata"]
     except ApiError as error:
         if error.status == 404:
             return
         raise
-    managers = [entry for entry in metadata.get("managedFields") or () if not _owns(entry, own)]
+    except RecursionError:
+        metadata = {}
+    if not metadata.get("managedFields"):
+        say(f"{name} stays: nothing that can be read says who has written it")
+        return
+    managers = [entry for entry in metadata["managedFields"] if not _owns(entry, own)]
     annotations = metadata.get("annotations") or {}
     if delete:
         others = _others(managers, {k: v for k, v in annotations.items() if k != own})
