@@ -16,7 +16,7 @@ from components.control_plane import ControlPlane
 from components.dependencies import together, unless_all_failed
 from components.node_pool import NodePool
 from components.serving_approver import ServingApprover
-from stack import arguments, membership, reading, removals
+from stack import arguments, membership, reading, removals, shared_cluster
 from stack.sender import Sender
 
 
@@ -35,6 +35,7 @@ async def main() -> None:
 async def declare() -> None:
     """Declare every resource and output, and wait until all nodes have joined."""
     stack = await reading.with_record(await reading.read(pulumi.Config()))
+    stack = await shared_cluster.with_cluster(stack)
     control_plane = ControlPlane("control-plane", arguments.control_plane(stack))
     await control_plane.require_a_host()
     # Without an identifier of its own, a new path or a rotated key would replace all of the

@@ -1,9 +1,9 @@
 """`python -m admission gate`, which admits a pool's nodes, and `leave`, which removes one.
 
-`end-tokens` ends what tokens a run has left alive, once that has ended. `release` deletes what
-nodes need for their certificates, once there are none. `serve` approves what nodes request after
-they have joined. Progress goes to stderr, one line per
-event; `gate` prints one JSON document to stdout.
+`end-tokens` ends what tokens a run has left alive, once that has ended. `release` gives up what all
+nodes of a cluster need for their certificates, and deletes it once there are none. `serve` approves
+what nodes request after they have joined. Progress goes to stderr, one line per event; `gate`
+prints one JSON document to stdout.
 """
 
 # ruff: noqa: E402
@@ -62,11 +62,14 @@ def parser() -> argparse.ArgumentParser:
     ending.add_argument("--server", required=True, help="the URL to which that must lead")
     ending.add_argument("--pool", required=True, help="the pool whose tokens they are")
     releasing = commands.add_parser(
-        "release", help="delete roles and bindings once the cluster has no Node"
+        "release", help="give up roles and bindings; delete them once nobody needs them"
     )
     releasing.add_argument("names", nargs="+", help="such as clusterrolebindings/NAME")
     releasing.add_argument("--stack", required=True, help="use the kubeconfig of its settings")
     releasing.add_argument("--server", required=True, help="the URL to which that must lead")
+    releasing.add_argument(
+        "--approver", action="store_true", help="the stack has run the resident approver"
+    )
     serving = commands.add_parser("serve", help="approve the renewals of all pools' nodes")
     serving.add_argument(
         "--kubeconfig", help="path of the kubeconfig (default: the pod's ServiceAccount)"
@@ -146,7 +149,13 @@ async def _end_tokens(arguments: argparse.Namespace) -> int:
 async def _release(arguments: argparse.Namespace) -> int:
     from admission.release import release  # noqa: PLC0415
 
-    await release(arguments.names, stack=arguments.stack, server=arguments.server, say=say)
+    await release(
+        arguments.names,
+        stack=arguments.stack,
+        server=arguments.server,
+        approver=arguments.approver,
+        say=say,
+    )
     return 0
 
 

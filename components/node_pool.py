@@ -124,6 +124,7 @@ class NodePool(pulumi.ComponentResource):
         pool_inventory(
             f"{name}-inventory",
             pool=name,
+            stack=args.stack,
             namespace=args.inventory_namespace,
             nodes=[entry.inventory() for entry in present],
             denied=args.denied,

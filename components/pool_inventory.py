@@ -16,6 +16,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 INVENTORY_LABEL = "kubelet-tls-bootstrap/inventory"
 INVENTORY_KEY = "inventory.json"
 NAME_PREFIX = "kubelet-tls-bootstrap-"
+OWNER = "kubelet-tls-bootstrap/stack"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,7 @@ def pool_inventory(
     name: str,
     *,
     pool: str,
+    stack: str,
     namespace: str,
     nodes: Iterable[InventoryNode],
     denied: Denied,
@@ -83,6 +85,8 @@ def pool_inventory(
             name=f"{NAME_PREFIX}{pool}",
             namespace=namespace,
             labels={INVENTORY_LABEL: pool},
+            # By which another stack learns whose the pool is.
+            annotations={OWNER: stack},
         ),
         data={INVENTORY_KEY: json.dumps(document, indent=1) + "\n"},
         opts=opts,

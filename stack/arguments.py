@@ -40,8 +40,13 @@ def control_plane(stack: Stack) -> ControlPlaneArgs:
 
 
 def bootstrap_rbac(stack: Stack) -> BootstrapRbacArgs:
-    """Return how the cluster is reached when the stack is destroyed."""
-    return BootstrapRbacArgs(stack=full_name(), api_server=stack.credentials.api_server)
+    """Return whose roles and bindings they are, and how the cluster is reached in the end."""
+    return BootstrapRbacArgs(
+        stack=full_name(),
+        api_server=stack.credentials.api_server,
+        names=stack.rbac_names,
+        approver=stack.settings.approver.enabled,
+    )
 
 
 def node_pool(stack: Stack, pool: Pool, rbac: BootstrapRbac, sender: Sender) -> NodePoolArgs:

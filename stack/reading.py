@@ -1,7 +1,7 @@
 """Reads a whole stack before the first resource: every problem in one error."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import pulumi
@@ -33,6 +33,8 @@ class Stack:
     """What is known of the nodes; `with_record` reads it."""
     origins: Origins = NOWHERE
     """Where the nodes come from that the settings don't list."""
+    rbac_names: Mapping[str, str] = field(default_factory=dict)
+    """The names of roles and bindings that are not the usual ones; `shared_cluster` finds them."""
 
 
 async def read(config: pulumi.Config) -> Stack:

@@ -47,6 +47,9 @@ class Record:
     """The URNs of what joins and leaves, by the names of the nodes that have not begun to leave."""
     tokens: FormerTokens = field(default_factory=FormerTokens)
     """The bootstrap tokens of all pools."""
+    in_cluster: Mapping[str, str] = field(default_factory=dict)
+    """What roles, bindings and inventories are called in the cluster, by their names in the stack.
+    """
     ttl_minutes: int | None = None
     """The setting `token.ttlMinutes`; None: not recorded."""
 
@@ -85,6 +88,7 @@ class Record:
             joins=state.joins,
             members=state.members,
             tokens=state.tokens,
+            in_cluster=state.in_cluster,
             ttl_minutes=ttl if ttl is None else int(ttl),
         )
 

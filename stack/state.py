@@ -22,6 +22,11 @@ STACK = "pulumi:pulumi:Stack"
 POOL = "kubelet-tls-bootstrap:index:NodePool"
 TOKEN = re.compile(rf"{POOL}\$kubernetes:core/v1:Secret::(.+-token)\Z")
 SEED = re.compile(rf"{POOL}\$random:index/randomPassword:RandomPassword::(.+-token-seed)\Z")
+# Today's roles and bindings are patches of what may be there already.
+SHARED = re.compile(
+    r"BootstrapRbac\$kubernetes:rbac\.authorization\.k8s\.io/v1:ClusterRole(?:Binding)?(?:Patch)?::"
+    rf"|{POOL}\$kubernetes:core/v1:ConfigMap::"
+)
 OF_POOL = re.compile(r" --pool ([a-z0-9-]+)(?: |$)")
 # Of earlier releases, in which each node had a component of its own, and a command for its join.
 NODE = "kubelet-tls-bootstrap:index:Node"
@@ -71,6 +76,9 @@ class State:
 
     tokens: FormerTokens = field(default_factory=FormerTokens)
     """The bootstrap tokens of all pools."""
+    in_cluster: Mapping[str, str] = field(default_factory=dict)
+    """What roles, bindings and inventories are called in the cluster, with their namespaces, by
+    their names in the stack."""
 
     @classmethod
     def of(cls, resources: Mapping[str, Any]) -> "State":
@@ -96,6 +104,11 @@ class State:
                 if (told := OF_POOL.search(found.get("delete") or ""))
             },
             members={name: urn for name, (urn, _) in members.items()},
+            in_cluster={
+                urn.rpartition("::")[2]: _in_cluster(resource["outputs"])
+                for urn, resource in resources.items()
+                if SHARED.search(urn)
+            },
             tokens=FormerTokens(
                 made={
                     told[1]: _made(resource["outputs"])
@@ -141,6 +154,12 @@ def _files(urn: str, found: Mapping[str, Any]) -> Files:
         known=known,
         printed=str(found.get("stdout") or ""),
     )
+
+
+def _in_cluster(found: Mapping[str, Any]) -> str:
+    metadata = found["metadata"]
+    namespace = metadata.get("namespace")
+    return f"{namespace}/{metadata['name']}" if namespace else str(metadata["name"])
 
 
 def _made(found: Mapping[str, Any]) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from tests.contract.engine import STACK, Done, Stack
 from tests.contract.kubernetes_provider.cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
-PLUGINS = ("pulumi-resource-kubernetes", "pulumi-resource-random")
+PLUGINS = ("pulumi-resource-kubernetes", "pulumi-resource-random", "pulumi-resource-command")
 # As `__main__`, `stack.arguments` and `components.node_pool` have it.
 PROGRAM = """
 import json
@@ -19,7 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace as Some
 import pulumi
 import pulumi_kubernetes as kubernetes
-from components.bootstrap_rbac import BootstrapRbac
+from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs
 from components.dependencies import value_or
 from components.pool_tokens import pool_tokens
 from stack import state
@@ -32,7 +32,10 @@ async def main():
     cluster = kubernetes.Provider(
         "cluster", kubeconfig=SHAPE["kubeconfig"], cluster_identifier="tokens"
     )
-    rbac = BootstrapRbac("rbac", opts=pulumi.ResourceOptions(provider=cluster))
+    args = None
+    if "shares" in SHAPE:
+        args = BootstrapRbacArgs(stack=SHAPE["shares"], api_server="https://api")
+    rbac = BootstrapRbac("rbac", args, pulumi.ResourceOptions(provider=cluster))
     pools = {}
     for wanted in SHAPE["tokens"].values():
         pools.setdefault(wanted["pool"], []).append(wanted)
@@ -87,7 +90,7 @@ def run(
     stack: Stack,
     *command: str,
     checkout: Path = ROOT,
-    more: Mapping[str, bool] = MappingProxyType({}),
+    more: Mapping[str, Any] = MappingProxyType({}),
     variables: Mapping[str, str] = MappingProxyType({}),
     **tokens: dict[str, Any],
 ) -> Done:

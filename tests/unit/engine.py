@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
+from unittest.mock import patch
 
 import pulumi
 from google.protobuf.json_format import MessageToDict
@@ -12,7 +13,8 @@ from pulumi.runtime import mocks
 from pulumi.runtime.settings import set_root_resource
 from pulumi.runtime.stack import run_in_stack
 
-from stack import state
+from admission.cluster_look import Look
+from stack import shared_cluster, state
 
 COMPONENT = "kubelet-tls-bootstrap:index:"
 SEED = "0123456789abcdefghijklmnopqrstuv"
@@ -33,6 +35,8 @@ PROVIDED: dict[str, dict[str, Any]] = {
     "kubernetes:policy/v1:PodDisruptionBudget": {},
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": {},
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": {},
+    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBindingPatch": {},
+    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRolePatch": {},
     "kubernetes:rbac.authorization.k8s.io/v1:Role": {},
     "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": {},
 }
@@ -61,6 +65,8 @@ class Engine(mocks.Mocks):
         self.outputs: dict[str, dict[str, Any]] = {}  # of components, by URN
         self.results: dict[str, str] = {}  # of random texts, by name
         self.hooks: dict[str, pulumi.ResourceHook] = {}  # by name; none is called
+        self.cluster = Look(objects={}, inventories=())  # what it has before the run
+        self.looks: list[tuple[str, ...]] = []  # each time that a run looks at it: for what
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         if args.typ.startswith(COMPONENT):
@@ -109,8 +115,14 @@ class Engine(mocks.Mocks):
         settings.rpc_manager.clear()
         settings.outputs.clear()
         set_root_resource(None)  # Pulumi's mocks have made one, and a program has one
-        asyncio.get_event_loop().run_until_complete(run_in_stack(program))
+        with patch.object(shared_cluster, "look", self._look):
+            asyncio.get_event_loop().run_until_complete(run_in_stack(program))
         return self
+
+    async def _look(self, *args: Any, patient: bool) -> Look:
+        assert patient  # only a preview is not
+        self.looks.append(tuple(args[-1]))
+        return self.cluster
 
     def _begin(self) -> None:
         mocks.set_mocks(

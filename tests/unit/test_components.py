@@ -11,10 +11,11 @@ import pytest
 from pulumi_random import RandomPassword
 
 import node_files
+from admission import release
 from components import commands
 from components.access import Access, SshServer
 from components.approver_arguments import ServingApproverArgs
-from components.bootstrap_rbac import BootstrapRbac, BootstrapRbacArgs
+from components.bootstrap_rbac import SERVING_ROLE, BootstrapRbac, BootstrapRbacArgs
 from components.bootstrap_token import BootstrapTokenArgs, bootstrap_token, derive
 from components.control_plane import ControlPlane, ControlPlaneArgs
 from components.deliveries import Deliveries
@@ -145,6 +146,34 @@ def test_bindings_end_with_the_last_node_and_not_with_the_stack() -> None:
     alone = Engine().run(lambda: BootstrapRbac("rbac") and None)
     assert "rbac-end" not in alone.resources
     assert not requested(alone, "kubelet-bootstrap").get("retainOnDelete")
+
+
+def test_each_stack_applies_bindings_as_a_field_manager_and_says_that_it_needs_them() -> None:
+    """The provider creates no object that another stack has made, but patches it."""
+    found = []
+    for stack in ("o/p/one", "o/p/two"):
+        args = BootstrapRbacArgs(stack=stack, api_server="https://api")
+        engine = Engine().run(lambda args=args: BootstrapRbac("rbac", args) and None)
+        shared = {n: r for n, r in engine.resources.items() if n != "rbac-end"}
+        assert all(resource["__type"].endswith("Patch") for resource in shared.values())
+        (annotations,) = {tuple(r["metadata"]["annotations"].items()) for r in shared.values()}
+        assert annotations == ((release.claim(stack), stack),)
+        for resource in shared.values():
+            del resource["metadata"]["annotations"]
+        found.append(shared)
+    assert found[0] == found[1]
+
+
+def test_a_binding_beside_one_of_the_same_name_has_another_name_and_role() -> None:
+    names = {name: f"own:{name}" for name in (SERVING_ROLE, "node-server-cert-renewal")}
+    args = BootstrapRbacArgs(stack="o/p/s", api_server="https://api", names=names)
+    engine = Engine().run(lambda: BootstrapRbac("rbac", args) and None)
+    bound = engine.resources["node-server-cert-renewal"]
+    assert bound["metadata"]["name"] == "own:node-server-cert-renewal"
+    assert bound["roleRef"]["name"] == f"own:{SERVING_ROLE}"
+    assert engine.resources[SERVING_ROLE]["metadata"]["name"] == f"own:{SERVING_ROLE}"
+    words = shlex.split(engine.resources["rbac-end"]["delete"])
+    assert {f"clusterroles/own:{SERVING_ROLE}", "clusterrolebindings/kubelet-bootstrap"} < {*words}
 
 
 def test_approval_by_the_controller_manager_is_for_a_group_that_no_pool_and_no_node_has() -> None:

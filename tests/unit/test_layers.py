@@ -22,7 +22,7 @@ ALLOWED = {
         *("pulumi", "pulumi_command", "pulumi_kubernetes", "pulumi_random"),
     },
     "ssh": {"credentials", "settings", "node_files"},
-    "stack": {"settings", "credentials", "components", "node_files", "ssh", "pulumi"},
+    "stack": {"admission", "settings", "credentials", "components", "node_files", "ssh", "pulumi"},
     "preview": {"stack", "settings", "credentials", "node_files", "ssh"},
     "command_line": {"preview", "stack", "settings", "admission"},
     "__main__": {"stack", "components", "pulumi", "pulumi_kubernetes"},
@@ -34,6 +34,7 @@ ONLY = {
         *("components.approver_placement", "components.join_approver", "components.rollout"),
         "command_line.status",
         "settings.claims",
+        "stack.shared_cluster",
     },
 }
 ROOMS = tuple(room for room in ALLOWED if room != "__main__")

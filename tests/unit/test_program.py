@@ -16,7 +16,7 @@ import yaml
 import node_files
 from admission import pool_inventory
 from admission.inventory import read_denied, read_node
-from components.bootstrap_rbac import BootstrapRbac
+from components.bootstrap_rbac import BINDINGS, SERVING_ROLE, BootstrapRbac
 from components.bootstrap_token import derive
 from components.control_plane import ControlPlane
 from components.former_tokens import FormerTokens
@@ -31,7 +31,7 @@ from stack.reading import Stack
 from stack.record import Record, RecordedNode
 from stack.sender import Sender
 from tests.unit.certificates import authority
-from tests.unit.engine import SEED, Engine
+from tests.unit.engine import COMPONENT, SEED, Engine
 
 ROOT = Path(__file__).parents[2]
 
@@ -260,6 +260,7 @@ def test_the_inventory_in_the_cluster_is_what_the_gate_gets(
         "name": "kubelet-tls-bootstrap-workers",
         "namespace": "kube-system",
         "labels": {"kubelet-tls-bootstrap/inventory": "workers"},
+        "annotations": {"kubelet-tls-bootstrap/stack": "o/p/s"},
     }
     told = json.loads(resources["workers-gate"]["stdin"])
     found = pool_inventory.from_config_maps([written])
@@ -560,12 +561,20 @@ def described(engine: Engine) -> str:
 
 
 def run_program(
-    raw: dict[str, Any], outputs: dict[str, Any] | None = None, pending: Sequence[str] = ()
+    raw: dict[str, Any],
+    outputs: dict[str, Any] | None = None,
+    pending: Sequence[str] = (),
+    in_cluster: Sequence[str] = (),
 ) -> Engine:
     """Run the whole program with these settings of its stack, and the outputs of the last run."""
-    left = {
+    left: dict[str, Any] = {
         "urn:pulumi:s::p::pulumi:pulumi:Stack::p-s": {"type": state.STACK, "outputs": outputs or {}}
     }
+    for name in in_cluster:
+        kind = "ClusterRole" if name == SERVING_ROLE else "ClusterRoleBinding"
+        kinds = f"{COMPONENT}BootstrapRbac$kubernetes:rbac.authorization.k8s.io/v1:{kind}Patch"
+        made = {"type": kinds.rpartition("$")[2], "outputs": {"metadata": {"name": name}}}
+        left[f"urn:pulumi:s::p::{kinds}::{name}"] = made
     texts = {f"p:{key}": v if isinstance(v, str) else json.dumps(v) for key, v in raw.items()}
     pulumi.runtime.set_all_config(texts)
     try:
@@ -585,6 +594,28 @@ def test_types_names_parents_and_order_of_all_resources_are_as_the_golden_file_s
         golden.write_text(found)
     # A changed type, name or parent replaces what a stack has already: give it an alias.
     assert found == golden.read_text()
+
+
+def test_a_stack_without_pools_has_all_that_is_the_clusters(tmp_path: Path) -> None:
+    engine = run_program({**write_stack(tmp_path), "pools": {}})
+    assert {"cp-flags", "rbac-end", "kubelet-bootstrap"} <= engine.resources.keys()
+    assert "serving-approver-deployment" in engine.resources
+    assert engine.resources["rbac-end"]["delete"].endswith(" --approver")
+    assert not any(name.startswith(("workers", "n1")) for name in engine.resources)
+    outputs = engine.outputs_of("p-s")
+    empty: dict[str, Any] = {"nodes": {}, "pendingNodes": [], "bootstrapTokenId": {}}
+    assert {key: outputs[key] for key in empty} == empty
+    assert outputs["record"]["nodes"] == {}
+
+
+def test_a_run_that_is_new_looks_at_the_cluster_and_the_next_one_does_not(tmp_path: Path) -> None:
+    def look(*names: str) -> list[tuple[str, ...]]:
+        return run_program(write_stack(tmp_path), in_cluster=names).looks
+
+    roles = ("approve-node-server-renewal-csr", *BINDINGS)
+    ((first,),) = [look()]
+    assert len(first) == 2 * len(roles)  # each by two names
+    assert look(*roles) == [()]  # the pool and the node are still new
 
 
 def test_a_program_ends_with_an_error_if_a_node_has_not_joined(tmp_path: Path) -> None:

@@ -1,0 +1,76 @@
+"""What a run reads of a real API server before it touches anything."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from admission.cluster_look import IMPATIENCE_S, Look, look
+from tests.contract.kubernetes_provider.cluster import Cluster, running
+
+pytestmark = pytest.mark.contract
+
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+ADMIN, MISSING = f"{RBAC}/clusterroles/cluster-admin", f"{RBAC}/clusterroles/missing"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with running(tmp_path_factory.mktemp("cluster")) as started:
+        yield started
+
+
+def looked(kubeconfig: Path, *, patient: bool) -> Look:
+    return asyncio.run(look(str(kubeconfig), None, (ADMIN, MISSING), patient=patient))
+
+
+def make(cluster: Cluster, namespace: str, pool: str, text: str, stack: str | None) -> None:
+    metadata: dict[str, Any] = {
+        "name": f"kubelet-tls-bootstrap-{pool}",
+        "labels": {"kubelet-tls-bootstrap/inventory": pool},
+    }
+    if stack:
+        metadata["annotations"] = {"kubelet-tls-bootstrap/stack": stack}
+    body = {"metadata": metadata, "data": {"inventory.json": text}}
+    cluster.request("POST", f"/api/v1/namespaces/{namespace}/configmaps", body)
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_it_finds_objects_and_the_inventories_of_all_namespaces(
+    cluster: Cluster, patient: bool
+) -> None:
+    node = {"name": "n1", "addresses": ["10.0.0.1"], "dnsNames": ["n1"]}
+    denied: dict[str, list[str]] = {"addresses": [], "cidrs": []}
+    pools = ("patient", "patients") if patient else ("other", "others")
+    text = json.dumps({"pool": pools[0], "nodes": [node], "denied": denied})
+    make(cluster, "kube-system", pools[0], text, "o/p/s")
+    make(cluster, "default", pools[1], "not JSON", None)
+    found = looked(cluster.kubeconfig, patient=patient)
+    assert found.objects.keys() == {ADMIN}
+    assert found.objects[ADMIN]["rules"]
+    by_name = {each.name.removeprefix("kubelet-tls-bootstrap-"): each for each in found.inventories}
+    one, other = (by_name[pool] for pool in pools)
+    assert (one.namespace, one.stack) == ("kube-system", "o/p/s")
+    assert one.content is not None
+    assert [each.name for each in one.content.nodes] == ["n1"]
+    assert (other.namespace, other.stack, other.content) == ("default", "", None)
+
+
+def test_who_may_not_read_is_told(cluster: Cluster, tmp_path: Path) -> None:
+    kubeconfig = cluster.kubeconfig_for("nobody", tmp_path)
+    with pytest.raises(ValueError, match=r"403.*give a kubeconfig whose user has this right"):
+        looked(kubeconfig, patient=True)
+
+
+def test_a_preview_does_not_wait_for_what_does_not_answer(cluster: Cluster, tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(
+        cluster.kubeconfig.read_text().replace(cluster.server, "https://127.0.0.1:9")
+    )
+    began = asyncio.new_event_loop().time()
+    with pytest.raises(ValueError, match="does not answer"):
+        looked(kubeconfig, patient=False)
+    assert asyncio.new_event_loop().time() - began < IMPATIENCE_S
