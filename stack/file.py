@@ -50,6 +50,7 @@ class StackFile:
     cluster: node_files.Cluster
     secret_keys: frozenset[str]
     unknown: tuple[Problem, ...]
+    """As the settings have it; `origins` tells of it."""
     origins: Origins = field(default_factory=Origins)
 
     @property
@@ -122,9 +123,8 @@ def _with_other_stacks(
             hidden.append(
                 Problem(
                     reference.setting,
-                    f"is {reference}, a secret that is not decrypted here; cluster.server or"
-                    " cluster.from.server, and cluster.caPath or cluster.from.ca, can take its"
-                    " place",
+                    "is a secret, which is not decrypted here; server and the CA of cluster or of"
+                    " cluster.from can take its place",
                 )
             )
     if wrong:
@@ -219,5 +219,4 @@ def _cluster(
     # Without caPath the CA is unknown because the kubeconfig is, which is listed already.
     has_ca = ca_path or taken.ca is not None
     url, ca = given or "", read_ca(ca_path, ClusterEntry(), unknown, taken.ca) if has_ca else ""
-    listed = map(taken.origins.told, dict.fromkeys(unknown))
-    return url, ca, [] if url and ca else [*hidden, *listed]
+    return url, ca, [] if url and ca else [*hidden, *dict.fromkeys(unknown)]

@@ -143,10 +143,9 @@ def test_a_secret_kubeconfig_of_another_stack_is_not_decrypted(
     done = render(tmp_path, {"kubeconfig": kubeconfig})
     assert done.returncode == 0
     assert (
-        f'note: cluster.from.kubeconfig is the output "{kubeconfig}" of the stack o/infra/prod, a'
-        " secret that is not decrypted here; cluster.server or cluster.from.server, and"
-        " cluster.caPath or cluster.from.ca, can take its place; the output has a placeholder"
-        in done.stderr
+        "note: cluster.from.kubeconfig is a secret, which is not decrypted here; server and the CA"
+        f' of cluster or of cluster.from can take its place (in the output "{kubeconfig}" of the'
+        " stack o/infra/prod); the output has a placeholder instead" in done.stderr
     )
     assert "https://NOT-KNOWN-HERE" in done.stdout
 
