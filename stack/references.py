@@ -99,9 +99,12 @@ def secret_problem(reference: Reference) -> Problem | None:
     """Return what is wrong with an output that is a secret; None: it may be one."""
     if reference.setting == KUBECONFIG_FROM:
         return None
-    what = "nodes" if reference.path != CLUSTER_FROM else "it"
+    if reference.path == CLUSTER_FROM:
+        return reference.problem(
+            "is a secret, and previews show it; export it with pulumi.Output.unsecret"
+        )
     return reference.problem(
-        f"is a secret, and previews show {what}; export it without what is secret in it"
+        "is a secret, and previews show nodes; export it without what is secret in it"
     )
 
 
