@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 from admission.stack_settings import StackSettings
 from tests.contract import driver
 from tests.contract.engine import PROJECT, STACK, Done, Stack, pulumi
+from tests.contract.kubernetes_provider.cluster import running
 from tests.contract.other_stack import INFRA, OtherStack
 from tests.unit.certificates import authority
 
@@ -322,6 +324,56 @@ def test_what_that_stack_rotates_is_read_again_by_who_waits(
 
     before, after = asyncio.run(rotate())
     assert (json.loads(before), json.loads(after)) == (kubeconfig(), kubeconfig("another"))
+
+
+LEAVING = """
+import sys
+import pulumi
+from pulumi_command import local
+from stack import reading, state
+
+async def main():
+    stack = await reading.read(pulumi.Config())
+    leave = f"{sys.executable} -m admission leave n1 --force --stack {state.full_name()}"
+    server = stack.credentials.api_server
+    local.Command("n1-member", delete=f"{leave} --server {server}")
+
+pulumi.run(main)
+"""
+
+
+def test_a_node_leaves_in_a_destroy_by_what_that_stack_exports_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{pulumi().parent}{os.pathsep}{os.environ['PATH']}")
+    stack = Stack(tmp_path, plugins=("pulumi-resource-command",))
+    stack.write_in_this_environment(LEAVING)
+    stack.select()
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}
+    (tmp_path / "cluster").mkdir()
+    with running(tmp_path / "cluster") as cluster:
+        cluster.request("POST", "/api/v1/nodes", node)
+        other = OtherStack(stack.directory)
+        usable = yaml.safe_load(cluster.kubeconfig.read_text())
+        (user,) = usable["users"]
+        ended = {**usable, "users": [{**user, "user": {"token": "has-ended"}}]}
+        other.export(secret={"admin": ended})
+        done = up(stack, source(kubeconfig="admin"))
+        assert done.status == 0, done.said
+        done = stack.run("destroy", "--yes", "--skip-preview", PYTHONPATH=str(ROOT))
+        assert done.status != 0
+        assert "401" in done.said
+        assert not cluster.gone("/api/v1/nodes/n1")
+        other.export()
+        done = stack.run("destroy", "--yes", "--skip-preview", PYTHONPATH=str(ROOT))
+        assert done.status != 0
+        told = f'the output "admin" of the stack {INFRA} can\'t be read: current stack does not'
+        assert told in done.said
+        other.export(secret={"admin": usable})
+        done = stack.run("destroy", "--yes", "--skip-preview", PYTHONPATH=str(ROOT))
+        assert done.status == 0, done.said
+        assert cluster.gone("/api/v1/nodes/n1")
+        assert user["user"]["client-key-data"][:40] not in done.said
 
 
 def test_stacks_that_read_each_other_see_what_the_other_has_left(stack: Stack) -> None:
