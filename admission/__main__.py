@@ -129,11 +129,14 @@ async def _leave(arguments: argparse.Namespace) -> int:
         path = os.path.expanduser(arguments.kubeconfig)  # noqa: ASYNC240, PTH111 - kubectl knows no ~
         await leave(arguments.node, path, how, say=say)
     else:
-        async with settings.kubeconfig_file() as path:
+        async with settings.kubeconfig_file() as found:
             address = arguments.address or (arguments.ssh and arguments.ssh[0])
             address = address if address and is_ip(address) else None
-            server = arguments.server
-            await leave(arguments.node, path, how, server=server, address=address, say=say)
+            server, renew = arguments.server, found.renew
+            await leave(
+                *(arguments.node, found.path, how),
+                renew=renew, server=server, address=address, say=say,
+            )  # fmt: skip
     return 0
 
 

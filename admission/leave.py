@@ -5,7 +5,7 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
-from admission.api_server.api import NODES, ApiError, Say
+from admission.api_server.api import NODES, ApiError, Renew, Say
 from admission.api_server.brief_connection import Requests, open_briefly
 from admission.drain import ANOTHER, REMEDY, Cordon, drain
 from admission.objects.node import internal_addresses, is_silent
@@ -45,6 +45,7 @@ async def leave(
     kubeconfig: str,
     how: Leaving,
     *,
+    renew: Renew | None = None,
     server: str | None = None,
     address: str | None = None,
     say: Say = print,
@@ -59,6 +60,8 @@ async def leave(
     A node whose removal fails takes pods again, if it did before; one that only its finalizers keep
     does not.
 
+    `renew` writes the kubeconfig anew once its credentials have ended, if its file is temporary.
+
     `server` is the URL of its API server when the stack last joined it. At another one only a
     silent node at this address whose machine is gone may leave: that may be another cluster.
 
@@ -67,7 +70,7 @@ async def leave(
             still there some time after it was deleted; says why.
         ApiError, UNREACHABLE: the API server refused, or did not answer for a while.
     """
-    api = await open_briefly(kubeconfig)
+    api = await open_briefly(kubeconfig, renew)
     try:
         elsewhere = bool(server and not is_same_server(server, api.server))
         if elsewhere and not how.force:

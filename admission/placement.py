@@ -18,7 +18,7 @@ async def labelled_nodes(label: str, *, stack: str, server: str) -> int:
     """
     try:
         found = await StackSettings(stack).kubeconfig()
-        api = await Connection.open(found.path, found.content)
+        api = await Connection.open(found.path, found.content, found.renew)
         try:
             if not is_same_server(server, api.server):
                 raise ValueError(f"the kubeconfig of the stack {stack} leads to {api.server} now")

@@ -27,6 +27,12 @@ def private_file(content: bytes) -> Iterator[str]:
         yield f"/proc/{os.getpid()}/fd/{file.fileno()}"
 
 
+def rewrite(path: str, content: bytes) -> None:
+    """Put other content in the place of what `private_file` has given a path to."""
+    with open(path, "wb") as file:  # noqa: PTH123 - a link that is followed, as for other processes
+        file.write(content)
+
+
 def _without_a_disk() -> int | None:
     try:
         return os.memfd_create("kubelet-tls-bootstrap")

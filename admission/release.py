@@ -35,7 +35,7 @@ async def release(
         ApiError: the API server refused.
     """
     found = await StackSettings(stack).kubeconfig()
-    api = await Connection.open(found.path, found.content)
+    api = await Connection.open(found.path, found.content, found.renew)
     try:
         if not is_same_server(server, api.server):
             raise ValueError(

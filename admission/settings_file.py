@@ -15,7 +15,9 @@ import yaml
 
 from admission.drain_settings import is_number
 
-PATH, POOLS, DRAIN = "kubeconfigPath", "pools", "drain"
+PATH, CONTENT, POOLS, DRAIN = "kubeconfigPath", "kubeconfig", "pools", "drain"
+# Those of the cluster: `from` in them may name another stack's output that is the kubeconfig.
+CLUSTER, FROM = "cluster", "from"
 # Backends that keep no settings: with any other, a service may hold them instead of the file.
 BACKENDS = ("file://", "s3://", "gs://", "azblob://")
 STACK = re.compile(r"(?:[^/]+/(?P<project>[^/]+)/)?(?P<name>[A-Za-z0-9_.-]+)")
@@ -44,7 +46,9 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 def read(stack: str | None, directory: Path, environ: Mapping[str, str]) -> dict[str, str] | None:
-    """Return the values of PATH, POOLS and DRAIN, if there is one; None: ask `pulumi config`.
+    """Return the values of POOLS, and of PATH, CLUSTER and DRAIN as far as they are there.
+
+    Of CLUSTER that is what is taken from another stack. None: ask `pulumi config`.
 
     The directory is the one that `pulumi` would be started in.
     """
@@ -62,11 +66,21 @@ def read(stack: str | None, directory: Path, environ: Mapping[str, str]) -> dict
         if "environment" in settings:
             return None
         config, name = settings["config"], project["name"]
-        path, pools = _only(config, name, PATH), _only(config, name, POOLS)
-        if not (_is_text(path) and path and _are_pools(pools)):
+        pools = _only(config, name, POOLS)
+        if not _are_pools(pools):
             return None
-        found = {PATH: path, POOLS: json.dumps(pools)}
-        if any(key.rpartition(":")[2] == DRAIN for key in config):
+        found = {POOLS: json.dumps(pools)}
+        source = (_only(config, name, CLUSTER) or {}).get(FROM) if _has(config, CLUSTER) else None
+        if source is not None:
+            if _has(config, CONTENT) or not all(map(_is_text, source.values())):
+                return None
+            found[CLUSTER] = json.dumps({FROM: source})
+        if _has(config, PATH) or not (source or {}).get(CONTENT):
+            path = _only(config, name, PATH)
+            if not (_is_text(path) and path):
+                return None
+            found[PATH] = path
+        if _has(config, DRAIN):
             drain = _only(config, name, DRAIN)
             if not _is_drain(drain):
                 return None
@@ -93,6 +107,10 @@ def _is_plain(project: Mapping[str, Any], directory: Path, environ: Mapping[str,
         and not isinstance(project.get("config"), str)  # the former name of stackConfigDir
         and not any((directory / f"Pulumi.{other}").exists() for other in ("json", "yml"))
     )
+
+
+def _has(config: Mapping[str, Any], name: str) -> bool:
+    return any(key.rpartition(":")[2] == name for key in config)
 
 
 def _only(config: Mapping[str, Any], project: str, name: str) -> Any:

@@ -4,7 +4,6 @@ No resource holds it: a new kubeconfig changes none, and a node leaves by the se
 which it leaves, not by those of the run before.
 """
 
-import asyncio
 import contextlib
 import json
 import os
@@ -13,15 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from admission import program, settings_file
+from admission import outputs, program, settings_file
+from admission.api_server.api import Renew
 from admission.drain_settings import Drain, read_drain
-from admission.private_file import private_file
-from admission.settings_file import DRAIN, PATH, POOLS
+from admission.private_file import private_file, rewrite
+from admission.settings_file import CLUSTER, CONTENT, DRAIN, FROM, PATH, POOLS
 from admission.turns import Turns, turns_to_drain
 
-CONFIG_TIMEOUT_S = 60
-PAUSES_S = (0.2, 0.5, 1, 2, 4)
-CONTENT = "kubeconfig"
+OF_OUTPUT = f"{CLUSTER}.{FROM}.{CONTENT}"
 REMEDY = "correct that and run pulumi up again, which reads the settings of that time"
 
 
@@ -31,6 +29,17 @@ class Kubeconfig:
 
     path: str | None = None
     content: str | None = field(default=None, repr=False)
+    renew: Renew | None = None
+    """Returns the content as it is by then; None: the path's is read again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KubeconfigFile:
+    """A kubeconfig's path, for a while if it is a secret."""
+
+    path: str
+    renew: Renew | None = None
+    """Puts into it what the content is by then; None: somebody else does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +66,7 @@ class StackSettings:
 
     def __init__(self, stack: str | None) -> None:
         self._stack = stack
-        self._read: dict[str, str] | None = None
+        self._read: Mapping[str, str | None] | None = None
 
     async def kubeconfig(self) -> Kubeconfig:
         """Return the kubeconfig that they name or hold.
@@ -65,7 +74,15 @@ class StackSettings:
         Raises:
             ValueError: there is none, or it can't be read; says which key of which stack.
         """
-        if path := (await self._plain()).get(PATH):
+        path, source = (await self._plain()).get(PATH), await self._source()
+        if source and (path or CONTENT in await self._plain()):
+            other = PATH if path else f"the secret key {CONTENT}"
+            raise ValueError(
+                f"{other} and {OF_OUTPUT} of the stack {self._stack} are both set; {REMEDY}"
+            )
+        if source:
+            return Kubeconfig(content=await self._of_output(source), renew=self._content)
+        if path:
             path = os.path.expanduser(path)  # noqa: ASYNC240, PTH111 - kubectl knows no ~
             try:
                 Path(path).open().close()  # noqa: ASYNC230
@@ -76,25 +93,60 @@ class StackSettings:
                 ) from None
             return Kubeconfig(path=path)
         if content := await self._secret(CONTENT):
-            return Kubeconfig(content=content)
+            return Kubeconfig(content=content, renew=self._content)
         raise ValueError(
-            f"the stack {self._stack} has neither {PATH} nor the secret key {CONTENT}, by which the"
-            f" cluster is reached; {REMEDY}"
+            f"the stack {self._stack} has neither {PATH} nor the secret key {CONTENT} nor"
+            f" {OF_OUTPUT}, by which the cluster is reached; {REMEDY}"
         )
 
+    async def _content(self) -> str:
+        """Return the kubeconfig's content by the settings of now."""
+        self._read = None
+        found = await self.kubeconfig()
+        if found.content is None:
+            raise ValueError(f"the kubeconfig of the stack {self._stack} is a file now")
+        return found.content
+
+    async def _source(self) -> Mapping[str, str] | None:
+        """Return the stack and the output in it that hold the kubeconfig; None: they don't."""
+        settings = await self._plain()
+        text = settings.get(CLUSTER)
+        if text is None and CLUSTER in settings:
+            text = await self._secret(CLUSTER)
+        with contextlib.suppress(ValueError, AttributeError, TypeError, LookupError):
+            source = json.loads(text or "{}")[FROM]
+            if source[CONTENT]:
+                return {"stack": str(source["stack"]), "output": str(source[CONTENT])}
+        return None
+
+    async def _of_output(self, source: Mapping[str, str]) -> str:
+        try:
+            return await outputs.kubeconfig(source)
+        except ValueError as error:
+            raise ValueError(
+                f'{OF_OUTPUT} of the stack {self._stack}: the output "{source["output"]}" of the'
+                f" stack {source['stack']} can't be read: {error}; {REMEDY}"
+            ) from None
+
     @contextlib.asynccontextmanager
-    async def kubeconfig_file(self) -> AsyncIterator[str]:
-        """Give the kubeconfig's path, for a while if it is a secret key.
+    async def kubeconfig_file(self) -> AsyncIterator[KubeconfigFile]:
+        """Give the kubeconfig by its path, for a while if it is a secret.
 
         Raises:
             ValueError: as `kubeconfig`.
         """
         found = await self.kubeconfig()
         if found.path:
-            yield found.path
+            yield KubeconfigFile(path=found.path)
             return
         with private_file((found.content or "").encode()) as path:
-            yield path
+
+            async def renew() -> str:
+                content = await self._content()
+                rewrite(path, content.encode())
+                return content
+
+            yield KubeconfigFile(path=path, renew=renew)
 
     async def leaving(self, node: str, path: str | None = None, pool: str | None = None) -> Leaving:
         """Return what they say of a node that leaves; settings that can't be read say nothing.
@@ -135,38 +187,33 @@ class StackSettings:
         """Return the entries of a pool's nodes; those of another stack if that can be read."""
         entries, source = [*(pool.get("nodes") or ())], pool.get("nodesFrom")
         if source:
-            where = ("--json", "--stack", source["stack"], "--non-interactive")
-            command = ("pulumi", "stack", "output", source["output"], *where)
             # What can't be read says nothing, and takes nothing of the rest with it.
-            with contextlib.suppress(ValueError, TypeError, AttributeError):
-                status, text, _ = await program.run(*command, timeout_s=CONFIG_TIMEOUT_S)
-                found = json.loads(text) if status == 0 else []
+            with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
+                found = await outputs.output(source)
                 if isinstance(found, dict):
                     found = [{"name": name, **entry} for name, entry in found.items()]
                 entries += [entry for entry in found if isinstance(entry, dict)]
         return entries
 
-    async def _plain(self) -> Mapping[str, str]:
-        """Return those that are no secrets, by their keys without the project's name."""
+    async def _plain(self) -> Mapping[str, str | None]:
+        """Return them by their keys without the project's name; None: it is or holds a secret."""
         if self._read is None:
             self._read = settings_file.read(self._stack, Path(), os.environ)
         if self._read is None:
             self._read = await self._plain_by_pulumi()
         return self._read
 
-    async def _plain_by_pulumi(self) -> dict[str, str]:
-        status, text, errors = await self._pulumi("config", "--json")
+    async def _plain_by_pulumi(self) -> dict[str, str | None]:
+        status, text, errors = await self._ask("config", "--json")
         if status:
             which, why = self._stack or "selected", program.last_error(errors)
             raise ValueError(f"the settings of the stack {which} can't be read: {why}")
         return {
-            key.rpartition(":")[2]: entry["value"]
-            for key, entry in json.loads(text).items()
-            if "value" in entry
+            key.rpartition(":")[2]: entry.get("value") for key, entry in json.loads(text).items()
         }
 
     async def _secret(self, key: str) -> str | None:
-        status, value, errors = await self._pulumi("config", "get", key)
+        status, value, errors = await self._ask("config", "get", key)
         if status == 0:
             return value
         why = program.last_error(errors)
@@ -174,14 +221,5 @@ class StackSettings:
             return None
         raise ValueError(f"the key {key} of the stack {self._stack} can't be read: {why}")
 
-    async def _pulumi(self, *words: str) -> tuple[int, str, str]:
-        which = ["--stack", self._stack] if self._stack else []
-        command = ("pulumi", *words, *which, "--non-interactive")
-        for pause_s in PAUSES_S:
-            status, text, errors = await program.run(*command, timeout_s=CONFIG_TIMEOUT_S)
-            # It reads the state too, which the engine writes meanwhile: in a directory, not at
-            # once.
-            if not status or "load checkpoint" not in errors:
-                break
-            await asyncio.sleep(pause_s)
-        return status, text, errors
+    async def _ask(self, *words: str) -> tuple[int, str, str]:
+        return await outputs.ask(*words, *(["--stack", self._stack] if self._stack else []))

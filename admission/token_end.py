@@ -34,7 +34,7 @@ async def end_tokens(ids: Sequence[str], *, stack: str, server: str, pool: str, 
     if not ids:
         return 0
     found = await StackSettings(stack).kubeconfig()
-    api = await Connection.open(found.path, found.content)
+    api = await Connection.open(found.path, found.content, found.renew)
     try:
         if not is_same_server(server, api.server):
             raise ValueError(f"the kubeconfig of the stack {stack} leads to {api.server} now")

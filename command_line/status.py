@@ -65,8 +65,8 @@ async def status(arguments: argparse.Namespace) -> int:
     if not arguments.stack_config:
         return await _print(arguments, arguments.kubeconfig, given)
     os.chdir(project())
-    async with StackSettings(arguments.stack_config).kubeconfig_file() as kubeconfig:
-        return await _print(arguments, kubeconfig, given)
+    async with StackSettings(arguments.stack_config).kubeconfig_file() as found:
+        return await _print(arguments, found.path, given)
 
 
 async def _print(

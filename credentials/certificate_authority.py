@@ -2,26 +2,33 @@
 
 import base64
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from cryptography import x509
 
 from credentials.kubeconfig import ClusterEntry
 from credentials.text_file import read_text
+from settings.outputs import CA_FROM
 from settings.problem import Problem
 
 SETTING = "cluster.caPath"
 
 
-def read_ca(ca_path: str | None, entry: ClusterEntry, problems: list[Problem]) -> str:
-    """Return the CA's PEM, from the settings or else the kubeconfig; "" with a problem added."""
+def read_ca(
+    ca_path: str | None, entry: ClusterEntry, problems: list[Problem], output: str | None = None
+) -> str:
+    """Return the CA's PEM, from the settings or else the kubeconfig; "" with a problem added.
+
+    `output` is another stack's: PEM, or that in base64 as kubeconfigs and clouds have it.
+    """
     pem: str | None
+    if output is not None:
+        pem = output if "-----BEGIN" in output else _decoded(output)
+        return _checked(Subject(CA_FROM, ""), pem, problems)
     if ca_path:
         pem = read_text(SETTING, ca_path, problems)
     elif entry.ca_data:
-        try:
-            pem = base64.b64decode(entry.ca_data).decode()
-        except ValueError:
-            pem = ""
+        pem = _decoded(entry.ca_data)
     elif entry.ca_path:
         pem = read_text(SETTING, str(entry.ca_path), problems)
     else:
@@ -29,28 +36,37 @@ def read_ca(ca_path: str | None, entry: ClusterEntry, problems: list[Problem]) -
         return ""
     if pem is None:
         return ""
-    return _checked(pem, problems)
+    return _checked(Subject(SETTING, "or the kubeconfig's CA "), pem, problems)
 
 
-def _checked(pem: str, problems: list[Problem]) -> str:
+class Subject(NamedTuple):
+    """What a problem with a CA is about: the path of its setting, and where else it may be."""
+
+    setting: str
+    or_else: str
+
+    def problem(self, message: str) -> Problem:
+        return Problem(self.setting, self.or_else + message)
+
+
+def _decoded(data: str) -> str:
+    try:
+        return base64.b64decode(data).decode()
+    except ValueError:
+        return ""
+
+
+def _checked(subject: Subject, pem: str, problems: list[Problem]) -> str:
     if "PRIVATE KEY-----" in pem:
-        problems.append(
-            Problem(
-                SETTING, "or the kubeconfig's CA holds a private key; give only the certificate"
-            )
-        )
+        problems.append(subject.problem("holds a private key; give only the certificate"))
         return ""
     try:
         certificates = x509.load_pem_x509_certificates(pem.encode())
     except ValueError:
-        problems.append(
-            Problem(SETTING, "or the kubeconfig's CA is not a certificate in PEM; give one")
-        )
+        problems.append(subject.problem("is not a certificate in PEM; give one"))
         return ""
     for certificate in certificates:
         if certificate.not_valid_after_utc < datetime.now(UTC):
             end = certificate.not_valid_after_utc.date()
-            problems.append(
-                Problem(SETTING, f"or the kubeconfig's CA expired on {end}; give the current one")
-            )
+            problems.append(subject.problem(f"expired on {end}; give the current one"))
     return pem

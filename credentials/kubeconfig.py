@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from credentials.text_file import read_text
+from settings.outputs import KUBECONFIG_FROM
 from settings.problem import Problem
 
 
@@ -21,19 +22,22 @@ class ClusterEntry:
 
 
 def read_cluster(
-    path: str | None, secret_text: str | None, problems: list[Problem]
+    path: str | None, secret_text: str | None, problems: list[Problem], of_output: str | None = None
 ) -> ClusterEntry | None:
-    """Return the current cluster of the kubeconfig in a file or a secret key.
+    """Return the current cluster of the kubeconfig in a file, a secret key or another's output.
 
+    `of_output` is the path of the setting that names such an output, which the text is then.
     None with a problem added: both or neither is given, or it is not a kubeconfig.
     """
-    if bool(path) == bool(secret_text):
-        given = "set; remove" if path else "missing; set"
+    if of_output is None and bool(path) == bool(secret_text):
+        given = (
+            "set; remove one of them" if path else f"missing; set one of them, or {KUBECONFIG_FROM}"
+        )
         problems.append(
-            Problem("kubeconfigPath", f"and the secret key kubeconfig are both {given} one of them")
+            Problem("kubeconfigPath", f"and the secret key kubeconfig are both {given}")
         )
         return None
-    setting = "kubeconfigPath" if path else "kubeconfig"
+    setting = of_output or ("kubeconfigPath" if path else "kubeconfig")
     text = read_text(setting, path, problems) if path else secret_text
     if text is None:
         return None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, StrictBool, StrictInt
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt
 
 from settings.formats import (
     Address,
@@ -17,18 +17,17 @@ from settings.formats import (
     Name,
     Namespace,
     Networks,
-    OutputName,
     PoolName,
     Repair,
     Server,
     Share,
     SshAddress,
-    StackName,
     at_least,
     between,
 )
 from settings.kubelet_formats import ClusterCheck
 from settings.layer import Layer, Model, Ssh, merge_models
+from settings.outputs import ClusterFrom, NodesFrom
 
 
 class ClusterSettings(Model):
@@ -40,6 +39,8 @@ class ClusterSettings(Model):
     service_cidr: Networks = ("10.96.0.0/12",)
     dns_addresses: tuple[IpAddress, ...] = ()
     dns_domain: Name = "cluster.local"
+    source: ClusterFrom | None = Field(default=None, alias="from")
+    """`stack.references` puts what those outputs hold in the place of these settings."""
 
 
 class ApprovalSettings(Model):
@@ -167,13 +168,6 @@ class CloudInit(Model):
 
 def _cloud_init(value: object) -> object:
     return {True: {}, False: None}[value] if isinstance(value, bool) else value
-
-
-class NodesFrom(Model):
-    """An output of another stack that holds nodes."""
-
-    stack: StackName
-    output: OutputName
 
 
 class Pool(Layer):

@@ -33,7 +33,8 @@ KEYS = frozenset({*TEXTS, *NUMBERS, "embedCa", *OBJECTS, *SECRETS})
 
 @dataclass(frozen=True)
 class Secret:
-    """A secret key of the stack: its text to read from, and the same for resources to hold."""
+    """A secret key of the stack, or a secret output of another one: its text to read from, and the
+    same for resources to hold."""
 
     text: str = field(repr=False)
     output: pulumi.Output[str] = field(repr=False)
@@ -42,7 +43,12 @@ class Secret:
 def read_secret(config: pulumi.Config, key: str) -> Secret | None:
     """Return a secret key of the stack, or None if it is not set."""
     text = config.get(key)
-    return Secret(text, pulumi.Output.secret(text)) if text else None
+    return secret(text) if text else None
+
+
+def secret(text: str) -> Secret:
+    """Return a text as a secret."""
+    return Secret(text, pulumi.Output.secret(text))
 
 
 def plain(config: pulumi.Config) -> dict[str, Any]:

@@ -7,7 +7,7 @@ in `unknown`, and a placeholder takes its place.
 import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ import node_files
 from credentials.certificate_authority import read_ca
 from credentials.kubeconfig import ClusterEntry, read_cluster, server
 from settings import checks, parsing
-from settings.model import Machine, NodesFrom, Settings
+from settings.model import Machine, Settings
+from settings.outputs import KUBECONFIG_FROM
 from settings.problem import Problem, SettingsError
-from stack import references
+from stack import origins, references
 from stack.nodes import to_cluster, to_node
-from stack.references import NOWHERE, Origins
+from stack.origins import Origins, Taken
+from stack.references import Reference, Value
 
 PROJECT_FILE = "Pulumi.yaml"
 OUTPUT_TIMEOUT_S = 60
@@ -48,7 +50,8 @@ class StackFile:
     cluster: node_files.Cluster
     secret_keys: frozenset[str]
     unknown: tuple[Problem, ...]
-    origins: Origins = NOWHERE
+    """As the settings have it; `origins` tells of it."""
+    origins: Origins = field(default_factory=Origins)
 
     @property
     def knows_ca(self) -> bool:
@@ -88,37 +91,60 @@ def read(path: Path) -> StackFile:
     if not isinstance(config, dict):
         raise ValueError(f'"{path}": config is not a map; give lines of key: value below config:')
     texts, secret_keys = _split(project, config)
-    settings, origins = _with_other_stacks(parsing.plain_of_texts(project, texts))
+    taken, unknown = _with_other_stacks(parsing.plain_of_texts(project, texts), secret_keys)
+    settings = taken.settings
     if problems := list(checks.problems(settings)):
-        raise SettingsError([origins.told(problem) for problem in problems])
-    url, ca, unknown = _cluster(settings, secret_keys)
+        raise SettingsError([taken.origins.told(problem) for problem in problems])
+    url, ca, unknown = _cluster(taken, secret_keys, unknown)
     return StackFile(
         name=path.name.removeprefix("Pulumi.").removesuffix(".yaml"),
         settings=settings,
         cluster=to_cluster(settings.cluster, url or UNKNOWN_SERVER, ca or UNKNOWN_CA),
         secret_keys=secret_keys,
         unknown=tuple(unknown),
-        origins=origins,
+        origins=taken.origins,
     )
 
 
-def _with_other_stacks(raw: Mapping[str, Any]) -> tuple[Settings, Origins]:
-    """Return the settings with the nodes that other stacks export, as `pulumi` tells them."""
+def _with_other_stacks(
+    raw: Mapping[str, Any], secret_keys: frozenset[str]
+) -> tuple[Taken, list[Problem]]:
+    """Return the settings with what `pulumi` tells of other stacks' outputs, and what it hides."""
     settings = parsing.parse(raw)
-    outputs = {
-        pool: _output(source, path) for pool, path, source in references.in_settings(settings)
-    }
-    if not outputs:
-        return settings, NOWHERE
-    return references.parse(raw, settings, outputs)
+    wrong = list(references.problems(settings, secret_keys))
+    values, hidden = dict[str, Value](), list[Problem]()
+    for reference in references.in_settings(settings):
+        value = _output(reference)
+        if not _is_hidden(value):
+            values[reference.setting] = Value(value)
+        elif (problem := references.secret_problem(reference)) is not None:
+            wrong.append(problem)
+        else:
+            hidden.append(
+                Problem(
+                    reference.setting,
+                    "is a secret, which is not decrypted here; server and the CA of cluster or of"
+                    " cluster.from can take its place",
+                )
+            )
+    if wrong:
+        raise SettingsError(wrong)
+    return origins.parse(raw, settings, values), hidden
 
 
-def _output(source: NodesFrom, path: str) -> Any:
-    where = ("--json", "--stack", source.stack, "--non-interactive")
-    told = f'{path}: the output "{source.output}" of the stack {source.stack} can\'t be read'
+def _is_hidden(value: Any) -> bool:
+    """Return whether a value is a secret, or holds one."""
+    if isinstance(value, Mapping):
+        return any(map(_is_hidden, value.values()))
+    return value == HIDDEN or (isinstance(value, list) and any(map(_is_hidden, value)))
+
+
+def _output(reference: Reference) -> Any:
+    where = ("--json", "--stack", reference.stack, "--non-interactive")
+    told = f"{reference.path}: {reference} can't be read"
     try:
         done = subprocess.run(
-            ["pulumi", "stack", "output", source.output, *where],
+            ["pulumi", "stack", "output", reference.output, *where],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -132,12 +158,9 @@ def _output(source: NodesFrom, path: str) -> Any:
     if done.returncode:
         raise ValueError(f"{told}: {done.stderr.strip().removeprefix('error: ')}")
     try:
-        value = json.loads(done.stdout)
+        return json.loads(done.stdout)
     except ValueError:
         raise ValueError(f"{told}: what pulumi printed is not JSON") from None
-    if value == HIDDEN:
-        raise SettingsError([references.is_secret(source, path)])
-    return value
 
 
 def _mapping(path: Path) -> dict[str, Any]:
@@ -170,9 +193,11 @@ def _split(project: str, config: dict[str, Any]) -> tuple[dict[str, str], frozen
     return texts, frozenset(secret_keys)
 
 
-def _cluster(settings: Settings, secret_keys: frozenset[str]) -> tuple[str, str, list[Problem]]:
+def _cluster(
+    taken: Taken, secret_keys: frozenset[str], hidden: list[Problem]
+) -> tuple[str, str, list[Problem]]:
     """Return the API server's URL and the CA as far as they are known, and why one is not."""
-    given, ca_path = settings.cluster.server, settings.cluster.ca_path
+    given, ca_path = taken.settings.cluster.server, taken.settings.cluster.ca_path
     unknown: list[Problem] = []
     if parsing.KUBECONFIG in secret_keys:
         unknown.append(
@@ -182,12 +207,16 @@ def _cluster(settings: Settings, secret_keys: frozenset[str]) -> tuple[str, str,
                 " can take its place",
             )
         )
-    else:
-        entry = read_cluster(settings.kubeconfig_path, None, unknown)
+    elif not hidden:
+        of_output = KUBECONFIG_FROM if taken.kubeconfig is not None else None
+        path = taken.settings.kubeconfig_path
+        entry = read_cluster(path, taken.kubeconfig, unknown, of_output)
         if entry is not None:
-            url, ca = server(given, entry, unknown), read_ca(ca_path, entry, unknown)
+            url = server(given, entry, unknown)
+            ca = read_ca(ca_path, entry, unknown, taken.ca)
             if not unknown:
                 return url, ca, []
     # Without caPath the CA is unknown because the kubeconfig is, which is listed already.
-    url, ca = given or "", read_ca(ca_path, ClusterEntry(), unknown) if ca_path else ""
-    return url, ca, [] if url and ca else list(dict.fromkeys(unknown))
+    has_ca = ca_path or taken.ca is not None
+    url, ca = given or "", read_ca(ca_path, ClusterEntry(), unknown, taken.ca) if has_ca else ""
+    return url, ca, [] if url and ca else [*hidden, *dict.fromkeys(unknown)]

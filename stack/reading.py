@@ -13,12 +13,13 @@ from credentials.kubeconfig import read_cluster, server
 from credentials.private_key import fingerprint, for_engine, problem_of, read_private_keys
 from settings import checks, claims, parsing
 from settings.model import Settings
+from settings.outputs import KUBECONFIG_FROM
 from settings.parsing import Secret
 from settings.problem import Problem, SettingsError
-from stack import changes, references, removals, state
+from stack import changes, origins, references, removals, state
 from stack.changes import Keys
+from stack.origins import Origins, Taken
 from stack.record import Record
-from stack.references import NOWHERE, Origins
 
 AGENT = "SSH_AUTH_SOCK"
 
@@ -31,8 +32,8 @@ class Stack:
     credentials: Credentials
     record: Record = field(default_factory=Record)
     """What is known of the nodes; `with_record` reads it."""
-    origins: Origins = NOWHERE
-    """Where the nodes come from that the settings don't list."""
+    origins: Origins = field(default_factory=Origins)
+    """Where what the settings don't hold themselves comes from."""
     rbac_names: Mapping[str, str] = field(default_factory=dict)
     """The names of roles and bindings that are not the usual ones; `shared_cluster` finds them."""
 
@@ -44,30 +45,31 @@ async def read(config: pulumi.Config) -> Stack:
         SettingsError: something is missing or wrong; the message lists all of it.
     """
     raw = parsing.plain(config)
-    settings, origins = parsing.parse(raw), NOWHERE
-    if any(references.in_settings(settings)):
-        outputs = await references.read(settings, state.full_name())
-        settings, origins = references.parse(raw, settings, outputs)
-    stack, problems = _checked(settings, config)
-    if problems:
-        raise SettingsError([origins.told(problem) for problem in problems])
-    for warning in (
-        *checks.warnings(stack.settings),
-        *warnings_of_agent(stack.settings, stack.credentials),
-    ):
-        pulumi.log.warn(origins.warning(warning))
-    return replace(stack, origins=origins)
-
-
-def _checked(settings: Settings, config: pulumi.Config) -> tuple[Stack, list[Problem]]:
-    problems = list(checks.problems(settings))
+    taken = Taken(settings=parsing.parse(raw))
+    kubeconfig = parsing.read_secret(config, parsing.KUBECONFIG)
+    if any(references.in_settings(taken.settings)) or taken.settings.cluster.source:
+        secret_keys = (parsing.KUBECONFIG,) if kubeconfig else ()
+        values = await references.read(taken.settings, state.full_name(), secret_keys)
+        taken = origins.parse(raw, taken.settings, values)
+        if taken.kubeconfig is not None:
+            kubeconfig = parsing.secret(taken.kubeconfig)
+    problems = list(checks.problems(taken.settings))
     credentials = read_credentials(
-        settings,
+        taken.settings,
         problems,
-        kubeconfig=parsing.read_secret(config, parsing.KUBECONFIG),
+        kubeconfig=kubeconfig,
         private_key=parsing.read_secret(config, parsing.PRIVATE_KEY),
+        ca=taken.ca,
     )
-    return Stack(settings=settings, credentials=credentials), problems
+    if problems:
+        raise SettingsError([taken.origins.told(problem) for problem in problems])
+    for warning in (
+        *taken.warnings(),
+        *checks.warnings(taken.settings),
+        *warnings_of_agent(taken.settings, credentials),
+    ):
+        pulumi.log.warn(taken.origins.warning(warning))
+    return Stack(settings=taken.settings, credentials=credentials, origins=taken.origins)
 
 
 def warnings_of_agent(settings: Settings, credentials: Credentials) -> Iterator[str]:
@@ -115,17 +117,23 @@ def read_credentials(
     *,
     kubeconfig: Secret | None = None,
     private_key: Secret | None = None,
+    ca: str | None = None,
 ) -> Credentials:
-    """Return what the settings name and the secret keys hold; add what is wrong to `problems`."""
-    url = api_server = ca = ""
+    """Return what the settings name and the secrets hold; add what is wrong to `problems`.
+
+    `kubeconfig` and `ca` may be another stack's outputs.
+    """
+    url = api_server = authority = ""
+    source = settings.cluster.source
+    of_output = KUBECONFIG_FROM if source and source.kubeconfig else None
     entry = read_cluster(
-        settings.kubeconfig_path, kubeconfig.text if kubeconfig else None, problems
+        settings.kubeconfig_path, kubeconfig.text if kubeconfig else None, problems, of_output
     )
     if entry is not None:
         url = server(settings.cluster.server, entry, problems)
         api_server = entry.server  # the gate's: kubelets may use another URL
         problems += claims.server_problems(settings, api_server)
-        ca = read_ca(settings.cluster.ca_path, entry, problems)
+        authority = read_ca(settings.cluster.ca_path, entry, problems, ca)
     if settings.ssh.private_key_path and private_key is not None:
         problems.append(
             Problem(
@@ -143,7 +151,7 @@ def read_credentials(
         kubeconfig=kubeconfig.output if kubeconfig else None,
         server=url,
         api_server=api_server,
-        ca_certificate=ca,
+        ca_certificate=authority,
         private_key=private_key.output.apply(for_engine) if private_key else None,
         host_keys=host_keys.hosts,
         bastion_keys=host_keys.bastions,

@@ -1,188 +1,170 @@
-"""Machines from the outputs of other stacks, as plain values before the first resource.
+"""The outputs of other stacks that settings name, read as plain values before the first resource.
 
-They take their place behind the pool's own `nodes`, so everything that follows treats them alike.
+`origins` puts them into the settings.
 """
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 
-from settings import parsing
-from settings.model import NodesFrom, Settings
+from settings.model import Settings
+from settings.outputs import CA_FROM, CLUSTER_FROM, KUBECONFIG_FROM, NETWORKS_FROM, SERVER_FROM
+from settings.parsing import KUBECONFIG
 from settings.problem import Problem, SettingsError
-
-NODE_PATH = re.compile(r"\bpools\.([a-z0-9-]+)\.nodes\[(\d+)\]")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """The nodes of one output, and how each is named in it."""
+class Reference:
+    """An output of another stack, and the setting that names it."""
 
-    source: NodesFrom
-    nodes: list[Any]
-    places: list[str]
-    first: int
-    """The index of the first of them among the nodes of its pool."""
+    path: str
+    """Of the setting that names the stack."""
+    setting: str
+    """The path of the setting that names the output."""
+    stack: str
+    output: str
+
+    def __str__(self) -> str:
+        return f'the output "{self.output}" of the stack {self.stack}'
+
+    def problem(self, message: str) -> Problem:
+        """Return what is wrong with the output, by its name."""
+        return Problem(self.setting, f'"{self.output}" of the stack {self.stack} {message}')
 
 
 @dataclass(frozen=True)
-class Origins:
-    """Where the nodes come from that the settings don't list, by their pools."""
+class Value:
+    """What an output holds."""
 
-    pools: Mapping[str, Found]
-
-    def told(self, problem: Problem) -> Problem:
-        """Return a problem that names each node by its place in the other stack's output."""
-        sources: dict[str, None] = {}
-
-        def place(match: re.Match[str]) -> str:
-            pool, index = match[1], int(match[2])
-            found = self.pools.get(pool)
-            if found is None or index < found.first:
-                return match[0]
-            source = found.source
-            sources[f'the output "{source.output}" of the stack {source.stack}'] = None
-            return f"pools.{pool}.nodesFrom{found.places[index - found.first]}"
-
-        path = NODE_PATH.sub(place, problem.path)
-        message = NODE_PATH.sub(place, problem.message)
-        if sources:
-            message += f" (in {' and '.join(sources)})"
-        return Problem(path, message, problem.sentence)
-
-    def warning(self, text: str) -> str:
-        """Return a warning that names them so."""
-        return self.told(Problem("", text)).message
+    value: Any = field(repr=False)
+    is_secret: bool = False
 
 
-NOWHERE = Origins({})
+# By the path of the setting that names the output.
+Values = Mapping[str, Value]
 
 
-def in_settings(settings: Settings) -> Iterator[tuple[str, str, NodesFrom]]:
-    """Yield each pool that takes nodes from another stack, with the path of that setting."""
-    for name, pool in settings.pools.items():
-        if pool.nodes_from is not None:
-            yield name, f"pools.{name}.nodesFrom", pool.nodes_from
+def in_settings(settings: Settings) -> Iterator[Reference]:
+    """Yield each output of another stack that the settings name."""
+    if (source := settings.cluster.source) is not None:
+        outputs = {
+            KUBECONFIG_FROM: source.kubeconfig,
+            SERVER_FROM: source.server,
+            CA_FROM: source.ca,
+            NETWORKS_FROM: source.service_cidr,
+        }
+        for setting, output in outputs.items():
+            if output is not None:
+                yield Reference(
+                    path=CLUSTER_FROM, setting=setting, stack=source.stack, output=output
+                )
+    for name in settings.pools:
+        yield from of_pool(settings, name)
 
 
-def is_secret(source: NodesFrom, path: str) -> Problem:
-    """Return what is wrong with an output that is a secret."""
-    return Problem(
-        f"{path}.output",
-        f'"{source.output}" of the stack {source.stack} is a secret, and previews show nodes;'
-        " export it without what is secret in it",
+def of_pool(settings: Settings, pool: str) -> Iterator[Reference]:
+    """Yield the output that holds nodes of a pool, if there is one."""
+    if (source := settings.pools[pool].nodes_from) is not None:
+        path = f"pools.{pool}.nodesFrom"
+        yield Reference(
+            path=path, setting=f"{path}.output", stack=source.stack, output=source.output
+        )
+
+
+def problems(settings: Settings, secret_keys: Collection[str]) -> Iterator[Problem]:
+    """Yield what is wrong with how the settings name outputs; `secret_keys` are the stack's."""
+    cluster = settings.cluster
+    if cluster.source is None:
+        return
+    named = [reference.setting for reference in in_settings(settings)]
+    if not any(setting.startswith(f"{CLUSTER_FROM}.") for setting in named):
+        yield Problem(
+            CLUSTER_FROM, "names no output; give kubeconfig, server, ca or serviceCidr with a name"
+        )
+    given = {
+        "kubeconfigPath": (KUBECONFIG_FROM, settings.kubeconfig_path),
+        "the secret key kubeconfig": (KUBECONFIG_FROM, KUBECONFIG in secret_keys),
+        "cluster.server": (SERVER_FROM, cluster.server),
+        "cluster.caPath": (CA_FROM, cluster.ca_path),
+        "cluster.serviceCidr": (NETWORKS_FROM, "service_cidr" in cluster.model_fields_set),
+    }
+    for other, (setting, is_given) in given.items():
+        if setting in named and is_given:
+            yield Problem(setting, f"and {other} are both set; remove one of them")
+
+
+def secret_problem(reference: Reference) -> Problem | None:
+    """Return what is wrong with an output that is a secret; None: it may be one."""
+    if reference.setting == KUBECONFIG_FROM:
+        return None
+    if reference.path == CLUSTER_FROM:
+        return reference.problem(
+            "is a secret, and previews show it; export it with pulumi.Output.unsecret"
+        )
+    return reference.problem(
+        "is a secret, and previews show nodes; export it without what is secret in it"
     )
 
 
-async def read(settings: Settings, own_name: str) -> dict[str, Any]:
-    """Return the outputs that the settings name, by pool.
+def missing(reference: Reference) -> Problem:
+    """Return what is wrong with an output that is not there."""
+    return Problem(
+        reference.setting,
+        f'"{reference.output}" is no output of the stack {reference.stack}, or not yet; run pulumi'
+        " up there first, or correct the name",
+    )
+
+
+async def read(
+    settings: Settings, own_name: str, secret_keys: Collection[str] = ()
+) -> dict[str, Value]:
+    """Return the outputs that the settings name.
 
     A stack that the backend does not know, or that may not be read, ends the run with an error of
     the engine's, which names the path of the setting and that stack.
 
     Raises:
-        SettingsError: an output is missing, or secret, or this stack's own; lists all of them.
+        SettingsError: an output is missing, a secret that may be none, or this stack's own, or a
+            value is given here too; lists all of them.
     """
-    problems: list[Problem] = []
-    found: dict[str, Any] = {}
-    for pool, path, source in in_settings(settings):
-        if source.stack == own_name:
-            problems.append(
-                Problem(f"{path}.stack", f'"{source.stack}" is this stack itself; name another one')
-            )
+    found: dict[str, Value] = {}
+    wrong = list(problems(settings, secret_keys))
+    stacks: dict[str, pulumi.StackReference] = {}
+    own = [r for r in in_settings(settings) if _is_own(r.stack, own_name)]
+    for path, stack in {reference.path: reference.stack for reference in own}.items():
+        wrong.append(Problem(f"{path}.stack", f'"{stack}" is this stack itself; name another one'))
+    for reference in in_settings(settings):
+        if reference in own:
             continue
-        # Named by its path, since the engine's own errors quote the name.
-        reference = pulumi.StackReference(path, stack_name=source.stack)
-        details = await reference.get_output_details(source.output)
-        if details.secret_value is not None:
-            problems.append(is_secret(source, path))
-        elif details.value is None:
-            problems.append(
-                Problem(
-                    f"{path}.output",
-                    f'"{source.output}" is no output of the stack {source.stack}, or not yet; run'
-                    " pulumi up there first, or correct the name",
-                )
-            )
+        value = await _read(reference, stacks)
+        if value is None:
+            wrong.append(missing(reference))
+        elif value.is_secret and (problem := secret_problem(reference)):
+            wrong.append(problem)
         else:
-            found[pool] = details.value
-    if problems:
-        raise SettingsError(problems)
+            found[reference.setting] = value
+    if wrong:
+        raise SettingsError(wrong)
     return found
 
 
-def parse(
-    raw: Mapping[str, Any], settings: Settings, outputs: Mapping[str, Any]
-) -> tuple[Settings, Origins]:
-    """Return the settings with the nodes that these outputs hold, and where those come from.
-
-    Raises:
-        SettingsError: an output or a node in it is wrong; names each by its place in the output.
-    """
-    whole, origins = with_nodes(raw, settings, outputs)
-    try:
-        return parsing.parse(whole), origins
-    except SettingsError as error:
-        raise SettingsError([origins.told(problem) for problem in error.problems]) from None
-
-
-def with_nodes(
-    raw: Mapping[str, Any], settings: Settings, outputs: Mapping[str, Any]
-) -> tuple[dict[str, Any], Origins]:
-    """Return the plain keys with the nodes that these outputs hold, and where those come from.
-
-    Raises:
-        SettingsError: an output is neither a list of nodes nor a map of them by name.
-    """
-    pools = {name: dict(pool) for name, pool in raw["pools"].items()}
-    found: dict[str, Found] = {}
-    problems: list[Problem] = []
-    for name, path, source in in_settings(settings):
-        own = list(pools[name].get("nodes") or ())
-        entries = _entries(_whole(outputs[name]))
-        if entries is None:
-            problems.append(
-                Problem(
-                    f"{path}.output",
-                    f'"{source.output}" of the stack {source.stack} is no list of nodes and no map'
-                    " from names to nodes; export one",
-                )
-            )
-            continue
-        found[name] = Found(
-            source=source,
-            nodes=[node for _, node in entries],
-            places=[place for place, _ in entries],
-            first=len(own),
+async def _read(reference: Reference, stacks: dict[str, pulumi.StackReference]) -> Value | None:
+    if reference.path not in stacks:
+        stacks[reference.path] = pulumi.StackReference(
+            reference.path,  # since the engine's own errors quote the name
+            stack_name=reference.stack,
+            # The state of this stack holds all outputs of that one, and a kubeconfig may be plain.
+            opts=pulumi.ResourceOptions(additional_secret_outputs=["outputs"]),
         )
-        pools[name]["nodes"] = [*own, *found[name].nodes]
-    if problems:
-        raise SettingsError(problems)
-    return {**raw, "pools": pools}, Origins(found)
+    details = await stacks[reference.path].get_output_details(reference.output)
+    if details.secret_value is not None:
+        return Value(details.secret_value, is_secret=True)
+    return None if details.value is None else Value(details.value)
 
 
-def _entries(value: Any) -> list[tuple[str, Any]] | None:
-    """Return each node with its place in an output."""
-    if isinstance(value, list):
-        return [(f"[{index}]", node) for index, node in enumerate(value)]
-    if isinstance(value, Mapping):
-        return [(f'["{name}"]', _named(name, node)) for name, node in sorted(value.items())]
-    return None
-
-
-def _named(name: str, node: Any) -> Any:
-    return {"name": name, **node} if isinstance(node, Mapping) else node
-
-
-def _whole(value: Any) -> Any:
-    """Return a value with whole numbers as such: the engine has one kind of number."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, Mapping):
-        return {str(key): _whole(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_whole(item) for item in value]
-    return value
+def _is_own(stack: str, own_name: str) -> bool:
+    """Return whether a stack's name, short or whole, is this stack's."""
+    organization, _, name = own_name.split("/")
+    return stack in (own_name, f"{organization}/{name}", name)

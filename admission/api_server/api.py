@@ -1,6 +1,6 @@
 """What admission asks of an API server, and how that can fail."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,6 +22,8 @@ LONGEST_PAUSE_S = 5.0
 
 See = Callable[[str, dict[str, Any]], None]
 Say = Callable[[str], None]
+# Returns the content of a kubeconfig anew.
+Renew = Callable[[], Awaitable[str]]
 # Returns what is kept of an object, None if nothing is, and raises if it lacks what we read.
 Keep = Callable[[dict[str, Any]], dict[str, Any] | None]
 # Is given each object that is kept of a list, and may shorten those that it was given before, or

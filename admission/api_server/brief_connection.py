@@ -11,14 +11,20 @@ import http.client
 import json
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
 import yaml
 
 from admission.api_server import credentials
-from admission.api_server.api import LARGEST_OBJECT_BYTES, REQUEST_TIMEOUT_S, Keep, Unreadable
+from admission.api_server.api import (
+    LARGEST_OBJECT_BYTES,
+    REQUEST_TIMEOUT_S,
+    Keep,
+    Renew,
+    Unreadable,
+)
 from admission.api_server.credentials import Credentials
 from admission.api_server.lists import Listed, read_list
 from admission.api_server.reading import BEGINNING_BYTES, read_deep
@@ -55,9 +61,9 @@ class Requests(Protocol):
 class BriefConnection:
     """A connection with the rights of a kubeconfig's current context."""
 
-    def __init__(self, kubeconfig: str, found: Credentials) -> None:
+    def __init__(self, found: Credentials, succeed: Callable[[], Awaitable[Requests]]) -> None:
         self.server = found.server
-        self._kubeconfig = kubeconfig
+        self._succeed = succeed
         self._token = found.token
         host = found.server.removeprefix("https://")
         self._http = http.client.HTTPSConnection(host, context=found.trust, timeout=SILENCE_S)
@@ -89,7 +95,7 @@ class BriefConnection:
     async def _succeeded(self) -> Requests:
         if self._successor is None:
             self._http.close()
-            self._successor = await _connect(self._kubeconfig)
+            self._successor = await self._succeed()
         return self._successor
 
     async def close(self) -> None:
@@ -142,19 +148,21 @@ class BriefConnection:
         return data
 
 
-async def open_briefly(kubeconfig: str) -> Requests:
-    """Connect with a kubeconfig; no request is made yet.
+async def open_briefly(kubeconfig: str, renew: Renew | None = None) -> Requests:
+    """Connect with a kubeconfig, by its path; no request is made yet.
+
+    `renew` writes it anew, after a refusal, if it is a temporary file.
 
     Raises:
         ValueError: the kubeconfig can't be read or is invalid; the message quotes none of it.
     """
+
+    async def connect() -> Requests:
+        from admission.api_server.connection import Connection  # noqa: PLC0415 - see above
+
+        return await Connection.open(kubeconfig, None, renew)
+
     try:
-        return BriefConnection(kubeconfig, credentials.read(kubeconfig))
+        return BriefConnection(credentials.read(kubeconfig), connect)
     except (ValueError, OSError, LookupError, TypeError, AttributeError, yaml.YAMLError):
-        return await _connect(kubeconfig)
-
-
-async def _connect(kubeconfig: str) -> Requests:
-    from admission.api_server.connection import Connection  # noqa: PLC0415 - see above
-
-    return await Connection.open(kubeconfig, None)
+        return await connect()

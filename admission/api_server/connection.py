@@ -20,6 +20,7 @@ from admission.api_server.api import (
     ApiError,
     Keep,
     NewBound,
+    Renew,
     Say,
     See,
     Unreadable,
@@ -57,14 +58,21 @@ class Connection:
         self.ahead = timedelta()  # by how much its clock was ahead of ours in its last answer
 
     @classmethod
-    async def open(cls, path: str | None, content: str | None) -> "Connection":
+    async def open(
+        cls, path: str | None, content: str | None, renew: Renew | None = None
+    ) -> "Connection":
         """Connect with a kubeconfig, by its path or its content; no request is made yet.
+
+        `renew` returns what it is by then, after a refusal; a file that is temporary has that then.
 
         Raises:
             ValueError: the kubeconfig can't be read or is invalid; the message quotes none of it.
         """
-        read = partial(client_of_kubeconfig, path, content)
-        return cls(*await read(), read)
+
+        async def read_again() -> tuple[ApiClient, str]:
+            return await client_of_kubeconfig(path, await renew() if renew else content)
+
+        return cls(*await client_of_kubeconfig(path, content), read_again)
 
     @classmethod
     async def in_cluster(cls) -> "Connection":

@@ -23,7 +23,7 @@ async def client_of_kubeconfig(path: str | None, content: str | None) -> tuple[A
     Raises:
         ValueError: the kubeconfig can't be read or is invalid; the message quotes none of it.
     """
-    name = path or "the secret key kubeconfig"
+    name = path or "the kubeconfig that the stack's settings hold or name"
     try:
         client, ca, plugin = await _client(path, content)
     except FileNotFoundError as error:

@@ -22,11 +22,12 @@ async def session(text: str) -> AsyncIterator[tuple[Orders, Connection, Look]]:
         ValueError: it holds no orders, or the stack has no usable kubeconfig; the message quotes
             none of it.
     """
-    orders = read_orders(text)
+    orders, renew = read_orders(text), None
     if orders.stack:
         found = await StackSettings(orders.stack).kubeconfig()
         orders = replace(orders, kubeconfig_path=found.path, kubeconfig=found.content)
-    api = await Connection.open(orders.kubeconfig_path, orders.kubeconfig)
+        renew = found.renew
+    api = await Connection.open(orders.kubeconfig_path, orders.kubeconfig, renew)
     try:
         if orders.server and not is_same_server(orders.server, api.server):
             raise ValueError(

@@ -83,10 +83,9 @@ class Stack:
             PATH=os.pathsep.join([*plugins, os.environ["PATH"]]),
             PULUMI_HOME=str(self.directory / "home"),
             PULUMI_BACKEND_URL=f"file://{self.directory}/state",
-            PULUMI_CONFIG_PASSPHRASE="test",
             PULUMI_SKIP_UPDATE_CHECK="true",
             PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION="true",
-            **variables,
+            **{"PULUMI_CONFIG_PASSPHRASE": "test", **variables},
         )
         return subprocess.Popen(
             command,

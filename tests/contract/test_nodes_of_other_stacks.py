@@ -1,7 +1,5 @@
 """Nodes from another stack's output, with the real engine: what is told and what is taken."""
 
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,39 +7,25 @@ import pytest
 import yaml
 
 from tests.contract.engine import PROJECT, STACK, Done, Stack
+from tests.contract.other_stack import INFRA, OtherStack
 
 pytestmark = pytest.mark.contract
 
 ROOT = Path(__file__).parents[2]
-INFRA = "organization/machines/infra"
-MACHINES = """
-import json
-from pathlib import Path
-import pulumi
-
-for name, value in json.loads(Path("outputs.json").read_text()).items():
-    pulumi.export(name, value)
-pulumi.export("hidden", pulumi.Output.secret([]))
-"""
 # As `stack.reading` does it.
 PROGRAM = """
 import pulumi
 from settings import checks, parsing
 from settings.problem import SettingsError
-from stack import references, state
+from stack import origins, references, state
 
 async def main():
     raw = parsing.plain(pulumi.Config())
     settings = parsing.parse(raw)
-    outputs = await references.read(settings, state.full_name())
-    raw, origins = references.with_nodes(raw, settings, outputs)
-    try:
-        settings = parsing.parse(raw)
-        problems = list(checks.problems(settings))
-    except SettingsError as error:
-        problems = error.problems
-    if problems:
-        raise SettingsError([origins.told(problem) for problem in problems])
+    taken = origins.parse(raw, settings, await references.read(settings, state.full_name()))
+    settings = taken.settings
+    if problems := list(checks.problems(settings)):
+        raise SettingsError([taken.origins.told(problem) for problem in problems])
     pulumi.export("nodes", {
         name: [[node.name, node.address, node.generation] for node in pool.nodes]
         for name, pool in settings.pools.items()
@@ -64,25 +48,7 @@ def stack(tmp_path: Path) -> Stack:
 
 def machines(stack: Stack, **outputs: Any) -> None:
     """Let another project's stack export these."""
-    project = stack.directory / "machines"
-    other = _Other(stack.directory)
-    if not project.exists():
-        project.mkdir()
-        runtime = {"name": "python", "options": {"virtualenv": str(Path(sys.prefix))}}
-        (project / "Pulumi.yaml").write_text(
-            yaml.safe_dump({"name": "machines", "runtime": runtime})
-        )
-        (project / "__main__.py").write_text(MACHINES)
-        assert other.run("stack", "init", "infra").status == 0
-    (project / "outputs.json").write_text(json.dumps(outputs))
-    done = other.run("up", "--yes", "--skip-preview", "--stack", "infra")
-    assert done.status == 0, done.said
-
-
-class _Other(Stack):
-    @property
-    def project(self) -> Path:
-        return self.directory / "machines"
+    OtherStack(stack.directory).export(outputs, {"hidden": []})
 
 
 def up(stack: Stack, command: str = "up", **pools: Any) -> Done:

@@ -1,4 +1,4 @@
-"""Machines from another stack's output, and a stack that reads this one's.
+"""Machines and the cluster from another stack's outputs, and a stack that reads this one's.
 
 Runs by name after the tests that need joined nodes: it takes out what has joined before, and ends
 with nothing joined. The tests tell one story and run in their order.
@@ -26,7 +26,12 @@ from pathlib import Path
 import pulumi
 
 pulumi.export("workers", json.loads(Path("machines.json").read_text()))
+cluster = json.loads(Path("cluster.json").read_text())
+pulumi.export("admin", pulumi.Output.secret(cluster.pop("admin")))
+for name, value in cluster.items():
+    pulumi.export(name, value)
 """
+CLUSTER = {"kubeconfig": "admin", "server": "endpoint", "ca": "ca", "serviceCidr": "services"}
 CONSUMER = """
 import pulumi
 
@@ -59,6 +64,21 @@ def export(project: Project, *names: str) -> None:
         name: {"address": ADDRESSES[name], "hostKey": host_key(project, name)} for name in names
     }
     (project.directory / "machines/machines.json").write_text(json.dumps(machines))
+    export_cluster(project, project.settings_of_kubeconfig())
+
+
+def export_cluster(project: Project, kubeconfig: dict[str, Any]) -> None:
+    """Let the other stack export the lab's cluster, with this kubeconfig, beside its machines."""
+    (cluster,) = (entry["cluster"] for entry in kubeconfig["clusters"])
+    outputs = {
+        "admin": kubeconfig,
+        "endpoint": cluster["server"],
+        "ca": (project.directory / ".lab/ca.crt").read_text(),
+        "services": "10.97.0.0/16",
+    }
+    target = project.directory / "machines/cluster.json"
+    target.touch(mode=0o600)
+    target.write_text(json.dumps(outputs))
     up(project, "machines", "infra")
 
 
@@ -68,7 +88,7 @@ def up(project: Project, name: str, stack: str) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def two_stacks(project: Project) -> Iterator[None]:
-    """A stack with machines, and the lab's, whose settings name none of them."""
+    """A stack with machines and a cluster, and the lab's, whose settings name none of them."""
     original = project.settings()
     project.pulumi("destroy", "--yes", "--skip-preview")
     make(project, "machines", MACHINES, "infra")
@@ -77,13 +97,17 @@ def two_stacks(project: Project) -> Iterator[None]:
     pool = settings["config"][f"{PREFIX}pools"]["workers"]
     del pool["nodes"]
     pool["nodesFrom"] = {"stack": INFRA, "output": "workers"}
+    del settings["config"][f"{PREFIX}kubeconfigPath"]
+    cluster = settings["config"][f"{PREFIX}cluster"]
+    del cluster["caPath"], cluster["serviceCidr"]
+    cluster["from"] = {"stack": INFRA, **CLUSTER}
     project.write_settings(settings)
     yield
     project.pulumi("destroy", "--yes", "--skip-preview")
     project.write_settings(original)
 
 
-def test_machines_of_another_stack_join(project: Project) -> None:
+def test_machines_of_another_stack_join_its_cluster(project: Project) -> None:
     export(project, "node-1")
     project.up()
     assert set(nodes(project)) == {"node-1"}
@@ -110,6 +134,19 @@ def test_one_more_there_is_one_more_here_and_nothing_else(project: Project) -> N
     found = outputs(project)["nodes"]["workers"]
     assert found.keys() == set(FIRST_NODES)
     assert found["node-1"] == told["node-1"]
+
+
+def test_another_kubeconfig_there_touches_no_node(project: Project) -> None:
+    pid = main_pid(project, "node-1")
+    rotated = project.settings_of_kubeconfig()
+    # Another user with the same rights.
+    rotated["users"][0]["user"]["as"] = "rotated"
+    rotated["users"][0]["user"]["as-groups"] = ["system:masters"]
+    export_cluster(project, rotated)
+    assert project.preview() == {"cluster": {"update"}}
+    project.up()
+    assert main_pid(project, "node-1") == pid
+    project.pulumi("preview", "--expect-no-changes")
 
 
 def test_who_reads_the_nodes_sees_the_new_one_as_one_change(project: Project) -> None:
@@ -147,3 +184,22 @@ def test_one_that_is_taken_out_there_leaves_here(project: Project) -> None:
     assert project.ssh("node-2", "systemctl is-active kubelet", check=False).strip() != "active"
     assert main_pid(project, "node-1") == pid
     project.pulumi("preview", "--expect-no-changes")
+
+
+def test_a_destroy_finds_the_kubeconfig_there(project: Project) -> None:
+    project.pulumi("destroy", "--yes", "--skip-preview")
+    assert nodes(project) == {}
+    assert project.ssh("node-1", "systemctl is-active kubelet", check=False).strip() != "active"
+    roles = project.kubectl("get", "clusterroles", "-o", "name").stdout
+    assert "approve-node-server-renewal-csr" not in roles
+
+
+def test_the_kubeconfig_is_nowhere_in_plain(project: Project) -> None:
+    user = project.settings_of_kubeconfig()["users"][0]["user"]
+    key = user["client-key-data"][-120:-20].encode()
+    printed = "\n".join(project.transcript).encode()
+    assert key not in printed
+    states = [path for path in (project.directory / ".lab/pulumi").rglob("*") if path.is_file()]
+    assert [path for path in states if key in path.read_bytes()] == []
+    assert [path for path in states if b"machines" in path.read_bytes()] != []
+    assert not any(key in line for line in project.command_lines.seen.copy())

@@ -1,5 +1,6 @@
 """`./ktb` as people run it: from any directory, with what it says and how it ends."""
 
+import base64
 import json
 import os
 import ssl
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from tests.unit import certificates
+from tests.unit.certificates import authority
 
 ROOT = Path(__file__).parents[2]
 KTB = ROOT / "ktb"
@@ -70,6 +72,103 @@ def test_nodes_of_another_stack_are_asked_for(tmp_path: Path) -> None:
 
     done = answers("echo no JSON")
     assert f"{told}: what pulumi printed is not JSON" in done.stderr
+
+
+CA, OTHER_CA = (authority(days=days).decode() for days in (2, 3))
+KUBECONFIG = {
+    "current-context": "c",
+    "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+    "clusters": [
+        {
+            "name": "k",
+            "cluster": {
+                "server": "https://10.0.0.9:6443",
+                "certificate-authority-data": base64.b64encode(CA.encode()).decode(),
+            },
+        }
+    ],
+    "users": [{"name": "u", "user": {"token": "[secret]"}}],
+}
+OF_INFRA = {
+    "admin": "[secret]", "open": {**KUBECONFIG, "users": []}, "half": KUBECONFIG,
+    "server": "https://api.example.org", "ca": OTHER_CA, "services": "10.97.0.0/16", "word": "word",
+}  # fmt: skip
+
+
+def render(directory: Path, cluster: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Render a node of a stack that takes its cluster from one with these outputs."""
+    (directory / "Pulumi.yaml").write_text("name: p\n")
+    source = {"from": {"stack": "o/infra/prod", **cluster}}
+    pools = {"w": {"nodes": [{"name": "n1", "address": "10.0.0.1"}]}}
+    config = {"p:pools": pools, "p:cluster": source}
+    (directory / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": config}))
+    fake = directory / "bin/pulumi"
+    (directory / "outputs").mkdir(parents=True)
+    fake.parent.mkdir()
+    for name, value in OF_INFRA.items():
+        (directory / "outputs" / name).write_text(json.dumps(value))
+    # With --show-secrets it would have other words.
+    fake.write_text(
+        f"""#!/bin/sh\n[ "$*" = "stack output $3 --json --stack o/infra/prod --non-interactive" ]"""
+        f""" || exit 9\ncat {directory}/outputs/$3\n"""
+    )
+    fake.chmod(0o755)
+    return ktb(
+        *("render", "--node", "n1"), cwd=directory, PATH=f"{fake.parent}:{os.environ['PATH']}"
+    )
+
+
+def test_the_cluster_of_another_stack_is_asked_for(tmp_path: Path) -> None:
+    done = render(tmp_path, {"kubeconfig": "open"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "server: https://10.0.0.9:6443" in done.stdout
+    assert CA in done.stdout
+
+
+def test_what_that_stack_says_apart_counts(tmp_path: Path) -> None:
+    named = {"server": "server", "ca": "ca", "serviceCidr": "services"}
+    for number, kubeconfig in enumerate(("open", "admin")):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        done = render(directory, {"kubeconfig": kubeconfig, **named})
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "server: https://api.example.org" in done.stdout
+        assert OTHER_CA in done.stdout
+
+
+@pytest.mark.parametrize("kubeconfig", ["admin", "half"])
+def test_a_secret_kubeconfig_of_another_stack_is_not_decrypted(
+    tmp_path: Path, kubeconfig: str
+) -> None:
+    done = render(tmp_path, {"kubeconfig": kubeconfig})
+    assert done.returncode == 0
+    assert (
+        "note: cluster.from.kubeconfig is a secret, which is not decrypted here; server and the CA"
+        f' of cluster or of cluster.from can take its place (in the output "{kubeconfig}" of the'
+        " stack o/infra/prod); the output has a placeholder instead" in done.stderr
+    )
+    assert "https://NOT-KNOWN-HERE" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("cluster", "told"),
+    [
+        ({"server": "admin"}, 'cluster.from.server "admin" of the stack o/infra/prod is a secret'),
+        (
+            {"kubeconfig": "none"},
+            'cluster.from: the output "none" of the stack o/infra/prod can\'t',
+        ),
+        ({}, "cluster.from names no output"),
+        ({"server": "word"}, 'cluster.from.server "word" is not an https URL'),
+    ],
+)
+def test_what_can_not_be_taken_from_another_stack_is_told(
+    tmp_path: Path, cluster: dict[str, str], told: str
+) -> None:
+    done = render(tmp_path, cluster)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_without_pulumi_no_stack_can_be_asked_for_nodes(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel
 
 import node_files
-from settings import model, parsing
+from settings import model, outputs, parsing
 from settings.layer import Bastion, Layer, PathSettings, Ssh
 
 ROOT = Path(__file__).parents[2]
@@ -16,7 +16,7 @@ DOCUMENT = (ROOT / "docs/settings.md").read_text()
 MODELS = (
     *(model.Settings, model.ClusterSettings, model.TokenSettings, model.Host),
     *(model.ControlPlaneSettings, model.NodeSettings, model.Pool, model.CloudInit),
-    model.DrainSettings,
+    *(model.DrainSettings, outputs.ClusterFrom),
     *(Layer, Ssh, Bastion, PathSettings),
 )
 SECRETS = {"kubeconfig", "sshPrivateKey"}

@@ -107,7 +107,7 @@ class Scene:
         self.file: dict[str, str] | None = None  # what the settings' file says by itself
         self.failures: list[tuple[int, str, str]] = []  # of `pulumi`, before it answers
 
-        async def connect(path: str, content: None) -> FakeCluster | None:
+        async def connect(path: str, content: None, renew: object = None) -> FakeCluster | None:
             return cluster
 
         async def run(*command: str, timeout_s: float) -> tuple[int, str, str]:
@@ -124,6 +124,7 @@ class Scene:
                 }
                 return 0, json.dumps(held), ""
             if command[1:3] == ("stack", "output"):
+                assert command[4:6] == ("--json", "--stack")
                 found = self.outputs.get((command[6], command[3]))
                 return (1, "", "no such output") if found is None else (0, json.dumps(found), "")
             key, stack = command[3], command[5] if "--stack" in command else "selected"

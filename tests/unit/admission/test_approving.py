@@ -23,7 +23,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     fake = FakeCluster()
     fake.node("node-1", "10.0.0.1", ready=False)
 
-    async def connect(path: str, content: None) -> FakeCluster:
+    async def connect(path: str, content: None, renew: object = None) -> FakeCluster:
         return fake
 
     monkeypatch.setattr(Connection, "open", connect)

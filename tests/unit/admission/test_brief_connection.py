@@ -224,6 +224,28 @@ def test_a_kubeconfig_that_says_more_is_the_librarys(
         asyncio.run(open_briefly(path))
 
 
+def test_a_temporary_file_is_written_anew_once_its_credentials_have_ended(
+    api_server: ApiServer, tmp_path: Path
+) -> None:
+    path = kubeconfig(tmp_path, url(api_server), {"token": "first"})
+    api_server.statuses = [401, 401]  # of this connection, and of its successor
+
+    async def renew() -> str:
+        kubeconfig(tmp_path, url(api_server), {"token": "second"})
+        return Path(path).read_text()  # noqa: ASYNC240
+
+    async def work() -> Any:
+        api = await open_briefly(path, renew)
+        try:
+            return await api.insist("GET", PATH)
+        finally:
+            await api.close()
+
+    assert asyncio.run(work())["status"] == 200
+    tokens = [asked[-1] for asked in api_server.asked]
+    assert tokens == ["Bearer first", "Bearer first", "Bearer second"]
+
+
 @pytest.mark.parametrize("content", ["", "a: [", "[]", "{}", "{current-context: one}", "x"])
 def test_what_is_no_kubeconfig_is_told_by_the_library(tmp_path: Path, content: str) -> None:
     path = tmp_path / "config"

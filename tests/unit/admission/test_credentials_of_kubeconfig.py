@@ -95,6 +95,36 @@ def test_a_token_that_has_ended_is_asked_for_again(tmp_path: Path, plugin: dict[
     assert asked(tmp_path) == 2
 
 
+def test_a_content_that_has_ended_is_asked_for_again() -> None:
+    tokens = ["first"]
+
+    async def work(server: str) -> None:
+        async def renew() -> str:
+            return kubeconfig(server, {"token": tokens[-1]})
+
+        connection = await Connection.open(None, await renew(), renew)
+        assert await connection.request("GET", "/api") == {"kind": "Status"}
+        tokens.append("second")
+        assert await connection.request("GET", "/api") == {"kind": "Status"}
+        await connection.close()
+
+    given = with_server(lambda: tokens[-1], work)
+    assert given == [f"Bearer {token}" for token in ("first", "first", "second")]
+
+
+def test_a_content_that_can_not_be_had_again_leaves_the_refusal() -> None:
+    async def work(server: str) -> None:
+        async def renew() -> str:
+            raise ValueError("the other stack is gone")
+
+        connection = await Connection.open(None, kubeconfig(server, {"token": "first"}), renew)
+        with pytest.raises(ApiError, match="401 Unauthorized"):
+            await connection.request("GET", "/api")
+        await connection.close()
+
+    assert with_server(lambda: "another", work) == ["Bearer first"]
+
+
 def test_a_refusal_is_told_and_no_plugin_is_asked_all_the_time(
     tmp_path: Path, plugin: dict[str, Any]
 ) -> None:

@@ -382,7 +382,8 @@ def test_the_stacks_secret_kubeconfig_is_a_private_file_for_a_while(
     scene.settings = {"kubeconfigPath": "", "kubeconfig": "kind: Config"}
 
     async def look() -> str:
-        async with StackSettings("dev").kubeconfig_file() as path:
+        async with StackSettings("dev").kubeconfig_file() as file:
+            path = file.path
             assert not any(os.scandir(tmp_path))  # on no disk
             assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600  # noqa: ASYNC240
             # As kubectl does, which is another process.

@@ -70,7 +70,7 @@ class FakeCluster(FakeApi):
 def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     fake, ports = FakeCluster(), Ports()
 
-    async def connect(path: str, content: None) -> FakeCluster:
+    async def connect(path: str, content: None, renew: object = None) -> FakeCluster:
         assert path == ".lab/kubeconfig"
         return fake
 

@@ -17,7 +17,7 @@ ORDERS = json.dumps(ONE_NODE | {"stallSeconds": 5})
 def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     fake = FakeCluster()
 
-    async def connect(path: str, content: None) -> FakeCluster:
+    async def connect(path: str, content: None, renew: object = None) -> FakeCluster:
         return fake
 
     monkeypatch.setattr(Connection, "open", connect)

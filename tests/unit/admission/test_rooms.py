@@ -27,9 +27,11 @@ ALLOWED = {
     "program": set[str](),
     "drain_settings": set[str](),
     "turns": set[str](),
+    "outputs": {"program"},
     "settings_file": {"drain_settings"},
     "stack_settings": {
-        *("private_file", "program", "settings_file", "drain_settings", "turns"),
+        "api_server",
+        *("outputs", "private_file", "program", "settings_file", "drain_settings", "turns"),
     },
     "remaining_pods": {"api_server", "drain_settings"},
     "drain": {

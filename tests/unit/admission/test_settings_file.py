@@ -91,6 +91,41 @@ def test_a_drain_that_readers_may_take_differently_is_left_to_pulumi(
     assert read(tmp_path, settings if of_pool else f"{settings}  joins:drain: {drain}\n") is None
 
 
+FROM = "  joins:cluster:\n    name: k\n    from: {stack: o/infra/prod, kubeconfig: admin}\n"
+PATH = "  joins:kubeconfigPath: ~/.kube/config\n"
+
+
+def test_the_output_that_is_the_kubeconfig_is_read_too(tmp_path: Path) -> None:
+    found = read(tmp_path, SETTINGS.replace(PATH, FROM))
+    assert found is not None
+    assert "kubeconfigPath" not in found
+    assert json.loads(found["cluster"]) == {
+        "from": {"stack": "o/infra/prod", "kubeconfig": "admin"}
+    }
+
+
+def test_other_outputs_of_that_stack_go_with_a_path(tmp_path: Path) -> None:
+    found = read(tmp_path, SETTINGS + FROM.replace("kubeconfig:", "server:"))
+    assert found is not None
+    assert found["kubeconfigPath"] == "~/.kube/config"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        SETTINGS.replace(PATH, FROM.replace("admin", "12")),
+        SETTINGS.replace(PATH, FROM.replace("admin", "{secure: v1:abc}")),
+        SETTINGS.replace(PATH, FROM.replace("kubeconfig:", "server:")),
+        SETTINGS.replace(PATH, FROM + "  joins:kubeconfig: {secure: v1:abc}\n"),
+        SETTINGS.replace(PATH, "  joins:cluster: [from]\n"),
+        SETTINGS.replace(PATH, "  joins:cluster:\n    from: [from]\n"),
+    ],
+    ids=["a number", "a secret", "no kubeconfig", "a secret key", "a list", "a list of outputs"],
+)
+def test_a_cluster_that_is_not_plain_is_left_to_pulumi(tmp_path: Path, settings: str) -> None:
+    assert read(tmp_path, settings) is None
+
+
 def test_what_entries_have_in_common_counts(tmp_path: Path) -> None:
     settings = (
         "config:\n  pools:\n    a:\n      kubelet: &x {force: true}\n"
