@@ -1,7 +1,7 @@
 # The two that matter: `make up` and `make test`. Everything they need is installed or built first.
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
-PYTHON_PACKAGES := settings credentials stack components node_files preview ssh command_line admission lab __main__.py
+PYTHON_PACKAGES := settings credentials stack components kubelet_tls_bootstrap node_files preview ssh command_line admission lab __main__.py
 SCRIPTS := $(wildcard node_files/*.sh components/*.sh lab/*.sh lab/plugins/*.sh) ktb .ci/run
 # The tool that lists the packages of an image.
 CYCLONEDX := 7.5.0

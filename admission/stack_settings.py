@@ -22,6 +22,7 @@ from admission.turns import Turns, turns_to_drain
 CONFIG_TIMEOUT_S = 60
 PAUSES_S = (0.2, 0.5, 1, 2, 4)
 CONTENT = "kubeconfig"
+OUTPUT = "kubeletTlsBootstrap"  # of a program that imports kubelet_tls_bootstrap
 REMEDY = "correct that and run pulumi up again, which reads the settings of that time"
 
 
@@ -112,7 +113,8 @@ class StackSettings:
                 return Leaving()
             # A value that holds a secret is missing among those that are none.
             text = settings.get(POOLS) or await self._secret(POOLS)
-            pools = json.loads(text or "{}")
+            given = {} if text else await self._of_program()
+            pools = json.loads(text) if text else given.get(POOLS) or {}
             entries = [entry for each in pools.values() for entry in await self._nodes(each)]
             force = any(e.get("name") == node and e.get("force") is True for e in entries)
             taken = frozenset(
@@ -120,7 +122,7 @@ class StackSettings:
                 for e in entries
                 if e.get("name") != node and not e.get("force") and "address" in e
             )
-            of_stack = json.loads(settings.get(DRAIN) or "{}") or {}
+            of_stack = given.get(DRAIN) or json.loads(settings.get(DRAIN) or "{}") or {}
             of_pool = (pools.get(pool) or {}).get("drain") or {}
         except (ValueError, AttributeError, TypeError):
             return Leaving()
@@ -130,6 +132,12 @@ class StackSettings:
             raise ValueError(f"settings of the stack {self._stack}: {error}; {REMEDY}") from None
         turns = turns_to_drain(self._stack, pool, drain.parallel)
         return Leaving(force=force, taken=taken, drain=drain, turns=turns)
+
+    async def _of_program(self) -> Mapping[str, Any]:
+        """Return what a program has exported that gives its settings itself; {}: nothing."""
+        status, text, _ = await self._pulumi("stack", "output", OUTPUT, "--json")
+        found: Mapping[str, Any] = json.loads(text)["leaving"] if status == 0 else {}
+        return found
 
     async def _nodes(self, pool: Mapping[str, Any]) -> list[Any]:
         """Return the entries of a pool's nodes; those of another stack if that can be read."""

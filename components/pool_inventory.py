@@ -12,6 +12,8 @@ import pulumi
 from pulumi_kubernetes.core.v1 import ConfigMap
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
+from components.dependencies import unless_unknown
+
 # The same as in `admission`, which is a program of its own and not imported here.
 INVENTORY_LABEL = "kubelet-tls-bootstrap/inventory"
 INVENTORY_KEY = "inventory.json"
@@ -69,9 +71,10 @@ def pool_inventory(
     namespace: str,
     nodes: Iterable[InventoryNode],
     denied: Denied,
+    is_known: bool = True,
     opts: pulumi.ResourceOptions,
 ) -> ConfigMap:
-    """Declare the ConfigMap with the inventory of a pool."""
+    """Declare the ConfigMap with the inventory of a pool; a preview may not know all of it."""
     document = {
         "pool": pool,
         "nodes": [node.document() for node in nodes],
@@ -84,6 +87,6 @@ def pool_inventory(
             namespace=namespace,
             labels={INVENTORY_LABEL: pool},
         ),
-        data={INVENTORY_KEY: json.dumps(document, indent=1) + "\n"},
+        data=unless_unknown({INVENTORY_KEY: json.dumps(document, indent=1) + "\n"}, is_known),
         opts=opts,
     )

@@ -1,8 +1,9 @@
 """Reads a whole stack before the first resource: every problem in one error."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pulumi
 
@@ -17,6 +18,7 @@ from settings.parsing import Secret
 from settings.problem import Problem, SettingsError
 from stack import changes, references, removals, state
 from stack.changes import Keys
+from stack.given import Maker
 from stack.record import Record
 from stack.references import NOWHERE, Origins
 
@@ -33,6 +35,8 @@ class Stack:
     """What is known of the nodes; `with_record` reads it."""
     origins: Origins = NOWHERE
     """Where the nodes come from that the settings don't list."""
+    makers: Mapping[str, Maker] = field(default_factory=dict)
+    """What makes the machines of the same program, by the names of the nodes."""
 
 
 async def read(config: pulumi.Config) -> Stack:
@@ -41,7 +45,26 @@ async def read(config: pulumi.Config) -> Stack:
     Raises:
         SettingsError: something is missing or wrong; the message lists all of it.
     """
-    raw = parsing.plain(config)
+    return await of_keys(parsing.plain(config), config)
+
+
+def check(raw: Mapping[str, Any], config: pulumi.Config) -> None:
+    """Check plain keys and what they name, without a look at other stacks.
+
+    Raises:
+        SettingsError: something is missing or wrong; the message lists all of it.
+    """
+    _, problems = _checked(parsing.parse(raw), config)
+    if problems:
+        raise SettingsError(problems)
+
+
+async def of_keys(raw: Mapping[str, Any], config: pulumi.Config) -> Stack:
+    """Return the stack with these plain keys, and the secret ones of the engine; as `read`.
+
+    Raises:
+        SettingsError: as `read`.
+    """
     settings, origins = parsing.parse(raw), NOWHERE
     if any(references.in_settings(settings)):
         outputs = await references.read(settings, state.full_name())
@@ -82,19 +105,24 @@ def warnings_of_agent(settings: Settings, credentials: Credentials) -> Iterator[
         )
 
 
-async def with_record(stack: Stack) -> Stack:
+async def with_record(stack: Stack, found: Record | None = None) -> Stack:
     """Return the stack with what is known of its nodes; warn of changes with a catch.
 
     Raises:
         SettingsError: more nodes would leave than the settings allow; the message lists each pool.
     """
-    found = Record.of(await state.read())
+    found = found or await record()
     if problems := list(removals.problems(stack.settings, found)):
         raise SettingsError(problems)
     keys = await fingerprints(stack.credentials)
     for warning in changes.warnings(stack.settings, found, keys):
         pulumi.log.warn(stack.origins.warning(warning))
     return replace(stack, record=found)
+
+
+async def record() -> Record:
+    """Return what is known of the stack's nodes before this run."""
+    return Record.of(await state.read())
 
 
 async def fingerprints(credentials: Credentials) -> Keys:
