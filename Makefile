@@ -46,6 +46,7 @@ check: .venv/installed ## run the fast part: lint, types, shellcheck, unit tests
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy $(PYTHON_PACKAGES)
+	$(PYTHON) -m mypy examples/one-program
 	shellcheck --shell=sh $(SCRIPTS)
 	$(PYTHON) -m pytest --numprocesses 4 --dist worksteal tests/unit
 

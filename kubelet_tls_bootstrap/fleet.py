@@ -14,6 +14,7 @@ from kubelet_tls_bootstrap.resources import Fleet, declare
 from kubelet_tls_bootstrap.settings import SettingsArgs
 from settings import parsing
 from settings.model import Settings
+from settings.parsing import Secret
 from settings.problem import Problem, SettingsError
 from stack import reading, removals
 from stack.given import Given
@@ -27,11 +28,16 @@ PYTHON, USUAL_PYTHON = "KUBELET_TLS_BOOTSTRAP_PYTHON", Path(".venv/bin/python")
 
 
 @contextlib.asynccontextmanager
-async def fleet(settings: SettingsArgs) -> AsyncIterator[Fleet]:
+async def fleet(
+    settings: SettingsArgs, *, ssh_private_key: pulumi.Input[str] | None = None
+) -> AsyncIterator[Fleet]:
     """Give the machines of these settings, which join; use it once, in an async program.
 
     It awaits the Outputs among the settings. Its end awaits the joins, and ends the program with an
     error if one has failed, so that the engine then removes nothing: declare all else before that.
+
+    `ssh_private_key` logs in to the machines, in OpenSSH's format, in the place of the secret key
+    `sshPrivateKey`.
 
     Raises:
         SettingsError: a setting is missing or wrong; the message lists all of them. A preview tells
@@ -39,7 +45,7 @@ async def fleet(settings: SettingsArgs) -> AsyncIterator[Fleet]:
         RunError: a machine has not joined, or something of it has failed; names each one.
     """
     try:
-        stack, depends_on = await _read(settings)
+        stack, depends_on = await _read(settings, ssh_private_key)
     except SettingsError as error:
         # The resources that the program has declared before are made all the same.
         raise SettingsError(error.problems, untouched=UNTOUCHED) from None
@@ -62,7 +68,9 @@ async def fleet(settings: SettingsArgs) -> AsyncIterator[Fleet]:
     await removals.only_if_nothing_has_failed(found.pending, found.unfinished)
 
 
-async def _read(settings: SettingsArgs) -> tuple[Stack, tuple[pulumi.Resource, ...]]:
+async def _read(
+    settings: SettingsArgs, ssh_private_key: pulumi.Input[str] | None
+) -> tuple[Stack, tuple[pulumi.Resource, ...]]:
     """Return the stack with these settings, and what the values come from that no pool has."""
     config = pulumi.Config()
     _require(settings)
@@ -71,7 +79,11 @@ async def _read(settings: SettingsArgs) -> tuple[Stack, tuple[pulumi.Resource, .
     reading.check(given.stand_ins(), config)
     record = await reading.record()
     plain = await given.plain(record)
-    stack = await reading.with_record(await reading.of_keys(plain.keys, config), record)
+    key = None
+    if ssh_private_key is not None:
+        output = pulumi.Output.secret(ssh_private_key)
+        key = Secret(await output.future() or "", output)
+    stack = await reading.with_record(await reading.of_keys(plain.keys, config, key), record)
     return replace(stack, makers=plain.makers), plain.cluster
 
 

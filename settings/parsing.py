@@ -37,6 +37,7 @@ class Secret:
     """A secret key of the stack: its text to read from, and the same for resources to hold."""
 
     text: str = field(repr=False)
+    """"": not known yet, in a preview before a resource that makes it."""
     output: pulumi.Output[str] = field(repr=False)
 
 

@@ -59,8 +59,12 @@ def check(raw: Mapping[str, Any], config: pulumi.Config) -> None:
         raise SettingsError(problems)
 
 
-async def of_keys(raw: Mapping[str, Any], config: pulumi.Config) -> Stack:
+async def of_keys(
+    raw: Mapping[str, Any], config: pulumi.Config, private_key: Secret | None = None
+) -> Stack:
     """Return the stack with these plain keys, and the secret ones of the engine; as `read`.
+
+    `private_key` takes the place of the secret key `sshPrivateKey`.
 
     Raises:
         SettingsError: as `read`.
@@ -69,7 +73,7 @@ async def of_keys(raw: Mapping[str, Any], config: pulumi.Config) -> Stack:
     if any(references.in_settings(settings)):
         outputs = await references.read(settings, state.full_name())
         settings, origins = references.parse(raw, settings, outputs)
-    stack, problems = _checked(settings, config)
+    stack, problems = _checked(settings, config, private_key)
     if problems:
         raise SettingsError([origins.told(problem) for problem in problems])
     for warning in (
@@ -80,13 +84,15 @@ async def of_keys(raw: Mapping[str, Any], config: pulumi.Config) -> Stack:
     return replace(stack, origins=origins)
 
 
-def _checked(settings: Settings, config: pulumi.Config) -> tuple[Stack, list[Problem]]:
+def _checked(
+    settings: Settings, config: pulumi.Config, private_key: Secret | None = None
+) -> tuple[Stack, list[Problem]]:
     problems = list(checks.problems(settings))
     credentials = read_credentials(
         settings,
         problems,
         kubeconfig=parsing.read_secret(config, parsing.KUBECONFIG),
-        private_key=parsing.read_secret(config, parsing.PRIVATE_KEY),
+        private_key=private_key or parsing.read_secret(config, parsing.PRIVATE_KEY),
     )
     return Stack(settings=settings, credentials=credentials), problems
 
@@ -159,7 +165,7 @@ def read_credentials(
                 "and the secret key sshPrivateKey are both set; remove one of them",
             )
         )
-    if private_key is not None and (problem := problem_of(private_key.text)):
+    if private_key and private_key.text and (problem := problem_of(private_key.text)):
         problems.append(Problem(f"the secret key {parsing.PRIVATE_KEY}", problem))
     layers = list(settings.ssh_layers())
     key_files = read_private_keys(layers, problems)

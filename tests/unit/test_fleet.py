@@ -2,16 +2,20 @@
 
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 import pulumi
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from pulumi_command import local
 from pydantic.alias_generators import to_camel
 
 import kubelet_tls_bootstrap as ktb
 from components.dependencies import unless_unknown
+from credentials.private_key import for_engine
 from settings.model import NodeSettings, Pool, Settings
 from settings.parsing import KUBECONFIG_PATH
 from settings.problem import SettingsError
@@ -27,6 +31,7 @@ def run(
     directory: Path,
     engine: Engine,
     nodes: Callable[[], list[ktb.NodeArgs]],
+    key: Callable[[], pulumi.Output[str]] | None = None,
     **others: Any,
 ) -> Engine:
     """Run a program that makes these nodes' machines."""
@@ -38,7 +43,8 @@ def run(
             "pools": {"workers": {"nodes": nodes()}},
             **others,
         }
-        async with ktb.fleet(cast(ktb.SettingsArgs, settings)) as found:
+        given = {"ssh_private_key": key()} if key else {}
+        async with ktb.fleet(cast(ktb.SettingsArgs, settings), **given) as found:
             pulumi.export("nodes", dict(found.nodes))
 
     pulumi.runtime.set_all_config({"p:kubeconfigPath": files["kubeconfigPath"]})
@@ -46,6 +52,15 @@ def run(
         return engine.run_stack(program)
     finally:
         pulumi.runtime.set_all_config({})
+
+
+@cache
+def private_key() -> str:
+    key = ed25519.Ed25519PrivateKey.generate()
+    form = serialization.PrivateFormat.OpenSSH
+    return key.private_bytes(
+        serialization.Encoding.PEM, form, serialization.NoEncryption()
+    ).decode()
 
 
 def machine(name: str) -> local.Command:
@@ -122,6 +137,34 @@ def test_what_is_wrong_is_told_before_anything_joins(tmp_path: Path) -> None:
     assert 'pools.workers.nodes[1].name "n1" is already used' in str(told.value)
     assert "; no machine was connected to" in str(told.value)
     assert engine.resources.keys() == {"vm-n1", "vm-n2"}
+
+
+def test_a_key_that_the_program_makes_logs_in(tmp_path: Path) -> None:
+    engine = Engine(joined={"n1": "10.0.0.1"}, state=left({}), printed={"key": private_key()})
+    node: ktb.NodeArgs = {"name": "n1", "address": "10.0.0.1", "hostKey": HOST_KEY}
+    run(tmp_path, engine, lambda: [node], lambda: local.Command("key", create="x").stdout)
+    connection = engine.resources["n1-files"]["connection"]["value"]
+    assert connection["privateKey"] == for_engine(private_key())
+
+
+def test_a_key_that_is_none_is_told_without_a_part_of_it(tmp_path: Path) -> None:
+    engine = Engine(joined={}, state=left({}), printed={"key": "no such key"})
+    node: ktb.NodeArgs = {"name": "n1", "address": "10.0.0.1", "hostKey": HOST_KEY}
+    with pytest.raises(SettingsError, match="sshPrivateKey") as told:
+        run(tmp_path, engine, lambda: [node], lambda: local.Command("key", create="x").stdout)
+    assert "no such key" not in str(told.value)
+
+
+def test_a_preview_needs_no_key_that_is_not_made_yet(tmp_path: Path) -> None:
+    engine = Engine(joined={}, state=left({}), preview=True)
+    node: ktb.NodeArgs = {"name": "n1", "address": "10.0.0.1", "hostKey": HOST_KEY}
+    run(
+        tmp_path,
+        engine,
+        lambda: [node],
+        lambda: cast(pulumi.Output[str], unless_unknown("", False)),
+    )
+    assert any(urn.endswith("::n1-files") for urn in engine.requests)
 
 
 def test_a_kubeconfig_of_the_program_and_a_missing_interpreter_are_told(
