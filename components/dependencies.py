@@ -104,12 +104,14 @@ def plain(output: pulumi.Output[Any]) -> pulumi.Output[Any]:
 
 
 def unless_unknown(value: T, known: bool) -> T | pulumi.Output[Any]:
-    """Return a value as it is, or one that is not known yet, for a preview."""
+    """Return a value, or one that is not known yet, for a preview; None is none in any case."""
 
     async def result(found: Any) -> Any:
         return found
 
-    return value if known else pulumi.Output(set(), result(pulumi.UNKNOWN), result(False))
+    if known or value is None:
+        return value
+    return pulumi.Output(set(), result(pulumi.UNKNOWN), result(False))
 
 
 def succeeded(resource: pulumi.Resource) -> pulumi.Output[bool]:

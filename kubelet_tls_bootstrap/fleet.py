@@ -51,8 +51,8 @@ async def fleet(
         raise SettingsError(error.problems, untouched=UNTOUCHED) from None
     if late := [name for name, maker in stack.makers.items() if not maker.is_done]:
         pulumi.log.info(
-            f"{', '.join(late)}: not all of the settings is known before the machine is made, so"
-            " this preview shows the files and the join, but not what they hold"
+            f"{', '.join(late)}: the address or another value is not known before the machine is"
+            " made; this preview shows the files and the join, but not what they hold"
         )
     found = await declare(stack, provider=PROVIDER, depends_on=depends_on)
     pulumi.export(

@@ -9,6 +9,7 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
+import pulumi
 import pytest
 
 from tests.lab.kubelet import is_alive, main_pid, nodes, outputs
@@ -43,10 +44,10 @@ def test_a_preview_shows_the_join_of_a_machine_that_is_not_made_yet(example: Pro
     changes = {step["urn"].rpartition("::")[2]: step for step in json.loads(printed)["steps"]}
     assert {"node-1-vm", "node-1-token", "node-1-files", "node-1-member"} < changes.keys()
     assert {step["op"] for step in changes.values()} == {"create"}
-    assert "host" not in changes["node-1-files"]["newState"]["inputs"]["connection"]
+    assert changes["node-1-files"]["newState"]["inputs"]["stdin"] == pulumi.runtime.rpc.UNKNOWN
     assert "198.18." not in printed
     said = example.pulumi("preview").stdout
-    assert "node-1: not all of the settings is known before the machine is made" in said
+    assert "node-1: the address or another value is not known before the machine is made" in said
 
 
 def test_what_the_program_makes_joins_in_the_same_run(example: Project, project: Project) -> None:

@@ -117,6 +117,7 @@ def test_a_preview_shows_a_machine_that_is_not_made_as_one_that_joins(tmp_path: 
     assert by_name["n1-files"]["stdin"] == UNKNOWN
     assert by_name["n1-member"]["delete"] == UNKNOWN
     assert by_name["n1-token"]["type"] == "bootstrap.kubernetes.io/token"
+    assert "delete" not in by_name["workers-gate"]
     assert by_name["n2-files"]["connection"]["value"]["host"] == "10.0.0.2"
     # Nothing that stands in for an address is shown as one.
     assert "198.18." not in json.dumps(engine.requests)
