@@ -2,7 +2,6 @@
 # ruff: noqa: E402
 
 import gc
-import sys
 
 # The imports make hundreds of thousands of objects that stay. Looking among them for garbage, again
 # and again and once more when Python ends, takes as long as the imports themselves.
@@ -16,13 +15,9 @@ from stack import reading, removals
 
 async def main() -> None:
     """Run the program, and spare its end the look for garbage."""
-    # The SDK gives each resource the stack of calls that has made it, and the engine keeps that in
-    # the state: more than a kilobyte for each. An error is shown with all of its own calls.
-    sys.tracebacklimit = 1
     try:
         await run()
     finally:
-        del sys.tracebacklimit
         gc.freeze()
 
 

@@ -111,9 +111,9 @@ class StackSettings:
             settings = await self._plain()
             if not self._stack and settings.get(PATH) != path:
                 return Leaving()
+            given = {} if settings.get(POOLS) else await self._of_program()
             # A value that holds a secret is missing among those that are none.
-            text = settings.get(POOLS) or await self._secret(POOLS)
-            given = {} if text else await self._of_program()
+            text = settings.get(POOLS) or (None if given else await self._secret(POOLS))
             pools = json.loads(text) if text else given.get(POOLS) or {}
             entries = [entry for each in pools.values() for entry in await self._nodes(each)]
             force = any(e.get("name") == node and e.get("force") is True for e in entries)

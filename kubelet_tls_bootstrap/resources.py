@@ -1,6 +1,8 @@
 """Every resource of a stack, for this project's own program and for others'."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +51,20 @@ class Fleet:
     """What the next run needs to know of this one."""
 
 
+@contextlib.contextmanager
+def without_calls() -> Iterator[None]:
+    """Let resources be declared without the stack of calls that has made them.
+
+    The SDK gives each one that, and the engine keeps it in the state: more than a kilobyte for
+    each. An error is shown with all of its own calls.
+    """
+    sys.tracebacklimit = 1
+    try:
+        yield
+    finally:
+        del sys.tracebacklimit
+
+
 async def declare(
     stack: Stack, *, provider: str, depends_on: Sequence[pulumi.Resource] = ()
 ) -> Fleet:
@@ -59,8 +75,19 @@ async def declare(
     Raises:
         RunError: no host of the control plane can be reached.
     """
-    control_plane = ControlPlane("control-plane", arguments.control_plane(stack))
+    with without_calls():
+        control_plane = ControlPlane("control-plane", arguments.control_plane(stack))
     await control_plane.require_a_host()
+    with without_calls():
+        return _in_cluster(stack, control_plane, provider, depends_on)
+
+
+def _in_cluster(
+    stack: Stack,
+    control_plane: ControlPlane,
+    provider: str,
+    depends_on: Sequence[pulumi.Resource],
+) -> Fleet:
     # Without an identifier of its own, a new path or a rotated key would replace all of the
     # objects.
     cluster = kubernetes.Provider(

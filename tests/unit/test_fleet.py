@@ -83,6 +83,9 @@ def test_a_machine_is_made_then_joins_and_goes_only_after_its_node(tmp_path: Pat
     (files,) = (request for urn, request in engine.requests.items() if urn.endswith("::n1-files"))
     (vm,) = (urn for urn in engine.requests if urn.endswith("::vm-n1"))
     assert vm in files["dependencies"]
+    # It would stay in the state, for each resource.
+    assert "frames" in engine.requests[vm]["stackTrace"]
+    assert "frames" not in files["stackTrace"]
     outputs = engine.outputs_of("p-s")
     assert outputs["nodes"]["workers"]["n1"]["address"] == "10.0.0.1"
     own = outputs["kubeletTlsBootstrap"]
