@@ -20,6 +20,8 @@ GONE = object()
 # A network for benchmarks alone (RFC 2544), of which no machine has an address.
 STAND_IN = "198.18.{}.{}"
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBERERERERERERERERERERERERERERERERERERERERER"
+# Of a node; a bastion has one too.
+ADDRESS = ("address",)
 PLAIN = (("name",), ("force",), ("generation",), ("repair",))
 
 
@@ -109,20 +111,21 @@ class Given:
         }
         # They have to fit to an address that is not known.
         for place in self._outputs.keys() - known.keys():
-            if place[-1] == "address":
-                found[(*place[:-1], "addresses")] = GONE
+            if _is_of_node(place) and place[4:] == ADDRESS:
+                found[(*place[:4], "addresses")] = GONE
         whole = {key: _with(value, found, (key,)) for key, value in self._settings.items()}
         return {key: value for key, value in whole.items() if value is not GONE}
 
     def _stand_in(self, place: Place, record: Record) -> Any:
         if place[-1] == "hostKey":
             return HOST_KEY
-        if _is_of_node(place) and place[-1] == "address":
-            name = dict(self._nodes()).get(place[:4], "")
-            if (former := record.nodes.get(name)) is not None:
-                return former.address
-            return STAND_IN.format(*divmod(list(self._outputs).index(place), 256))
-        return GONE
+        if place[-1] != "address":
+            return GONE
+        name = dict(self._nodes()).get(place[:4], "")
+        former = record.nodes.get(name)
+        if former is not None and place[4:] == ADDRESS:
+            return former.address
+        return STAND_IN.format(*divmod(list(self._outputs).index(place), 256))
 
     def _nodes(self) -> Iterator[tuple[Place, str]]:
         """Yield the place and the name of each node; what has another form has none."""

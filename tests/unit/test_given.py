@@ -101,6 +101,17 @@ def test_a_node_that_the_stack_has_keeps_its_address_until_the_new_one_is_known(
     assert node.keys == workers({"name": "n1", "address": "10.0.0.1"})
 
 
+def test_a_bastion_that_is_not_made_yet_is_no_missing_one() -> None:
+    def make() -> dict[str, Any]:
+        bastion = {"address": output(UNKNOWN), "hostKey": output(UNKNOWN)}
+        return workers({"name": "n1", "address": "10.0.0.1", "ssh": {"bastion": bastion}})
+
+    found = plain(make, Record(nodes={"n1": RecordedNode(address="10.0.0.1")}))
+    (node,) = found.keys["pools"]["workers"]["nodes"]
+    assert node["ssh"]["bastion"] == {"address": "198.18.0.0", "hostKey": HOST_KEY}
+    assert not found.makers["n1"].is_done
+
+
 def test_what_a_pool_takes_from_a_resource_concerns_its_nodes_alone() -> None:
     vm = Vm("vm")
     found = plain(
