@@ -1,7 +1,7 @@
 # The two that matter: `make up` and `make test`. Everything they need is installed or built first.
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
-PYTHON_PACKAGES := settings credentials stack components node_files preview ssh command_line admission lab __main__.py
+PYTHON_PACKAGES := settings credentials stack components kubelet_tls_bootstrap node_files preview ssh command_line admission lab __main__.py
 SCRIPTS := $(wildcard node_files/*.sh components/*.sh lab/*.sh lab/plugins/*.sh) ktb .ci/run
 # The tool that lists the packages of an image.
 CYCLONEDX := 7.5.0
@@ -46,6 +46,7 @@ check: .venv/installed ## run the fast part: lint, types, shellcheck, unit tests
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy $(PYTHON_PACKAGES)
+	$(PYTHON) -m mypy examples/one-program
 	shellcheck --shell=sh $(SCRIPTS)
 	$(PYTHON) -m pytest --numprocesses 4 --dist worksteal tests/unit
 

@@ -20,6 +20,7 @@ from admission.settings_file import CLUSTER, CONTENT, DRAIN, FROM, PATH, POOLS
 from admission.turns import Turns, turns_to_drain
 
 OF_OUTPUT = f"{CLUSTER}.{FROM}.{CONTENT}"
+OF_PROGRAM = "kubeletTlsBootstrap"  # the output of one that imports kubelet_tls_bootstrap
 REMEDY = "correct that and run pulumi up again, which reads the settings of that time"
 
 
@@ -162,9 +163,10 @@ class StackSettings:
             settings = await self._plain()
             if not self._stack and settings.get(PATH) != path:
                 return Leaving()
+            given = {} if settings.get(POOLS) else await self._of_program()
             # A value that holds a secret is missing among those that are none.
-            text = settings.get(POOLS) or await self._secret(POOLS)
-            pools = json.loads(text or "{}")
+            text = settings.get(POOLS) or (None if given else await self._secret(POOLS))
+            pools = json.loads(text) if text else given.get(POOLS) or {}
             entries = [entry for each in pools.values() for entry in await self._nodes(each)]
             force = any(e.get("name") == node and e.get("force") is True for e in entries)
             taken = frozenset(
@@ -172,7 +174,7 @@ class StackSettings:
                 for e in entries
                 if e.get("name") != node and not e.get("force") and "address" in e
             )
-            of_stack = json.loads(settings.get(DRAIN) or "{}") or {}
+            of_stack = given.get(DRAIN) or json.loads(settings.get(DRAIN) or "{}") or {}
             of_pool = (pools.get(pool) or {}).get("drain") or {}
         except (ValueError, AttributeError, TypeError):
             return Leaving()
@@ -182,6 +184,12 @@ class StackSettings:
             raise ValueError(f"settings of the stack {self._stack}: {error}; {REMEDY}") from None
         turns = turns_to_drain(self._stack, pool, drain.parallel)
         return Leaving(force=force, taken=taken, drain=drain, turns=turns)
+
+    async def _of_program(self) -> Mapping[str, Any]:
+        """Return what a program has exported that gives its settings itself; {}: nothing."""
+        status, text, _ = await self._ask("stack", "output", OF_PROGRAM, "--json")
+        found: Mapping[str, Any] = json.loads(text)["leaving"] if status == 0 else {}
+        return found
 
     async def _nodes(self, pool: Mapping[str, Any]) -> list[Any]:
         """Return the entries of a pool's nodes; those of another stack if that can be read."""

@@ -11,6 +11,7 @@ import pulumi
 from pulumi_command import local, remote
 
 from components.access import Access
+from components.dependencies import unless_unknown
 from node_files import SUDO
 
 PER_DIAL_TIMEOUT_S = 5
@@ -32,18 +33,20 @@ def on_host(
     delete: str | None = None,
     triggers: Sequence[Any] | None = None,
     logging: remote.Logging = remote.Logging.NONE,
+    is_known: bool = True,
 ) -> remote.Command:
     """Declare a command on a host: it runs when its inputs change, `delete` when it is removed.
 
-    `logging` says which output the engine shows: none if it could hold a secret.
+    `logging` says which output the engine shows: none if it could hold a secret. `is_known` is
+    False in a preview that does not know where the host is.
     """
     sudo = SUDO if host.sudo else ""
     return remote.Command(
         name,
-        connection=_connection(host),
+        connection=unless_unknown(_connection(host), is_known),
         create=f"{sudo}{create}",
         delete=delete and f"{sudo}{delete}",
-        stdin=stdin,
+        stdin=unless_unknown(stdin, is_known),
         triggers=triggers,
         logging=logging,
         add_previous_output_in_env=False,
@@ -59,13 +62,17 @@ def python_module(
     delete: str | None = None,
     stdin: pulumi.Input[str] | None = None,
     triggers: Sequence[Any] | None = None,
+    is_known: bool = True,
 ) -> local.Command:
-    """Declare a run of one of this project's modules; the engine shows its progress (stderr)."""
+    """Declare a run of one of this project's modules; the engine shows its progress (stderr).
+
+    `is_known` is False in a preview that does not know what it is about.
+    """
     return local.Command(
         name,
         create=create and f"{PYTHON} -m {create}",
-        delete=delete and f"{PYTHON} -m {delete}",
-        stdin=stdin,
+        delete=unless_unknown(delete and f"{PYTHON} -m {delete}", is_known),
+        stdin=unless_unknown(stdin, is_known),
         triggers=triggers,
         logging=local.Logging.STDERR,
         add_previous_output_in_env=False,

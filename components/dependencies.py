@@ -8,11 +8,12 @@ whose failure is recovered.
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pulumi
 from pulumi.resource import DependencyResource
 
+T = TypeVar("T")
 Dependencies = pulumi.Output[list[pulumi.Resource]]
 
 
@@ -100,6 +101,17 @@ def plain(output: pulumi.Output[Any]) -> pulumi.Output[Any]:
     The engine would leave that out if one of the resources had failed.
     """
     return pulumi.Output(set(), output.future(with_unknowns=True), output.is_known())
+
+
+def unless_unknown(value: T, known: bool) -> T | pulumi.Output[Any]:
+    """Return a value, or one that is not known yet, for a preview; None is none in any case."""
+
+    async def result(found: Any) -> Any:
+        return found
+
+    if known or value is None:
+        return value
+    return pulumi.Output(set(), result(pulumi.UNKNOWN), result(False))
 
 
 def succeeded(resource: pulumi.Resource) -> pulumi.Output[bool]:

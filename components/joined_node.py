@@ -29,6 +29,10 @@ class Machine:
     """The machine, and how its kubelet runs."""
     access: Access
     """How to reach it."""
+    made_by: tuple[pulumi.Resource, ...] = ()
+    """What makes it in the same program, and goes only once the node has left."""
+    is_made: bool = True
+    """Whether its address and its host key are known."""
 
     @cached_property
     def known(self) -> str:
@@ -99,7 +103,9 @@ def joined_node(name: str, args: JoinedNodeArgs, owner: pulumi.Resource) -> Join
         pulumi.ResourceOptions(
             parent=owner,
             # Nothing is written to a machine before the cluster has answered.
-            depends_on=together(once_there(owner, token), args.rollout.turn(name)),
+            depends_on=together(
+                once_there(owner, token), args.rollout.turn(name), after(None, *machine.made_by)
+            ),
             hooks=deliveries.hooks,
             aliases=[*args.former_files],
         ),
@@ -114,6 +120,7 @@ def joined_node(name: str, args: JoinedNodeArgs, owner: pulumi.Resource) -> Join
         # the run before the removal.
         delete=_leave(name, args),
         stdin=f"join {args.join}",
+        is_known=machine.is_made,
         opts=pulumi.ResourceOptions(
             parent=owner,
             depends_on=together(
@@ -183,6 +190,7 @@ def _files(name: str, machine: Machine, opts: pulumi.ResourceOptions) -> command
         create=node_files.install(machine.node),
         delete=node_files.remove(machine.node),
         stdin=machine.known,
+        is_known=machine.is_made,
         logging=commands.STDOUT,  # a line of JSON: what was changed and repaired
         opts=opts,
     )

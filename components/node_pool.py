@@ -55,6 +55,7 @@ class NodePool(pulumi.ComponentResource):
         self, name: str, args: NodePoolArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         present = tuple(entry for entry in args.nodes if not entry.gone)
+        is_made = all(entry.is_made for entry in present)
         shared: dict[str, list[str]] = {}
         for entry in present:
             text = node_files.shared(args.cluster, entry.node)
@@ -74,7 +75,13 @@ class NodePool(pulumi.ComponentResource):
         known_orders = orders_without_failed_tokens(orders)
         approver = JoinApprover(name, orders=known_orders, owner=self)
         machines = {
-            entry.node.name: Machine(cluster=args.cluster, node=entry.node, access=entry.access)
+            entry.node.name: Machine(
+                cluster=args.cluster,
+                node=entry.node,
+                access=entry.access,
+                made_by=entry.made_by,
+                is_made=entry.is_made,
+            )
             for entry in args.nodes
         }
         known = {entry.node.name: machines[entry.node.name].known for entry in present}
@@ -128,6 +135,7 @@ class NodePool(pulumi.ComponentResource):
             namespace=args.inventory_namespace,
             nodes=[entry.inventory() for entry in present],
             denied=args.denied,
+            is_known=is_made,
             opts=child,
         )
         report = GateReport(stack=args.stack, pool=name)
@@ -137,6 +145,7 @@ class NodePool(pulumi.ComponentResource):
         gate = commands.python_module(
             f"{name}-gate",
             create="admission gate",
+            is_known=is_made,
             stdin=value_or(
                 pulumi.Output.json_dumps(
                     {

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import pulumi
+
 import node_files
 from components.access import Access
 from components.bootstrap_rbac import BootstrapRbac
@@ -48,6 +50,10 @@ class PoolNode:
     """Which of its commands the stack has before this run: `files`, `member`."""
     bring: Bring
     """Brings something to the machine."""
+    made_by: tuple[pulumi.Resource, ...] = ()
+    """What makes its machine in the same program, and goes only once the node has left."""
+    is_made: bool = True
+    """Whether all of it is known. In a preview it may not be, before its machine is made."""
 
     def inventory(self) -> InventoryNode:
         """Return what its serving certificate may hold."""

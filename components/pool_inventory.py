@@ -12,6 +12,8 @@ import pulumi
 from pulumi_kubernetes.core.v1 import ConfigMap
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
+from components.dependencies import unless_unknown
+
 # The same as in `admission`, which is a program of its own and not imported here.
 INVENTORY_LABEL = "kubelet-tls-bootstrap/inventory"
 INVENTORY_KEY = "inventory.json"
@@ -71,9 +73,10 @@ def pool_inventory(
     namespace: str,
     nodes: Iterable[InventoryNode],
     denied: Denied,
+    is_known: bool = True,
     opts: pulumi.ResourceOptions,
 ) -> ConfigMap:
-    """Declare the ConfigMap with the inventory of a pool."""
+    """Declare the ConfigMap with the inventory of a pool; a preview may not know all of it."""
     document = {
         "pool": pool,
         "nodes": [node.document() for node in nodes],
@@ -88,6 +91,6 @@ def pool_inventory(
             # By which another stack learns whose the pool is.
             annotations={OWNER: stack},
         ),
-        data={INVENTORY_KEY: json.dumps(document, indent=1) + "\n"},
+        data=unless_unknown({INVENTORY_KEY: json.dumps(document, indent=1) + "\n"}, is_known),
         opts=opts,
     )

@@ -21,7 +21,7 @@ import pulumi
 
 from components.former_tokens import SECRET_PREFIX
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path()  # the program runs in its directory, where its settings are
 WAIT_AT_EXIT_S = 20
 
 

@@ -15,9 +15,10 @@ from settings.model import Settings
 from settings.problem import SettingsError
 from settings.validation_errors import to_problem
 
+KUBECONFIG_PATH = "kubeconfigPath"
 # The keys that are not secret, by the type of their values.
 TEXTS = (
-    *("kubeconfigPath", "kubernetesVersion", "preset", "runtime", "runtimeEndpoint", "unit"),
+    *(KUBECONFIG_PATH, "kubernetesVersion", "preset", "runtime", "runtimeEndpoint", "unit"),
     "maxRemovals",
 )
 NUMBERS = ("stallSeconds", "repair", "watchdogSeconds")
@@ -37,6 +38,7 @@ class Secret:
     same for resources to hold."""
 
     text: str = field(repr=False)
+    """"": not known yet, in a preview before a resource that makes it."""
     output: pulumi.Output[str] = field(repr=False)
 
 
@@ -74,6 +76,13 @@ def plain(config: pulumi.Config) -> dict[str, Any]:
         if value:
             raw[key] = value
     return raw
+
+
+def paths(config: pulumi.Config) -> dict[str, str]:
+    """Return the key that a program of others has in its stack's file, since `admission` reads it
+    there."""
+    path = config.get(KUBECONFIG_PATH)
+    return {KUBECONFIG_PATH: path} if path else {}
 
 
 def plain_of_texts(project: str, texts: Mapping[str, str]) -> dict[str, Any]:

@@ -21,9 +21,11 @@ class Problem:
 class SettingsError(pulumi.RunError):
     """All problems at once; a RunError, so that Pulumi prints it without a traceback."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(
+        self, problems: Sequence[Problem], *, untouched: str = "nothing was changed"
+    ) -> None:
         self.problems = tuple(problems)
         listed = "".join(f"\n  {problem}" for problem in problems)
         count = len(self.problems)
         noun = "problem" if count == 1 else "problems"
-        super().__init__(f"{count} {noun} in the settings; nothing was changed:{listed}")
+        super().__init__(f"{count} {noun} in the settings; {untouched}:{listed}")

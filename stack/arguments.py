@@ -17,6 +17,7 @@ from settings import claims
 from settings.layer import Ssh, merge_models
 from settings.model import Host, Machine, NodeSettings, Pool, Settings
 from stack import membership
+from stack.given import Maker
 from stack.nodes import to_cluster, to_node
 from stack.reading import Stack
 from stack.sender import Sender
@@ -141,6 +142,7 @@ def _pool_node(
     member = stack.record.members.get(node.name)
     installed = stack.record.files.get(node.name)
     joins = not membership.is_member(node.name, join, stack.record)
+    maker = stack.makers.get(node.name, Maker())
     owner = (installed and installed.stack) or full_name()
     merged = replace(to_node(stack.settings, pool, node), stack=owner)
     registered = merged.taints if joins else (known and known.taints)
@@ -164,6 +166,8 @@ def _pool_node(
         gone=node.force,
         existing=frozenset(part for part, has in {"files": files, "member": member}.items() if has),
         bring=partial(sender.send, Machine(node.name, node, ssh)),
+        made_by=maker.resources,
+        is_made=maker.is_done,
     )
 
 

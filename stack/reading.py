@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pulumi
 
@@ -18,6 +19,7 @@ from settings.parsing import Secret
 from settings.problem import Problem, SettingsError
 from stack import changes, origins, references, removals, state
 from stack.changes import Keys
+from stack.given import Maker
 from stack.origins import Origins, Taken
 from stack.record import Record
 
@@ -36,6 +38,8 @@ class Stack:
     """Where what the settings don't hold themselves comes from."""
     rbac_names: Mapping[str, str] = field(default_factory=dict)
     """The names of roles and bindings that are not the usual ones; `shared_cluster` finds them."""
+    makers: Mapping[str, Maker] = field(default_factory=dict)
+    """What makes the machines of the same program, by the names of the nodes."""
 
 
 async def read(config: pulumi.Config) -> Stack:
@@ -44,7 +48,37 @@ async def read(config: pulumi.Config) -> Stack:
     Raises:
         SettingsError: something is missing or wrong; the message lists all of it.
     """
-    raw = parsing.plain(config)
+    return await of_keys(parsing.plain(config), config)
+
+
+def check(raw: Mapping[str, Any], config: pulumi.Config) -> None:
+    """Check plain keys and what they name, without a look at other stacks.
+
+    Raises:
+        SettingsError: something is missing or wrong; the message lists all of it.
+    """
+    settings = parsing.parse(raw)
+    problems = list(checks.problems(settings))
+    read_credentials(
+        settings,
+        problems,
+        kubeconfig=parsing.read_secret(config, parsing.KUBECONFIG),
+        private_key=parsing.read_secret(config, parsing.PRIVATE_KEY),
+    )
+    if problems:
+        raise SettingsError(problems)
+
+
+async def of_keys(
+    raw: Mapping[str, Any], config: pulumi.Config, private_key: Secret | None = None
+) -> Stack:
+    """Return the stack with these plain keys, and the secret ones of the engine; as `read`.
+
+    `private_key` takes the place of the secret key `sshPrivateKey`.
+
+    Raises:
+        SettingsError: as `read`.
+    """
     taken = Taken(settings=parsing.parse(raw))
     kubeconfig = parsing.read_secret(config, parsing.KUBECONFIG)
     if any(references.in_settings(taken.settings)) or taken.settings.cluster.source:
@@ -58,7 +92,7 @@ async def read(config: pulumi.Config) -> Stack:
         taken.settings,
         problems,
         kubeconfig=kubeconfig,
-        private_key=parsing.read_secret(config, parsing.PRIVATE_KEY),
+        private_key=private_key or parsing.read_secret(config, parsing.PRIVATE_KEY),
         ca=taken.ca,
     )
     if problems:
@@ -86,19 +120,24 @@ def warnings_of_agent(settings: Settings, credentials: Credentials) -> Iterator[
         )
 
 
-async def with_record(stack: Stack) -> Stack:
+async def with_record(stack: Stack, found: Record | None = None) -> Stack:
     """Return the stack with what is known of its nodes; warn of changes with a catch.
 
     Raises:
         SettingsError: more nodes would leave than the settings allow; the message lists each pool.
     """
-    found = Record.of(await state.read())
+    found = found or await record()
     if problems := list(removals.problems(stack.settings, found)):
         raise SettingsError(problems)
     keys = await fingerprints(stack.credentials)
     for warning in changes.warnings(stack.settings, found, keys):
         pulumi.log.warn(stack.origins.warning(warning))
     return replace(stack, record=found)
+
+
+async def record() -> Record:
+    """Return what is known of the stack's nodes before this run."""
+    return Record.of(await state.read())
 
 
 async def fingerprints(credentials: Credentials) -> Keys:
@@ -141,7 +180,7 @@ def read_credentials(
                 "and the secret key sshPrivateKey are both set; remove one of them",
             )
         )
-    if private_key is not None and (problem := problem_of(private_key.text)):
+    if private_key and private_key.text and (problem := problem_of(private_key.text)):
         problems.append(Problem(f"the secret key {parsing.PRIVATE_KEY}", problem))
     layers = list(settings.ssh_layers())
     key_files = read_private_keys(layers, problems)

@@ -19,6 +19,8 @@ from node_files.bundle_text import values
 # A function of the engine itself, which the SDK for Python has no name for.
 READ = "pulumi:pulumi:readStackResourceOutputs"
 STACK = "pulumi:pulumi:Stack"
+# The output of a program that is not this project's own; it has what that has as several.
+OUTPUT = "kubeletTlsBootstrap"
 POOL = "kubelet-tls-bootstrap:index:NodePool"
 TOKEN = re.compile(rf"{POOL}\$kubernetes:core/v1:Secret::(.+-token)\Z")
 SEED = re.compile(rf"{POOL}\$random:index/randomPassword:RandomPassword::(.+-token-seed)\Z")
@@ -95,7 +97,7 @@ class State:
             if found.get("stdin")
         }
         return cls(
-            outputs=next((found["outputs"] for found in stacks), {}),
+            outputs=next((_of_program(found["outputs"]) for found in stacks), {}),
             files={name: _files(urn, found) for name, (urn, found) in files.items()},
             joins=named,
             pools={
@@ -122,6 +124,11 @@ class State:
                 },
             ),
         )
+
+
+def _of_program(outputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = outputs.get(OUTPUT)
+    return found if isinstance(found, dict) else outputs
 
 
 def is_of_earlier_release(urn: str) -> bool:

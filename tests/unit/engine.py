@@ -52,6 +52,8 @@ class Engine(mocks.Mocks):
         state: Mapping[str, Any] = MappingProxyType({}),
         printed: Mapping[str, str] = MappingProxyType({}),
         failing: str | None = None,
+        *,
+        preview: bool = False,
     ) -> None:
         """Make one whose gates name these nodes, and which has this state of the last run.
 
@@ -59,7 +61,7 @@ class Engine(mocks.Mocks):
         `printed` what commands print, by their names; `failing` is a resource that fails.
         """
         self.joined, self.pending, self.state = joined, pending, state
-        self.printed, self.failing = printed, failing
+        self.printed, self.failing, self.preview = printed, failing, preview
         self.resources: dict[str, dict[str, Any]] = {}  # by name, without components
         self.requests: dict[str, dict[str, Any]] = {}  # by URN, components too
         self.outputs: dict[str, dict[str, Any]] = {}  # of components, by URN
@@ -120,13 +122,18 @@ class Engine(mocks.Mocks):
         return self
 
     async def _look(self, *args: Any, patient: bool) -> Look:
-        assert patient  # only a preview is not
+        assert patient != self.preview
         self.looks.append(tuple(args[-1]))
         return self.cluster
 
     def _begin(self) -> None:
         mocks.set_mocks(
-            self, project="p", stack="s", organization="o", preview=False, monitor=_Monitor(self)
+            self,
+            project="p",
+            stack="s",
+            organization="o",
+            preview=self.preview,
+            monitor=_Monitor(self),
         )
         pulumi.runtime.settings.SETTINGS.callbacks = _Callbacks(self)
 

@@ -1,9 +1,12 @@
 """All packages are pinned with their hashes, and alike wherever they are installed."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from tests.unit.test_layers import ALLOWED
 
 ROOT = Path(__file__).parents[2]
 LOCKED = ("requirements", "requirements-dev", "admission/requirements", "tests/bench/requirements")
@@ -32,6 +35,22 @@ def test_each_package_has_a_version_and_hashes(name: str) -> None:
     for package in packages:
         assert PIN.match(package), package
         assert "--hash=sha256:" in package, package
+
+
+def test_a_program_of_others_gets_the_versions_that_are_tested_or_later() -> None:
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    lowest = dict(entry.split(",")[0].split(">=") for entry in project["dependencies"])
+    assert lowest == dict(REQUIREMENT.findall(read("requirements.in")))
+
+
+def test_all_that_a_program_of_others_imports_is_installed() -> None:
+    packages = tomllib.loads(read("pyproject.toml"))["tool"]["setuptools"]["packages"]["find"]
+    needed, new = set[str](), {"kubelet_tls_bootstrap"}
+    while new:
+        needed |= new
+        rooms = {room for name in new for room in ALLOWED[name]}
+        new = rooms & ALLOWED.keys() - needed
+    assert {name.removesuffix("*") for name in packages["include"]} == needed
 
 
 @pytest.mark.parametrize("name", LOCKED)
