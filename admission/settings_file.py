@@ -15,7 +15,8 @@ import yaml
 
 from admission.drain_settings import is_number
 
-PATH, POOLS, DRAIN = "kubeconfigPath", "pools", "drain"
+PATH, POOLS, DRAIN, CLUSTER = "kubeconfigPath", "pools", "drain", "cluster"
+CA_PATH = "caPath"
 # Backends that keep no settings: with any other, a service may hold them instead of the file.
 BACKENDS = ("file://", "s3://", "gs://", "azblob://")
 STACK = re.compile(r"(?:[^/]+/(?P<project>[^/]+)/)?(?P<name>[A-Za-z0-9_.-]+)")
@@ -44,7 +45,9 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 def read(stack: str | None, directory: Path, environ: Mapping[str, str]) -> dict[str, str] | None:
-    """Return the values of PATH, POOLS and DRAIN, if there is one; None: ask `pulumi config`.
+    """Return the values of PATH and POOLS, and of DRAIN and CLUSTER (as far as that is needed).
+
+    None: ask `pulumi config`.
 
     The directory is the one that `pulumi` would be started in.
     """
@@ -71,6 +74,11 @@ def read(stack: str | None, directory: Path, environ: Mapping[str, str]) -> dict
             if not _is_drain(drain):
                 return None
             found[DRAIN] = json.dumps(drain)
+        for key in {CLUSTER, f"{name}:{CLUSTER}"} & config.keys():
+            ca_path = (config[key] or {}).get(CA_PATH)
+            if ca_path is not None and not _is_text(ca_path):
+                return None
+            found[CLUSTER] = json.dumps({CA_PATH: ca_path})
         return found
     except MISFITS:
         return None

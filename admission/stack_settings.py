@@ -16,7 +16,7 @@ from typing import Any
 from admission import program, settings_file
 from admission.drain_settings import Drain, read_drain
 from admission.private_file import private_file
-from admission.settings_file import DRAIN, PATH, POOLS
+from admission.settings_file import CA_PATH, CLUSTER, DRAIN, PATH, POOLS
 from admission.turns import Turns, turns_to_drain
 
 CONFIG_TIMEOUT_S = 60
@@ -81,6 +81,16 @@ class StackSettings:
             f"the stack {self._stack} has neither {PATH} nor the secret key {CONTENT}, by which the"
             f" cluster is reached; {REMEDY}"
         )
+
+    async def ca_path(self) -> str | None:
+        """Return the path of the CA that the machines have, if they name one.
+
+        Raises:
+            ValueError: they can't be read; says why.
+        """
+        cluster = json.loads((await self._plain()).get(CLUSTER) or "{}")
+        path = cluster.get(CA_PATH) if isinstance(cluster, dict) else None
+        return str(path) if path else None
 
     @contextlib.asynccontextmanager
     async def kubeconfig_file(self) -> AsyncIterator[str]:

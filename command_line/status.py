@@ -9,6 +9,7 @@ import json
 import os
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from admission import pool_inventory
 from admission.api_server.connection import Connection
@@ -37,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--stack-config", metavar="STACK", help="use the kubeconfig of this stack's settings"
     )
     parser.add_argument(
+        "--ca",
+        metavar="FILE",
+        help="the CA that the machines have, which may have signed the kubelets' certificates too"
+        " (default: cluster.caPath of STACK)",
+    )
+    parser.add_argument(
         "--namespace",
         default=pool_inventory.DEFAULT_NAMESPACE,
         help="the inventories' namespace (default: %(default)s)",
@@ -63,18 +70,31 @@ async def status(arguments: argparse.Namespace) -> int:
     if path:
         given = await asyncio.to_thread(pool_inventory.from_file, path)
     if not arguments.stack_config:
-        return await _print(arguments, arguments.kubeconfig, given)
+        return await _print(arguments, arguments.kubeconfig, _read(arguments.ca), given)
+    ca = _read(arguments.ca)
     os.chdir(project())
-    async with StackSettings(arguments.stack_config).kubeconfig_file() as kubeconfig:
-        return await _print(arguments, kubeconfig, given)
+    settings = StackSettings(arguments.stack_config)
+    async with settings.kubeconfig_file() as kubeconfig:
+        return await _print(arguments, kubeconfig, ca or _read(await settings.ca_path()), given)
+
+
+def _read(path: str | None) -> str:
+    try:
+        return Path(path).expanduser().read_text() if path else ""
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
+        raise ValueError(f'the CA "{path}" cannot be read: {reason}') from None
 
 
 async def _print(
-    arguments: argparse.Namespace, kubeconfig: str, given: pool_inventory.Inventory | None
+    arguments: argparse.Namespace,
+    kubeconfig: str,
+    ca: str,
+    given: pool_inventory.Inventory | None,
 ) -> int:
     api = await Connection.open(kubeconfig, None)
     try:
-        look = partial(look_at, trust=api.trust())
+        look = partial(look_at, trust=api.kubelets_trust(ca))
         snapshot = await take(api, arguments.namespace, given)
         found = await document(snapshot, api, look, api.host, datetime.now(UTC))
     finally:

@@ -204,6 +204,7 @@ def test_the_gate_gets_the_inventory_and_no_secret(
 ) -> None:
     orders = json.loads(resources["workers-gate"]["stdin"])
     assert orders["kubeconfig"] == {"stack": "o/p/s", "server": "https://10.0.0.9:6443"}
+    assert orders["ca"] == "-----BEGIN CERTIFICATE-----\n"  # the machines'
     assert orders["report"] == ".pulumi-gate/o/p/s/workers.json"
     assert [node["name"] for node in orders["nodes"]] == ["n1", "n2"]
     assert orders["tokens"] == [
