@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pytest
 import yaml
-from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from credentials import Credentials
-from credentials.private_key import fingerprint, for_engine, for_openssh
+from credentials.private_key import fingerprint, for_engine, for_openssh, problem_of
 from settings.model import Settings
 from settings.parsing import Secret, parse
 from settings.problem import Problem
@@ -291,7 +291,7 @@ def test_a_key_of_a_type_that_ssh_does_not_take_is_refused(files: Path) -> None:
 def test_something_else_than_a_kubeconfig_is_reported_without_its_content(files: Path) -> None:
     (files / "kubeconfig").write_text("token: s3cret\n")
     said = only(load(files)[1])
-    assert "is not a kubeconfig with a current context" in said
+    assert "kubeconfigPath has no current context" in said
     assert "s3cret" not in said
 
 
@@ -308,6 +308,14 @@ def test_an_expired_ca_is_reported(files: Path) -> None:
     document["clusters"][0]["cluster"]["certificate-authority-data"] = expired
     (files / "kubeconfig").write_text(yaml.safe_dump(document))
     assert "CA expired on" in only(load(files)[1])
+
+
+def test_a_bundle_may_keep_a_ca_that_has_expired(files: Path) -> None:
+    document = yaml.safe_load((files / "kubeconfig").read_text())
+    bundle = base64.b64encode(authority(days=-1) + authority(days=9)).decode()
+    document["clusters"][0]["cluster"]["certificate-authority-data"] = bundle
+    (files / "kubeconfig").write_text(yaml.safe_dump(document))
+    assert load(files)[1] == []
 
 
 def test_neither_a_path_nor_a_secret_is_reported() -> None:
@@ -351,6 +359,62 @@ def test_an_ed25519_key_has_a_short_form_for_the_engine_and_one_for_openssh(
     assert for_engine("nonsense") == for_openssh("nonsense") == "nonsense"
 
 
+PARAMETERS = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: f"\ufeff{text}",
+        lambda text: PARAMETERS + text,  # as `openssl ecparam -genkey` prints it
+        lambda text: "".join(f"  {line}\n" for line in text.splitlines()),
+        lambda text: " ".join(text.splitlines()),  # as a variable of the environment has it
+        lambda text: text.replace("\n", "\r"),
+    ],
+    ids=["byte order mark", "parameters", "indented", "one line", "CR"],
+)
+@pytest.mark.parametrize("kind", ["ecdsa", "ed25519"])
+def test_a_key_is_handed_on_in_a_form_that_go_reads(tmp_path: Path, kind: str, change: Any) -> None:
+    path = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", path], check=True)
+    key = path.read_text()
+    assert problem_of(change(key)) is None
+    assert for_engine(change(key)).startswith("-----BEGIN PRIVATE KEY-----\n")
+    assert fingerprint(for_engine(change(key))) == fingerprint(key)
+
+
+def test_the_first_key_of_a_file_counts_as_for_go_and_openssh(tmp_path: Path) -> None:
+    for name, form in (("one", "PEM"), ("two", "RFC4716")):
+        command = ["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-m", form, "-f", tmp_path / name]
+        subprocess.run(command, check=True)
+    one, two = (tmp_path / "one").read_text(), (tmp_path / "two").read_text()
+    assert fingerprint(one + two) == fingerprint(one)
+    assert fingerprint(two + one) == fingerprint(two)
+
+
+@pytest.mark.parametrize("curve", [ec.SECP224R1(), ec.SECP256K1()])
+def test_a_curve_that_ssh_does_not_know_is_told(curve: ec.EllipticCurve) -> None:
+    key = ec.generate_private_key(curve)
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    assert "is of a type that SSH does not take" in (problem_of(text) or "")
+
+
+def test_an_rsa_key_that_is_too_short_for_ssh_is_told() -> None:
+    made = subprocess.run(["openssl", "genrsa", "768"], capture_output=True, text=True, check=True)
+    assert "ssh-keygen -t ed25519" in (problem_of(made.stdout) or "")
+
+
+def test_a_key_whose_public_half_is_another_keys_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", path], check=True)
+    head, *lines, tail = path.read_text().splitlines()
+    data = bytearray(base64.b64decode("".join(lines)))
+    at = data.rindex(b"ecdsa-sha2-nistp256") + len("ecdsa-sha2-nistp256") + 4 + 8 + 4 + 65 + 4 + 9
+    data[at] ^= 1  # in the private half
+    text = "\n".join([head, base64.b64encode(data).decode(), tail, ""])
+    assert problem_of(text) == "is not an SSH private key"
+
+
 def blob(*parts: bytes) -> str:
     return base64.b64encode(
         b"".join(struct.pack(">I", len(part)) + part for part in parts)
@@ -367,6 +431,7 @@ def blob(*parts: bytes) -> str:
         f"ssh-ed25519 {blob(b'ecdsa-sha2-nistp256', b'nistp256', bytes(65))}",
         f"ecdsa-sha2-nistp256 {ED25519.split()[1]}",
         "ssh-ed25519 not/base64!",
+        f"{ED25519}\u200b",
     ],
 )
 def test_a_host_key_that_is_cut_or_of_another_type_is_told(files: Path, key: str) -> None:
