@@ -92,6 +92,13 @@ async def _print(
     ca: str,
     given: pool_inventory.Inventory | None,
 ) -> int:
+    if os.pathsep in kubeconfig and not await asyncio.to_thread(
+        Path(kubeconfig).expanduser().exists
+    ):
+        raise ValueError(
+            f'the kubeconfig "{kubeconfig}" is a list of files; give one with all in it: kubectl'
+            " config view --flatten --minify >FILE"
+        )
     api = await Connection.open(kubeconfig, None)
     try:
         look = partial(look_at, trust=api.kubelets_trust(ca))

@@ -186,8 +186,8 @@ def _cluster(settings: Settings, secret_keys: frozenset[str]) -> tuple[str, str,
         entry = read_cluster(settings.kubeconfig_path, None, unknown)
         if entry is not None:
             url, ca = server(given, entry, unknown), read_ca(ca_path, entry, unknown)
-            if not unknown:
-                return url, ca, []
+            if url and ca:
+                return url, ca, unknown
     # Without caPath the CA is unknown because the kubeconfig is, which is listed already.
     url, ca = given or "", read_ca(ca_path, ClusterEntry(), unknown) if ca_path else ""
     return url, ca, [] if url and ca else list(dict.fromkeys(unknown))

@@ -302,6 +302,117 @@ def test_a_kubeconfig_that_verifies_no_server_is_refused(files: Path) -> None:
     assert "sets insecure-skip-tls-verify, so anybody" in only(load(files)[1])
 
 
+def edited(files: Path, **changes: Any) -> dict[str, Any]:
+    """Change the cluster of the kubeconfig, or its user where it is `user`."""
+    document: dict[str, Any] = yaml.safe_load((files / "kubeconfig").read_text())
+    document["users"][0]["user"] = changes.pop("user", {"token": "s3cret"})
+    cluster = document["clusters"][0]["cluster"] | changes
+    document["clusters"][0]["cluster"] = {k: v for k, v in cluster.items() if v is not None}
+    (files / "kubeconfig").write_text(yaml.safe_dump(document))
+    return document
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"server": "https://127.0.0.1:6443"}, "https://127.0.0.1:6443 is this machine itself"),
+        ({"server": "https://localhost:6443"}, "is this machine itself"),
+        ({"server": "https://[::1]:6443"}, "is this machine itself"),
+        ({"proxy-url": "http://proxy:3128"}, "through a proxy"),
+        ({"tls-server-name": "kubernetes"}, "for another name"),
+    ],
+)
+def test_a_server_that_machines_do_not_reach_needs_one_that_they_do(
+    files: Path, changes: dict[str, str], reason: str
+) -> None:
+    edited(files, **changes)
+    said = only(load(files)[1])
+    assert said.startswith("cluster.server is missing, and the kubeconfig does not tell machines")
+    assert reason in said
+    raw = {
+        "kubeconfigPath": str(files / "kubeconfig"),
+        "cluster": {"server": "https://10.0.0.8:6443"},
+    }
+    loaded, problems = loaded_from(parse(raw))
+    assert problems == []
+    assert loaded is not None
+    assert loaded.server == "https://10.0.0.8:6443"
+
+
+@pytest.mark.parametrize("given", [{}, {"cluster": {"server": "https://10.0.0.8:6443"}}])
+def test_credentials_are_sent_to_https_only(files: Path, given: dict[str, Any]) -> None:
+    edited(files, server="http://10.0.0.9:8080")
+    raw = {"kubeconfigPath": str(files / "kubeconfig"), **given}
+    assert "names a server that is no https URL" in only(loaded_from(parse(raw))[1])
+
+
+REFERENCES: list[dict[str, Any]] = [
+    {"certificate-authority": "ca.crt", "certificate-authority-data": None},
+    {"user": {"tokenFile": "token"}},
+    {
+        "user": {
+            "exec": {
+                "apiVersion": "client.authentication.k8s.io/v1",
+                "command": "bin/plugin",
+                "interactiveMode": "Never",
+            }
+        }
+    },
+]
+
+
+@pytest.mark.parametrize("changes", REFERENCES, ids=["CA", "token", "plugin"])
+def test_relative_paths_count_where_pulumis_provider_finds_them_too(
+    files: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    """It reads the kubeconfig's text alone, and runs in the project's directory."""
+    (files / "ca.crt").write_bytes(authority(days=9))
+    (files / "token").write_text("t\n")
+    document = edited(files, **changes)
+    said = only(load(files)[1])
+    assert "by a relative path, which Pulumi's Kubernetes provider does not look for" in said
+    assert "kubectl config view --flatten" in said
+    monkeypatch.chdir(files)
+    assert load(files)[1] == []
+    problems: list[Problem] = []
+    text = yaml.safe_dump(document)
+    secret = Secret(text, pulumi.Output.secret(text))
+    read_credentials(parse({}), problems, kubeconfig=secret)
+    assert "by a relative path" in only(problems)
+
+
+def test_a_plugin_that_the_provider_would_look_for_in_path_is_refused(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(files)
+    entry = {**REFERENCES[2]["user"]["exec"], "command": "./plugin"}
+    edited(files, user={"exec": entry})
+    assert '"./plugin" by a relative path' in only(load(files)[1])
+
+
+def test_a_list_of_kubeconfigs_is_told_to_be_merged(files: Path) -> None:
+    raw = {"kubeconfigPath": f"{files}/kubeconfig:{files}/other"}
+    assert "names several files; give one with all" in only(loaded_from(parse(raw))[1])
+
+
+@pytest.mark.parametrize(
+    ("user", "reason"),
+    [
+        ({}, "names no credentials for its user"),
+        ({"token": 1}, "is not text; put it in quotes"),
+        ({"client-certificate": "/nowhere", "client-key": "/x"}, "/nowhere\", which can't be read"),
+        ({"token": "t", "as-groups": ["system:masters"]}, "without as"),
+    ],
+)
+def test_who_can_not_ask_the_api_server_is_told_before_anything_is_touched(
+    files: Path, user: dict[str, Any], reason: str
+) -> None:
+    edited(files, user=user)
+    said = only(load(files)[1])
+    assert said.startswith("kubeconfigPath ")
+    assert reason in said
+
+
 def test_an_expired_ca_is_reported(files: Path) -> None:
     document = yaml.safe_load((files / "kubeconfig").read_text())
     expired = base64.b64encode(authority(days=-1)).decode()

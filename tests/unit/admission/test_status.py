@@ -425,3 +425,8 @@ def test_the_machines_ca_counts_for_kubelets_if_it_is_given(
     assert status(f"--ca={tmp_path}/ca.crt") == 0
     assert status(f"--ca={tmp_path}/missing") == 1
     assert seen == ["a CA"]
+
+
+def test_a_list_of_kubeconfigs_is_told_to_be_merged(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("--kubeconfig", "/nowhere/a:/nowhere/b") == 1
+    assert 'the kubeconfig "/nowhere/a:/nowhere/b" is a list of files' in capsys.readouterr().err

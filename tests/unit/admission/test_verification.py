@@ -136,7 +136,7 @@ def test_a_ca_without_the_extensions_that_newer_pythons_ask_for_is_taken() -> No
         (ROOT, None, False),
     ],
 )
-def test_a_gate_proves_kubelets_by_the_machines_ca_too(
+def test_a_gate_proves_kubelets_by_the_machines_ca_too(  # noqa: PLR0917
     tmp_path: Path,
     api_server: ApiServer,
     monkeypatch: pytest.MonkeyPatch,
