@@ -92,9 +92,7 @@ async def _print(
     ca: str,
     given: pool_inventory.Inventory | None,
 ) -> int:
-    if os.pathsep in kubeconfig and not await asyncio.to_thread(
-        Path(kubeconfig).expanduser().exists
-    ):
+    if os.pathsep in kubeconfig and not await asyncio.to_thread(os.path.exists, kubeconfig):
         raise ValueError(
             f'the kubeconfig "{kubeconfig}" is a list of files; give one with all in it: kubectl'
             " config view --flatten --minify >FILE"

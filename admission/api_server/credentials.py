@@ -4,15 +4,14 @@ Most kubeconfigs hold no more than that. `kubeconfig` does what all others ask f
 client's library, which takes long to import.
 """
 
-import os
 import ssl
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from admission.api_server.current_context import parse
 from admission.api_server.named_files import checked
+from admission.api_server.proxy import proxy_for
 from admission.private_file import private_file
 
 
@@ -60,15 +59,3 @@ def verifying_as_go(trust: ssl.SSLContext) -> ssl.SSLContext:
     trust.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     trust.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return trust
-
-
-def proxy_for(server: str) -> str | None:
-    """Return the proxy by which the environment has a URL reached; None: it is reached directly."""
-    address = urlsplit(server)
-    variable = f"{address.scheme}_proxy"
-    # Only on Linux is there no other place for such a setting.
-    if sys.platform == "linux" and all(name.lower() != variable for name in os.environ):
-        return None
-    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - seldom needed
-
-    return None if proxy_bypass(address.hostname or "") else getproxies().get(address.scheme)

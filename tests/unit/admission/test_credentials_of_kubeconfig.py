@@ -181,10 +181,11 @@ def test_netrc_counts_for_no_request(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert set(with_server(lambda: "t", work)) == {"Bearer own"}
 
 
-@pytest.mark.parametrize(("exceptions", "used"), [("", True), ("127.0.0.1", False)])
+@pytest.mark.parametrize("used", [True, False])
 def test_a_proxy_of_the_environment_counts_for_every_request(
-    monkeypatch: pytest.MonkeyPatch, exceptions: str, used: bool
+    monkeypatch: pytest.MonkeyPatch, used: bool
 ) -> None:
+    """This machine itself is reached without one."""
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
     seen: list[str] = []
@@ -201,7 +202,7 @@ def test_a_proxy_of_the_environment_counts_for_every_request(
         between = await asyncio.start_server(proxy, "127.0.0.1", 0)
         port = between.sockets[0].getsockname()[1]
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
-        monkeypatch.setenv("no_proxy", exceptions)
+        server = "http://api.example.org" if used else server
         connection = await Connection.open(None, kubeconfig(server, {"token": "t"}))
         await connection.request("GET", "/api")
         await connection.close()
