@@ -94,8 +94,8 @@ async def _print(
 ) -> int:
     if os.pathsep in kubeconfig and not await asyncio.to_thread(os.path.exists, kubeconfig):
         raise ValueError(
-            f'the kubeconfig "{kubeconfig}" is a list of files; give one with all in it: kubectl'
-            " config view --flatten --minify >FILE"
+            "the kubeconfig is a list of files; give one with all in it: kubectl config view"
+            " --flatten --minify >FILE"
         )
     api = await Connection.open(kubeconfig, None)
     try:

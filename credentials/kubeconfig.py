@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from admission.api_server.current_context import CurrentContext, Unusable, parse
+from admission.api_server.current_context import COMMAND, CurrentContext, Unusable, parse
 from admission.api_server.named_files import checked
 from credentials.text_file import read_text
 from settings.problem import Problem
@@ -38,8 +38,10 @@ def read_cluster(
         )
         return None
     setting = "kubeconfigPath" if path else "kubeconfig"
-    if path and os.pathsep in path and not Path(path).expanduser().exists():
-        problems.append(Problem(setting, f'"{path}" names several files; {MERGE}'))
+    # What is no path at all is told by `read_text`.
+    is_list = path and path.isprintable() and os.pathsep in path
+    if is_list and not os.path.exists(str(path)):  # noqa: PTH110 - it may be too long for a path
+        problems.append(Problem(setting, f"is a list of files; {MERGE}"))
         return None
     text = read_text(setting, path, problems) if path else secret_text
     if text is None:
@@ -80,13 +82,14 @@ def _check_paths(context: CurrentContext, path: str | None) -> None:
     relative to the project's directory, in which it runs.
     """
     is_beside = path is not None and Path(path).expanduser().absolute().parent == Path.cwd()
-    for relative in context.relative_paths():
+    plugin = context.plugin
+    for name in context.relative_paths():
         # Go's filepath.Clean makes of ./plugin a name that is looked up in PATH.
-        is_name = context.plugin is not None and "/" not in os.path.normpath(relative)
-        if not is_beside or is_name:
+        is_program = name == COMMAND and plugin and "/" not in os.path.normpath(plugin.command)
+        if not is_beside or is_program:
             raise Unusable(
-                f'names "{relative}" by a relative path, which Pulumi\'s Kubernetes provider does'
-                f" not look for beside the kubeconfig; give its absolute path, or {MERGE}"
+                f"gives {name} as a relative path, which Pulumi's Kubernetes provider does not look"
+                f" for beside the kubeconfig; give the absolute path, or {MERGE}"
             )
 
 

@@ -21,6 +21,7 @@ from admission.api_server.exec_plugin import ExecPlugin, read_plugin
 from admission.api_server.impersonation import impersonation
 
 CA, CERTIFICATE, KEY, TOKEN = "certificate-authority", "client-certificate", "client-key", "token"
+COMMAND = "command of exec"
 TEXTS = {
     "context": ("cluster", "user", "namespace"),
     "cluster": ("server", "tls-server-name", "proxy-url", CA, f"{CA}-data"),
@@ -37,8 +38,12 @@ class Unusable(ValueError):
 
 @dataclass(frozen=True)
 class Content:
-    """What stands in a kubeconfig, or in a file that it names."""
+    """What stands in a kubeconfig, or in a file that it names.
 
+    Nothing of it is ever quoted: who mixes the two up has a key where a path should be.
+    """
+
+    name: str = ""
     data: bytes | None = field(default=None, repr=False)
     path: str | None = None
 
@@ -53,8 +58,9 @@ class Content:
         try:
             return Path(directory, self.path).read_bytes()
         except OSError as error:
-            file = f'"{Path(directory, self.path)}"'
-            raise Unusable(f"names {file}, which can't be read: {error.strerror}") from None
+            raise Unusable(
+                f"names a file as {self.name} that can't be read: {error.strerror}; correct that"
+            ) from None
 
     def __bool__(self) -> bool:
         return bool(self.data or self.path)
@@ -80,12 +86,12 @@ class CurrentContext:
     """By which the user acts as another one."""
 
     def relative_paths(self) -> Iterator[str]:
-        """Yield each path in it that counts from some directory."""
+        """Yield the name of each path in it that counts from some directory."""
         for content in (self.ca, self.certificate, self.key, self.token):
             if content.path and not Path(content.path).is_absolute():
-                yield content.path
+                yield content.name
         if self.plugin and "/" in self.plugin.command and self.plugin.command[0] != "/":
-            yield self.plugin.command
+            yield COMMAND
 
 
 def parse(text: str) -> CurrentContext:
@@ -114,7 +120,9 @@ def parse(text: str) -> CurrentContext:
     # A password alone is not sent: client-go's transport.Config.HasBasicAuth.
     login = (who["username"], who["password"]) if who["username"] else None
     # A file is read again and again, so it counts more: client-go's transport/token_source.go.
-    token = Content(path=who["tokenFile"]) if who["tokenFile"] else Content(who[TOKEN].encode())
+    token = Content(TOKEN, who[TOKEN].encode())
+    if who["tokenFile"]:
+        token = Content("tokenFile", path=who["tokenFile"])
     if (who[TOKEN] and who["password"]) or (token and login):
         raise Unusable("has both a token and a username with a password; remove one of them")
     plugin, oidc = read_plugin(user, cluster, Unusable), _oidc(user)
@@ -183,9 +191,9 @@ def _content(texts: Mapping[str, str], key: str) -> Content:
     if data and path:
         raise Unusable(f"has both {key} and {key}-data; remove one of them")
     if not data:
-        return Content(path=path or None)
+        return Content(key, path=path or None)
     try:
-        return Content(base64.b64decode(re.sub(r"[\r\n]", "", data), validate=True))
+        return Content(f"{key}-data", base64.b64decode(re.sub(r"[\r\n]", "", data), validate=True))
     except (binascii.Error, ValueError):
         raise Unusable(f"has a {key}-data that is not base64; correct it") from None
 

@@ -28,14 +28,14 @@ pytestmark = pytest.mark.contract
 # What kubectl takes and the settings refuse: what this program or the provider can't do, what an
 # API server would refuse, what nobody means.
 ON_PURPOSE = (
-    "by a relative path, which Pulumi's Kubernetes provider does not look for",
+    "as a relative path, which Pulumi's Kubernetes provider does not look for",
     "names no credentials for its user",
     "has no user of the name that it gives",
     "has no user in its current context",
     "has no cluster in its current context",
     "has no current context",
     "a token that is empty, or that no request can hold",
-    "/x\", which can't be read",  # a tokenFile, beside a token
+    "as tokenFile that can't be read",  # beside a token
     "an empty text in as-groups",
     "a server that is not a plain URL",
     "names a server that is no https URL",

@@ -48,7 +48,7 @@ def test_what_is_rendered_needs_no_key_of_the_kubeconfigs_user(tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert "server: https://10.0.0.9:6443" in done.stdout
     assert "BEGIN CERTIFICATE" in done.stdout
-    assert "/nowhere/client.crt\", which can't be read" in done.stderr
+    assert "names a file as client-certificate that can't be read" in done.stderr
 
 
 def test_nodes_of_another_stack_are_asked_for(tmp_path: Path) -> None:

@@ -370,7 +370,7 @@ def test_relative_paths_count_where_pulumis_provider_finds_them_too(
     (files / "token").write_text("t\n")
     document = edited(files, **changes)
     said = only(load(files)[1])
-    assert "by a relative path, which Pulumi's Kubernetes provider does not look for" in said
+    assert "as a relative path, which Pulumi's Kubernetes provider does not look for" in said
     assert "kubectl config view --flatten" in said
     monkeypatch.chdir(files)
     assert load(files)[1] == []
@@ -378,7 +378,7 @@ def test_relative_paths_count_where_pulumis_provider_finds_them_too(
     text = yaml.safe_dump(document)
     secret = Secret(text, pulumi.Output.secret(text))
     read_credentials(parse({}), problems, kubeconfig=secret)
-    assert "by a relative path" in only(problems)
+    assert "as a relative path" in only(problems)
 
 
 def test_a_plugin_that_the_provider_would_look_for_in_path_is_refused(
@@ -387,12 +387,25 @@ def test_a_plugin_that_the_provider_would_look_for_in_path_is_refused(
     monkeypatch.chdir(files)
     entry = {**REFERENCES[2]["user"]["exec"], "command": "./plugin"}
     edited(files, user={"exec": entry})
-    assert '"./plugin" by a relative path' in only(load(files)[1])
+    assert "gives command of exec as a relative path" in only(load(files)[1])
 
 
 def test_a_list_of_kubeconfigs_is_told_to_be_merged(files: Path) -> None:
     raw = {"kubeconfigPath": f"{files}/kubeconfig:{files}/other"}
-    assert "names several files; give one with all" in only(loaded_from(parse(raw))[1])
+    assert "is a list of files; give one with all" in only(loaded_from(parse(raw))[1])
+
+
+@pytest.mark.parametrize("name", ["tokenFile", "client-key", "kubeconfigPath"])
+def test_a_secret_in_the_place_of_its_path_is_not_quoted(files: Path, name: str) -> None:
+    key = (files / "key").read_text()
+    certificate = {"client-certificate": str(files / "known_hosts")}
+    edited(files, user={**(certificate if name == "client-key" else {}), name: key})
+    path = str(files / "kubeconfig")
+    if name == "kubeconfigPath":
+        path = (files / "kubeconfig").read_text()
+    said = only(loaded_from(parse({"kubeconfigPath": path}))[1])
+    assert not any(line in said for line in key.splitlines()[1:-1])
+    assert "s3cret" not in said
 
 
 @pytest.mark.parametrize(
@@ -400,7 +413,10 @@ def test_a_list_of_kubeconfigs_is_told_to_be_merged(files: Path) -> None:
     [
         ({}, "names no credentials for its user"),
         ({"token": 1}, "is not text; put it in quotes"),
-        ({"client-certificate": "/nowhere", "client-key": "/x"}, "/nowhere\", which can't be read"),
+        (
+            {"client-certificate": "/nowhere", "client-key": "/x"},
+            "as client-certificate that can't be read",
+        ),
         ({"token": "t", "as-groups": ["system:masters"]}, "without as"),
     ],
 )

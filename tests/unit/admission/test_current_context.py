@@ -213,7 +213,7 @@ def test_of_a_ca_bundle_every_certificate_counts_that_can_be_read(tmp_path: Path
         ({"token": "t\n"}, "a token that is empty, or that no request can hold"),
         ({"token": " t"}, "a token that is empty, or that no request can hold"),
         ({"tokenFile": "empty"}, "a token that is empty, or that no request can hold"),
-        ({"tokenFile": "missing"}, "missing.*can't be read: No such file"),
+        ({"tokenFile": "missing"}, "as tokenFile that can't be read: No such file"),
     ],
 )
 def test_files_that_can_not_be_used_are_refused_with_the_reason(

@@ -429,4 +429,4 @@ def test_the_machines_ca_counts_for_kubelets_if_it_is_given(
 
 def test_a_list_of_kubeconfigs_is_told_to_be_merged(capsys: pytest.CaptureFixture[str]) -> None:
     assert status("--kubeconfig", "/nowhere/a:/nowhere/b") == 1
-    assert 'the kubeconfig "/nowhere/a:/nowhere/b" is a list of files' in capsys.readouterr().err
+    assert "the kubeconfig is a list of files; give one" in capsys.readouterr().err
