@@ -18,6 +18,7 @@ from admission.drain_settings import is_number
 PATH, CONTENT, POOLS, DRAIN = "kubeconfigPath", "kubeconfig", "pools", "drain"
 # Those of the cluster: `from` in them may name another stack's output that is the kubeconfig.
 CLUSTER, FROM = "cluster", "from"
+CA, CA_PATH = "ca", "caPath"
 # Backends that keep no settings: with any other, a service may hold them instead of the file.
 BACKENDS = ("file://", "s3://", "gs://", "azblob://")
 STACK = re.compile(r"(?:[^/]+/(?P<project>[^/]+)/)?(?P<name>[A-Za-z0-9_.-]+)")
@@ -48,7 +49,8 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 def read(stack: str | None, directory: Path, environ: Mapping[str, str]) -> dict[str, str] | None:
     """Return the values of POOLS, and of PATH, CLUSTER and DRAIN as far as they are there.
 
-    Of CLUSTER that is what is taken from another stack. None: ask `pulumi config`.
+    Of CLUSTER that is the CA's path, and what is taken from another stack. None: ask
+    `pulumi config`.
 
     The directory is the one that `pulumi` would be started in.
     """
@@ -70,11 +72,12 @@ def read(stack: str | None, directory: Path, environ: Mapping[str, str]) -> dict
         if not _are_pools(pools):
             return None
         found = {POOLS: json.dumps(pools)}
-        source = (_only(config, name, CLUSTER) or {}).get(FROM) if _has(config, CLUSTER) else None
-        if source is not None:
-            if _has(config, CONTENT) or not all(map(_is_text, source.values())):
-                return None
-            found[CLUSTER] = json.dumps({FROM: source})
+        cluster = _of_cluster(config, name)
+        source = cluster.get(FROM)
+        if source and _has(config, CONTENT):
+            return None
+        if cluster:
+            found[CLUSTER] = json.dumps(cluster)
         if _has(config, PATH) or not (source or {}).get(CONTENT):
             path = _only(config, name, PATH)
             if not (_is_text(path) and path):
@@ -88,6 +91,19 @@ def read(stack: str | None, directory: Path, environ: Mapping[str, str]) -> dict
         return found
     except MISFITS:
         return None
+
+
+def _of_cluster(config: Mapping[str, Any], project: str) -> dict[str, Any]:
+    """Return what is needed of CLUSTER.
+
+    Raises:
+        TypeError: it may not be what it looks like.
+    """
+    given = (_only(config, project, CLUSTER) or {}) if _has(config, CLUSTER) else {}
+    found = {key: value for key in (FROM, CA_PATH) if (value := given.get(key)) is not None}
+    if not all(map(_is_text, (*found.get(FROM, {}).values(), found.get(CA_PATH, "none")))):
+        raise TypeError(CLUSTER)
+    return found
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -110,15 +110,23 @@ class StackSettings:
 
     async def _source(self) -> Mapping[str, str] | None:
         """Return the stack and the output in it that hold the kubeconfig; None: they don't."""
+        with contextlib.suppress(AttributeError, TypeError, LookupError):
+            source = (await self.cluster())[FROM]
+            if source[CONTENT]:
+                return {"stack": str(source["stack"]), "output": str(source[CONTENT])}
+        return None
+
+    async def cluster(self) -> Mapping[str, Any]:
+        """Return what is said of the cluster, as far as programs of the engine need it."""
         settings = await self._plain()
         text = settings.get(CLUSTER)
         if text is None and CLUSTER in settings:
             text = await self._secret(CLUSTER)
-        with contextlib.suppress(ValueError, AttributeError, TypeError, LookupError):
-            source = json.loads(text or "{}")[FROM]
-            if source[CONTENT]:
-                return {"stack": str(source["stack"]), "output": str(source[CONTENT])}
-        return None
+        try:
+            found = json.loads(text or "{}")
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
 
     async def _of_output(self, source: Mapping[str, str]) -> str:
         try:

@@ -10,7 +10,7 @@ import os
 from datetime import UTC, datetime
 from functools import partial
 
-from admission import pool_inventory
+from admission import machines_ca, pool_inventory
 from admission.api_server.connection import Connection
 from admission.process import run as run_process
 from admission.serving_certificate import look_at
@@ -35,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     source.add_argument(
         "--stack-config", metavar="STACK", help="use the kubeconfig of this stack's settings"
+    )
+    parser.add_argument(
+        "--ca",
+        metavar="FILE",
+        help="the CA that the machines have, which may have signed the kubelets' certificates too"
+        " (default: that of the settings of STACK)",
     )
     parser.add_argument(
         "--namespace",
@@ -62,19 +68,31 @@ async def status(arguments: argparse.Namespace) -> int:
     path, given = arguments.inventory, None
     if path:
         given = await asyncio.to_thread(pool_inventory.from_file, path)
+    ca = machines_ca.of_file(arguments.ca) if arguments.ca else ""
     if not arguments.stack_config:
-        return await _print(arguments, arguments.kubeconfig, given)
+        return await _print(arguments, arguments.kubeconfig, ca, given)
     os.chdir(project())
-    async with StackSettings(arguments.stack_config).kubeconfig_file() as found:
-        return await _print(arguments, found.path, given)
+    settings = StackSettings(arguments.stack_config)
+    async with settings.kubeconfig_file() as found:
+        if not ca:
+            ca = await machines_ca.of_cluster(await settings.cluster(), arguments.stack_config)
+        return await _print(arguments, found.path, ca, given)
 
 
 async def _print(
-    arguments: argparse.Namespace, kubeconfig: str, given: pool_inventory.Inventory | None
+    arguments: argparse.Namespace,
+    kubeconfig: str,
+    ca: str,
+    given: pool_inventory.Inventory | None,
 ) -> int:
+    if os.pathsep in kubeconfig and not await asyncio.to_thread(os.path.exists, kubeconfig):
+        raise ValueError(
+            "the kubeconfig is a list of files; give one with all in it: kubectl config view"
+            " --flatten --minify >FILE"
+        )
     api = await Connection.open(kubeconfig, None)
     try:
-        look = partial(look_at, trust=api.trust())
+        look = partial(look_at, trust=api.kubelets_trust(ca))
         snapshot = await take(api, arguments.namespace, given)
         found = await document(snapshot, api, look, api.host, datetime.now(UTC))
     finally:

@@ -16,6 +16,7 @@ def gate_orders(
     present = [entry for entry in args.nodes if not entry.gone]
     return {
         "kubeconfig": {"stack": args.stack, "server": args.api_server},
+        "ca": args.cluster.ca_certificate,
         "pool": name,
         "nodes": [
             {

@@ -1,4 +1,4 @@
-"""The CA by which the machines verify the API server: certificates only, none of them expired."""
+"""The CA by which the machines verify the API server: certificates only, and not all expired."""
 
 import base64
 from datetime import UTC, datetime
@@ -65,8 +65,8 @@ def _checked(subject: Subject, pem: str, problems: list[Problem]) -> str:
     except ValueError:
         problems.append(subject.problem("is not a certificate in PEM; give one"))
         return ""
-    for certificate in certificates:
-        if certificate.not_valid_after_utc < datetime.now(UTC):
-            end = certificate.not_valid_after_utc.date()
-            problems.append(subject.problem(f"expired on {end}; give the current one"))
+    # A bundle may keep one that is no longer in use.
+    end = max(certificate.not_valid_after_utc for certificate in certificates)
+    if end < datetime.now(UTC):
+        problems.append(subject.problem(f"expired on {end.date()}; give the current one"))
     return pem

@@ -4,6 +4,7 @@ It is the `hostKey` of the settings, or else the first in the known_hosts file t
 can use.
 """
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -122,6 +123,7 @@ class _Candidates:
 def _is_whole(key: str) -> bool:
     """Return whether a key can be read, and is of the type that stands before it."""
     try:
+        base64.b64decode(key.partition(" ")[2], validate=True)
         load_ssh_public_key(key.encode())
     except (ValueError, UnsupportedAlgorithm):
         return False

@@ -64,7 +64,7 @@ class KnownHosts:
 
     def revoked(self, wanted: Iterable[str], key: str) -> bool:
         """Return whether the file revokes the key for the host."""
-        listed = [entry for entry in self._revoked if entry.key == key]
+        listed = [entry for entry in self._revoked if _blob(entry.key) == _blob(key)]
         return any(entry.matches(name) for entry in listed for name in wanted)
 
     def _keys(self, wanted: Sequence[str]) -> Iterator[str]:
@@ -74,9 +74,10 @@ class KnownHosts:
 
 
 def _entries(text: str) -> Iterator[tuple[str, Entry]]:
-    for line in text.splitlines():
-        fields = line.split()
-        if not fields or fields[0].startswith("#"):
+    # As OpenSSH does (hostfile.c): no other character ends a line or parts two fields.
+    for line in text.split("\n"):
+        fields = re.split(r"[ \t]+", line.strip(" \t\r"))
+        if not fields[0] or fields[0].startswith("#"):
             continue
         marker = fields.pop(0) if fields[0].startswith("@") else ""
         if len(fields) >= 3:
@@ -95,7 +96,17 @@ def _hash_matches(hosts: str, name: str) -> bool:
     """Return whether the HMAC-SHA1 of a name, with the salt as its key, is the entry's."""
     salt, _, digest = hosts.removeprefix(HASHED).partition("|")
     try:
-        key, expected = base64.b64decode(salt), base64.b64decode(digest)
+        key = base64.b64decode(salt, validate=True)
+        expected = base64.b64decode(digest, validate=True)
     except (binascii.Error, ValueError):
         return False
     return hmac.compare_digest(hmac.digest(key, name.encode(), "sha1"), expected)
+
+
+def _blob(key: str) -> bytes:
+    """Return what a key's text stands for: there are several texts for the same."""
+    encoded = key.split(" ")[1]
+    try:
+        return base64.b64decode(encoded)
+    except (binascii.Error, ValueError):
+        return encoded.encode()

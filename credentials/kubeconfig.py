@@ -1,12 +1,14 @@
 """An administrator's kubeconfig, and the cluster of its current context."""
 
-from collections.abc import Mapping
+import base64
+import os
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
-import yaml
-
+from admission.api_server.current_context import COMMAND, CurrentContext, Unusable, parse
+from admission.api_server.named_files import checked
 from credentials.text_file import read_text
 from settings.outputs import KUBECONFIG_FROM
 from settings.problem import Problem
@@ -14,11 +16,13 @@ from settings.problem import Problem
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterEntry:
-    """What a kubeconfig says about a cluster, unchanged."""
+    """What a kubeconfig says about a cluster."""
 
     server: str = ""
     ca_data: str = ""  # PEM in base64
     ca_path: Path | None = None
+    only_here: str = ""
+    """What machines don't have by which its server is reached here."""
 
 
 def read_cluster(
@@ -38,52 +42,85 @@ def read_cluster(
         )
         return None
     setting = of_output or ("kubeconfigPath" if path else "kubeconfig")
+    # What is no path at all is told by `read_text`.
+    is_list = path and path.isprintable() and os.pathsep in path
+    if is_list and not os.path.exists(str(path)):  # noqa: PTH110 - it may be too long for a path
+        problems.append(Problem(setting, f"is a list of files; {MERGE}"))
+        return None
     text = read_text(setting, path, problems) if path else secret_text
     if text is None:
         return None
-    entry = _current_cluster(text)
-    if entry is None:
-        problems.append(
-            Problem(
-                setting,
-                "is not a kubeconfig with a current context and its cluster; give one that kubectl"
-                " can use",
-            )
-        )
+    try:
+        context = parse(text)
+        _check_paths(context, path)
+    except Unusable as error:
+        problems.append(Problem(setting, str(error)))
         return None
-    if entry.get("insecure-skip-tls-verify"):
+    # As for kubectl, files are beside the kubeconfig, or beside the link if it is one.
+    directory = Path(path).expanduser().parent if path else Path()
+    try:
+        checked(context, directory)
+    except Unusable as error:
+        problems.append(Problem(setting, str(error)))
+    if not context.server.startswith("https://"):
         problems.append(
             Problem(
-                setting,
-                "sets insecure-skip-tls-verify, so anybody on the way to the API server could take"
-                " its place; give the cluster's certificate-authority in its place",
+                setting, "names a server that is no https URL, so it could be anybody; give one"
             )
         )
-    ca_path = entry.get("certificate-authority")
     return ClusterEntry(
-        server=str(entry.get("server", "")),
-        ca_data=str(entry.get("certificate-authority-data") or ""),
-        # As for kubectl, it is relative to the kubeconfig's directory; a secret key has none.
-        ca_path=Path(path).expanduser().parent / str(ca_path) if path and ca_path else None,
+        server=context.server,
+        ca_data=base64.b64encode(context.ca.data or b"").decode(),
+        ca_path=directory / context.ca.path if context.ca.path else None,
+        only_here=_only_here(context),
     )
+
+
+MERGE = "give one with all in it: kubectl config view --flatten --minify >FILE"
+
+
+def _check_paths(context: CurrentContext, path: str | None) -> None:
+    """Raise Unusable for a path that Pulumi's Kubernetes provider takes for another one.
+
+    It reads the kubeconfig's text alone (parseKubeconfigString in its util.go), so paths are
+    relative to the project's directory, in which it runs.
+    """
+    is_beside = path is not None and Path(path).expanduser().absolute().parent == Path.cwd()
+    plugin = context.plugin
+    for name in context.relative_paths():
+        # Go's filepath.Clean makes of ./plugin a name that is looked up in PATH.
+        is_program = name == COMMAND and plugin and "/" not in os.path.normpath(plugin.command)
+        if not is_beside or is_program:
+            raise Unusable(
+                f"gives {name} as a relative path, which Pulumi's Kubernetes provider does not look"
+                f" for beside the kubeconfig; give the absolute path, or {MERGE}"
+            )
+
+
+def _only_here(context: CurrentContext) -> str:
+    """Return what keeps machines from the server that is reached here; "": nothing does."""
+    host = urlsplit(context.server).hostname or ""
+    try:
+        is_loopback = ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = host == "localhost" or host.endswith(".localhost")
+    if is_loopback:
+        return f"its server {context.server} is this machine itself"
+    if context.proxy:
+        return "its server is reached through a proxy (proxy-url)"
+    if context.tls_server_name:
+        return "its server's certificate is for another name (tls-server-name)"
+    return ""
 
 
 def server(given: str | None, entry: ClusterEntry, problems: list[Problem]) -> str:
     """Return the API server's URL, from the settings or else the kubeconfig."""
-    found = given or entry.server
-    if not found.startswith("https://"):
+    if entry.only_here and not given:
         problems.append(
-            Problem("cluster.server", "is missing, and the kubeconfig has no https URL; set it")
+            Problem(
+                "cluster.server",
+                f"is missing, and the kubeconfig does not tell machines the way: {entry.only_here};"
+                " set the URL at which they reach the API server",
+            )
         )
-    return found
-
-
-def _current_cluster(text: str) -> Mapping[str, Any] | None:
-    try:
-        document = yaml.safe_load(text)
-        contexts = {c["name"]: c["context"] for c in document["contexts"]}
-        clusters = {c["name"]: c["cluster"] for c in document["clusters"]}
-        found = clusters[contexts[document["current-context"]]["cluster"]]
-    except (yaml.YAMLError, KeyError, TypeError):
-        return None
-    return found if isinstance(found, dict) else None
+    return given or entry.server

@@ -3,12 +3,19 @@
 import base64
 import functools
 import hashlib
+import re
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
 import pulumi
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    SECP384R1,
+    SECP521R1,
+    EllipticCurvePrivateKey,
+)
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -25,6 +32,12 @@ from settings.layer import Ssh
 from settings.problem import Problem
 
 # What the loaders raise for what is no key, has a passphrase, or is of a type that they don't know.
+BLOCK = re.compile(r"-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL)
+# How a text begins in which Go's encoding/pem finds that key, and no other block before it.
+GO_READS = re.compile(
+    r"\s*^-----BEGIN (?:RSA |EC |OPENSSH )?PRIVATE KEY-----[ \t]*\r?\n", re.MULTILINE
+)
+SHORTEST_RSA_KEY = 1024  # bits: OpenSSH's SSH_RSA_MINIMUM_MODULUS_SIZE, and Go's crypto/rsa
 NO_KEY = (ValueError, TypeError, UnsupportedAlgorithm)
 
 
@@ -48,10 +61,9 @@ def fingerprint(key: str) -> str | None:
     None: it can't be read.
     """
     try:
-        public = _load(key).public_key()
+        blob = _public_blob(_load(key))
     except NO_KEY:
         return None
-    blob = base64.b64decode(public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).split()[1])
     return f"SHA256:{base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip('=')}"
 
 
@@ -59,15 +71,17 @@ def fingerprint(key: str) -> str | None:
 def for_engine(key: str) -> str:
     """Return a key in the shortest form that the engine reads, since each command's state has it.
 
-    That is a third of OpenSSH's form for ed25519; keys of other types, and what is no key, stay.
+    That is a third of OpenSSH's form for ed25519; keys of other types stay as they are if the
+    engine reads that, and so does what is no key.
     """
     try:
         loaded = _load(key)
     except NO_KEY:
         return key
-    if not isinstance(loaded, Ed25519PrivateKey):
+    if not isinstance(loaded, Ed25519PrivateKey) and GO_READS.match(key):
         return key
-    return loaded.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    text: bytes = loaded.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return text.decode()
 
 
 def for_openssh(key: str) -> str:
@@ -97,15 +111,48 @@ def problem_of(key: str) -> str | None:
         if key.startswith("PuTTY-User-Key-File"):
             return "is a key of PuTTY; convert it with puttygen KEY -O private-openssh"
         return "is not an SSH private key"
-    if not isinstance(loaded, Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey):
-        return "is of a type that SSH no longer takes; make one with ssh-keygen -t ed25519"
+    if not _is_for_ssh(loaded):
+        return "is of a type that SSH does not take; make one with ssh-keygen -t ed25519"
     return None
 
 
+def _is_for_ssh(loaded: Any) -> bool:
+    """Return whether Go's and OpenSSH's clients take a key of its type and size."""
+    if isinstance(loaded, EllipticCurvePrivateKey):
+        return isinstance(loaded.curve, SECP256R1 | SECP384R1 | SECP521R1)
+    if isinstance(loaded, RSAPrivateKey):
+        return loaded.key_size >= SHORTEST_RSA_KEY
+    return isinstance(loaded, Ed25519PrivateKey)
+
+
 def _load(key: str) -> Any:
-    if "BEGIN OPENSSH PRIVATE KEY" in key:
-        return load_ssh_private_key(key.encode(), password=None)
-    return load_pem_private_key(key.encode(), password=None)
+    """Return the first private key in a text, as Go and OpenSSH do, wherever its lines end."""
+    block = BLOCK.search(key)
+    if block is None:
+        raise ValueError("no key")
+    label, data = block.groups()
+    text = (
+        block[0]
+        if ":" in data
+        else f"-----BEGIN {label}-----\n{_lines(data)}-----END {label}-----\n"
+    )
+    if label != "OPENSSH PRIVATE KEY":
+        return load_pem_private_key(text.encode(), password=None)
+    loaded = load_ssh_private_key(text.encode(), password=None)
+    # The library derives the public half; Go and OpenSSH compare it with the one in the file.
+    if _public_blob(loaded) not in base64.b64decode(data):
+        raise ValueError("its public half is another key's")
+    return loaded
+
+
+def _public_blob(loaded: Any) -> bytes:
+    public = loaded.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    return base64.b64decode(public.split()[1])
+
+
+def _lines(data: str) -> str:
+    """Return base64 as PEM has it."""
+    return "".join(f"{line}\n" for line in textwrap.wrap("".join(data.split()), 64))
 
 
 def _read(setting: str, path: str, problems: list[Problem]) -> pulumi.Output[str] | None:

@@ -214,8 +214,8 @@ def _cluster(
         if entry is not None:
             url = server(given, entry, unknown)
             ca = read_ca(ca_path, entry, unknown, taken.ca)
-            if not unknown:
-                return url, ca, []
+            if url and ca:
+                return url, ca, unknown
     # Without caPath the CA is unknown because the kubeconfig is, which is listed already.
     has_ca = ca_path or taken.ca is not None
     url, ca = given or "", read_ca(ca_path, ClusterEntry(), unknown, taken.ca) if has_ca else ""

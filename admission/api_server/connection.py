@@ -197,7 +197,6 @@ class Connection:
         Raises:
             ApiError: it does not accept the token (401), or the holder may not ask.
             Unreadable, aiohttp.ClientError, OSError, TimeoutError: it did not answer.
-            ValueError: the kubeconfig names no CA.
         """
         configuration = self._transport.client.configuration
         # A session of its own: ours presents our own client certificate.
@@ -207,7 +206,7 @@ class Connection:
                 self.server + SELF_REVIEWS,
                 json={"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"},
                 headers={"Authorization": f"Bearer {token}"},
-                ssl=self.trust(),
+                ssl=_trusting(self._ca),
                 server_hostname=configuration.tls_server_name or None,
                 proxy=configuration.proxy or None,
                 allow_redirects=False,
@@ -220,17 +219,27 @@ class Connection:
             user: dict[str, Any] = review["status"]["userInfo"]
             return user
 
-    def trust(self) -> ssl.SSLContext:
-        """Return a TLS context that trusts the cluster's CA and no other.
+    def kubelets_trust(self, ca: str = "") -> ssl.SSLContext:
+        """Return a TLS context for kubelets: it trusts the cluster's CA and no other.
+
+        That is the kubeconfig's, and the one that the machines have if it is given (`ca`, PEM):
+        API servers and kubelets may have certificates of different CAs.
 
         Raises:
-            ValueError: the kubeconfig names no CA.
+            ValueError: there is neither.
         """
-        if not self._ca:
+        if not self._ca + ca:
             raise ValueError(
                 "the kubeconfig's cluster has no certificate-authority; add it: the kubelets'"
                 " certificates are checked with it"
             )
-        context = verifying_as_go(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-        context.load_verify_locations(cadata=self._ca)
-        return context
+        return _trusting(self._ca + "\n" + ca)
+
+
+def _trusting(ca: str) -> ssl.SSLContext:
+    """Return a TLS context that trusts this CA (PEM) alone; without one, whom the system trusts."""
+    if not ca:
+        return verifying_as_go(ssl.create_default_context())
+    context = verifying_as_go(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    context.load_verify_locations(cadata=ca)
+    return context

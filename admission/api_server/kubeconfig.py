@@ -1,18 +1,21 @@
 """Which API server to talk to, and as whom: by a kubeconfig, or by the pod that this runs in."""
 
 import asyncio
+import base64
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-import yaml
 from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import ConfigException, kube_config, load_incluster_config
+from kubernetes.aio.config import ConfigException, load_incluster_config
 from kubernetes.aio.config.kube_config import KubeConfigLoader
 
-from admission.api_server.credentials import named, proxy_for, verifying_as_go
+from admission.api_server.credentials import verifying_as_go
+from admission.api_server.current_context import CurrentContext, Unusable, parse
+from admission.api_server.exec_plugin import PluginFailed
+from admission.api_server.named_files import NamedFiles, checked
+from admission.api_server.proxy import proxy_for
 
 
 async def client_of_kubeconfig(path: str | None, content: str | None) -> tuple[ApiClient, str]:
@@ -24,79 +27,99 @@ async def client_of_kubeconfig(path: str | None, content: str | None) -> tuple[A
         ValueError: the kubeconfig can't be read or is invalid; the message quotes none of it.
     """
     name = path or "the kubeconfig that the stack's settings hold or name"
+    configuration = Configuration()
     try:
-        client, ca, plugin = await _client(path, content)
-    except FileNotFoundError as error:
+        context, directory, files = await asyncio.to_thread(_read, path, content)
+        files = await _authenticate(configuration, context, directory, files)
+        return await asyncio.to_thread(_client, configuration, context, files), files.ca.decode()
+    except Unusable as error:
+        raise ValueError(f"{name} {error}") from None
+    except OSError as error:
         missing = error.filename or path or "a file that the kubeconfig names"
         raise ValueError(f"{missing} can't be read: {error.strerror}") from None
     except Exception as error:  # noqa: BLE001 - the library's errors may quote the content
         raise ValueError(f"{name} is not a usable kubeconfig ({type(error).__name__})") from None
-    configuration = client.configuration
-    if plugin and not (configuration.api_key or configuration.cert_file):
-        await client.close()
-        raise ValueError(f"{name}: its exec plugin gave no credentials; run {plugin} to see why")
-    if not configuration.verify_ssl:
-        await client.close()
-        raise ValueError(
-            f"{name} sets insecure-skip-tls-verify, so anybody on the way to the API server could"
-            " take its place; give the cluster's certificate-authority in its place"
-        )
-    return client, ca
 
 
-async def _client(path: str | None, content: str | None) -> tuple[ApiClient, str, str]:
-    """Return a client, the CA's PEM, and the exec plugin's command, if there is one."""
-    configuration = Configuration()
-    document, directory = await asyncio.to_thread(_load, path, content)
-    context = named(document, "context", document["current-context"])
-    user = named(document, "user", context["user"])
-    await asyncio.to_thread(_as_kubectl_reads, user, Path(directory) if directory else Path.cwd())
-    # What a kubeconfig holds as data, the library writes into files: they are gone once it has read
-    # them, whatever ends this process.
-    with tempfile.TemporaryDirectory(prefix="kubelet-tls-bootstrap-") as files:
-        loader = KubeConfigLoader(
-            config_dict=document, config_base_path=directory, temp_file_path=files
-        )
-        kube_config._temp_files.clear()  # it would name files that are gone
-        await loader.load_and_set(configuration)
-        configuration.retries = None
-        ca = ""
-        if configuration.ssl_ca_cert:
-            ca = await asyncio.to_thread(Path(configuration.ssl_ca_cert).read_text)
-        configuration.impersonation = impersonation(user)
-        client = _client_of(configuration)
-    plugin = user.get("exec")
-    return client, ca, str(plugin["command"]) if plugin else ""
+def _read(path: str | None, content: str | None) -> tuple[CurrentContext, Path, NamedFiles]:
+    """Return what a kubeconfig says, what its paths are relative to, and what is in the files."""
+    directory, text = Path.cwd(), content or ""
+    if path is not None:
+        file = Path(path).expanduser()
+        directory, text = file.absolute().parent, file.read_text()  # of the link, as for kubectl
+    context = parse(text)
+    return context, directory, checked(context, directory)
 
 
-def _as_kubectl_reads(user: dict[str, Any], directory: Path) -> None:
-    """Make of a user what the library reads otherwise than kubectl (client-go's clientcmd)."""
-    if file := user.pop("tokenFile", None):
-        user["token"] = (directory / str(file)).read_text().strip()
-    plugin = user.get("exec")
-    if isinstance(plugin, dict) and "/" in (command := str(plugin.get("command") or "")):
-        plugin["command"] = str(directory / command)
+async def _authenticate(
+    configuration: Configuration, context: CurrentContext, directory: Path, files: NamedFiles
+) -> NamedFiles:
+    """Set who asks, and return the files with the certificate of a plugin, if it gives one."""
+    configuration.impersonation = [*context.headers]
+    if context.login:
+        encoded = base64.b64encode(":".join(context.login).encode()).decode()
+        configuration.api_key["BearerToken"] = f"Basic {encoded}"
+    if files.token:
+        configuration.api_key["BearerToken"] = f"Bearer {files.token}"
+    if context.oidc is not None:
+        await KubeConfigLoader(_with_oidc(context.oidc)).load_and_set(configuration)
+    if context.plugin is None:
+        return files
+    try:
+        given = await context.plugin.run(directory, _cluster(context, files))
+    except (PluginFailed, OSError) as error:
+        command = context.plugin.program(directory)
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise Unusable(
+            f"names an exec plugin that gave no credentials ({why}); run {command} to see why"
+        ) from None
+    if "token" in given:
+        configuration.api_key["BearerToken"] = f"Bearer {given['token']}"
+    certificate, key = given.get("clientCertificateData", ""), given.get("clientKeyData", "")
+    return files.with_identity(certificate.encode(), key.encode())
 
 
-def impersonation(user: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the headers with which a kubeconfig's user acts as another one.
+def _with_oidc(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a kubeconfig of which the library reads the user alone."""
+    provider = {"name": "oidc", "config": dict(settings)}
+    return {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"extensions": []}}],
+        "users": [{"name": "u", "user": {"auth-provider": provider}}],
+    }
 
-    Raises:
-        TypeError: a value is no list or no text where kubectl wants one, or no header can hold it.
-    """
-    if not isinstance(user.get("as-groups") or [], list):
-        raise TypeError("as-groups")
-    headers: list[tuple[str, Any]]
-    headers = [("Impersonate-User", user.get("as")), ("Impersonate-Uid", user.get("as-uid"))]
-    headers += [("Impersonate-Group", group) for group in user.get("as-groups") or ()]
-    for key, values in (user.get("as-user-extra") or {}).items():
-        if not isinstance(values, list):
-            raise TypeError("as-user-extra")
-        headers += [(f"Impersonate-Extra-{quote(str(key), safe='')}", value) for value in values]
-    for name, value in headers:
-        if value is not None and not (isinstance(value, str) and value.isprintable()):
-            raise TypeError(name)
-    return [(name, value) for name, value in headers if value]
+
+def _cluster(context: CurrentContext, files: NamedFiles) -> dict[str, Any]:
+    """Return what a plugin is told of the cluster: ExecCredential's `spec.cluster`."""
+    ca = base64.b64encode(files.ca).decode()
+    told = {
+        "server": context.server,
+        "tls-server-name": context.tls_server_name,
+        "certificate-authority-data": ca,
+        "proxy-url": context.proxy,
+    }
+    return {key: value for key, value in told.items() if value}
+
+
+def _client(configuration: Configuration, context: CurrentContext, files: NamedFiles) -> ApiClient:
+    configuration.host = context.server.rstrip("/")
+    configuration.tls_server_name = context.tls_server_name or None
+    configuration.proxy = context.proxy or None
+    configuration.retries = None
+    # The library reads files only: they are gone once it has, whatever ends this process.
+    with tempfile.TemporaryDirectory(prefix="kubelet-tls-bootstrap-") as directory:
+        for setting, content in (
+            ("ssl_ca_cert", files.ca),
+            ("cert_file", files.certificate),
+            ("key_file", files.key),
+        ):
+            if content:
+                file = Path(directory, setting)
+                file.touch(mode=0o600)
+                file.write_bytes(content)
+                setattr(configuration, setting, str(file))
+        return _client_of(configuration)
 
 
 def _client_of(configuration: Configuration) -> ApiClient:
@@ -129,11 +152,3 @@ async def client_of_pod() -> tuple[ApiClient, str]:
         ) from None
     configuration.retries = None
     return _client_of(configuration), ca
-
-
-def _load(path: str | None, content: str | None) -> tuple[Any, str | None]:
-    """Return the kubeconfig's document, and the directory that its relative paths start from."""
-    if path is None:
-        return yaml.safe_load(content or ""), None
-    file = Path(path).expanduser()
-    return yaml.safe_load(file.read_text()), str(file.absolute().parent)

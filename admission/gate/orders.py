@@ -45,6 +45,7 @@ class Orders:
     server: str | None = None  # to which the kubeconfig must lead
     kubeconfig_path: str | None
     kubeconfig: str | None = field(repr=False)
+    ca: str = ""  # the machines', PEM; kubelets may have certificates of it, too
     pool: str
     nodes: Mapping[str, InventoryNode]
     kubelet_versions: Mapping[str, str]  # by the node's name, such as 1.37
@@ -85,6 +86,7 @@ def read_orders(text: str) -> Orders:
             server=kubeconfig.get("server"),
             kubeconfig_path=kubeconfig.get("path"),
             kubeconfig=kubeconfig.get("content"),
+            ca=str(document.get("ca", "")),
             pool=str(document["pool"]),
             nodes={node.name: node for node in nodes},
             joins={e["name"]: str(e.get("join", "")) for e in document["nodes"]},

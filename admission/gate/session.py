@@ -36,6 +36,6 @@ async def session(text: str) -> AsyncIterator[tuple[Orders, Connection, Look]]:
                 " other ones with --config-file"
             )
         orders = replace(orders, denied=orders.denied.and_host(api.host))
-        yield orders, api, partial(look_at, trust=api.trust())
+        yield orders, api, partial(look_at, trust=api.kubelets_trust(orders.ca))
     finally:
         await api.close()

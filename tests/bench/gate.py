@@ -192,7 +192,7 @@ async def run_gate(text: str) -> tuple[int, list[str]]:
     cluster = await Connection.open(orders.kubeconfig_path, None)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            look = partial(look_at, trust=cluster.trust())
+            look = partial(look_at, trust=cluster.kubelets_trust())
             return await admit(orders, cluster, look, said.append), said
     finally:
         await cluster.close()

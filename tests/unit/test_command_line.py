@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.unit import certificates
+from tests.unit.admission import tls_api_server
 from tests.unit.certificates import authority
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +36,21 @@ def test_the_repositorys_own_stack_renders_from_any_directory(where: str, tmp_pa
     done = ktb("render", "--node", "node-1", cwd=cwd)
     assert done.returncode == 0
     assert "==> /etc/systemd/system/kubelet.service  0600 root:root <==" in done.stdout
+
+
+def test_what_is_rendered_needs_no_key_of_the_kubeconfigs_user(tmp_path: Path) -> None:
+    """A pipeline that shows a change may have none; it says so."""
+    user = {"client-certificate": "/nowhere/client.crt", "client-key": "/nowhere/client.key"}
+    kubeconfig = tls_api_server.kubeconfig(tmp_path, "https://10.0.0.9:6443", user)
+    (tmp_path / "Pulumi.yaml").write_text("name: p\n")
+    node = {"name": "n1", "address": "10.0.0.1"}
+    settings = {"config": {"p:kubeconfigPath": kubeconfig, "p:pools": {"w": {"nodes": [node]}}}}
+    (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump(settings))
+    done = ktb("render", "--node", "n1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "server: https://10.0.0.9:6443" in done.stdout
+    assert "BEGIN CERTIFICATE" in done.stdout
+    assert "names a file as client-certificate that can't be read" in done.stderr
 
 
 def test_nodes_of_another_stack_are_asked_for(tmp_path: Path) -> None:
@@ -90,7 +106,7 @@ KUBECONFIG = {
     "users": [{"name": "u", "user": {"token": "[secret]"}}],
 }
 OF_INFRA = {
-    "admin": "[secret]", "open": {**KUBECONFIG, "users": []}, "half": KUBECONFIG,
+    "admin": "[secret]", "open": {**KUBECONFIG, "users": [{"name": "u", "user": {"token": "t"}}]}, "half": KUBECONFIG,
     "server": "https://api.example.org", "ca": OTHER_CA, "services": "10.97.0.0/16", "word": "word",
 }  # fmt: skip
 

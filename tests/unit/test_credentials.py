@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pytest
 import yaml
-from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from credentials import Credentials
-from credentials.private_key import fingerprint, for_engine, for_openssh
+from credentials.private_key import fingerprint, for_engine, for_openssh, problem_of
 from settings.model import Settings
 from settings.parsing import Secret, parse
 from settings.problem import Problem
@@ -291,7 +291,7 @@ def test_a_key_of_a_type_that_ssh_does_not_take_is_refused(files: Path) -> None:
 def test_something_else_than_a_kubeconfig_is_reported_without_its_content(files: Path) -> None:
     (files / "kubeconfig").write_text("token: s3cret\n")
     said = only(load(files)[1])
-    assert "is not a kubeconfig with a current context" in said
+    assert "kubeconfigPath has no current context" in said
     assert "s3cret" not in said
 
 
@@ -302,12 +302,147 @@ def test_a_kubeconfig_that_verifies_no_server_is_refused(files: Path) -> None:
     assert "sets insecure-skip-tls-verify, so anybody" in only(load(files)[1])
 
 
+def edited(files: Path, **changes: Any) -> dict[str, Any]:
+    """Change the cluster of the kubeconfig, or its user where it is `user`."""
+    document: dict[str, Any] = yaml.safe_load((files / "kubeconfig").read_text())
+    document["users"][0]["user"] = changes.pop("user", {"token": "s3cret"})
+    cluster = document["clusters"][0]["cluster"] | changes
+    document["clusters"][0]["cluster"] = {k: v for k, v in cluster.items() if v is not None}
+    (files / "kubeconfig").write_text(yaml.safe_dump(document))
+    return document
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"server": "https://127.0.0.1:6443"}, "https://127.0.0.1:6443 is this machine itself"),
+        ({"server": "https://localhost:6443"}, "is this machine itself"),
+        ({"server": "https://[::1]:6443"}, "is this machine itself"),
+        ({"proxy-url": "http://proxy:3128"}, "through a proxy"),
+        ({"tls-server-name": "kubernetes"}, "for another name"),
+    ],
+)
+def test_a_server_that_machines_do_not_reach_needs_one_that_they_do(
+    files: Path, changes: dict[str, str], reason: str
+) -> None:
+    edited(files, **changes)
+    said = only(load(files)[1])
+    assert said.startswith("cluster.server is missing, and the kubeconfig does not tell machines")
+    assert reason in said
+    raw = {
+        "kubeconfigPath": str(files / "kubeconfig"),
+        "cluster": {"server": "https://10.0.0.8:6443"},
+    }
+    loaded, problems = loaded_from(parse(raw))
+    assert problems == []
+    assert loaded is not None
+    assert loaded.server == "https://10.0.0.8:6443"
+
+
+@pytest.mark.parametrize("given", [{}, {"cluster": {"server": "https://10.0.0.8:6443"}}])
+def test_credentials_are_sent_to_https_only(files: Path, given: dict[str, Any]) -> None:
+    edited(files, server="http://10.0.0.9:8080")
+    raw = {"kubeconfigPath": str(files / "kubeconfig"), **given}
+    assert "names a server that is no https URL" in only(loaded_from(parse(raw))[1])
+
+
+REFERENCES: list[dict[str, Any]] = [
+    {"certificate-authority": "ca.crt", "certificate-authority-data": None},
+    {"user": {"tokenFile": "token"}},
+    {
+        "user": {
+            "exec": {
+                "apiVersion": "client.authentication.k8s.io/v1",
+                "command": "bin/plugin",
+                "interactiveMode": "Never",
+            }
+        }
+    },
+]
+
+
+@pytest.mark.parametrize("changes", REFERENCES, ids=["CA", "token", "plugin"])
+def test_relative_paths_count_where_pulumis_provider_finds_them_too(
+    files: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    """It reads the kubeconfig's text alone, and runs in the project's directory."""
+    (files / "ca.crt").write_bytes(authority(days=9))
+    (files / "token").write_text("t\n")
+    document = edited(files, **changes)
+    said = only(load(files)[1])
+    assert "as a relative path, which Pulumi's Kubernetes provider does not look for" in said
+    assert "kubectl config view --flatten" in said
+    monkeypatch.chdir(files)
+    assert load(files)[1] == []
+    problems: list[Problem] = []
+    text = yaml.safe_dump(document)
+    secret = Secret(text, pulumi.Output.secret(text))
+    read_credentials(parse({}), problems, kubeconfig=secret)
+    assert "as a relative path" in only(problems)
+
+
+def test_a_plugin_that_the_provider_would_look_for_in_path_is_refused(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(files)
+    entry = {**REFERENCES[2]["user"]["exec"], "command": "./plugin"}
+    edited(files, user={"exec": entry})
+    assert "gives command of exec as a relative path" in only(load(files)[1])
+
+
+def test_a_list_of_kubeconfigs_is_told_to_be_merged(files: Path) -> None:
+    raw = {"kubeconfigPath": f"{files}/kubeconfig:{files}/other"}
+    assert "is a list of files; give one with all" in only(loaded_from(parse(raw))[1])
+
+
+@pytest.mark.parametrize("name", ["tokenFile", "client-key", "kubeconfigPath"])
+def test_a_secret_in_the_place_of_its_path_is_not_quoted(files: Path, name: str) -> None:
+    key = (files / "key").read_text()
+    certificate = {"client-certificate": str(files / "known_hosts")}
+    edited(files, user={**(certificate if name == "client-key" else {}), name: key})
+    path = str(files / "kubeconfig")
+    if name == "kubeconfigPath":
+        path = (files / "kubeconfig").read_text()
+    said = only(loaded_from(parse({"kubeconfigPath": path}))[1])
+    assert not any(line in said for line in key.splitlines()[1:-1])
+    assert "s3cret" not in said
+
+
+@pytest.mark.parametrize(
+    ("user", "reason"),
+    [
+        ({}, "names no credentials for its user"),
+        ({"token": 1}, "is not text; put it in quotes"),
+        (
+            {"client-certificate": "/nowhere", "client-key": "/x"},
+            "as client-certificate that can't be read",
+        ),
+        ({"token": "t", "as-groups": ["system:masters"]}, "without as"),
+    ],
+)
+def test_who_can_not_ask_the_api_server_is_told_before_anything_is_touched(
+    files: Path, user: dict[str, Any], reason: str
+) -> None:
+    edited(files, user=user)
+    said = only(load(files)[1])
+    assert said.startswith("kubeconfigPath ")
+    assert reason in said
+
+
 def test_an_expired_ca_is_reported(files: Path) -> None:
     document = yaml.safe_load((files / "kubeconfig").read_text())
     expired = base64.b64encode(authority(days=-1)).decode()
     document["clusters"][0]["cluster"]["certificate-authority-data"] = expired
     (files / "kubeconfig").write_text(yaml.safe_dump(document))
     assert "CA expired on" in only(load(files)[1])
+
+
+def test_a_bundle_may_keep_a_ca_that_has_expired(files: Path) -> None:
+    document = yaml.safe_load((files / "kubeconfig").read_text())
+    bundle = base64.b64encode(authority(days=-1) + authority(days=9)).decode()
+    document["clusters"][0]["cluster"]["certificate-authority-data"] = bundle
+    (files / "kubeconfig").write_text(yaml.safe_dump(document))
+    assert load(files)[1] == []
 
 
 def test_neither_a_path_nor_a_secret_is_reported() -> None:
@@ -351,6 +486,62 @@ def test_an_ed25519_key_has_a_short_form_for_the_engine_and_one_for_openssh(
     assert for_engine("nonsense") == for_openssh("nonsense") == "nonsense"
 
 
+PARAMETERS = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: f"\ufeff{text}",
+        lambda text: PARAMETERS + text,  # as `openssl ecparam -genkey` prints it
+        lambda text: "".join(f"  {line}\n" for line in text.splitlines()),
+        lambda text: " ".join(text.splitlines()),  # as a variable of the environment has it
+        lambda text: text.replace("\n", "\r"),
+    ],
+    ids=["byte order mark", "parameters", "indented", "one line", "CR"],
+)
+@pytest.mark.parametrize("kind", ["ecdsa", "ed25519"])
+def test_a_key_is_handed_on_in_a_form_that_go_reads(tmp_path: Path, kind: str, change: Any) -> None:
+    path = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", path], check=True)
+    key = path.read_text()
+    assert problem_of(change(key)) is None
+    assert for_engine(change(key)).startswith("-----BEGIN PRIVATE KEY-----\n")
+    assert fingerprint(for_engine(change(key))) == fingerprint(key)
+
+
+def test_the_first_key_of_a_file_counts_as_for_go_and_openssh(tmp_path: Path) -> None:
+    for name, form in (("one", "PEM"), ("two", "RFC4716")):
+        command = ["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-m", form, "-f", tmp_path / name]
+        subprocess.run(command, check=True)
+    one, two = (tmp_path / "one").read_text(), (tmp_path / "two").read_text()
+    assert fingerprint(one + two) == fingerprint(one)
+    assert fingerprint(two + one) == fingerprint(two)
+
+
+@pytest.mark.parametrize("curve", [ec.SECP224R1(), ec.SECP256K1()])
+def test_a_curve_that_ssh_does_not_know_is_told(curve: ec.EllipticCurve) -> None:
+    key = ec.generate_private_key(curve)
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    assert "is of a type that SSH does not take" in (problem_of(text) or "")
+
+
+def test_an_rsa_key_that_is_too_short_for_ssh_is_told() -> None:
+    made = subprocess.run(["openssl", "genrsa", "768"], capture_output=True, text=True, check=True)
+    assert "ssh-keygen -t ed25519" in (problem_of(made.stdout) or "")
+
+
+def test_a_key_whose_public_half_is_another_keys_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", path], check=True)
+    head, *lines, tail = path.read_text().splitlines()
+    data = bytearray(base64.b64decode("".join(lines)))
+    at = data.rindex(b"ecdsa-sha2-nistp256") + len("ecdsa-sha2-nistp256") + 4 + 8 + 4 + 65 + 4 + 9
+    data[at] ^= 1  # in the private half
+    text = "\n".join([head, base64.b64encode(data).decode(), tail, ""])
+    assert problem_of(text) == "is not an SSH private key"
+
+
 def blob(*parts: bytes) -> str:
     return base64.b64encode(
         b"".join(struct.pack(">I", len(part)) + part for part in parts)
@@ -367,6 +558,7 @@ def blob(*parts: bytes) -> str:
         f"ssh-ed25519 {blob(b'ecdsa-sha2-nistp256', b'nistp256', bytes(65))}",
         f"ecdsa-sha2-nistp256 {ED25519.split()[1]}",
         "ssh-ed25519 not/base64!",
+        f"{ED25519}\u200b",
     ],
 )
 def test_a_host_key_that_is_cut_or_of_another_type_is_told(files: Path, key: str) -> None:

@@ -38,6 +38,8 @@ LINES = {
     "hashed with a port": (hashed("[10.0.0.1]:2222"), 2222, True),
     "the hash of another": (hashed("10.0.0.2"), 22, False),
     "a broken hash": ("|1|!|", 22, False),
+    "a hash among others": (f"{hashed('10.0.0.1')},10.0.0.9", 22, False),
+    "a hash after others": (f"10.0.0.9,{hashed('10.0.0.1')}", 22, False),
     "an authority": ("@cert-authority 10.0.0.1", 22, False),
     "revoked": ("@revoked 10.0.0.1", 22, False),
     "a comment": ("#10.0.0.1", 22, False),
@@ -66,3 +68,15 @@ def test_a_revoked_key_is_revoked_for_the_hosts_of_its_line(hosts: str) -> None:
 @pytest.mark.parametrize("text", ["", "\n\n", "10.0.0.1", "10.0.0.1 ssh-ed25519", "@revoked"])
 def test_what_is_no_entry_is_passed_over(text: str) -> None:
     assert KnownHosts(text).keys(names("10.0.0.1", 22)) == []
+
+
+@pytest.mark.parametrize("end", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\r"])
+def test_a_comment_ends_with_its_line_and_not_before(end: str) -> None:
+    known = KnownHosts(f"10.0.0.2 {KEY} a comment{end}10.0.0.1 {OTHER}\n")
+    assert known.keys(names("10.0.0.1", 22)) == []
+
+
+def test_a_revoked_key_is_revoked_in_each_of_its_texts() -> None:
+    key = "ssh-ed25519 QUJD"
+    known = KnownHosts("@revoked * ssh-ed25519 QUJ\u200bD\n@revoked * ssh-ed25519 QUJD====\n")
+    assert known.revoked(names("10.0.0.1", 22), key)

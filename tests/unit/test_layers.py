@@ -16,7 +16,7 @@ ALLOWED = {
     "node_files": set[str](),
     "admission": set[str](),
     "settings": {"admission", "node_files", "pulumi"},
-    "credentials": {"settings", "pulumi"},
+    "credentials": {"admission", "settings", "pulumi"},
     "components": {
         *("admission", "node_files"),
         *("pulumi", "pulumi_command", "pulumi_kubernetes", "pulumi_random"),
@@ -37,6 +37,8 @@ ONLY = {
     "admission": {
         *("components.approver_placement", "components.join_approver", "components.rollout"),
         "command_line.status",
+        # One reader of kubeconfigs for all.
+        "credentials.kubeconfig",
         "settings.claims",
         "stack.shared_cluster",
     },

@@ -204,6 +204,7 @@ def test_the_gate_gets_the_inventory_and_no_secret(
 ) -> None:
     orders = json.loads(resources["workers-gate"]["stdin"])
     assert orders["kubeconfig"] == {"stack": "o/p/s", "server": "https://10.0.0.9:6443"}
+    assert orders["ca"] == "-----BEGIN CERTIFICATE-----\n"  # the machines'
     assert orders["report"] == ".pulumi-gate/o/p/s/workers.json"
     assert [node["name"] for node in orders["nodes"]] == ["n1", "n2"]
     assert orders["tokens"] == [
@@ -522,8 +523,9 @@ def write_stack(directory: Path) -> dict[str, Any]:
     """Settings with a node, a control-plane host and an approver, and the files they name."""
     kubeconfig = {
         "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "k"}}],
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
         "clusters": [{"name": "k", "cluster": {"server": "https://10.0.0.9:6443"}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
     }
     (directory / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
     (directory / "ca.crt").write_bytes(authority(days=9))

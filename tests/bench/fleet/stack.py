@@ -39,6 +39,7 @@ def settings(
         "kubeconfigPath": str(cluster.kubeconfig),
         "cluster": {
             "name": NAME,
+            "server": cluster.server,  # the machines are simulated here
             "caPath": str(ca),
             "serviceCidr": SERVICE_CIDR,
             "dnsAddresses": [DNS_ADDRESS],

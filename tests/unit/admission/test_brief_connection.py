@@ -250,11 +250,13 @@ def test_a_temporary_file_is_written_anew_once_its_credentials_have_ended(
 def test_what_is_no_kubeconfig_is_told_by_the_library(tmp_path: Path, content: str) -> None:
     path = tmp_path / "config"
     path.write_text(content)
-    with pytest.raises(ValueError, match="is not a usable kubeconfig"):
+    with pytest.raises(
+        ValueError, match=r"config (is not a kubeconfig|has no context|has no current)"
+    ):
         asyncio.run(open_briefly(str(path)))
 
 
-@pytest.mark.parametrize(("excepted", "brief"), [("127.0.0.1", True), ("", False)])
+@pytest.mark.parametrize(("excepted", "brief"), [("10.0.0.0/8", True), ("", False)])
 def test_a_proxy_is_the_librarys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, excepted: str, brief: bool
 ) -> None:
@@ -263,7 +265,7 @@ def test_a_proxy_is_the_librarys(
     monkeypatch.setenv("no_proxy", excepted)
 
     async def kind() -> bool:
-        api = await open_briefly(kubeconfig(tmp_path, "https://127.0.0.1:6443", {"token": "t"}))
+        api = await open_briefly(kubeconfig(tmp_path, "https://10.0.0.9:6443", {"token": "t"}))
         await api.close()
         return isinstance(api, BriefConnection)
 

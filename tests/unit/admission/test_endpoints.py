@@ -143,7 +143,7 @@ def test_in_a_pod_the_account_s_token_is_read_again(
         cluster = await Connection.in_cluster()
         assert cluster.server == "https://10.98.0.10:6443"
         assert cluster.host == "10.98.0.10"
-        cluster.trust()
+        cluster.kubelets_trust()
 
         async def call(_method: str, _url: str, headers: dict[str, str], *_: Any) -> Any:
             sent.append(headers.get("authorization"))

@@ -59,7 +59,7 @@ class FakeCluster(FakeApi):
     async def list(self, path: str, keep: Keep) -> Listed:
         return listed(self.objects[path].values(), keep)
 
-    def trust(self) -> ssl.SSLContext:
+    def kubelets_trust(self, ca: str = "") -> ssl.SSLContext:
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     async def close(self) -> None:

@@ -136,6 +136,15 @@ def test_what_entries_have_in_common_counts(tmp_path: Path) -> None:
     assert json.loads(found["pools"])["a"]["nodes"] == [{"name": "node-1", "force": True}]
 
 
+@pytest.mark.parametrize("key", ["joins:cluster", "cluster"])
+def test_where_the_machines_ca_is_is_read_too(tmp_path: Path, key: str) -> None:
+    found = read(tmp_path, f"{SETTINGS}  {key}: {{name: prod, caPath: ca.crt}}\n")
+    assert found is not None
+    assert json.loads(found["cluster"]) == {"caPath": "ca.crt"}
+    assert read(tmp_path, f"{SETTINGS}  {key}: {{caPath: {{secure: abc}}}}\n") is None
+    assert read(tmp_path, f"{SETTINGS}  other:cluster: 1\n") is not None
+
+
 @pytest.mark.parametrize(
     "backend", [{}, {"PULUMI_BACKEND_URL": ""}, {"PULUMI_BACKEND_URL": "https://api.pulumi.com"}]
 )

@@ -338,7 +338,7 @@ def test_a_person_reads_little_of_a_requesters_flood_and_all_of_the_others(it: L
 class Connected(StatusApi):
     host, closed = "10.0.0.9", False
 
-    def trust(self) -> ssl.SSLContext:
+    def kubelets_trust(self, ca: str = "") -> ssl.SSLContext:
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     async def close(self) -> None:
@@ -409,3 +409,24 @@ def test_an_inventory_that_can_not_be_used_is_one_clear_error(
     assert line.startswith("error: ")
     assert f"{tmp_path}/inventory.json" in line
     assert message in line
+
+
+def test_the_machines_ca_counts_for_kubelets_if_it_is_given(
+    cluster: Connected, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: list[str] = []
+
+    def trust(ca: str = "") -> ssl.SSLContext:
+        seen.append(ca)
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    monkeypatch.setattr(cluster, "kubelets_trust", trust)
+    (tmp_path / "ca.crt").write_text("a CA")
+    assert status(f"--ca={tmp_path}/ca.crt") == 0
+    assert status(f"--ca={tmp_path}/missing") == 1
+    assert seen == ["a CA"]
+
+
+def test_a_list_of_kubeconfigs_is_told_to_be_merged(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("--kubeconfig", "/nowhere/a:/nowhere/b") == 1
+    assert "the kubeconfig is a list of files; give one" in capsys.readouterr().err

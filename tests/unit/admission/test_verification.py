@@ -1,6 +1,7 @@
 """Whom the program trusts is whom kubectl and kubelets trust with the same CA file."""
 
 import asyncio
+import json
 import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,10 +15,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from admission import serving_certificate
 from admission.api_server import credentials
 from admission.api_server.brief_connection import BriefConnection, open_briefly
 from admission.api_server.connection import Connection
+from admission.gate.session import session
+from admission.serving_certificate import Untrusted
 from tests.unit.admission import tls_api_server
+from tests.unit.admission.fakes import entry
+from tests.unit.admission.test_main import ONE_NODE
 from tests.unit.admission.tls_api_server import ApiServer, kubeconfig, url
 
 
@@ -84,7 +90,7 @@ async def at_a_kubelets_port(path: str) -> None:
     connection = await Connection.open(path, None)
     try:
         host, _, port = connection.server.removeprefix("https://").partition(":")
-        trust = connection.trust()
+        trust = connection.kubelets_trust()
         _, writer = await asyncio.open_connection(host, int(port), ssl=trust)
         writer.transport.abort()
     finally:
@@ -117,3 +123,44 @@ def test_a_ca_without_the_extensions_that_newer_pythons_ask_for_is_taken() -> No
     context = ssl.create_default_context()
     context.verify_flags |= ssl.VERIFY_X509_STRICT
     assert not credentials.verifying_as_go(context).verify_flags & ssl.VERIFY_X509_STRICT
+
+
+@pytest.mark.parametrize(
+    ("kubeconfigs", "machines", "proven"),
+    [
+        (ROOT, INTERMEDIATE, True),  # cluster.caPath
+        (INTERMEDIATE, ROOT, True),
+        (INTERMEDIATE, None, True),
+        (None, INTERMEDIATE, True),  # the API server's certificate is one that the system trusts
+        (ROOT, STRANGER, False),
+        (ROOT, None, False),
+    ],
+)
+def test_a_gate_proves_kubelets_by_the_machines_ca_too(  # noqa: PLR0917
+    tmp_path: Path,
+    api_server: ApiServer,
+    monkeypatch: pytest.MonkeyPatch,
+    kubeconfigs: Signed | None,
+    machines: Signed | None,
+    proven: bool,
+) -> None:
+    """What is asked at the kubelet's port here has a certificate by INTERMEDIATE."""
+    host, _, port = url(api_server).removeprefix("https://").partition(":")
+    monkeypatch.setattr(serving_certificate, "KUBELET_PORT", int(port))
+    ca = kubeconfigs.pem if kubeconfigs else b""
+    path = kubeconfig(tmp_path, "https://10.0.0.9:6443", {"token": "t"}, ca=ca)
+    orders = (
+        {**ONE_NODE, "kubeconfig": {"path": path}, "ca": machines.pem.decode()}
+        if machines
+        else {**ONE_NODE, "kubeconfig": {"path": path}}
+    )
+
+    async def work() -> None:
+        async with session(json.dumps(orders)) as (_, _, look):
+            await look(entry("node-1", host))
+
+    if proven:
+        asyncio.run(work())
+    else:
+        with pytest.raises(Untrusted):
+            asyncio.run(work())
