@@ -190,8 +190,6 @@ def test_a_destroy_finds_the_kubeconfig_there(project: Project) -> None:
     project.pulumi("destroy", "--yes", "--skip-preview")
     assert nodes(project) == {}
     assert project.ssh("node-1", "systemctl is-active kubelet", check=False).strip() != "active"
-    roles = project.kubectl("get", "clusterroles", "-o", "name").stdout
-    assert "approve-node-server-renewal-csr" not in roles
 
 
 def test_the_kubeconfig_is_nowhere_in_plain(project: Project) -> None:
