@@ -107,7 +107,7 @@ def up(cluster: Cluster, directory: Path, shares: str) -> Stack:
 
 def run(stack: Stack, shares: str, *command: str) -> None:
     words = command or ("up", "--yes", "--skip-preview")
-    n1 = token("a", node="n1")
+    n1 = token("a", node="n1", joins=not command)  # nobody joins in a preview of no change
     done = tokens_program.run(stack, *words, more={"shares": shares}, n1_token=n1)
     assert done.status == 0, done.said
 
