@@ -1,10 +1,11 @@
-"""Fixtures of the contract tests: the engine's side, and the providers that need no cluster."""
+"""Fixtures of the contract tests: the engine's side, providers that need no cluster, a judge."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.contract import driver, ssh_server
+from tests.contract import driver, judges, ssh_server
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +39,9 @@ def machine() -> Iterator[ssh_server.SshServer]:
     """A machine that can be reached over SSH."""
     with ssh_server.running() as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def credentials_judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What judges kubeconfigs, keys and proxies as Go's programs do."""
+    return judges.build_credentials(tmp_path_factory.mktemp("credentials_judge"))

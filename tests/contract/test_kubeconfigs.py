@@ -69,14 +69,15 @@ class Verdicts:
 
 
 @pytest.fixture(scope="module")
-def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verdicts]:
+def verdicts(
+    tmp_path_factory: pytest.TempPathFactory, credentials_judge: Path
+) -> Iterator[Verdicts]:
     directory = tmp_path_factory.mktemp("kubeconfigs")
-    program = judges.build_credentials(tmp_path_factory.mktemp("judge"))
     with ApiServer(directory) as server, Proxy(("127.0.0.1", 0), Passing) as proxy:
         proxy.asked = []
         for each in (server, proxy):
             threading.Thread(target=each.serve_forever, args=(0.02,), daemon=True).start()
-        yield asyncio.run(judged(directory, program, server, proxy))
+        yield asyncio.run(judged(directory, credentials_judge, server, proxy))
         for each in (server, proxy):
             each.shutdown()
 

@@ -36,12 +36,13 @@ def taken(keys: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def said(
-    keys: dict[str, str], taken: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    keys: dict[str, str], taken: dict[str, str], credentials_judge: Path
 ) -> Mapping[str, Mapping[str, str]]:
-    program = judges.build_credentials(tmp_path_factory.mktemp("judge"))
     given = {f"{RAW}{name}": text for name, text in keys.items()}
     given |= {f"{ENGINE}{name}": for_engine(text) for name, text in taken.items()}
-    found: Mapping[str, Mapping[str, str]] = judges.ask_about(program, {"keys": given})["keys"]
+    found: Mapping[str, Mapping[str, str]] = judges.ask_about(credentials_judge, {"keys": given})[
+        "keys"
+    ]
     return found
 
 

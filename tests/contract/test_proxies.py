@@ -59,15 +59,14 @@ ENTRIES = [
 PROXIES = ["", "http://proxy:3128", "proxy:3128", "proxy", "https://proxy", "socks5://proxy"]
 
 
-def test_the_proxy_is_the_one_that_go_takes(tmp_path: Path) -> None:
+def test_the_proxy_is_the_one_that_go_takes(credentials_judge: Path) -> None:
     cases = {
         str((server, no, proxy)): {"url": server, "no": no, "http": proxy, "https": proxy}
         for server in SERVERS
         for no in ENTRIES
         for proxy in (PROXIES if no in ("", "*") else PROXIES[1:2])
     }
-    program = judges.build_credentials(tmp_path)
-    said = judges.ask_about(program, {"proxies": cases})["proxies"]
+    said = judges.ask_about(credentials_judge, {"proxies": cases})["proxies"]
     ours = {
         name: proxy_for(
             case["url"],
