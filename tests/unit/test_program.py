@@ -522,7 +522,8 @@ def write_stack(directory: Path) -> dict[str, Any]:
     """Settings with a node, a control-plane host and an approver, and the files they name."""
     kubeconfig = {
         "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "k"}}],
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
         "clusters": [{"name": "k", "cluster": {"server": "https://10.0.0.9:6443"}}],
     }
     (directory / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
