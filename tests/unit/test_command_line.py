@@ -106,7 +106,8 @@ KUBECONFIG = {
     "users": [{"name": "u", "user": {"token": "[secret]"}}],
 }
 OF_INFRA = {
-    "admin": "[secret]", "open": {**KUBECONFIG, "users": [{"name": "u", "user": {"token": "t"}}]}, "half": KUBECONFIG,
+    "admin": "[secret]", "half": KUBECONFIG,
+    "open": {**KUBECONFIG, "users": [{"name": "u", "user": {"token": "t"}}]},
     "server": "https://api.example.org", "ca": OTHER_CA, "services": "10.97.0.0/16", "word": "word",
 }  # fmt: skip
 
