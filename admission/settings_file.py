@@ -99,7 +99,8 @@ def _of_cluster(config: Mapping[str, Any], project: str) -> dict[str, Any]:
     Raises:
         TypeError: it may not be what it looks like.
     """
-    given = (_only(config, project, CLUSTER) or {}) if _has(config, CLUSTER) else {}
+    keys = {CLUSTER, f"{project}:{CLUSTER}"} & config.keys()
+    given = (_only(config, project, CLUSTER) or {}) if keys else {}
     found = {key: value for key in (FROM, CA_PATH) if (value := given.get(key)) is not None}
     if not all(map(_is_text, (*found.get(FROM, {}).values(), found.get(CA_PATH, "none")))):
         raise TypeError(CLUSTER)

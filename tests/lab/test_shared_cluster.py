@@ -168,20 +168,19 @@ def test_the_pool_and_the_node_of_another_stack_are_refused(
     project: Project, fleet: dict[str, Any]
 ) -> None:
     pid = main_pid(project, "node-1")
-    settings = copy.deepcopy(fleet[TWO])
-    pools = settings["config"][f"{PREFIX}pools"]
-    pools["two"]["nodes"].append({"name": "node-1", "address": ADDRESSES["node-1"]})
-    pools["one"] = {}
-    write(project, TWO, settings)
-    for command in (("preview",), ("up", "--yes", "--skip-preview")):
-        said = run(project, TWO, *command, check=False)
-        assert "2 problems in the settings; nothing was changed" in said
-        whose = f"the pool one of the stack organization/kubelet-tls-bootstrap/{ONE}"
-        assert f"pools.one has the name of {whose}" in said
-        assert (
-            f"pools.two.nodes[1] (node-1) has 10.98.0.11, and so has the node node-1 of {whose}"
-            in said
-        )
+    whose = f"the pool one of the stack organization/kubelet-tls-bootstrap/{ONE}"
+    node = {"name": "node-1", "address": ADDRESSES["node-1"]}
+    for pool, listed, told in (
+        ("one", [], f"pools.one has the name of {whose}"),
+        ("three", [node], f"pools.three.nodes[0] (node-1) has 10.98.0.11, and so has {whose}"),
+    ):
+        settings = copy.deepcopy(fleet[TWO])
+        settings["config"][f"{PREFIX}pools"][pool] = {"nodes": listed}
+        write(project, TWO, settings)
+        for command in (("preview",), ("up", "--yes", "--skip-preview")):
+            said = run(project, TWO, *command, check=False)
+            assert "1 problem in the settings; nothing was changed" in said
+            assert told.replace("has the pool", "has the node node-1 of the pool") in said
     write(project, TWO, fleet[TWO])
     run(project, TWO, "preview", "--expect-no-changes")
     assert main_pid(project, "node-1") == pid

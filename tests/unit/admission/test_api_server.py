@@ -430,7 +430,9 @@ def test_a_kubeconfig_without_a_ca_proves_no_kubelet() -> None:
     ["", "hunter2", "[hunter2]", "a: [hunter2", "{}", "{current-context: hunter2, contexts: []}"],
 )
 def test_a_bad_kubeconfig_is_named_and_not_quoted(content: str) -> None:
-    with pytest.raises(ValueError, match=r"^the secret key kubeconfig (is not|has no)") as caught:
+    with pytest.raises(
+        ValueError, match=r"^the kubeconfig that the stack's .* (is not|has no)"
+    ) as caught:
         asyncio.run(connected(None, content))
     assert "hunter2" not in str(caught.value)
 

@@ -33,6 +33,8 @@ ALLOWED = {
         "api_server",
         *("outputs", "private_file", "program", "settings_file", "drain_settings", "turns"),
     },
+    "machines_ca": {"outputs", "settings_file"},
+    "cluster_look": {"api_server", "pool_inventory", "process", "terminal"},
     "remaining_pods": {"api_server", "drain_settings"},
     "drain": {
         *("api_server", "objects", "program"),
