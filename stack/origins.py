@@ -197,11 +197,14 @@ def _named(name: str, node: Any) -> Any:
 
 
 def _whole(value: Any) -> Any:
-    """Return a value with whole numbers as such: the engine has one kind of number."""
+    """Return a value with whole numbers as such, and the keys of objects in order.
+
+    The engine has one kind of number, and gives the keys in another order in each run.
+    """
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, Mapping):
-        return {str(key): _whole(item) for key, item in value.items()}
+        return {key: _whole(value[key]) for key in sorted(value)}
     if isinstance(value, list | tuple):
         return [_whole(item) for item in value]
     return value
