@@ -14,7 +14,8 @@ from admission.process import failures, reason
 from admission.terminal import visible
 
 # Of all namespaces: another stack may have its inventories elsewhere.
-INVENTORIES = f"/api/v1/configmaps?labelSelector={LABEL}"
+SELECTED = f"configmaps?labelSelector={LABEL}"
+INVENTORIES = f"/api/v1/{SELECTED}"
 OWNER = "kubelet-tls-bootstrap/stack"
 # What is not waited for, as in a preview, which may run where no cluster can be reached.
 IMPATIENCE_S = 5
@@ -39,14 +40,22 @@ class Look:
     objects: Mapping[str, Mapping[str, Any]]
     """By the paths that were asked for; those that exist."""
     inventories: tuple[FoundInventory, ...]
+    is_partial: bool = False
+    """Whether we may not see the inventories of other namespaces than our own."""
 
 
 async def look(
-    path: str | None, content: str | None, objects: Collection[str], *, patient: bool
+    path: str | None,
+    content: str | None,
+    objects: Collection[str],
+    *,
+    namespace: str,
+    patient: bool,
 ) -> Look:
     """Look at a cluster with a kubeconfig, by its path or its content.
 
-    An API server that does not answer is waited for if `patient`, for half a minute.
+    Our own inventories are in `namespace`. An API server that does not answer is waited for if
+    `patient`, for half a minute.
 
     Raises:
         ValueError: it can't tell; says why, and what to do.
@@ -55,25 +64,33 @@ async def look(
     from admission.api_server.connection import Connection  # noqa: PLC0415
 
     try:
-        api = await Connection.open(path, content)
-        once = partial(read_list, api.fetch, INVENTORIES, _kept, no_bound)
-        listed = partial(api.list, INVENTORIES, _kept) if patient else once
-        get = partial(api.insist if patient else api.request, "GET")
-        try:
-            async with asyncio.timeout(None if patient else IMPATIENCE_S):
-                return await _look(listed, get, objects)
-        finally:
-            await api.close()
+        async with asyncio.timeout(None if patient else IMPATIENCE_S):
+            api = await Connection.open(path, content)
+            once = partial(read_list, api.fetch, keep=_kept, bound=no_bound)
+            listed = partial(api.list, keep=_kept) if patient else once
+            get = partial(api.insist if patient else api.request, "GET")
+            try:
+                return await _look(listed, get, objects, namespace)
+            finally:
+                await api.close()
     except failures() as error:
         raise ValueError(visible(reason(error))) from None
 
 
 async def _look(
-    listed: Callable[[], Awaitable[Listed]],
+    listed: Callable[[str], Awaitable[Listed]],
     get: Callable[[str], Awaitable[Any]],
     objects: Collection[str],
+    namespace: str,
 ) -> Look:
-    items = (await listed()).items
+    is_partial = False
+    try:
+        items = (await listed(INVENTORIES)).items
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        items = (await listed(f"/api/v1/namespaces/{namespace}/{SELECTED}")).items
+        is_partial = True
     found = {}
     for path in objects:
         try:
@@ -81,7 +98,7 @@ async def _look(
         except ApiError as error:
             if error.status != 404:
                 raise
-    return Look(objects=found, inventories=tuple(map(_inventory, items)))
+    return Look(objects=found, inventories=tuple(map(_inventory, items)), is_partial=is_partial)
 
 
 def _inventory(item: Mapping[str, Any]) -> FoundInventory:

@@ -1,5 +1,6 @@
 """The CA that a stack's machines have, by the settings of `cluster`."""
 
+import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ async def of_cluster(cluster: Mapping[str, Any], stack: str) -> str:
     if not source.get(CA):
         return ""
     try:
-        return str(await outputs.output({"stack": source["stack"], "output": source[CA]}))
+        found = str(await outputs.output({"stack": source["stack"], "output": source[CA]}))
+        # As the settings take it: credentials/certificate_authority.py.
+        return found if "-----BEGIN" in found else base64.b64decode(found).decode()
     except ValueError as error:
         raise ValueError(f"{CLUSTER}.{FROM}.{CA} of the stack {stack}: {error}") from None
 

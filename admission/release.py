@@ -18,6 +18,7 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1"
 # How the names of the Kubernetes provider's field managers begin. One that applies has more behind
 # it, another one for each stack.
 PROVIDER, APPLIER = "pulumi-", "pulumi-kubernetes-"
+RELEASED = f"{PROVIDER}released"  # whose fields were a stack's that has given them up
 CLAIM = "kubelet-tls-bootstrap/stack-"
 MOST_NAMES = 5
 
@@ -90,11 +91,12 @@ async def _give_up(api: Connection, name: str, own: str, *, delete: bool, say: S
             return
         say(f"{name} stays: {others}")
     if own in annotations:
-        # An empty list would count as none at all, an empty entry as an empty list.
+        # Fields that nobody manages would count as written by hand at the next apply.
+        released = [{**entry, "manager": RELEASED} for entry in metadata["managedFields"]]
         change = {
             "resourceVersion": metadata["resourceVersion"],
             "annotations": {own: None},
-            "managedFields": managers or [{}],
+            "managedFields": managers or released[:1],
         }
         await api.request("PATCH", path, {"metadata": change}, content_type=MERGE_PATCH)
 

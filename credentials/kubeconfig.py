@@ -7,7 +7,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from admission.api_server.current_context import COMMAND, CurrentContext, Unusable, parse
+from admission.api_server.current_context import COMMAND, CurrentContext, parse
+from admission.api_server.kubeconfig_content import Absent, Unusable
 from admission.api_server.named_files import checked
 from credentials.text_file import read_text
 from settings.outputs import KUBECONFIG_FROM
@@ -26,11 +27,17 @@ class ClusterEntry:
 
 
 def read_cluster(
-    path: str | None, secret_text: str | None, problems: list[Problem], of_output: str | None = None
+    path: str | None,
+    secret_text: str | None,
+    problems: list[Problem],
+    of_output: str | None = None,
+    *,
+    runs: bool = True,
 ) -> ClusterEntry | None:
     """Return the current cluster of the kubeconfig in a file, a secret key or another's output.
 
     `of_output` is the path of the setting that names such an output, which the text is then.
+    Without `runs`, as in a preview, its user and the files that it names need not be here.
     None with a problem added: both or neither is given, or it is not a kubeconfig.
     """
     if of_output is None and bool(path) == bool(secret_text):
@@ -51,17 +58,18 @@ def read_cluster(
     if text is None:
         return None
     try:
-        context = parse(text)
-        _check_paths(context, path)
+        context = parse(text, needs_user=runs)
     except Unusable as error:
         problems.append(Problem(setting, str(error)))
         return None
     # As for kubectl, files are beside the kubeconfig, or beside the link if it is one.
     directory = Path(path).expanduser().parent if path else Path()
     try:
+        _check_paths(context, path)
         checked(context, directory)
     except Unusable as error:
-        problems.append(Problem(setting, str(error)))
+        if runs or not isinstance(error, Absent):
+            problems.append(Problem(setting, str(error)))
     if not context.server.startswith("https://"):
         problems.append(
             Problem(

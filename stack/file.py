@@ -210,7 +210,7 @@ def _cluster(
     elif not hidden:
         of_output = KUBECONFIG_FROM if taken.kubeconfig is not None else None
         path = taken.settings.kubeconfig_path
-        entry = read_cluster(path, taken.kubeconfig, unknown, of_output)
+        entry = read_cluster(path, taken.kubeconfig, unknown, of_output, runs=False)
         if entry is not None:
             url = server(given, entry, unknown)
             ca = read_ca(ca_path, entry, unknown, taken.ca)

@@ -165,8 +165,13 @@ def read_credentials(
     url = api_server = authority = ""
     source = settings.cluster.source
     of_output = KUBECONFIG_FROM if source and source.kubeconfig else None
+    # A preview may run where nobody has an administrator's credentials.
     entry = read_cluster(
-        settings.kubeconfig_path, kubeconfig.text if kubeconfig else None, problems, of_output
+        settings.kubeconfig_path,
+        kubeconfig.text if kubeconfig else None,
+        problems,
+        of_output,
+        runs=not pulumi.runtime.is_dry_run(),
     )
     if entry is not None:
         url = server(settings.cluster.server, entry, problems)

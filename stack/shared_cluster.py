@@ -69,7 +69,13 @@ async def _look(stack: Stack, missing: list[str]) -> Look:
     is_preview = pulumi.runtime.is_dry_run()
     try:
         found = os.path.expanduser(path) if path else None  # noqa: ASYNC240, PTH111
-        return await look(found, content, paths, patient=not is_preview)
+        seen = await look(
+            found,
+            content,
+            paths,
+            namespace=stack.settings.approver.namespace,
+            patient=not is_preview,
+        )
     except ValueError as error:
         if is_preview:
             pulumi.log.info(f"what other stacks have in the cluster is not checked: {error}")
@@ -77,6 +83,13 @@ async def _look(stack: Stack, missing: list[str]) -> Look:
         raise pulumi.RunError(
             f"what other stacks have in the cluster can't be read, so nothing was changed: {error}"
         ) from None
+    if seen.is_partial:
+        pulumi.log.warn(
+            "the kubeconfig's user may not list the ConfigMaps of all namespaces, so pools and"
+            f" nodes of other stacks are known only as far as their inventories are in"
+            f" {stack.settings.approver.namespace}"
+        )
+    return seen
 
 
 # Pools and nodes

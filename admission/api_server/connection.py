@@ -32,6 +32,7 @@ from admission.api_server.credentials import verifying_as_go
 from admission.api_server.insisting import insist
 from admission.api_server.kubeconfig import client_of_kubeconfig, client_of_pod
 from admission.api_server.lists import Listed, read_list
+from admission.api_server.named_files import certificates
 from admission.api_server.reading import read_deep
 from admission.api_server.transport import (
     KUBELET,
@@ -233,7 +234,7 @@ class Connection:
                 "the kubeconfig's cluster has no certificate-authority; add it: the kubelets'"
                 " certificates are checked with it"
             )
-        return _trusting(self._ca + "\n" + ca)
+        return _trusting(self._ca + "\n" + certificates(ca.encode()).decode())
 
 
 def _trusting(ca: str) -> ssl.SSLContext:

@@ -19,6 +19,7 @@ import yaml
 from admission.api_server import kubeconfig_yaml
 from admission.api_server.exec_plugin import ExecPlugin, read_plugin
 from admission.api_server.impersonation import impersonation
+from admission.api_server.kubeconfig_content import Content, Unusable
 
 CA, CERTIFICATE, KEY, TOKEN = "certificate-authority", "client-certificate", "client-key", "token"
 COMMAND = "command of exec"
@@ -30,40 +31,6 @@ TEXTS = {
         *(TOKEN, "tokenFile", "username", "password"),
     ),
 }
-
-
-class Unusable(ValueError):
-    """A kubeconfig can't be used; the message says why and what to do, and quotes no secret."""
-
-
-@dataclass(frozen=True)
-class Content:
-    """What stands in a kubeconfig, or in a file that it names.
-
-    Nothing of it is ever quoted: who mixes the two up has a key where a path should be.
-    """
-
-    name: str = ""
-    data: bytes | None = field(default=None, repr=False)
-    path: str | None = None
-
-    def read(self, directory: Path) -> bytes:
-        """Return it; paths are relative to the directory.
-
-        Raises:
-            Unusable: the file can't be read.
-        """
-        if self.path is None:
-            return self.data or b""
-        try:
-            return Path(directory, self.path).read_bytes()
-        except OSError as error:
-            raise Unusable(
-                f"names a file as {self.name} that can't be read: {error.strerror}; correct that"
-            ) from None
-
-    def __bool__(self) -> bool:
-        return bool(self.data or self.path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +61,8 @@ class CurrentContext:
             yield COMMAND
 
 
-def parse(text: str) -> CurrentContext:
-    """Return the current context of a kubeconfig.
+def parse(text: str, *, needs_user: bool = True) -> CurrentContext:
+    """Return the current context of a kubeconfig, which without `needs_user` may be nobody's.
 
     Raises:
         Unusable: it is none, or says what can't be done.
@@ -110,7 +77,8 @@ def parse(text: str) -> CurrentContext:
         raise Unusable("is not a kubeconfig with a current context; give one that kubectl can use")
     context = _named(document, "context", _text(document, "current-context", "it"))
     cluster = _named(document, "cluster", _text(context, "cluster", "its context"))
-    user = _named(document, "user", _text(context, "user", "its context"))
+    name = _text(context, "user", "its context")
+    user = _named(document, "user", name) if needs_user or _has_user(document, name) else {}
     plain, who = _texts(cluster, "cluster"), _texts(user, "user")
     _check_cluster(cluster, plain)
     certificate = _content(who, CERTIFICATE)
@@ -126,7 +94,7 @@ def parse(text: str) -> CurrentContext:
     if (who[TOKEN] and who["password"]) or (token and login):
         raise Unusable("has both a token and a username with a password; remove one of them")
     plugin, oidc = read_plugin(user, cluster, Unusable), _oidc(user)
-    if not (certificate or token or login or plugin or oidc is not None):
+    if needs_user and not (certificate or token or login or plugin or oidc is not None):
         raise Unusable(
             "names no credentials for its user, so nobody could ask the API server for anything;"
             " give an administrator's (kubectl config view --minify shows what it has)"
@@ -152,6 +120,14 @@ def _is_config(document: Mapping[str, Any]) -> bool:
     return (document.get("apiVersion") or "v1") == "v1" and (
         document.get("kind") or "Config"
     ) == "Config"
+
+
+def _has_user(document: Mapping[str, Any], name: str) -> bool:
+    users = document.get("users")
+    return any(
+        isinstance(entry, dict) and entry.get("name") == name
+        for entry in (users if isinstance(users, list) else ())
+    )
 
 
 def _named(document: Mapping[str, Any], kind: str, name: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 VERSIONS = tuple(f"client.authentication.k8s.io/{version}" for version in ("v1", "v1beta1"))
 EXTENSION = "client.authentication.k8s.io/exec"
+LIMIT_S = 60
 MODES = ("Never", "IfAvailable", "Always")
 
 
@@ -56,7 +57,15 @@ class ExecPlugin:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )
-        printed, _ = await process.communicate()
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                printed, _ = await process.communicate()
+        except TimeoutError:
+            raise PluginFailed(f"it did not end within {LIMIT_S} s") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
         if process.returncode:
             raise PluginFailed(f"it ended with exit status {process.returncode}")
         try:

@@ -12,8 +12,9 @@ from kubernetes.aio.config import ConfigException, load_incluster_config
 from kubernetes.aio.config.kube_config import KubeConfigLoader
 
 from admission.api_server.credentials import verifying_as_go
-from admission.api_server.current_context import CurrentContext, Unusable, parse
+from admission.api_server.current_context import CurrentContext, parse
 from admission.api_server.exec_plugin import PluginFailed
+from admission.api_server.kubeconfig_content import Unusable
 from admission.api_server.named_files import NamedFiles, checked
 from admission.api_server.proxy import proxy_for
 

@@ -5,7 +5,8 @@ import ssl
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from admission.api_server.current_context import Content, CurrentContext, Unusable
+from admission.api_server.current_context import CurrentContext
+from admission.api_server.kubeconfig_content import Content, Unusable
 from admission.private_file import private_file
 
 CERTIFICATE = re.compile(
@@ -53,16 +54,22 @@ def _authority(content: Content, directory: Path) -> bytes:
     """Return the certificates in it that can be read, as Go does (x509.AppendCertsFromPEM)."""
     if not content:
         return b""
-    certificates = []
-    for block in CERTIFICATE.findall(content.read(directory)):
+    found = certificates(content.read(directory))
+    if not found:
+        raise Unusable("has a certificate-authority without a certificate in PEM; correct it")
+    return found
+
+
+def certificates(text: bytes) -> bytes:
+    """Return the certificates in a text that can be read, in PEM, without what is around them."""
+    found = []
+    for block in CERTIFICATE.findall(text):
         try:
             ssl.create_default_context(cadata=block.decode())
         except (ssl.SSLError, ValueError):
             continue
-        certificates.append(block + b"\n")
-    if not certificates:
-        raise Unusable("has a certificate-authority without a certificate in PEM; correct it")
-    return b"".join(certificates)
+        found.append(block + b"\n")
+    return b"".join(found)
 
 
 def _token(content: Content, directory: Path) -> str:

@@ -24,7 +24,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def looked(kubeconfig: Path, *, patient: bool) -> Look:
-    return asyncio.run(look(str(kubeconfig), None, (ADMIN, MISSING), patient=patient))
+    return asyncio.run(
+        look(str(kubeconfig), None, (ADMIN, MISSING), namespace="kube-system", patient=patient)
+    )
 
 
 def make(cluster: Cluster, namespace: str, pool: str, text: str, stack: str | None) -> None:
@@ -63,6 +65,34 @@ def test_who_may_not_read_is_told(cluster: Cluster, tmp_path: Path) -> None:
     kubeconfig = cluster.kubeconfig_for("nobody", tmp_path)
     with pytest.raises(ValueError, match=r"403.*give a kubeconfig whose user has this right"):
         looked(kubeconfig, patient=True)
+
+
+def test_who_may_read_one_namespace_alone_sees_what_is_there(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    make(cluster, "kube-system", "seen", "not JSON", "o/p/seen")
+    make(cluster, "default", "unseen", "not JSON", "o/p/unseen")
+    rules = [
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list"]},
+        {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["*"], "verbs": ["get"]},
+    ]
+    name = {"metadata": {"name": "reader"}}
+    group = "rbac.authorization.k8s.io"
+    who = [{"kind": "User", "name": "reader", "apiGroup": group}]
+    role = {"apiGroup": group, "kind": "ClusterRole", "name": "reader"}
+    bound = {**name, "subjects": who, "roleRef": role}
+    cluster.request("POST", f"{RBAC}/clusterroles", {**name, "rules": rules})
+    cluster.request("POST", f"{RBAC}/namespaces/kube-system/rolebindings", bound)
+    objects = {**name, "rules": rules[1:]}
+    objects["metadata"] = {"name": "reader-of-objects"}
+    cluster.request("POST", f"{RBAC}/clusterroles", objects)
+    all_over = {**bound, "roleRef": {**role, "name": "reader-of-objects"}}
+    cluster.request("POST", f"{RBAC}/clusterrolebindings", all_over)
+    found = looked(cluster.kubeconfig_for("reader", tmp_path), patient=True)
+    assert found.is_partial
+    stacks = {each.stack for each in found.inventories}
+    assert "o/p/seen" in stacks
+    assert "o/p/unseen" not in stacks
 
 
 def test_a_preview_does_not_wait_for_what_does_not_answer(cluster: Cluster, tmp_path: Path) -> None:

@@ -163,6 +163,20 @@ def test_a_stack_whose_nodes_have_not_come_yet_needs_them(cluster: Cluster, tmp_
     assert left(cluster) == set()
 
 
+def test_what_a_stack_has_left_behind_goes_with_the_next_one(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    up(cluster, tmp_path / "first", ONE)
+    make_node(cluster, "by-hand")
+    end(cluster, ONE)
+    assert left(cluster) == {*NAMES}
+    assert claims(cluster) == set()
+    up(cluster, tmp_path / "second", TWO)
+    cluster.request("DELETE", "/api/v1/nodes/by-hand")
+    assert end(cluster, TWO) == []
+    assert left(cluster) == set()
+
+
 def test_what_was_made_by_hand_is_shared_and_stays(cluster: Cluster, tmp_path: Path) -> None:
     make_by_hand(cluster)
     uid = cluster.get(f"{RBAC}/{BY_HAND}")["metadata"]["uid"]

@@ -121,8 +121,8 @@ class Engine(mocks.Mocks):
             asyncio.get_event_loop().run_until_complete(run_in_stack(program))
         return self
 
-    async def _look(self, *args: Any, patient: bool) -> Look:
-        assert patient != self.preview
+    async def _look(self, *args: Any, namespace: str, patient: bool) -> Look:
+        assert (namespace, patient) == ("kube-system", not self.preview)
         self.looks.append(tuple(args[-1]))
         return self.cluster
 

@@ -604,3 +604,22 @@ def test_that_there_is_neither_a_key_nor_an_agent_is_told(
     credentials = read_credentials(settings, [], private_key=secret)
     found = list(warnings_of_agent(settings, credentials))
     assert [line.partition(", and no agent")[0] for line in found] == told
+
+
+def test_a_preview_needs_no_credentials_of_an_administrator(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubeconfig = yaml.safe_load((files / "kubeconfig").read_text())
+    users = (
+        {"users": []},
+        {"users": [{"name": "u", "user": {}}]},
+        {"users": [{"name": "u", "user": {"tokenFile": "/nowhere/token"}}]},
+    )
+    for dry, expected in ((False, 1), (True, 0)):
+        monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda dry=dry: dry)
+        for user in users:
+            (files / "kubeconfig").write_text(yaml.safe_dump({**kubeconfig, **user}))
+            _, problems = load(files)
+            assert len(problems) == expected, (user, problems)
+    (files / "kubeconfig").write_text("[no kubeconfig]")
+    assert len(load(files)[1]) == 1  # what is wrong everywhere

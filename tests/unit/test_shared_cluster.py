@@ -86,7 +86,7 @@ class Cluster:
         monkeypatch.setattr(pulumi.log, "warn", self.said.append)
         monkeypatch.setattr(pulumi.log, "info", self.said.append)
 
-    async def _look(self, *_: Any, patient: bool) -> Look:
+    async def _look(self, *_: Any, namespace: str, patient: bool) -> Look:
         self.looks.append(patient)
         if self.failure:
             raise ValueError(self.failure)
@@ -119,6 +119,13 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
 def test_an_empty_cluster_has_nothing_that_is_not_ours(cluster: Cluster) -> None:
     assert cluster.names() == {}
     assert (cluster.looks, cluster.said) == ([True], [])
+
+
+def test_who_may_not_see_all_of_it_is_told(cluster: Cluster) -> None:
+    cluster.found = Look(objects={}, inventories=(), is_partial=True)
+    assert cluster.names() == {}
+    (said,) = cluster.said
+    assert "may not list the ConfigMaps of all namespaces" in said
 
 
 def test_a_run_that_creates_nothing_does_not_look(cluster: Cluster) -> None:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from aiohttp import web
 
-from admission.api_server import credentials
+from admission.api_server import credentials, exec_plugin
 from admission.api_server.api import ApiError
 from admission.api_server.connection import Connection
 from admission.api_server.kubeconfig import client_of_kubeconfig
@@ -162,6 +162,20 @@ def test_a_plugin_that_gives_nothing_is_named(tmp_path: Path, plugin: dict[str, 
             await Connection.open(None, kubeconfig("https://api.example.org", plugin))
 
     asyncio.run(work())
+
+
+def test_a_plugin_that_does_not_end_is_ended(
+    tmp_path: Path, plugin: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exec_plugin, "LIMIT_S", 0.5)
+    (tmp_path / "plugin").write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid\nexec sleep 600\n")
+
+    async def work() -> None:
+        with pytest.raises(ValueError, match="exec plugin that gave no credentials"):
+            await Connection.open(None, kubeconfig("https://api.example.org", plugin))
+
+    asyncio.run(work())
+    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
 
 
 def test_a_key_is_in_no_file_once_it_was_read(

@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from admission.api_server.current_context import Unusable, parse
+from admission.api_server.current_context import parse
 from admission.api_server.kubeconfig import client_of_kubeconfig
+from admission.api_server.kubeconfig_content import Unusable
 from admission.api_server.named_files import checked
 from tests.unit.admission.test_verification import INTERMEDIATE, ROOT, SERVER, STRANGER
 from tests.unit.admission.tls_api_server import CERTIFICATES, encoded

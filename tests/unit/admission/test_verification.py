@@ -150,7 +150,7 @@ def test_a_gate_proves_kubelets_by_the_machines_ca_too(  # noqa: PLR0917
     ca = kubeconfigs.pem if kubeconfigs else b""
     path = kubeconfig(tmp_path, "https://10.0.0.9:6443", {"token": "t"}, ca=ca)
     orders = (
-        {**ONE_NODE, "kubeconfig": {"path": path}, "ca": machines.pem.decode()}
+        {**ONE_NODE, "kubeconfig": {"path": path}, "ca": f"# für alle\n{machines.pem.decode()}"}
         if machines
         else {**ONE_NODE, "kubeconfig": {"path": path}}
     )
