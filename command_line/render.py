@@ -22,6 +22,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the files of the nodes."""
     stack = read_stack(arguments)
     for problem in stack.unknown:
-        say(f"note: {stack.origins.told(problem)}; the output has a placeholder instead")
+        say(f"note: {stack.origins.told(problem)}; what is printed has a placeholder")
     print("\n".join(render(stack, entry) for entry in stack.nodes(arguments.node)), end="")
     return SAME

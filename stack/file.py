@@ -123,8 +123,8 @@ def _with_other_stacks(
             hidden.append(
                 Problem(
                     reference.setting,
-                    "is a secret, which is not decrypted here; server and the CA of cluster or of"
-                    " cluster.from can take its place",
+                    "is a secret, which is not decrypted here; name the outputs `server` and `ca`"
+                    " in cluster.from, or set cluster.server and cluster.caPath",
                 )
             )
     if wrong:
@@ -179,13 +179,28 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 
 def _split(project: str, config: dict[str, Any]) -> tuple[dict[str, str], frozenset[str]]:
-    """Return the project's plain keys as the engine passes them on, and its secret keys."""
+    """Return the project's plain keys as the engine passes them on, and its secret keys.
+
+    Raises:
+        SettingsError: a key stands twice, with the project's name and without.
+    """
+    found: dict[str, list[str]] = {}
+    values = {str(name): value for name, value in config.items()}
+    for name in values:
+        namespace, _, key = name.rpartition(":")
+        # As ParseKey in the engine's sdk/go/common/resource/config/key.go has them.
+        if namespace in ("", project, f"{project}:config"):
+            found.setdefault(key, []).append(name)
+    if twice := [
+        Problem(key, f"stands twice, as {' and as '.join(names)}; remove one of them")
+        for key, names in found.items()
+        if len(names) > 1
+    ]:
+        raise SettingsError(twice)
     texts: dict[str, str] = {}
     secret_keys: set[str] = set()
-    for name, value in config.items():
-        namespace, _, key = str(name).partition(":")
-        if namespace != project:
-            continue
+    for key, (name,) in found.items():
+        value = values[name]
         if isinstance(value, dict) and set(value) == {"secure"}:
             secret_keys.add(key)
         else:
@@ -198,25 +213,24 @@ def _cluster(
 ) -> tuple[str, str, list[Problem]]:
     """Return the API server's URL and the CA as far as they are known, and why one is not."""
     given, ca_path = taken.settings.cluster.server, taken.settings.cluster.ca_path
-    unknown: list[Problem] = []
+    unknown, entry = list(hidden), None
     if parsing.KUBECONFIG in secret_keys:
         unknown.append(
             Problem(
                 "kubeconfig",
-                "is a secret key, which is not decrypted here; cluster.server and cluster.caPath"
-                " can take its place",
+                "is a secret key, which is not decrypted here; set cluster.server and"
+                " cluster.caPath",
             )
         )
     elif not hidden:
         of_output = KUBECONFIG_FROM if taken.kubeconfig is not None else None
         path = taken.settings.kubeconfig_path
         entry = read_cluster(path, taken.kubeconfig, unknown, of_output, runs=False)
-        if entry is not None:
-            url = server(given, entry, unknown)
-            ca = read_ca(ca_path, entry, unknown, taken.ca)
-            if url and ca:
-                return url, ca, unknown
+    misled: list[Problem] = []
+    url = server(given, entry or ClusterEntry(), misled)
     # Without caPath the CA is unknown because the kubeconfig is, which is listed already.
-    has_ca = ca_path or taken.ca is not None
-    url, ca = given or "", read_ca(ca_path, ClusterEntry(), unknown, taken.ca) if has_ca else ""
-    return url, ca, [] if url and ca else [*hidden, *dict.fromkeys(unknown)]
+    has_ca = entry or ca_path or taken.ca is not None
+    ca = read_ca(ca_path, entry or ClusterEntry(), unknown, taken.ca) if has_ca else ""
+    if url and ca and not misled:
+        return url, ca, []
+    return "" if misled else url, ca, [*unknown, *misled]

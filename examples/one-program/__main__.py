@@ -1,7 +1,10 @@
 """Makes machines and joins them to a cluster, in one program: docs/components.md explains it.
 
-It runs on the lab (docs/lab.md), whose machines stand in for those of a cloud. In the checkout:
+It runs on the lab (docs/lab.md), whose machines stand in for those of a cloud. In the checkout, and
+not after `make up`, with which node-1 belongs to the stack `dev` (`python -m lab down --disks` ends
+that):
 
+    make .venv/installed
     .venv/bin/python -m lab up
     eval "$(.venv/bin/python -m lab env)"
     cd examples/one-program

@@ -50,7 +50,23 @@ def test_what_is_rendered_needs_no_key_of_the_kubeconfigs_user(tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert "server: https://10.0.0.9:6443" in done.stdout
     assert "BEGIN CERTIFICATE" in done.stdout
-    assert "names a file as client-certificate that can't be read" in done.stderr
+    assert done.stderr == ""
+
+
+def test_a_server_that_only_this_machine_reaches_is_not_rendered(tmp_path: Path) -> None:
+    """Machines would ask themselves; the CA of the same kubeconfig is known all the same."""
+    kubeconfig = tls_api_server.kubeconfig(tmp_path, "https://127.0.0.1:6443", {"token": "t"})
+    (tmp_path / "Pulumi.yaml").write_text("name: p\n")
+    node = {"name": "n1", "address": "10.0.0.1"}
+    settings = {"config": {"p:kubeconfigPath": kubeconfig, "p:pools": {"w": {"nodes": [node]}}}}
+    (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump(settings))
+    done = ktb("render", "--node", "n1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "server: https://NOT-KNOWN-HERE" in done.stdout
+    assert "BEGIN CERTIFICATE" in done.stdout
+    (note,) = done.stderr.splitlines()
+    assert "note: cluster.server is missing" in note
+    assert note.endswith("; what is printed has a placeholder")
 
 
 def test_nodes_of_another_stack_are_asked_for(tmp_path: Path) -> None:
@@ -160,9 +176,10 @@ def test_a_secret_kubeconfig_of_another_stack_is_not_decrypted(
     done = render(tmp_path, {"kubeconfig": kubeconfig})
     assert done.returncode == 0
     assert (
-        "note: cluster.from.kubeconfig is a secret, which is not decrypted here; server and the CA"
-        f' of cluster or of cluster.from can take its place (in the output "{kubeconfig}" of the'
-        " stack o/infra/prod); the output has a placeholder instead" in done.stderr
+        "note: cluster.from.kubeconfig is a secret, which is not decrypted here; name the outputs"
+        " `server` and `ca` in cluster.from, or set cluster.server and cluster.caPath (in the"
+        f' output "{kubeconfig}" of the stack o/infra/prod); what is printed has a placeholder'
+        in done.stderr
     )
     assert "https://NOT-KNOWN-HERE" in done.stdout
 
