@@ -249,7 +249,7 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
         source(kubeconfig="hidden"),
         {},
         [
-            "cluster.from.kubeconfig is not a kubeconfig with a current context and its cluster;"
+            "cluster.from.kubeconfig is not a kubeconfig with a current context;"
             f' give one that kubectl can use (in the output "hidden" of the stack {INFRA})'
         ],
     ),
@@ -360,7 +360,7 @@ def test_a_node_leaves_in_a_destroy_by_what_that_stack_exports_then(
         (user,) = usable["users"]
         ended = {**usable, "users": [{**user, "user": {"token": "has-ended"}}]}
         other.export(secret={"admin": ended})
-        done = up(stack, source(kubeconfig="admin"))
+        done = up(stack, {**source(kubeconfig="admin"), "server": cluster.server})
         assert done.status == 0, done.said
         done = stack.run("destroy", "--yes", "--skip-preview", PYTHONPATH=str(ROOT))
         assert done.status != 0

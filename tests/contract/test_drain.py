@@ -328,4 +328,5 @@ def test_turns_and_the_engines_slots_stop_no_run(scene: Scene, tmp_path: Path, s
     done = stack.run(*up, **environment)
     assert done.status == 0, done.said
     assert not any(scene.has(f"{NODES}/{name}") for name in names)
-    assert ("waits for its turn" in done.said) is (slots > 1)
+    # With more slots it is chance who is there at the same time.
+    assert slots > 1 or "waits for its turn" not in done.said

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from admission.api_server import credentials
-from admission.api_server.brief_connection import BriefConnection
+from admission.api_server.brief_connection import BriefConnection, Requests
 from admission.api_server.connection import Connection
 from credentials.kubeconfig import read_cluster
 from settings.problem import Problem
@@ -153,7 +153,11 @@ async def ask_as_leave(path: str) -> None:
         found = await asyncio.to_thread(credentials.read, path)
     except Exception as error:
         raise NotPlain from error
-    connection = BriefConnection(path, found)
+
+    async def succeed() -> Requests:
+        raise AssertionError("it was refused")
+
+    connection = BriefConnection(found, succeed)
     await connection._request("GET", "/version")
     await connection.close()
 
