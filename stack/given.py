@@ -2,7 +2,8 @@
 
 What is rendered, checked and shown in a preview needs plain values, so each Output is awaited. A
 preview may come before the machine whose address it is: something stands in for that, so that all
-else can be checked, and the resources of that node are shown as not known.
+else can be checked, and the resources of that node are shown as not known. In any other run a value
+that is not known is an error: the engine would keep in the state what stands in for it.
 """
 
 import inspect
@@ -22,6 +23,10 @@ STAND_IN = "198.18.{}.{}"
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBERERERERERERERERERERERERERERERERERERERERER"
 # Of a node; a bastion has one too.
 ADDRESS = ("address",)
+SECRET = (
+    "is a secret, and previews show settings; if it is none in truth, give it through"
+    " pulumi.Output.unsecret"
+)
 PLAIN = (("name",), ("force",), ("generation",), ("repair",))
 
 
@@ -54,6 +59,7 @@ class Value:
     value: Any
     resources: frozenset[pulumi.Resource]
     is_known: bool
+    is_secret: bool
 
 
 class Given:
@@ -79,19 +85,22 @@ class Given:
         """Return the settings as if no Output were known."""
         return self._plain({}, Record())
 
-    async def plain(self, record: Record) -> Plain:
+    async def plain(self, record: Record, *, is_preview: bool) -> Plain:
         """Return the settings with the value of each Output, once that is known.
 
         A node of the record keeps its address in a preview that does not know its new one.
 
         Raises:
-            SettingsError: an Output is a secret, or what it comes from has failed; names each one.
+            SettingsError: an Output is a secret, what it comes from has failed, or it is not known
+                in a run that is no preview; names each one.
         """
         values: dict[Place, Value] = {}
         problems: list[Problem] = []
         for place, output in self._outputs.items():
             try:
-                values[place] = await _value(output)
+                values[place] = await value(output, is_preview=is_preview)
+                if values[place].is_secret:
+                    raise ValueError(SECRET)
             except ValueError as error:
                 problems.append(Problem(written(place), str(error)))
         if problems:
@@ -196,18 +205,26 @@ def _maker(node: Place, values: Mapping[Place, Value]) -> Maker:
     return Maker(resources=tuple(resources), is_done=all(value.is_known for value in found))
 
 
-async def _value(output: pulumi.Output[Any]) -> Value:
+async def value(output: pulumi.Output[Any], *, is_preview: bool) -> Value:
+    """Return what is known of an Output, once that is settled.
+
+    Raises:
+        ValueError: what it comes from has failed, or it is not known in a run that is no preview.
+    """
     try:
-        value = await output.future(with_unknowns=True)
+        found = await output.future(with_unknowns=True)
     except Exception:  # noqa: BLE001 - of whatever kind, the engine has told why
         raise ValueError("is not there, since what it comes from has failed") from None
-    if await output.is_secret():
+    is_known = await output.is_known()
+    if not is_known and not is_preview:
+        # By --target or --exclude.
         raise ValueError(
-            "is a secret, and previews show settings; if it is none in truth, give it through"
-            " pulumi.Output.unsecret"
+            "is not known in this run, which leaves out what it comes from; run pulumi up without"
+            " --target and --exclude"
         )
     return Value(
-        value=value,
+        value=found,
         resources=frozenset(await output.resources()),
-        is_known=await output.is_known(),
+        is_known=is_known,
+        is_secret=await output.is_secret(),
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.engine import STACK, Done, Stack
+from tests.contract.engine import PROJECT, STACK, Done, Stack
 
 pytestmark = pytest.mark.contract
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ async def main():
     nodes = [{"name": name, "address": machine(name).stdout} for name in names]
     given = Given({"pools": {"workers": {"nodes": nodes}}})
     record = await reading.record()
-    plain = await given.plain(record)
+    plain = await given.plain(record, is_preview=pulumi.runtime.is_dry_run())
     for node in plain.keys["pools"]["workers"]["nodes"]:
         name, maker = node["name"], plain.makers[node["name"]]
         local.Command(
@@ -133,3 +133,25 @@ def test_a_machine_that_is_not_made_ends_the_run_and_nothing_leaves(stack: Stack
     )
     assert "Traceback" not in done.said
     assert not (stack.project / "n2-left").exists()
+
+
+@pytest.mark.parametrize("option", ["--target", "--exclude"])
+def test_a_run_that_leaves_out_a_machine_ends_and_keeps_what_is_known(
+    stack: Stack, option: str
+) -> None:
+    names(stack, "n1")
+    assert up(stack).status == 0
+    names(stack, "n1", "n2")
+    left_out = {"--target": "n1-vm", "--exclude": "n2-vm"}[option]
+    kind = f"urn:pulumi:{STACK}::{PROJECT}::command:local:Command"
+    done = up(stack, option, f"{kind}::{left_out}")
+    assert done.status != 0
+    assert "pools.workers.nodes[1].address is not known in this run" in done.said
+    assert "Traceback" not in done.said
+    assert "198.18" not in done.said
+    # What the next run knows.
+    own = stack.outputs()["kubeletTlsBootstrap"]
+    assert own == {"nodes": {"workers": {"n1": {"address": "10.0.0.1"}}}}
+    done = up(stack)
+    assert done.status == 0, done.said
+    assert stack.outputs()["known"] == ["n1"]

@@ -33,9 +33,9 @@ def output(value: Any, *resources: pulumi.Resource, secret: bool = False) -> pul
     )
 
 
-def plain(make: Any, record: Record | None = None) -> Plain:
+def plain(make: Any, record: Record | None = None, *, is_preview: bool = True) -> Plain:
     async def resolve() -> Plain:
-        return await Given(make()).plain(record or Record())
+        return await Given(make()).plain(record or Record(), is_preview=is_preview)
 
     return asyncio.run(resolve())
 
@@ -93,6 +93,27 @@ def test_what_a_preview_does_not_know_has_a_stand_in_and_its_node_is_not_done() 
     }
     assert found.makers["n1"] == Maker()
     assert not found.makers["n2"].is_done
+
+
+def test_what_only_a_preview_may_not_know_is_named_in_any_other_run() -> None:
+    def make() -> dict[str, Any]:
+        return {
+            **workers(
+                {"name": "n1", "address": output("10.0.0.1"), "hostKey": KEY},
+                {"name": "n2", "address": output(UNKNOWN), "hostKey": output(UNKNOWN)},
+            ),
+            "cluster": {"server": output(UNKNOWN)},
+        }
+
+    with pytest.raises(SettingsError) as raised:
+        plain(make, is_preview=False)
+    assert [problem.path for problem in raised.value.problems] == [
+        "pools.workers.nodes[1].address",
+        "pools.workers.nodes[1].hostKey",
+        "cluster.server",
+    ]
+    assert "is not known in this run" in str(raised.value)
+    assert "without --target" in str(raised.value)
 
 
 def test_a_node_that_the_stack_has_keeps_its_address_until_the_new_one_is_known() -> None:
