@@ -133,6 +133,48 @@ def test_a_bastion_that_is_not_made_yet_is_no_missing_one() -> None:
     assert not found.makers["n1"].is_done
 
 
+def test_a_file_of_known_hosts_may_have_the_key_of_what_is_not_made_yet() -> None:
+    def make() -> dict[str, Any]:
+        bastion = {"address": output(UNKNOWN)}
+        return {
+            **workers(
+                {"name": "n1", "address": output(UNKNOWN), "kubelet": {"address": output(UNKNOWN)}},
+                {"name": "n2", "address": "10.0.0.2", "sshAddress": output(UNKNOWN)},
+                {"name": "n3", "address": output(UNKNOWN), "hostKey": KEY},
+                {"name": "n4", "address": output("10.0.0.4")},
+                ssh={"bastion": bastion},
+            ),
+            "ssh": {"knownHostsPath": "known_hosts"},
+        }
+
+    pool = plain(make).keys["pools"]["workers"]
+    keys = [node.get("hostKey") for node in pool["nodes"]]
+    assert keys == [HOST_KEY, HOST_KEY, KEY, None]
+    assert pool["ssh"]["bastion"]["hostKey"] == HOST_KEY
+    assert "hostKey" not in pool["nodes"][0]["kubelet"]
+
+
+def test_a_missing_host_key_that_no_file_can_have_is_not_hidden() -> None:
+    (node,) = plain(lambda: workers({"name": "n1", "address": output(UNKNOWN)})).keys["pools"][
+        "workers"
+    ]["nodes"]
+    assert "hostKey" not in node
+
+
+def test_a_pool_is_late_by_its_own_values_and_not_by_its_nodes() -> None:
+    def make(server: Any = "https://10.0.0.9") -> dict[str, Any]:
+        return {
+            "cluster": {"server": server},
+            "pools": {
+                "a": {"labels": {"x": output(UNKNOWN)}},
+                "b": {"nodes": [{"name": "n1", "address": output(UNKNOWN)}]},
+            },
+        }
+
+    assert plain(make).late_pools == {"a"}
+    assert plain(lambda: make(output(UNKNOWN))).late_pools == {"a", "b"}
+
+
 def test_what_a_pool_takes_from_a_resource_concerns_its_nodes_alone() -> None:
     vm = Vm("vm")
     found = plain(
@@ -173,6 +215,13 @@ def test_stand_ins_need_no_engine_and_differ_by_node() -> None:
             lambda: {"controlPlane": {"hosts": [{"name": "cp", "address": output("10.0.0.9")}]}},
             r"controlPlane.hosts\[0\].address is an Output",
         ),
+        (lambda: workers(ssh=output({})), "pools.workers.ssh is an Output; .*only what is in it"),
+        (
+            lambda: {"ssh": {"knownHostsPath": output("known_hosts")}},
+            "ssh.knownHostsPath is an Output",
+        ),
+        (lambda: {"cluster": output({})}, "cluster is an Output; .*only what is in it"),
+        (lambda: {"cluster": {"caPath": output("ca.crt")}}, "cluster.caPath is an Output"),
         (
             lambda: workers({"name": "n1", "address": output("10.0.0.1", secret=True)}),
             r"pools.workers.nodes\[0\].address is a secret",
