@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from admission import outputs, program, settings_file
+from admission import outputs, program, program_settings, settings_file
 from admission.api_server.api import Renew
 from admission.drain_settings import Drain, read_drain
 from admission.private_file import private_file, rewrite
@@ -20,7 +20,6 @@ from admission.settings_file import CLUSTER, CONTENT, DRAIN, FROM, PATH, POOLS
 from admission.turns import Turns, turns_to_drain
 
 OF_OUTPUT = f"{CLUSTER}.{FROM}.{CONTENT}"
-OF_PROGRAM = "kubeletTlsBootstrap"  # the output of one that imports kubelet_tls_bootstrap
 REMEDY = "correct that and run pulumi up again, which reads the settings of that time"
 
 
@@ -182,12 +181,13 @@ class StackSettings:
                 for e in entries
                 if e.get("name") != node and not e.get("force") and "address" in e
             )
-            of_stack = given.get(DRAIN) or json.loads(settings.get(DRAIN) or "{}") or {}
+            # In the stack of a program that gives its settings, this key is the program's own.
+            of_stack = given.get(DRAIN) if given else json.loads(settings.get(DRAIN) or "{}")
             of_pool = (pools.get(pool) or {}).get("drain") or {}
         except (ValueError, AttributeError, TypeError):
             return Leaving()
         try:
-            drain = read_drain(of_stack, of_pool)
+            drain = read_drain(of_stack or {}, of_pool)
         except ValueError as error:
             raise ValueError(f"settings of the stack {self._stack}: {error}; {REMEDY}") from None
         turns = turns_to_drain(self._stack, pool, drain.parallel)
@@ -195,9 +195,8 @@ class StackSettings:
 
     async def _of_program(self) -> Mapping[str, Any]:
         """Return what a program has exported that gives its settings itself; {}: nothing."""
-        status, text, _ = await self._ask("stack", "output", OF_PROGRAM, "--json")
-        found: Mapping[str, Any] = json.loads(text)["leaving"] if status == 0 else {}
-        return found
+        status, text, _ = await self._ask("stack", "output", program_settings.OUTPUT, "--json")
+        return program_settings.newest(json.loads(text) if status == 0 else None, self._stack)
 
     async def _nodes(self, pool: Mapping[str, Any]) -> list[Any]:
         """Return the entries of a pool's nodes; those of another stack if that can be read."""

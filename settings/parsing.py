@@ -42,6 +42,11 @@ class Secret:
     output: pulumi.Output[str] = field(repr=False)
 
 
+def is_set(config: pulumi.Config, key: str) -> bool:
+    """Return whether a key has a value, of whatever type."""
+    return bool(config.get(key))
+
+
 def read_secret(config: pulumi.Config, key: str) -> Secret | None:
     """Return a secret key of the stack, or None if it is not set."""
     text = config.get(key)

@@ -2,10 +2,10 @@
 
 What is rendered, checked and shown in a preview needs plain values, so each Output is awaited. A
 preview may come before the machine whose address it is: something stands in for that, so that all
-else can be checked, and the resources of that node are shown as not known.
+else can be checked, and the resources of that node are shown as not known. In any other run a value
+that is not known is an error: the engine would keep in the state what stands in for it.
 """
 
-import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,15 +13,20 @@ from typing import Any
 import pulumi
 
 from settings.problem import Problem, SettingsError
+from stack.places import GONE, Place, has_key, outputs, value_at, with_values, written
 from stack.record import Record
 
-Place = tuple[str | int, ...]
-GONE = object()
 # A network for benchmarks alone (RFC 2544), of which no machine has an address.
 STAND_IN = "198.18.{}.{}"
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBERERERERERERERERERERERERERERERERERERERERER"
 # Of a node; a bastion has one too.
 ADDRESS = ("address",)
+# Where SSH leads, by which a file of known hosts is searched.
+REACHED = (ADDRESS, ("sshAddress",))
+BASTION = ("bastion", "address")
+CLUSTER, SSH, KNOWN_HOSTS = "cluster", "ssh", "knownHostsPath"
+# Without these files something else would be missing.
+READ_FIRST = ((SSH, KNOWN_HOSTS), (CLUSTER, "caPath"))
 PLAIN = (("name",), ("force",), ("generation",), ("repair",))
 
 
@@ -45,6 +50,8 @@ class Plain:
     """What makes the machines, by the names of their nodes."""
     cluster: tuple[pulumi.Resource, ...]
     """What values come from that belong to no pool."""
+    late_pools: frozenset[str] = frozenset()
+    """The pools of which a value is not known that is no single node's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +61,7 @@ class Value:
     value: Any
     resources: frozenset[pulumi.Resource]
     is_known: bool
+    is_secret: bool
 
 
 class Given:
@@ -66,7 +74,7 @@ class Given:
             SettingsError: a value is an Output that has to be plain; names each one.
         """
         self._settings = settings
-        self._outputs = dict(_outputs(settings, ()))
+        self._outputs = dict(outputs(settings, ()))
         problems = [
             Problem(written(place), "is an Output; give a plain value: " + why)
             for place in self._outputs
@@ -79,19 +87,25 @@ class Given:
         """Return the settings as if no Output were known."""
         return self._plain({}, Record())
 
-    async def plain(self, record: Record) -> Plain:
+    async def plain(self, record: Record, *, is_preview: bool) -> Plain:
         """Return the settings with the value of each Output, once that is known.
 
         A node of the record keeps its address in a preview that does not know its new one.
 
         Raises:
-            SettingsError: an Output is a secret, or what it comes from has failed; names each one.
+            SettingsError: an Output is a secret, what it comes from has failed, or it is not known
+                in a run that is no preview; names each one.
         """
         values: dict[Place, Value] = {}
         problems: list[Problem] = []
         for place, output in self._outputs.items():
             try:
-                values[place] = await _value(output)
+                values[place] = await value(output, is_preview=is_preview)
+                if values[place].is_secret:
+                    raise ValueError(
+                        "is a secret, and previews show settings; if it is none in truth, give it"
+                        " through pulumi.Output.unsecret"
+                    )
             except ValueError as error:
                 problems.append(Problem(written(place), str(error)))
         if problems:
@@ -102,6 +116,9 @@ class Given:
             keys=self._plain(known, record),
             makers={name: _maker(place, values) for place, name in self._nodes()},
             cluster=_maker((), of_stack).resources,
+            late_pools=frozenset(
+                pool for pool in self._pools() if not _maker(("pools", pool), values).is_done
+            ),
         )
 
     def _plain(self, known: Mapping[Place, Any], record: Record) -> dict[str, Any]:
@@ -113,7 +130,13 @@ class Given:
         for place in self._outputs.keys() - known.keys():
             if _is_of_node(place) and place[4:] == ADDRESS:
                 found[(*place[:4], "addresses")] = GONE
-        whole = {key: _with(value, found, (key,)) for key, value in self._settings.items()}
+        whole = {key: with_values(value, found, (key,)) for key, value in self._settings.items()}
+        if has_key(whole, KNOWN_HOSTS):
+            # The file may have the key of what is at an address, which it can't be searched for.
+            for place in self._outputs.keys() - known.keys():
+                if _is_reached_at(place):
+                    machine = value_at(whole, place[:-1])
+                    machine["hostKey"] = machine.get("hostKey") or HOST_KEY
         return {key: value for key, value in whole.items() if value is not GONE}
 
     def _stand_in(self, place: Place, record: Record) -> Any:
@@ -127,45 +150,21 @@ class Given:
             return former.address
         return STAND_IN.format(*divmod(list(self._outputs).index(place), 256))
 
+    def _pools(self) -> Mapping[str, Any]:
+        pools = self._settings.get("pools")
+        return pools if isinstance(pools, Mapping) else {}
+
     def _nodes(self) -> Iterator[tuple[Place, str]]:
         """Yield the place and the name of each node; what has another form has none."""
-        pools = self._settings.get("pools")
-        for pool, settings in pools.items() if isinstance(pools, Mapping) else ():
+        for pool, settings in self._pools().items():
             nodes = settings.get("nodes") if isinstance(settings, Mapping) else ()
             for index, node in enumerate(nodes if isinstance(nodes, list | tuple) else ()):
                 if isinstance(node, Mapping) and isinstance(node.get("name"), str):
                     yield ("pools", pool, "nodes", index), node["name"]
 
 
-def written(place: Place) -> str:
-    """Return a place as problems name it."""
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place)[1:]
-
-
-def _outputs(value: Any, place: Place) -> Iterator[tuple[Place, pulumi.Output[Any]]]:
-    if isinstance(value, pulumi.Output):
-        yield place, value
-    elif inspect.isawaitable(value):
-        yield place, pulumi.Output.from_input(value)
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _outputs(item, (*place, str(key)))
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _outputs(item, (*place, index))
-
-
-def _with(value: Any, found: Mapping[Place, Any], place: Place) -> Any:
-    """Return a value with other ones at these places, without those that are gone."""
-    if place in found:
-        return found[place]
-    if isinstance(value, Mapping):
-        items = ((str(key), _with(item, found, (*place, str(key)))) for key, item in value.items())
-        return {key: item for key, item in items if item is not GONE}
-    if isinstance(value, list | tuple):
-        items_ = (_with(item, found, (*place, index)) for index, item in enumerate(value))
-        return [item for item in items_ if item is not GONE]
-    return value
+def _is_reached_at(place: Place) -> bool:
+    return (_is_of_node(place) and place[4:] in REACHED) or place[-2:] == BASTION
 
 
 def _is_of_node(place: Place) -> bool:
@@ -180,11 +179,15 @@ def _must_be_plain(place: Place) -> str:
         return "which nodes there are decides about resources"
     if _is_of_node(place) and place[4:] in PLAIN:
         return "it decides about resources"
+    if place == (CLUSTER,) or place[-1] == SSH:
+        return "only what is in it may be an Output"
+    if place[-2:] in READ_FIRST:
+        return "the file is read before Outputs are known"
     return ""
 
 
 def _maker(node: Place, values: Mapping[Place, Value]) -> Maker:
-    """Return what makes the machine of the node at a place."""
+    """Return what makes the machine of the node at a place, or what is a pool's own."""
     # Its own values, and those of its pool and of the stack, which other nodes have too.
     found = [
         value
@@ -196,18 +199,26 @@ def _maker(node: Place, values: Mapping[Place, Value]) -> Maker:
     return Maker(resources=tuple(resources), is_done=all(value.is_known for value in found))
 
 
-async def _value(output: pulumi.Output[Any]) -> Value:
+async def value(output: pulumi.Output[Any], *, is_preview: bool) -> Value:
+    """Return what is known of an Output, once that is settled.
+
+    Raises:
+        ValueError: what it comes from has failed, or it is not known in a run that is no preview.
+    """
     try:
-        value = await output.future(with_unknowns=True)
+        found = await output.future(with_unknowns=True)
     except Exception:  # noqa: BLE001 - of whatever kind, the engine has told why
         raise ValueError("is not there, since what it comes from has failed") from None
-    if await output.is_secret():
+    is_known = await output.is_known()
+    if not is_known and not is_preview:
+        # By --target or --exclude.
         raise ValueError(
-            "is a secret, and previews show settings; if it is none in truth, give it through"
-            " pulumi.Output.unsecret"
+            "is not known in this run, which leaves out what it comes from; run pulumi up without"
+            " --target and --exclude"
         )
     return Value(
-        value=value,
+        value=found,
         resources=frozenset(await output.resources()),
-        is_known=await output.is_known(),
+        is_known=is_known,
+        is_secret=await output.is_secret(),
     )

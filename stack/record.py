@@ -12,6 +12,7 @@ from stack.state import Files, State
 
 NODES = "nodes"
 RECORD = "record"
+LEAVING = "leaving"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,9 @@ class Record:
     """
     ttl_minutes: int | None = None
     """The setting `token.ttlMinutes`; None: not recorded."""
+    run: int = 0
+    """The number of the last run of a program of others whose outputs were kept; 0: there is none.
+    """
 
     @classmethod
     def of(cls, state: State) -> "Record":
@@ -82,6 +86,8 @@ class Record:
             )
             found.setdefault(name, known)
         ttl = record.get("ttlMinutes")
+        leaving = state.outputs.get(LEAVING)
+        run = leaving.get("run") if isinstance(leaving, dict) else None
         return cls(
             nodes=found,
             files=state.files,
@@ -90,6 +96,7 @@ class Record:
             tokens=state.tokens,
             in_cluster=state.in_cluster,
             ttl_minutes=ttl if ttl is None else int(ttl),
+            run=int(run) if isinstance(run, int | float) else 0,
         )
 
 

@@ -1,11 +1,12 @@
 """Settings with Outputs of resources of the same program, with the real engine."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.contract.engine import STACK, Done, Stack
+from tests.contract.engine import PROJECT, STACK, Done, Stack, pulumi
 
 pytestmark = pytest.mark.contract
 ROOT = Path(__file__).parents[2]
@@ -30,7 +31,7 @@ async def main():
     nodes = [{"name": name, "address": machine(name).stdout} for name in names]
     given = Given({"pools": {"workers": {"nodes": nodes}}})
     record = await reading.record()
-    plain = await given.plain(record)
+    plain = await given.plain(record, is_preview=pulumi.runtime.is_dry_run())
     for node in plain.keys["pools"]["workers"]["nodes"]:
         name, maker = node["name"], plain.makers[node["name"]]
         local.Command(
@@ -48,6 +49,39 @@ async def main():
 pulumi.run(main)
 """
 
+# A node whose machine is gone by the settings of this run, as `fleet` has it.
+LEAVING = """
+import os
+import sys
+from pathlib import Path
+import pulumi
+from pulumi_command import local
+from kubelet_tls_bootstrap import leaving
+from settings.parsing import parse
+from stack import reading
+from stack.state import full_name
+
+async def main():
+    gone = Path("gone").exists()
+    node = {"name": "n1", "address": "10.0.0.1", "force": gone}
+    pools = {"workers": {"nodes": [node], "drain": {"timeoutSeconds": 77 if gone else 60}}}
+    settings = parse({"kubeconfigPath": "kubeconfig", "pools": pools})
+    leaves = leaving.document(settings, (await reading.record()).run + 1)
+    leaving.write(full_name(), leaves)
+    pulumi.export("kubeletTlsBootstrap", {"leaving": leaves})
+    if not gone:
+        local.Command("n1-member", delete=f"{os.environ['ASK']} {full_name()}")
+
+pulumi.run(main)
+"""
+# What drains a node asks like this.
+ASK = """
+import asyncio, pathlib, sys
+from admission.stack_settings import StackSettings
+how = asyncio.run(StackSettings(sys.argv[1]).leaving("n1", pool="workers"))
+pathlib.Path("told").write_text(f"{how.force} {how.drain.timeout_s}")
+"""
+
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Stack:
@@ -62,8 +96,8 @@ def names(stack: Stack, *found: str) -> None:
 
 
 def run(stack: Stack, *command: str) -> Done:
-    done = stack.run(*command, "--stack", STACK, PYTHONPATH=str(ROOT))
-    return done
+    ask = f"PATH={pulumi().parent}:$PATH {sys.executable} ask.py"
+    return stack.run(*command, "--stack", STACK, PYTHONPATH=str(ROOT), ASK=ask)
 
 
 def up(stack: Stack, *options: str) -> Done:
@@ -133,3 +167,48 @@ def test_a_machine_that_is_not_made_ends_the_run_and_nothing_leaves(stack: Stack
     )
     assert "Traceback" not in done.said
     assert not (stack.project / "n2-left").exists()
+
+
+@pytest.mark.parametrize("option", ["--target", "--exclude"])
+def test_a_run_that_leaves_out_a_machine_ends_and_keeps_what_is_known(
+    stack: Stack, option: str
+) -> None:
+    names(stack, "n1")
+    assert up(stack).status == 0
+    names(stack, "n1", "n2")
+    left_out = {"--target": "n1-vm", "--exclude": "n2-vm"}[option]
+    kind = f"urn:pulumi:{STACK}::{PROJECT}::command:local:Command"
+    done = up(stack, option, f"{kind}::{left_out}")
+    assert done.status != 0
+    assert "pools.workers.nodes[1].address is not known in this run" in done.said
+    assert "Traceback" not in done.said
+    assert "198.18" not in done.said
+    # What the next run knows.
+    own = stack.outputs()["kubeletTlsBootstrap"]
+    assert own == {"nodes": {"workers": {"n1": {"address": "10.0.0.1"}}}}
+    done = up(stack)
+    assert done.status == 0, done.said
+    assert stack.outputs()["known"] == ["n1"]
+
+
+def write_leaving(stack: Stack) -> None:
+    stack.write(LEAVING, runtime={"name": "python", "options": {"virtualenv": "venv"}})
+    (stack.project / "ask.py").write_text(ASK)
+
+
+def test_a_node_leaves_by_the_settings_of_the_run_in_which_it_does(stack: Stack) -> None:
+    write_leaving(stack)
+    assert up(stack).status == 0
+    (stack.project / "gone").touch()
+    done = up(stack)
+    assert done.status == 0, done.said
+    assert (stack.project / "told").read_text() == "True 77"
+    assert stack.outputs()["kubeletTlsBootstrap"]["leaving"]["run"] == 2
+
+
+def test_a_destroy_goes_by_the_last_run(stack: Stack) -> None:
+    write_leaving(stack)
+    assert up(stack).status == 0
+    done = run(stack, "destroy", "--yes", "--skip-preview")
+    assert done.status == 0, done.said
+    assert (stack.project / "told").read_text() == "False 60"

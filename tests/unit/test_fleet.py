@@ -32,22 +32,33 @@ def run(
     engine: Engine,
     nodes: Callable[[], list[ktb.NodeArgs]],
     key: Callable[[], pulumi.Output[str]] | None = None,
+    *,
+    config: Mapping[str, str] | None = None,
+    user_data: dict[str, Any] | None = None,
     **others: Any,
 ) -> Engine:
-    """Run a program that makes these nodes' machines."""
+    """Run a program that makes these nodes' machines.
+
+    `config` is what the stack's file has in the place of the kubeconfig's path; `user_data` gets
+    what the fleet has of that. A setting may be a function that makes it.
+    """
     files = write_stack(directory)
 
     async def program() -> None:
         settings = {
             "cluster": files["cluster"],
             "pools": {"workers": {"nodes": nodes()}},
-            **others,
+            **{key: found() if callable(found) else found for key, found in others.items()},
         }
         given = {"ssh_private_key": key()} if key else {}
         async with ktb.fleet(cast(ktb.SettingsArgs, settings), **given) as found:
             pulumi.export("nodes", dict(found.nodes))
+            if user_data is not None:
+                for pool, text in found.user_data.items():
+                    user_data[pool] = (await text.future(), await text.is_known())
 
-    pulumi.runtime.set_all_config({"p:kubeconfigPath": files["kubeconfigPath"]})
+    of_file = {"p:kubeconfigPath": files["kubeconfigPath"]}
+    pulumi.runtime.set_all_config(of_file if config is None else {**config})
     try:
         return engine.run_stack(program)
     finally:
@@ -70,6 +81,14 @@ def machine(name: str) -> local.Command:
 
 def made(name: str) -> ktb.NodeArgs:
     return {"name": name, "address": machine(name).stdout, "hostKey": HOST_KEY}
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory of its own for the files that a run leaves in the project's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KUBELET_TLS_BOOTSTRAP_PYTHON", "python")
+    return tmp_path
 
 
 def left(outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,6 +152,135 @@ def test_the_kubeconfig_of_another_stack_is_no_setting_of_a_program(tmp_path: Pa
         run(tmp_path, Engine(joined={}, state=left({})), lambda: [], cluster=cluster)
 
 
+@pytest.mark.parametrize("cluster", [{}, {"from": {"stack": "o/q/s", "kubeconfig": "k"}}])
+def test_a_cluster_that_is_an_output_is_told(tmp_path: Path, cluster: Mapping[str, Any]) -> None:
+    for given, told in (
+        (lambda: pulumi.Output.from_input(cluster), "cluster is an Output; give a plain value"),
+        (lambda: {"from": pulumi.Output.from_input(cluster)}, "cluster.from is no setting"),
+    ):
+        with pytest.raises(SettingsError, match=told):
+            run(tmp_path, Engine(joined={}, state=left({})), lambda: [], cluster=given)
+
+
+def test_a_kubeconfig_that_is_missing_is_told_with_the_command_for_the_stacks_file(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(SettingsError) as told:
+        run(tmp_path, Engine(joined={}, state=left({})), lambda: [], config={})
+    assert "kubeconfigPath and the secret key kubeconfig are both missing" in str(told.value)
+    assert "pulumi config set kubeconfigPath PATH" in str(told.value)
+    assert "pulumi config set --secret kubeconfig <FILE" in str(told.value)
+    assert "cluster.from" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("pools", "3"), ("pools", "{}"), ("cluster", '{"from": {"stack": "a/b/c"}}')]
+)
+def test_a_key_of_the_program_that_would_mislead_a_node_that_leaves_is_told(
+    tmp_path: Path, key: str, value: str
+) -> None:
+    config = {"p:kubeconfigPath": str(tmp_path / "kubeconfig"), f"p:{key}": value}
+    with pytest.raises(SettingsError, match=f"p:{key} is in the stack's file.*another name"):
+        run(tmp_path, Engine(joined={}, state=left({})), lambda: [], config=config)
+
+
+def test_other_keys_of_the_program_are_its_own(tmp_path: Path) -> None:
+    config = {"p:kubeconfigPath": str(tmp_path / "kubeconfig"), "p:cluster": "prod", "p:drain": "x"}
+    node: ktb.NodeArgs = {"name": "n1", "address": "10.0.0.1", "hostKey": HOST_KEY}
+    engine = Engine(joined={"n1": "10.0.0.1"}, state=left({}))
+    assert run(tmp_path, engine, lambda: [node], config=config).outputs_of("p-s")["nodes"]
+
+
+@pytest.mark.parametrize("of_key", [True, False])
+def test_a_run_that_leaves_out_a_machine_ends_before_anything_is_declared(
+    tmp_path: Path, of_key: bool
+) -> None:
+    engine = Engine(joined={"n1": "10.0.0.1"}, state=left({}))
+
+    def later() -> Any:
+        return unless_unknown("10.0.0.1", False)
+
+    node: ktb.NodeArgs = {"name": "n1", "address": "10.0.0.1", "hostKey": HOST_KEY}
+    path = "ssh_private_key" if of_key else r"pools.workers.nodes\[0\].address"
+    with pytest.raises(SettingsError, match=f"{path} is not known in this run.*without --target"):
+        if of_key:
+            run(tmp_path, engine, lambda: [node], later)
+        else:
+            run(tmp_path, engine, lambda: [{**node, "address": later()}])
+    assert not engine.resources
+    assert "kubeletTlsBootstrap" not in engine.outputs_of("p-s")
+    assert not (tmp_path / ".pulumi-gate").exists()
+
+
+def test_a_file_of_known_hosts_has_the_key_of_a_machine_of_the_program(tmp_path: Path) -> None:
+    (tmp_path / "known_hosts").write_text(f"10.0.0.1 {HOST_KEY}\n")
+    ssh = {"knownHostsPath": str(tmp_path / "known_hosts")}
+
+    def nodes() -> list[ktb.NodeArgs]:
+        return [{"name": "n1", "address": machine("n1").stdout}]
+
+    def engine(address: str) -> Engine:
+        return Engine(joined={"n1": address}, state=left({}), printed={"vm-n1": address})
+
+    found = run(tmp_path, engine("10.0.0.1"), nodes, ssh=ssh)
+    assert found.resources["n1-files"]["connection"]["value"]["hostKey"] == HOST_KEY
+    # What stands in for it before the address is known is no key for a machine.
+    with pytest.raises(SettingsError, match=r"10\.0\.0\.2 is not in ssh\.knownHostsPath"):
+        run(tmp_path, engine("10.0.0.2"), nodes, ssh=ssh)
+
+
+def test_a_run_says_in_a_file_how_its_nodes_leave_before_the_engine_stores_that(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / ".pulumi-gate/o/p/s/_leaving.json"
+
+    def once(outputs: Mapping[str, Any], *, preview: bool = False, **node: Any) -> Any:
+        entry = {"name": "n1", "address": "10.0.0.1", "hostKey": HOST_KEY, **node}
+        engine = Engine(joined={"n1": "10.0.0.1"}, state=left(outputs), preview=preview)
+        run(tmp_path, engine, lambda: [cast(ktb.NodeArgs, entry)])
+        return engine.outputs_of("p-s")
+
+    once({}, preview=True)
+    assert not file.exists()
+    first = once({})
+    assert first["kubeletTlsBootstrap"]["leaving"] == json.loads(file.read_text())
+    assert json.loads(file.read_text())["run"] == 1
+    shown = once(first, preview=True)
+    assert shown["kubeletTlsBootstrap"]["leaving"] == first["kubeletTlsBootstrap"]["leaving"]
+    second = once(first, force=True)["kubeletTlsBootstrap"]["leaving"]
+    assert second == json.loads(file.read_text())
+    assert (second["run"], second["pools"]["workers"]["nodes"][0]["force"]) == (2, True)
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_a_file_that_can_not_be_written_ends_the_run(tmp_path: Path) -> None:
+    (tmp_path / ".pulumi-gate").write_text("")
+    engine = Engine(joined={}, state=left({}))
+    node: ktb.NodeArgs = {"name": "n1", "address": "10.0.0.1", "hostKey": HOST_KEY}
+    with pytest.raises(SettingsError, match=r"_leaving.json can't be written: "):
+        run(tmp_path, engine, lambda: [node])
+    assert not engine.resources
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_user_data_holds_nothing_that_stands_in_for_a_value(tmp_path: Path, late: bool) -> None:
+    found: dict[str, Any] = {}
+    engine = Engine(joined={}, state=left({}), preview=late)
+    pools = {"scaled": {"cloudInit": True}}
+
+    def labelled() -> dict[str, Any]:
+        label = unless_unknown(pulumi.Output.from_input("a"), not late)
+        return {"scaled": {"cloudInit": True, "labels": {"zone": label}}}
+
+    run(tmp_path, engine, lambda: [], pools=labelled, user_data=found)
+    text, is_known = found["scaled"]
+    assert is_known is not late
+    assert late or "zone=a" in text
+    again = Engine(joined={}, state=left({}), preview=late)
+    run(tmp_path, again, lambda: [], pools=pools, user_data=found)
+    assert found["scaled"][1]
+
+
 def test_what_is_wrong_is_told_before_anything_joins(tmp_path: Path) -> None:
     engine = Engine(joined={}, state=left({}))
     with pytest.raises(SettingsError, match=r"pools.workers.nodes\[0\].hostKey is missing") as told:
@@ -180,7 +328,7 @@ def test_a_preview_needs_no_key_that_is_not_made_yet(tmp_path: Path) -> None:
 def test_a_kubeconfig_of_the_program_and_a_missing_interpreter_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KUBELET_TLS_BOOTSTRAP_PYTHON")
     engine = Engine(joined={}, state=left({}))
     with pytest.raises(SettingsError) as told:
         run(tmp_path, engine, lambda: [], kubeconfigPath="kubeconfig")

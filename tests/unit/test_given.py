@@ -33,9 +33,9 @@ def output(value: Any, *resources: pulumi.Resource, secret: bool = False) -> pul
     )
 
 
-def plain(make: Any, record: Record | None = None) -> Plain:
+def plain(make: Any, record: Record | None = None, *, is_preview: bool = True) -> Plain:
     async def resolve() -> Plain:
-        return await Given(make()).plain(record or Record())
+        return await Given(make()).plain(record or Record(), is_preview=is_preview)
 
     return asyncio.run(resolve())
 
@@ -95,6 +95,27 @@ def test_what_a_preview_does_not_know_has_a_stand_in_and_its_node_is_not_done() 
     assert not found.makers["n2"].is_done
 
 
+def test_what_only_a_preview_may_not_know_is_named_in_any_other_run() -> None:
+    def make() -> dict[str, Any]:
+        return {
+            **workers(
+                {"name": "n1", "address": output("10.0.0.1"), "hostKey": KEY},
+                {"name": "n2", "address": output(UNKNOWN), "hostKey": output(UNKNOWN)},
+            ),
+            "cluster": {"server": output(UNKNOWN)},
+        }
+
+    with pytest.raises(SettingsError) as raised:
+        plain(make, is_preview=False)
+    assert [problem.path for problem in raised.value.problems] == [
+        "pools.workers.nodes[1].address",
+        "pools.workers.nodes[1].hostKey",
+        "cluster.server",
+    ]
+    assert "is not known in this run" in str(raised.value)
+    assert "without --target" in str(raised.value)
+
+
 def test_a_node_that_the_stack_has_keeps_its_address_until_the_new_one_is_known() -> None:
     record = Record(nodes={"n1": RecordedNode(address="10.0.0.1")})
     node = plain(lambda: workers({"name": "n1", "address": output(UNKNOWN)}), record)
@@ -110,6 +131,48 @@ def test_a_bastion_that_is_not_made_yet_is_no_missing_one() -> None:
     (node,) = found.keys["pools"]["workers"]["nodes"]
     assert node["ssh"]["bastion"] == {"address": "198.18.0.0", "hostKey": HOST_KEY}
     assert not found.makers["n1"].is_done
+
+
+def test_a_file_of_known_hosts_may_have_the_key_of_what_is_not_made_yet() -> None:
+    def make() -> dict[str, Any]:
+        bastion = {"address": output(UNKNOWN)}
+        return {
+            **workers(
+                {"name": "n1", "address": output(UNKNOWN), "kubelet": {"address": output(UNKNOWN)}},
+                {"name": "n2", "address": "10.0.0.2", "sshAddress": output(UNKNOWN)},
+                {"name": "n3", "address": output(UNKNOWN), "hostKey": KEY},
+                {"name": "n4", "address": output("10.0.0.4")},
+                ssh={"bastion": bastion},
+            ),
+            "ssh": {"knownHostsPath": "known_hosts"},
+        }
+
+    pool = plain(make).keys["pools"]["workers"]
+    keys = [node.get("hostKey") for node in pool["nodes"]]
+    assert keys == [HOST_KEY, HOST_KEY, KEY, None]
+    assert pool["ssh"]["bastion"]["hostKey"] == HOST_KEY
+    assert "hostKey" not in pool["nodes"][0]["kubelet"]
+
+
+def test_a_missing_host_key_that_no_file_can_have_is_not_hidden() -> None:
+    (node,) = plain(lambda: workers({"name": "n1", "address": output(UNKNOWN)})).keys["pools"][
+        "workers"
+    ]["nodes"]
+    assert "hostKey" not in node
+
+
+def test_a_pool_is_late_by_its_own_values_and_not_by_its_nodes() -> None:
+    def make(server: Any = "https://10.0.0.9") -> dict[str, Any]:
+        return {
+            "cluster": {"server": server},
+            "pools": {
+                "a": {"labels": {"x": output(UNKNOWN)}},
+                "b": {"nodes": [{"name": "n1", "address": output(UNKNOWN)}]},
+            },
+        }
+
+    assert plain(make).late_pools == {"a"}
+    assert plain(lambda: make(output(UNKNOWN))).late_pools == {"a", "b"}
 
 
 def test_what_a_pool_takes_from_a_resource_concerns_its_nodes_alone() -> None:
@@ -152,6 +215,13 @@ def test_stand_ins_need_no_engine_and_differ_by_node() -> None:
             lambda: {"controlPlane": {"hosts": [{"name": "cp", "address": output("10.0.0.9")}]}},
             r"controlPlane.hosts\[0\].address is an Output",
         ),
+        (lambda: workers(ssh=output({})), "pools.workers.ssh is an Output; .*only what is in it"),
+        (
+            lambda: {"ssh": {"knownHostsPath": output("known_hosts")}},
+            "ssh.knownHostsPath is an Output",
+        ),
+        (lambda: {"cluster": output({})}, "cluster is an Output; .*only what is in it"),
+        (lambda: {"cluster": {"caPath": output("ca.crt")}}, "cluster.caPath is an Output"),
         (
             lambda: workers({"name": "n1", "address": output("10.0.0.1", secret=True)}),
             r"pools.workers.nodes\[0\].address is a secret",

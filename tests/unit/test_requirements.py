@@ -53,6 +53,13 @@ def test_all_that_a_program_of_others_imports_is_installed() -> None:
     assert {name.removesuffix("*") for name in packages["include"]} == needed
 
 
+def test_the_types_of_settings_count_in_a_program_of_others() -> None:
+    # https://typing.python.org/en/latest/spec/distributing.html#packaging-type-information
+    data = tomllib.loads(read("pyproject.toml"))["tool"]["setuptools"]["package-data"]
+    assert "py.typed" in data["*"]
+    assert (ROOT / "kubelet_tls_bootstrap/py.typed").exists()
+
+
 @pytest.mark.parametrize("name", LOCKED)
 def test_what_is_asked_for_is_what_is_locked(name: str) -> None:
     found = locked(name)

@@ -294,33 +294,6 @@ def test_a_node_is_drained_as_the_pool_says_that_it_was_in(
     assert how.turns.directory == Path(".pulumi-gate/o/p/dev/drains", pool or "_")
 
 
-def test_a_program_with_its_own_settings_says_in_an_output_how_nodes_leave(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    scene = Scene(monkeypatch)
-    scene.settings = {"kubeconfigPath": "config"}
-    leaving = {
-        "drain": {"timeoutSeconds": 60},
-        "pools": {
-            "workers": {
-                "drain": {"force": True},
-                "nodes": [
-                    {"name": "node-1", "address": "10.0.0.1", "force": True},
-                    {"name": "node-2", "address": "10.0.0.2", "force": False},
-                ],
-            }
-        },
-    }
-    scene.outputs["o/p/dev", "kubeletTlsBootstrap"] = {"leaving": leaving}
-    how = asyncio.run(StackSettings("o/p/dev").leaving("node-1", pool="workers"))
-    assert (how.force, how.taken) == (True, frozenset({"10.0.0.2"}))
-    assert how.drain == Drain(timeout_s=60, force=True)
-
-    scene.outputs.clear()
-    how = asyncio.run(StackSettings("o/p/dev").leaving("node-1", pool="workers"))
-    assert (how.force, how.taken, how.drain) == (False, frozenset(), Drain())
-
-
 @pytest.mark.parametrize(
     ("drain", "told"),
     [

@@ -29,9 +29,10 @@ ALLOWED = {
     "turns": set[str](),
     "outputs": {"program"},
     "settings_file": {"drain_settings"},
+    "program_settings": {"turns"},
     "stack_settings": {
-        "api_server",
-        *("outputs", "private_file", "program", "settings_file", "drain_settings", "turns"),
+        *("api_server", "outputs", "private_file", "program", "program_settings"),
+        *("settings_file", "drain_settings", "turns"),
     },
     "machines_ca": {"outputs", "settings_file"},
     "cluster_look": {"api_server", "pool_inventory", "process", "terminal"},
