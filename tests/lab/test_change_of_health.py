@@ -135,6 +135,7 @@ def test_a_good_change_reaches_one_after_the_other(project: Project) -> None:
     project.up()
 
 
+@pytest.mark.long
 def test_what_the_api_server_can_not_reach_stops_at_the_first_node(project: Project) -> None:
     before = pids(project)
     original = kubelet(project, address="127.0.0.1")
@@ -152,6 +153,7 @@ def test_what_the_api_server_can_not_reach_stops_at_the_first_node(project: Proj
     is_alive(project, "node-1")
 
 
+@pytest.mark.long
 def test_a_change_that_the_cluster_does_not_see_fails(project: Project) -> None:
     """The API server is gone from the kubelet's restart on, for longer than the gate waits."""
     original = kubelet(project, maxPods=62)
@@ -188,7 +190,7 @@ POINTS = [0.3, 0.6, 1.0, 1.5, 2.5, 4.0, 6.0, 8.0, 11.0, 13.0]
 
 @pytest.mark.parametrize(
     "after_s",
-    [pytest.param(s, marks=[] if s in (0.6, 2.5) else [pytest.mark.long]) for s in POINTS],
+    [pytest.param(s, marks=[] if s == 2.5 else [pytest.mark.long]) for s in POINTS],
 )
 def test_a_run_that_is_killed_leaves_no_kubelet_down(project: Project, after_s: float) -> None:
     text = bundle(project, "node-2").replace(*BAD)
