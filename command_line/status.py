@@ -12,6 +12,7 @@ from functools import partial
 
 from admission import machines_ca, pool_inventory
 from admission.api_server.connection import Connection
+from admission.api_server.kubeconfig_content import MERGE
 from admission.process import run as run_process
 from admission.serving_certificate import look_at
 from admission.stack_settings import StackSettings
@@ -86,10 +87,7 @@ async def _print(
     given: pool_inventory.Inventory | None,
 ) -> int:
     if os.pathsep in kubeconfig and not await asyncio.to_thread(os.path.exists, kubeconfig):
-        raise ValueError(
-            "the kubeconfig is a list of files; give one with all in it: kubectl config view"
-            " --flatten --minify >FILE"
-        )
+        raise ValueError(f"the kubeconfig is a list of files; {MERGE}")
     api = await Connection.open(kubeconfig, None)
     try:
         look = partial(look_at, trust=api.kubelets_trust(ca))

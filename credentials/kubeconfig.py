@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from admission.api_server.current_context import COMMAND, CurrentContext, parse
-from admission.api_server.kubeconfig_content import Absent, Unusable
+from admission.api_server.kubeconfig_content import MERGE, Absent, Unusable
 from admission.api_server.named_files import checked
 from credentials.text_file import read_text
 from settings.outputs import KUBECONFIG_FROM
@@ -82,9 +82,6 @@ def read_cluster(
         ca_path=directory / context.ca.path if context.ca.path else None,
         only_here=_only_here(context),
     )
-
-
-MERGE = "give one with all in it: kubectl config view --flatten --minify >FILE"
 
 
 def _check_paths(context: CurrentContext, path: str | None) -> None:

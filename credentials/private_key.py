@@ -31,13 +31,13 @@ from credentials.text_file import read_text
 from settings.layer import Ssh
 from settings.problem import Problem
 
-# What the loaders raise for what is no key, has a passphrase, or is of a type that they don't know.
 BLOCK = re.compile(r"-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL)
 # How a text begins in which Go's encoding/pem finds that key, and no other block before it.
 GO_READS = re.compile(
     r"\s*^-----BEGIN (?:RSA |EC |OPENSSH )?PRIVATE KEY-----[ \t]*\r?\n", re.MULTILINE
 )
 SHORTEST_RSA_KEY = 1024  # bits: OpenSSH's SSH_RSA_MINIMUM_MODULUS_SIZE, and Go's crypto/rsa
+# What the loaders raise for what is no key, has a passphrase, or is of a type that they don't know.
 NO_KEY = (ValueError, TypeError, UnsupportedAlgorithm)
 
 

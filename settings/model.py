@@ -40,7 +40,7 @@ class ClusterSettings(Model):
     dns_addresses: tuple[IpAddress, ...] = ()
     dns_domain: Name = "cluster.local"
     source: ClusterFrom | None = Field(default=None, alias="from")
-    """`stack.references` puts what those outputs hold in the place of these settings."""
+    """`stack.origins` puts what those outputs hold in the place of these settings."""
 
 
 class ApprovalSettings(Model):
@@ -182,7 +182,7 @@ class Pool(Layer):
     cloud_init: Annotated[CloudInit | None, BeforeValidator(_cloud_init)] = None
     nodes: tuple[NodeSettings, ...] = ()
     nodes_from: NodesFrom | None = None
-    """`stack.references` adds those nodes to `nodes`."""
+    """`stack.origins` adds those nodes to `nodes`."""
 
 
 class Settings(Layer):

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# What to do where one file is needed.
+MERGE = "give one with all in it: kubectl config view --flatten --minify >FILE"
+
 
 class Unusable(ValueError):
     """A kubeconfig can't be used; the message says why and what to do, and quotes no secret."""
