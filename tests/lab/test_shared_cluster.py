@@ -1,7 +1,8 @@
 """A cluster stack without pools, and two stacks with a pool each, on one cluster.
 
-Before the first `up` somebody has typed the manual procedure's bindings, of which some say another
-thing than this program's. They are there in the end as they were, and nobody has deleted anything.
+Before the first `up` somebody has typed the manual procedure: its flags, its bindings, of which
+some say another thing than this program's, and a node. They are there after the last `destroy` as
+they were, and nobody has deleted anything.
 
 Takes out what has joined before, and ends with nothing joined. The tests tell one story and run in
 their order.
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.lab import by_hand
+from tests.lab.by_hand import BINDINGS, ROLE
 from tests.lab.kubelet import is_alive, main_pid, nodes
 from tests.lab.project import Project
 from tests.lab.test_failures import PREFIX
@@ -22,14 +25,6 @@ from tests.lab.test_join import ADDRESSES
 
 pytestmark = pytest.mark.lab
 
-CSR_ROLE = "system:certificates.k8s.io:certificatesigningrequests"
-BINDINGS = {
-    "kubelet-bootstrap": ("system:node-bootstrapper", "system:bootstrappers"),
-    "auto-approve-csrs-for-group": (f"{CSR_ROLE}:nodeclient", "system:bootstrappers"),
-    "node-client-cert-renewal": (f"{CSR_ROLE}:selfnodeclient", "system:nodes"),
-    "node-server-cert-renewal": (f"{CSR_ROLE}:selfnodeserver", "system:nodes"),
-}
-ROLE = "approve-node-server-renewal-csr"
 # What says another thing by hand than here is made beside it.
 BESIDE = {
     f"kubelet-tls-bootstrap:{name}"
@@ -37,20 +32,7 @@ BESIDE = {
 }
 CLUSTER, ONE, TWO = "fleet-cluster", "fleet-one", "fleet-two"
 POOLS = {ONE: ("one", "node-1"), TWO: ("two", "node-2")}
-
-
-def by_hand(project: Project) -> None:
-    """The commands of the manual procedure."""
-    for name, (role, group) in BINDINGS.items():
-        project.kubectl(
-            *("create", "clusterrolebinding", name),
-            *(f"--clusterrole={role}", f"--group={group}"),
-        )
-    project.kubectl(
-        *("create", "clusterrole", ROLE, "--verb=create"),
-        "--resource=certificatesigningrequests/selfnodeserver",
-        "--resource-name=certificates.k8s.io",
-    )
+OLD = "node-3"  # joined by hand
 
 
 def said_by_hand(project: Project) -> dict[str, Any]:
@@ -99,6 +81,13 @@ def may_renew(project: Project, node: str, kind: str) -> bool:
     return done.stdout.strip() == "yes"
 
 
+def is_untouched(project: Project, before: dict[str, Any]) -> None:
+    """The node that was joined by hand is alive, may renew, and is as it was."""
+    is_alive(project, OLD)
+    assert may_renew(project, OLD, "selfnodeclient")
+    assert by_hand.look(project, OLD) == before
+
+
 def works(project: Project, node: str) -> None:
     """The node is Ready and alive, the status finds nothing wrong, and it may renew."""
     is_alive(project, node)
@@ -112,10 +101,20 @@ def works(project: Project, node: str) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def fleet(project: Project) -> Iterator[dict[str, Any]]:
-    """The settings of each stack; the lab's own one has nothing."""
+def old(project: Project) -> Iterator[dict[str, Any]]:
+    """What was set up by hand, before any stack."""
     project.pulumi("destroy", "--yes", "--skip-preview")
-    by_hand(project)
+    project.lab("up", "--nodes", "3")
+    with by_hand.cluster(project):
+        by_hand.join(project, OLD)
+        yield by_hand.look(project, OLD)
+        by_hand.leave(project, OLD)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fleet(project: Project, old: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The settings of each stack; the lab's own one has nothing."""
+    assert old
     whole = project.settings()
     pools = whole["config"].pop(f"{PREFIX}pools")
     found = {CLUSTER: copy.deepcopy(whole)}
@@ -132,11 +131,13 @@ def fleet(project: Project) -> Iterator[dict[str, Any]]:
     for stack in reversed(found):
         destroy(project, stack)
         project.pulumi("stack", "rm", "--yes", "--preserve-config", stack)
-    project.kubectl("delete", "clusterrolebinding", *BINDINGS)
-    project.kubectl("delete", "clusterrole", ROLE)
+    # Pulumi selects none once it has removed any.
+    project.pulumi("stack", "select", "dev")
 
 
-def test_a_cluster_stack_without_pools_leaves_what_was_made_by_hand(project: Project) -> None:
+def test_a_cluster_stack_without_pools_leaves_what_was_made_by_hand(
+    project: Project, old: dict[str, Any]
+) -> None:
     before = said_by_hand(project)
     said = up(project, CLUSTER)
     for name in BESIDE:
@@ -149,6 +150,7 @@ def test_a_cluster_stack_without_pools_leaves_what_was_made_by_hand(project: Pro
     run(project, CLUSTER, "preview", "--expect-no-changes")
     outputs = json.loads(run(project, CLUSTER, "stack", "output", "--json"))
     assert (outputs["nodes"], outputs["pendingNodes"]) == ({}, [])
+    is_untouched(project, old)
 
 
 def test_two_pool_stacks_join_at_the_same_time(project: Project) -> None:
@@ -157,7 +159,7 @@ def test_two_pool_stacks_join_at_the_same_time(project: Project) -> None:
     # It is the manual procedure's, so it is for their tokens as well.
     assert "a token can become any node" in one
     assert "a token can become any node" in two
-    assert set(nodes(project)) == {"node-1", "node-2"}
+    assert set(nodes(project)) == {"node-1", "node-2", OLD}
     for stack, (_, node) in POOLS.items():
         works(project, node)
         run(project, stack, "preview", "--refresh", "--expect-no-changes")
@@ -189,8 +191,8 @@ def test_the_pool_and_the_node_of_another_stack_are_refused(
 def test_a_pool_stack_that_is_destroyed_takes_nothing_from_the_other(project: Project) -> None:
     pid = main_pid(project, "node-2")
     said = destroy(project, ONE)
-    assert "node-2, which this stack does not manage, need them to renew" in said
-    assert set(nodes(project)) == {"node-2"}
+    assert "node-2, node-3, which this stack does not manage, need them to renew" in said
+    assert set(nodes(project)) == {"node-2", OLD}
     works(project, "node-2")
     assert main_pid(project, "node-2") == pid
     assert shared(project) == BESIDE
@@ -200,17 +202,26 @@ def test_a_pool_stack_that_is_destroyed_takes_nothing_from_the_other(project: Pr
 
 def test_the_cluster_stack_that_is_destroyed_leaves_what_nodes_need(project: Project) -> None:
     said = destroy(project, CLUSTER)
-    assert "node-2, which this stack does not manage, need them to renew" in said
+    assert "node-2, node-3, which this stack does not manage, need them to renew" in said
     works(project, "node-2")
     run(project, TWO, "preview", "--refresh", "--expect-no-changes")
 
 
-def test_the_last_stack_takes_what_is_this_programs_and_leaves_what_is_not(
-    project: Project,
+def test_the_last_stack_leaves_what_the_node_needs_that_was_joined_by_hand(
+    project: Project, old: dict[str, Any]
 ) -> None:
     said = destroy(project, TWO)
+    assert "node-3, which this stack does not manage, need them to renew" in said
+    assert set(nodes(project)) == {OLD}
+    assert shared(project) == BESIDE
+    is_untouched(project, old)
+
+
+def test_with_the_last_node_goes_what_is_this_programs_and_nothing_else(project: Project) -> None:
+    by_hand.leave(project, OLD)
+    up(project, CLUSTER)
+    said = destroy(project, CLUSTER)
     assert "clusterrolebindings/kubelet-bootstrap stays: kubectl-create has written it" in said
-    assert nodes(project) == {}
     assert shared(project) == set()
     for _, annotations, role, subjects, rules in said_by_hand(project).values():
         assert annotations is None
