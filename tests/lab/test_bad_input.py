@@ -98,6 +98,7 @@ def test_a_wrong_host_key_is_refused_before_anything_is_sent(
     keys = {line.split()[0]: line.split(maxsplit=1)[1] for line in known_hosts}
     nodes = settings["config"][f"{PREFIX}pools"]["workers"]["nodes"]
     nodes[0]["hostKey"] = keys["10.98.0.12"]
+    settings["config"][f"{PREFIX}stallSeconds"] = 15
     said = failed(project, settings)
     assert "node-1 (10.98.0.11): its host key is not the pinned one" in said
     assert files_of_ours(project, "node-1") == ""

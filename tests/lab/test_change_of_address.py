@@ -14,7 +14,7 @@ from tests.lab.test_dead_machine import listens
 from tests.lab.test_failures import nodes_of, until
 from tests.lab.test_join import ADDRESSES
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 NODE, DEAD, NEW = "node-2", "node-2", "node-3"  # of machines, the last two
 

@@ -117,6 +117,7 @@ def test_one_machine_finds_out_and_no_other_is_touched(project: Project) -> None
     project.pulumi("preview", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_a_good_change_reaches_one_after_the_other(project: Project) -> None:
     original = kubelet(project, maxPods=61)
     told = project.pulumi("preview").stdout
@@ -188,10 +189,8 @@ def test_a_change_that_the_cluster_does_not_see_fails(project: Project) -> None:
 POINTS = [0.3, 0.6, 1.0, 1.5, 2.5, 4.0, 6.0, 8.0, 11.0, 13.0]
 
 
-@pytest.mark.parametrize(
-    "after_s",
-    [pytest.param(s, marks=[] if s == 2.5 else [pytest.mark.long]) for s in POINTS],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("after_s", POINTS)
 def test_a_run_that_is_killed_leaves_no_kubelet_down(project: Project, after_s: float) -> None:
     text = bundle(project, "node-2").replace(*BAD)
     assert BAD[1] in text

@@ -186,6 +186,7 @@ def test_what_leaves_the_settings_leaves_the_nodes_and_what_others_have_stays(
     assert "--node-labels" not in project.ssh("node-1", f"cat {ARGUMENTS}")
 
 
+@pytest.mark.long
 def test_a_kubelet_that_registers_again_has_the_labels_of_the_settings(project: Project) -> None:
     follow(project, labels={"tier": "c"})
     project.kubectl("delete", "node", "node-2")
@@ -196,6 +197,7 @@ def test_a_kubelet_that_registers_again_has_the_labels_of_the_settings(project: 
     is_alive(project, "node-2")
 
 
+@pytest.mark.long
 def test_a_field_of_the_kubelet_still_restarts_it_though_labels_change_too(
     project: Project, settings: dict[str, Any]
 ) -> None:
@@ -210,6 +212,7 @@ def test_a_field_of_the_kubelet_still_restarts_it_though_labels_change_too(
     assert [found(project, node)[0]["tier"] for node in FIRST_NODES] == ["d", "d"]
 
 
+@pytest.mark.long
 def test_what_a_failed_gate_has_set_goes_once_the_settings_are_as_before(
     project: Project, settings: dict[str, Any]
 ) -> None:

@@ -68,6 +68,7 @@ def test_the_name_changed_back_is_all_it_takes(project: Project) -> None:
     project.pulumi("preview", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_two_nodes_whose_addresses_are_swapped_keep_their_machines(
     project: Project, settings: dict[str, Any]
 ) -> None:
@@ -85,6 +86,7 @@ def test_two_nodes_whose_addresses_are_swapped_keep_their_machines(
         is_alive(project, node)
 
 
+@pytest.mark.long
 def test_the_addresses_swapped_back_is_all_it_takes(project: Project) -> None:
     before, uids = look(project), nodes(project)
     project.up()
@@ -93,6 +95,7 @@ def test_the_addresses_swapped_back_is_all_it_takes(project: Project) -> None:
     project.pulumi("preview", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_two_runs_rename_a_machine(project: Project, settings: dict[str, Any]) -> None:
     """As the refusal says; and then back, which is the same."""
     entry = nodes_of(settings).pop(1)

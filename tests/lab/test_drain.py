@@ -95,6 +95,7 @@ def test_a_bare_pod_stops_a_drain_until_the_settings_give_it_up(project: Project
     leaves(project, removed)
 
 
+@pytest.mark.long
 def test_data_in_an_empty_dir_stops_a_drain_until_the_settings_give_it_up(
     project: Project,
 ) -> None:
@@ -143,6 +144,7 @@ def test_an_empty_pool_is_refused_before_anything_is_touched(project: Project) -
     project.pulumi("preview", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_destroy_loses_no_bare_pod_in_silence_either(project: Project) -> None:
     original = project.settings()
     pod = run_pod(project, NODE)

@@ -113,6 +113,7 @@ def test_one_up_takes_over_a_state_of_an_earlier_release(
     project.pulumi("preview", "--expect-no-changes")
 
 
+@pytest.mark.long
 def test_a_node_of_that_state_leaves_by_the_earlier_programs_own_command(
     project: Project, earlier: Project
 ) -> None:

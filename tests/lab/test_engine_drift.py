@@ -12,7 +12,11 @@ from tests.lab.project import Project
 from tests.lab.test_failures import our_secrets, quietly
 from tests.lab.test_join import FIRST_NODES
 
-pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("joined_nodes")]
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.long,
+    pytest.mark.usefixtures("joined_nodes"),
+]
 
 
 def live_tokens(project: Project) -> list[str]:

@@ -13,7 +13,11 @@ from tests.lab.kubelet import WIPE, is_alive, main_pid, nodes, serial
 from tests.lab.project import Project
 from tests.lab.test_failures import PREFIX, our_secrets
 
-pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("joined_nodes")]
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.long,
+    pytest.mark.usefixtures("joined_nodes"),
+]
 
 PLAN = ".lab/plan.json"
 

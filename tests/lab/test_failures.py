@@ -226,6 +226,7 @@ def test_the_tokens_of_a_failed_run_are_dead_and_the_next_run_has_others(
     assert len(both[1] - both[0]) == 2
 
 
+@pytest.mark.long
 def test_an_api_server_that_is_away_before_and_after_the_request_is_named(
     project: Project, settings: dict[str, Any]
 ) -> None:
@@ -269,6 +270,7 @@ def test_an_api_server_that_is_away_before_and_after_the_request_is_named(
     assert "node-2 has NOT joined: no request for a certificate has arrived" in said
 
 
+@pytest.mark.long
 def test_tokens_that_may_outlive_a_run_expire_by_themselves(project: Project) -> None:
     live = [secret for secret in our_secrets(project) if secret["token-secret"]]
     assert len(live) == 2

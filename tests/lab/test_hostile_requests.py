@@ -126,6 +126,7 @@ def test_a_stolen_token_lets_in_once_and_its_own_node_only(attack: Attack) -> No
     attack.with_a_used_token()
 
 
+@pytest.mark.long
 def test_an_honest_machine_joins_beside_a_thousand_junk_requests(
     project: Project, attack: Attack, joining: threading.Thread
 ) -> None:

@@ -9,7 +9,11 @@ from tests.lab.kubelet import is_alive, nodes
 from tests.lab.project import Project
 from tests.lab.test_join import run_pod
 
-pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("joined_nodes")]
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.long,
+    pytest.mark.usefixtures("joined_nodes"),
+]
 
 
 def test_a_node_that_had_begun_to_leave_joins_again(project: Project) -> None:

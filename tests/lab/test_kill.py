@@ -80,6 +80,7 @@ def changed(text: str) -> str:
     return other
 
 
+@pytest.mark.long
 def test_the_script_is_killed_at_every_step(project: Project) -> None:
     text = bundle(project, NODE)
     send(project, f"{HERE}/a", text)

@@ -1,7 +1,7 @@
 """Certificates of seconds are renewed for minutes, by the resident approver and nobody else.
 
 Makes the controller manager sign for 100 s only, so that each kubelet asks anew after 70 to 90 s.
-Takes about six minutes.
+Takes about five minutes.
 """
 
 import json
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.lab
 
 NODES = ("node-1", "node-2")
 LIFETIME_S = 100
-RENEWALS = 3
+RENEWALS = 2
 TAKEOVER_LIMIT_S = 25  # the Lease's 15 s, and a candidate's turn
 STRANGE_ADDRESS = "10.98.0.99"
 NAME = "kubelet-serving-approver"

@@ -152,6 +152,7 @@ def test_a_bastion_looks_up_the_name_of_a_machine(project: Project) -> None:
     is_settled(project)
 
 
+@pytest.mark.long
 def test_three_machines_behind_one_address_are_told_apart_by_their_ports(
     project: Project, ports: dict[str, int]
 ) -> None:
@@ -173,6 +174,7 @@ def test_three_machines_behind_one_address_are_told_apart_by_their_ports(
     is_settled(project)
 
 
+@pytest.mark.long
 def test_two_machines_at_one_port_are_refused(
     project: Project, settings: dict[str, Any], ports: dict[str, int]
 ) -> None:
