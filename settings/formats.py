@@ -12,7 +12,6 @@ from pydantic import AfterValidator, BeforeValidator
 
 DNS_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DNS_NAME = re.compile(rf"\A{DNS_LABEL}(\.{DNS_LABEL})*\Z")
-NUMBER_AT_END = re.compile(r"(\A|\.)([0-9]+|0x[0-9a-f]*)\Z")
 HOST_PATH = re.compile(r"\A(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+\Z")
 
 
@@ -93,29 +92,6 @@ def _ip_address(hint: str) -> Callable[[str], str]:
     return check
 
 
-def _ssh_address(value: str) -> str:
-    try:
-        address = ipaddress.ip_address("" if "%" in value else value)
-    except ValueError:
-        # A name with a number at its end is read as an IPv4 address, or not at all (RFC 1123, 2.1).
-        if DNS_NAME.match(value) and len(value) <= 253 and not NUMBER_AT_END.search(value):
-            return value
-        raise ValueError(
-            "is neither an IP address nor a DNS name in lower-case letters, digits, - and . (RFC"
-            " 1123); give the one at which the machine's sshd answers, without its port, such as"
-            " 203.0.113.7 or node-1.example.org"
-        ) from None
-    broadcast = str(address) == "255.255.255.255"
-    # A link-local address of IPv6 means nothing without a zone.
-    zoned = address.version == 6 and address.is_link_local
-    if address.is_unspecified or address.is_multicast or broadcast or zoned:
-        raise ValueError(
-            "is an address at which no machine can be reached; give the one at which its sshd"
-            " answers"
-        )
-    return str(address)
-
-
 def _network(value: str) -> str:
     try:
         return str(ipaddress.ip_network(value))
@@ -135,15 +111,6 @@ def _networks(value: object) -> tuple[str, ...]:
     if not networks or len(versions) != len(networks):
         raise ValueError("is not one network, or one of IPv4 and one of IPv6; give no others")
     return networks
-
-
-def _server(value: str) -> str:
-    if not re.match(r"\Ahttps://[A-Za-z0-9.:\[\]-]+\Z", value):
-        raise ValueError(
-            "is not an https URL without a path; give the API server's, such as"
-            " https://10.0.0.10:6443"
-        )
-    return value
 
 
 def _host_path(value: str) -> str:
@@ -175,10 +142,8 @@ Address = Annotated[
         _ip_address("the machine's own; sshAddress is for SSH alone, and may be a DNS name")
     ),
 ]
-SshAddress = Annotated[str, AfterValidator(_ssh_address)]
 IpAddress = Annotated[str, AfterValidator(_ip_address("one such as 10.0.0.11 or fd00::11"))]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
-Server = Annotated[str, AfterValidator(_server)]
 Port = Annotated[int, between(1, 65535)]
 CountOrPercent = Annotated[int | str, BeforeValidator(_count_or_percent)]
 Repair = Annotated[int, at_least(0)]

@@ -19,12 +19,11 @@ from settings.formats import (
     Networks,
     PoolName,
     Repair,
-    Server,
     Share,
-    SshAddress,
     at_least,
     between,
 )
+from settings.host_formats import Server, SshAddress
 from settings.kubelet_formats import ClusterCheck
 from settings.layer import Layer, Model, Ssh, merge_models
 from settings.outputs import ClusterFrom, NodesFrom

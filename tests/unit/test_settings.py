@@ -464,3 +464,47 @@ def test_what_one_setting_of_the_stack_gets_wrong_for_all_pools_is_told_once() -
 def test_who_approves_serving_certificates_is_the_stacks_choice() -> None:
     with pytest.raises(SettingsError, match=r"pools\.a\.approval\.serving"):
         parse({"pools": {"a": {"approval": {"serving": "manual"}}}})
+
+
+SERVERS = {
+    "https://10.0.0.10:6443": "https://10.0.0.10:6443",
+    "https://10.0.0.10": "https://10.0.0.10",
+    "https://10.0.0.10:6443/": "https://10.0.0.10:6443",
+    "HTTPS://Api.Example.org:6443": "https://Api.Example.org:6443",
+    "https://api.example.org.": "https://api.example.org.",
+    "https://k8s_api:6443": "https://k8s_api:6443",
+    "https://[fd00::10]:6443": "https://[fd00::10]:6443",
+    "https://127.0.0.1:6443": "https://127.0.0.1:6443",  # a proxy on each machine
+}
+
+
+@pytest.mark.parametrize(("given", "read"), SERVERS.items())
+def test_a_server_that_kubelets_take_is_taken(given: str, read: str) -> None:
+    settings = parse({"cluster": {"server": given}, "approver": {"server": given}})
+    assert settings.cluster.server == settings.approver.server == read
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("", "10.0.0.10:6443", "http://10.0.0.10:6443", "https://", "https://:6443", "https://."),
+        *("https://10.0.0.300:6443", "https://10.0.0:6443", "https://10.0.0.10:99999"),
+        *("https://10.0.0.10:0", "https://10.0.0.10:x", "https://10.0.0.10:1:2", "https://a b"),
+        *("https://fd00::10:6443", "https://[fd00::10", "https://[10.0.0.10]:6443", "https://a]"),
+        *("https://[fe80::1%eth0]:6443", "https://[fe80::1]:6443", "https://0.0.0.0:6443"),
+        *(
+            "https://a..b",
+            "https://-a",
+            "https://me@a",
+            "https://a?b",
+            "https://a#b",
+            "https://a\n",
+        ),
+        "https://rancher.example.org/k8s/clusters/c-1",
+    ],
+)
+def test_a_server_that_no_kubelet_reaches_is_refused(given: str) -> None:
+    with pytest.raises(SettingsError, match="is not an https URL of a host and its port") as found:
+        parse({"cluster": {"server": given}})
+    (problem,) = found.value.problems
+    assert problem.path == "cluster.server"
