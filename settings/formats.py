@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 DNS_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DNS_NAME = re.compile(rf"\A{DNS_LABEL}(\.{DNS_LABEL})*\Z")
+LENGTH = re.compile(r"/[0-9]{1,3}\Z")
 HOST_PATH = re.compile(r"\A(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+\Z")
 
 
@@ -92,9 +93,15 @@ def _ip_address(hint: str) -> Callable[[str], str]:
     return check
 
 
+def _domain(value: str) -> str:
+    _name(value.removesuffix("."))  # a kubelet takes both
+    return value
+
+
 def _network(value: str) -> str:
     try:
-        return str(ipaddress.ip_network(value))
+        # The API server takes no other form: neither a netmask nor one address alone.
+        return str(ipaddress.ip_network(value if LENGTH.search(value) else ""))
     except ValueError:
         raise ValueError(
             "is not a network such as 10.96.0.0/12; give its first address and its prefix length"
@@ -114,6 +121,7 @@ def _networks(value: object) -> tuple[str, ...]:
 
 
 def _host_path(value: str) -> str:
+    value = value.removesuffix("/")  # of a directory
     if not HOST_PATH.match(value) or ".." in value:
         raise ValueError(
             "is not an absolute path of letters, digits and _ . @ + -; give one such as"
@@ -128,7 +136,18 @@ def _unit_path(value: str) -> str:
     return value
 
 
+def _endpoint(value: object) -> object:
+    # Kubelets take a path too, and a URL without slashes before it.
+    path = value.removeprefix("unix:") if isinstance(value, str) else ""
+    return f"unix://{path}" if re.match("/[^/]", path) else value
+
+
 Name = Annotated[str, AfterValidator(_name)]
+DomainName = Annotated[str, AfterValidator(_domain)]
+# Of a cluster in a kubeconfig: kubectl takes any.
+ClusterName = Annotated[
+    str, matching(r"[^\x00-\x1f\x7f]{1,253}", "is not one line of text; give the cluster's name")
+]
 # A pool's name is part of resource names and of the token's group, which can't have dots.
 PoolName = Annotated[
     str,
@@ -161,7 +180,7 @@ UserName = Annotated[
 LoginName = Annotated[
     str,
     matching(
-        r"""(?!-)[^\s\x00-\x1f\x7f'`"$;&<>|(){}]{1,256}(?<!\\)""",
+        r"""(?!-)(?:[^\s\x00-\x1f\x7f'`"$;&<>|(){}]|(?<=\S) (?=[^\s-])){1,256}(?<!\\)""",
         "is not a user that ssh logs in as; use letters, digits and . _ - @ \\; no - first",
     ),
 ]
@@ -177,6 +196,7 @@ SelinuxType = Annotated[
 ]
 Endpoint = Annotated[
     str,
+    BeforeValidator(_endpoint),
     matching(
         r"unix:///[A-Za-z0-9_./-]+",
         "is not a socket's URL; give one such as unix:///run/containerd/containerd.sock",

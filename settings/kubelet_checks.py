@@ -16,6 +16,9 @@ from settings.problem import Problem
 FILES = ("config", "kubeconfig", "bootstrap_kubeconfig", "ca", "arguments", "unit")
 # TotalAnnotationSizeLimitB, less what the gate notes there.
 LARGEST_ANNOTATIONS = 200_000
+# What a kubelet without a label of this name in --node-labels fills with its node's name
+# (initialNode in pkg/kubelet/kubelet_node_status.go).
+HOSTNAME, LONGEST_LABEL = "kubernetes.io/hostname", 63
 # Directories get the mode and the owner that a kubelet needs: 0700, and 0755 for those of files.
 PRIVATE_DIRECTORIES = ("certificates", "manifests", "root")
 SHARED_DIRECTORIES = ("kubeconfig", "bootstrap_kubeconfig", "ca", "config", "arguments", "unit")
@@ -127,6 +130,13 @@ def _cloud_address_problems(chain: Chain, flags: Mapping[str, str]) -> Iterator[
 
 def _node_problems(chain: Chain) -> Iterator[Problem]:
     """Yield what the API server takes of no Node (apimachinery's and core's validation)."""
+    node, labels = chain.layers[-1][1], without_nulls(chain.merged.labels)
+    if isinstance(node, NodeSettings) and len(node.name) > LONGEST_LABEL and HOSTNAME not in labels:
+        yield Problem(
+            f"{chain.layers[-1][0]}.name",
+            f"has {len(node.name)} characters, but its kubelet gives it to the Node as the label"
+            f" {HOSTNAME}, which takes {LONGEST_LABEL}; shorten it, or set that label in labels",
+        )
     size = sum(len(f"{k}{v}".encode()) for k, v in without_nulls(chain.merged.annotations).items())
     if size > LARGEST_ANNOTATIONS:
         yield Problem(

@@ -11,7 +11,9 @@ from pydantic import BeforeValidator, Field, StrictBool, StrictInt
 
 from settings.formats import (
     Address,
+    ClusterName,
     CountOrPercent,
+    DomainName,
     HostPath,
     IpAddress,
     Name,
@@ -32,12 +34,12 @@ from settings.outputs import ClusterFrom, NodesFrom
 class ClusterSettings(Model):
     """The cluster that machines join; its server and CA come from the kubeconfig by default."""
 
-    name: Name = "kubernetes"
+    name: ClusterName = "kubernetes"
     server: Server | None = None
     ca_path: str | None = None
     service_cidr: Networks = ("10.96.0.0/12",)
     dns_addresses: tuple[IpAddress, ...] = ()
-    dns_domain: Name = "cluster.local"
+    dns_domain: DomainName = "cluster.local"
     source: ClusterFrom | None = Field(default=None, alias="from")
     """`stack.origins` puts what those outputs hold in the place of these settings."""
 

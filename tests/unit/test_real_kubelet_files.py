@@ -191,9 +191,21 @@ def test_taints_are_the_same_in_both_places() -> None:
         {"effect": "NoExecute", "key": "a"},
     ]
     assert told({"registerWithTaints": given}, "1.36", taints=taints) == []
+    unset = [given[0] | {"timeAdded": None}, given[1] | {"value": ""}]
+    assert told({"registerWithTaints": unset}, "1.36", taints=taints) == []
+    # What is refused there can be moved as it is.
+    assert told({"registerWithTaints": given}, "1.36", taints=unset) == []
     for other in (given[:1], given[::-1], [], None):
         (problem,) = told({"registerWithTaints": other}, "1.36", taints=taints)
         assert problem.startswith("kubelet.registerWithTaints can't be overridden: it is the")
+
+
+def test_a_directory_may_end_with_a_slash() -> None:
+    manifests = "/etc/kubernetes/manifests/"
+    assert told({"staticPodPath": manifests}, "1.36") == []
+    own = {"staticPodPath": "/etc/kubelet.d/"}
+    assert told(own, "1.36", paths={"manifests": "/etc/kubelet.d/", "root": "/data/"}) == []
+    assert len(told(own, "1.36")) == 1
 
 
 def test_zero_is_taken_where_it_counts_as_not_set_and_that_is_said() -> None:

@@ -155,7 +155,7 @@ WRONG: dict[str, tuple[Mapping[str, Any], str]] = {
     "repair": ({"repair": -1}, "repair -1 is less than 0"),
     "host key file": ({"ssh": {"knownHostPath": "x"}}, "did you mean knownHostsPath?"),
     "runtime": (
-        {"pools": {"workers": {"runtimeEndpoint": "/run/x.sock"}}},
+        {"pools": {"workers": {"runtimeEndpoint": "tcp://10.0.0.1:1"}}},
         "pools.workers.runtimeEndpoint",
     ),
     "a map for a list": (
@@ -508,3 +508,65 @@ def test_a_server_that_no_kubelet_reaches_is_refused(given: str) -> None:
         parse({"cluster": {"server": given}})
     (problem,) = found.value.problems
     assert problem.path == "cluster.server"
+
+
+KUBERNETES_TAINTS: list[tuple[dict[str, Any], str]] = [
+    ({"key": "a", "effect": "NoSchedule"}, "a:NoSchedule"),
+    ({"key": "a", "value": "b", "effect": "NoExecute", "timeAdded": None}, "a=b:NoExecute"),
+    ({"key": "x.org/a", "value": "", "effect": "PreferNoSchedule"}, "x.org/a:PreferNoSchedule"),
+]
+
+
+@pytest.mark.parametrize(("given", "read"), KUBERNETES_TAINTS)
+def test_a_taint_may_be_an_object_as_kubernetes_has_it(given: dict[str, Any], read: str) -> None:
+    assert parse({"taints": [given]}).taints == (read,)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({}, {"key": "a"}, {"effect": "NoSchedule"}, {"value": "b", "effect": "NoSchedule"}),
+        *({"key": "a", "effect": "noschedule"}, {"key": "a=b", "effect": "NoSchedule"}),
+        *({"key": "a", "effect": "NoSchedule", "colour": "red"}, {"key": 1, "effect": "NoExecute"}),
+    ],
+)
+def test_an_object_that_is_no_taint_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError) as found:
+        parse({"taints": [given]})
+    (problem,) = found.value.problems
+    assert problem.path == "taints[0]"
+
+
+TAKEN: dict[str, dict[str, Any]] = {
+    "a cluster's name in capitals": {"cluster": {"name": "Production_EU"}},
+    "a cluster's name as kubectl makes it": {"cluster": {"name": "arn:aws:eks:eu:1:cluster/a"}},
+    "a domain with a dot": {"cluster": {"dnsDomain": "cluster.local."}},
+    "a path of a directory": {"paths": {"root": "/data/kubelet/"}},
+    "an annotation with capitals": {"annotations": {"Example.ORG/owner": "web"}},
+    "a long part of a prefix": {"labels": {"a" * 64 + ".org/b": ""}},
+    "parentheses": {"flags": {"provider-id": "azure:///subscriptions/a/resourceGroups/b(c)/d"}},
+}
+
+
+@pytest.mark.parametrize("raw", TAKEN.values(), ids=TAKEN)
+def test_what_kubernetes_takes_is_taken(raw: dict[str, Any]) -> None:
+    assert list(checks.problems(parse(raw))) == []
+
+
+@pytest.mark.parametrize(
+    "given", ["/run/crio.sock", "unix:/run/crio.sock", "unix:///run/crio.sock"]
+)
+def test_a_socket_is_given_as_a_kubelet_takes_it(given: str) -> None:
+    assert parse({"runtimeEndpoint": given}).runtime_endpoint == "unix:///run/crio.sock"
+
+
+@pytest.mark.parametrize("given", ["v1.30", "1.30.4", "v1.30.4", "1.30.4+k3s1", "v1.30.4-eks-a1b"])
+def test_a_releases_name_is_told_with_its_minor_version(given: str) -> None:
+    with pytest.raises(SettingsError, match=r'is not a minor version; give "1\.30"'):
+        parse({"kubernetesVersion": given})
+
+
+@pytest.mark.parametrize("given", ["10.96.0.0", "10.96.0.0/255.240.0.0", "10.96.0.0/", ""])
+def test_a_network_needs_a_prefix_length(given: str) -> None:
+    with pytest.raises(SettingsError, match="is not a network such as"):
+        parse({"cluster": {"serviceCidr": given}})
