@@ -8,8 +8,11 @@ with CR. A kubelet with a file in which Go finds no certificate ends at its star
 import base64
 import re
 import textwrap
+from typing import TypeVar
 
 from cryptography import x509
+
+Extension = TypeVar("Extension", bound=x509.ExtensionType)
 
 LABEL = "(?:X509 )?CERTIFICATE"  # the first is an old name, which Go and kubelets don't know
 BLOCK = re.compile(rf"-----BEGIN {LABEL}-----((?:(?!-----).)*)-----END {LABEL}-----", re.DOTALL)
@@ -40,12 +43,32 @@ def certificates(text: str) -> list[x509.Certificate]:
         raise ValueError("has a certificate that is damaged; give it anew, or remove it") from None
 
 
+def can_sign(certificate: x509.Certificate) -> bool:
+    """Return whether Go takes what it signs (crypto/x509, CheckSignatureFrom)."""
+    try:
+        extensions = certificate.extensions
+    except ValueError:
+        return True  # Go reads others
+    usage = _extension(extensions, x509.KeyUsage)
+    constraints = _extension(extensions, x509.BasicConstraints)
+    if usage is not None and not usage.key_cert_sign:
+        return False
+    return constraints.ca if constraints else certificate.version is x509.Version.v1
+
+
 def readable(text: str) -> str:
     """Return CAs as each reader reads them: the text itself, if it has them like that."""
     blocks = BLOCK.findall(text)
     if len(PLAIN.findall(text)) == len(blocks):
         return text
     return "".join(map(_pem, blocks))
+
+
+def _extension(extensions: x509.Extensions, kind: type[Extension]) -> Extension | None:
+    try:
+        return extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
 
 
 def _der(block: str) -> bytes:

@@ -68,4 +68,11 @@ def _checked(subject: Subject, pem: str, problems: list[Problem]) -> str:
     end = max(certificate.not_valid_after_utc for certificate in certificates)
     if end < datetime.now(UTC):
         problems.append(subject.problem(f"expired on {end.date()}; give the current one"))
+    if not any(map(authorities.can_sign, certificates)):
+        problems.append(
+            subject.problem(
+                "holds no CA's certificate, only such as a server has, which signs nothing; give"
+                " the CA that has signed it, such as /etc/kubernetes/pki/ca.crt"
+            )
+        )
     return authorities.readable(pem)

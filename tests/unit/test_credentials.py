@@ -24,6 +24,7 @@ from settings.model import Settings
 from settings.parsing import Secret, parse
 from settings.problem import Problem
 from stack.reading import read_credentials, warnings_of_agent
+from tests.unit.admission.test_verification import Signed
 from tests.unit.certificates import authority
 
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBERERERERERERERERERERERERERERERERERERERERER"
@@ -486,6 +487,21 @@ def test_a_bundle_may_keep_a_ca_that_has_expired(files: Path) -> None:
     document["clusters"][0]["cluster"]["certificate-authority-data"] = bundle
     (files / "kubeconfig").write_text(yaml.safe_dump(document))
     assert load(files)[1] == []
+
+
+def test_a_servers_certificate_is_no_ca(files: Path) -> None:
+    ca = Signed("kubernetes")
+    server = Signed("kube-apiserver", ca, ca=False)
+    path = files / "ca.crt"
+    for pem, right in ((server.pem, False), (server.pem + ca.pem, True), (ca.pem, True)):
+        path.write_bytes(pem)
+        raw = {"kubeconfigPath": str(files / "kubeconfig"), "cluster": {"caPath": str(path)}}
+        problems = loaded_from(parse(raw))[1]
+        assert (problems == []) == right
+    path.write_bytes(server.pem)
+    assert "cluster.caPath or the kubeconfig's CA holds no CA's certificate" in only(
+        loaded_from(parse(raw))[1]
+    )
 
 
 def test_neither_a_path_nor_a_secret_is_reported() -> None:
