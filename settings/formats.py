@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 DNS_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DNS_NAME = re.compile(rf"\A{DNS_LABEL}(\.{DNS_LABEL})*\Z")
+USER = "[A-Za-z_][A-Za-z0-9_.@-]*"  # as a directory has them too
 LENGTH = re.compile(r"/[0-9]{1,3}\Z")
 HOST_PATH = re.compile(r"\A(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+\Z")
 
@@ -171,9 +172,9 @@ UnitPath = Annotated[str, AfterValidator(_unit_path)]
 UserName = Annotated[
     str,
     matching(
-        r"[a-z_][a-z0-9_-]*",
-        "is not the name of a user or group; use lower-case letters, digits, _ and -, beginning"
-        " with a letter or _",
+        USER,
+        "is not the name of a user or group; use letters, digits and _ . @ -, beginning with a"
+        " letter or _",
     ),
 ]
 # As LDAP and Active Directory have them too. ssh.c (valid_ruser) takes no more than these.
@@ -187,7 +188,7 @@ LoginName = Annotated[
 AclEntry = Annotated[
     str,
     matching(
-        r"[ug]:[a-z_][a-z0-9_-]*:r",
+        rf"[ug]:{USER}:r",
         "is not an ACL entry that lets a user or group read; give one such as u:kube:r",
     ),
 ]
@@ -204,6 +205,14 @@ Endpoint = Annotated[
 ]
 Namespace = Annotated[
     str, matching(DNS_LABEL, "is not a namespace's name; use lower-case letters, digits and -")
+]
+# A reference, as kubelets read it; what they find wrong in more detail is left to them.
+Image = Annotated[
+    str,
+    matching(
+        r"(?![a-z]+://)[^\s@]+(@\S+)?",
+        "is not an image; give one such as registry.example.org/approver@sha256:...",
+    ),
 ]
 StackName = Annotated[
     str,

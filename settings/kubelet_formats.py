@@ -29,6 +29,10 @@ LABEL_NAME = re.compile(rf"\A{QUALIFIED}\Z")
 TAINT = re.compile(rf"\A{QUALIFIED}(=({LABEL_PART})?)?:(NoSchedule|PreferNoSchedule|NoExecute)\Z")
 # What the gate notes on a Node: admission/objects/node_attributes.py.
 OUR_PREFIX = re.compile(r"\Akubelet-tls-bootstrap(\.node-restriction\.kubernetes\.io)?/")
+NO_TAINT = (
+    "is not a taint such as key=value:NoSchedule; its effect is NoSchedule, PreferNoSchedule or"
+    " NoExecute, and its key and value are as those of labels"
+)
 TAINT_KEYS = {"key", "value", "effect", "timeAdded"}
 LABEL_RULE = "use up to 63 letters, digits, -, _ and ., beginning and ending with a letter or digit"
 PATCH = re.compile(r"\Av?(1\.[0-9]{2})(?:[.+-].*)?\Z")  # as a release names itself
@@ -42,19 +46,17 @@ _VERSIONS = (
 
 def _as_text(value: object) -> object:
     """Return a taint as text that is given as Kubernetes' objects have it."""
-    texts = isinstance(value, Mapping) and all(isinstance(v, str | None) for v in value.values())
-    if not isinstance(value, Mapping) or not texts or not {*value} <= TAINT_KEYS:
+    if not isinstance(value, Mapping):
         return value
+    if not {*value} <= TAINT_KEYS or not all(isinstance(v, str | None) for v in value.values()):
+        raise ValueError(NO_TAINT)
     key, given, effect = (value.get(name) or "" for name in ("key", "value", "effect"))
     return f"{key}={given}:{effect}" if given or "=" in key else f"{key}:{effect}"
 
 
 def _taint(value: str) -> str:
     if not TAINT.match(value):
-        raise ValueError(
-            "is not a taint such as key=value:NoSchedule; its effect is NoSchedule,"
-            " PreferNoSchedule or NoExecute, and its key and value are as those of labels"
-        )
+        raise ValueError(NO_TAINT)
     return value
 
 

@@ -15,6 +15,7 @@ from settings.formats import (
     CountOrPercent,
     DomainName,
     HostPath,
+    Image,
     IpAddress,
     Name,
     Namespace,
@@ -110,7 +111,7 @@ class ApproverSettings(Model):
     """The resident approver of renewals, and how its pods reach the API server."""
 
     enabled: bool = False
-    image: str | None = None
+    image: Image | None = None
     replicas: Annotated[int, between(1, 9)] = 2
     namespace: Namespace = "kube-system"
     other_pools: tuple[PoolName, ...] | None = None

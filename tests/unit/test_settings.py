@@ -534,13 +534,14 @@ def test_an_object_that_is_no_taint_is_refused(given: dict[str, Any]) -> None:
     with pytest.raises(SettingsError) as found:
         parse({"taints": [given]})
     (problem,) = found.value.problems
-    assert problem.path == "taints[0]"
+    assert str(problem).startswith("taints[0] is not a taint such as key=value:NoSchedule;")
 
 
 TAKEN: dict[str, dict[str, Any]] = {
     "a cluster's name in capitals": {"cluster": {"name": "Production_EU"}},
     "a cluster's name as kubectl makes it": {"cluster": {"name": "arn:aws:eks:eu:1:cluster/a"}},
     "a domain with a dot": {"cluster": {"dnsDomain": "cluster.local."}},
+    "users of a directory": {"paths": {"user": "kube.svc@corp.org", "kubeconfigAcl": ["u:K.b:r"]}},
     "a path of a directory": {"paths": {"root": "/data/kubelet/"}},
     "an annotation with capitals": {"annotations": {"Example.ORG/owner": "web"}},
     "a long part of a prefix": {"labels": {"a" * 64 + ".org/b": ""}},
@@ -564,6 +565,14 @@ def test_a_socket_is_given_as_a_kubelet_takes_it(given: str) -> None:
 def test_a_releases_name_is_told_with_its_minor_version(given: str) -> None:
     with pytest.raises(SettingsError, match=r'is not a minor version; give "1\.30"'):
         parse({"kubernetesVersion": given})
+
+
+@pytest.mark.parametrize(
+    "given", ["", " r/a:1", "r/a b", "https://r/a", "docker://r/a", "@sha256:a"]
+)
+def test_what_is_no_image_is_told(given: str) -> None:
+    with pytest.raises(SettingsError, match="is not an image; give one such as"):
+        parse({"approver": {"image": given}})
 
 
 @pytest.mark.parametrize("given", ["10.96.0.0", "10.96.0.0/255.240.0.0", "10.96.0.0/", ""])
