@@ -24,6 +24,8 @@ PLAIN = re.compile(
     r"-----END CERTIFICATE-----[ \t]*\r?$",
     re.MULTILINE,
 )
+# A shell's `read` loses some of them.
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def certificates(text: str) -> list[x509.Certificate]:
@@ -59,7 +61,7 @@ def can_sign(certificate: x509.Certificate) -> bool:
 def readable(text: str) -> str:
     """Return CAs as each reader reads them: the text itself, if it has them like that."""
     blocks = BLOCK.findall(text)
-    if len(PLAIN.findall(text)) == len(blocks):
+    if len(PLAIN.findall(text)) == len(blocks) and not UNPRINTABLE.search(text):
         return text
     return "".join(map(_pem, blocks))
 

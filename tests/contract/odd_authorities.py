@@ -53,6 +53,8 @@ ODD = {
     "in quotes": b'"' + PLAIN.rstrip() + b'"\n',
     "two that share a line": PLAIN.rstrip() + SECOND,
     "text after its end": PLAIN.rstrip() + b" # end\n",
+    "a NUL after it": PLAIN + b"\0",
+    "the end of a file of DOS": PLAIN + b"\x1a",
     "an old label": relabelled(PLAIN, b"X509 CERTIFICATE"),
     "another label at its end": PLAIN.replace(b"END ", b"END X509 "),
 }
