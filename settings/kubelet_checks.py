@@ -11,7 +11,7 @@ from typing import Any
 import node_files
 from settings.layer import Layer, Model, PathSettings, merge_layers, without_nulls
 from settings.model import NodeSettings, Settings
-from settings.problem import Problem
+from settings.problem import Problem, one_line
 
 FILES = ("config", "kubeconfig", "bootstrap_kubeconfig", "ca", "arguments", "unit")
 # TotalAnnotationSizeLimitB, less what the gate notes there.
@@ -93,10 +93,10 @@ def _chain_problems(chain: Chain) -> Iterator[Problem]:
     yield from kubelet or _merged_problems(chain)
     for path, layer in chain.layers:
         for name, problem in node_files.flag_problems(without_nulls(layer.flags), merged.version):
-            yield Problem(_path(path, f"flags.{name}"), problem)
+            yield _problem(_path(path, f"flags.{name}"), problem)
     flags = without_nulls(merged.flags)
     for name, problem in node_files.flag_conflicts(flags, merged.kubelet, merged.version):
-        yield Problem(f"{chain.path('flags', name)}.{name}", problem)
+        yield _problem(f"{chain.path('flags', name)}.{name}", problem)
     yield from _cloud_address_problems(chain, flags)
     since = node_files.WATCHDOG_SINCE
     if merged.watchdog_seconds and _minor(merged.version) < _minor(since):
@@ -192,7 +192,7 @@ def _kubelet_problems(chain: Chain) -> Iterator[Problem]:
             given = node_files.without_own(layer.kubelet, own)
             found = node_files.problems(given, chain.merged.version, unsafe, partial=True)
             for field, problem in found:
-                yield Problem(_path(path, f"kubelet.{field}"), problem)
+                yield _problem(_path(path, f"kubelet.{field}"), problem)
 
 
 def _merged_problems(chain: Chain) -> Iterator[Problem]:
@@ -202,7 +202,11 @@ def _merged_problems(chain: Chain) -> Iterator[Problem]:
     whole = node_files.merge_patches(fields, given)
     for field, problem in node_files.problems(whole, merged.version, merged.unsafe or ()):
         name = field.partition(".")[0].partition("[")[0]
-        yield Problem(f"{chain.path('kubelet', name)}.{field}", problem)
+        yield _problem(f"{chain.path('kubelet', name)}.{field}", problem)
+
+
+def _problem(path: str, problem: str) -> Problem:
+    return Problem(one_line(path), one_line(problem))
 
 
 def _own_values(merged: Layer) -> dict[str, Any]:

@@ -13,9 +13,8 @@ from pydantic_core import ErrorDetails
 from settings.kubelet_formats import SENTENCE, WITHOUT_VALUE
 from settings.layer import Model
 from settings.model import Settings
-from settings.problem import Problem
+from settings.problem import LONGEST_VALUE, Problem
 
-LONGEST_VALUE = 100  # characters
 LIST, MAP = "a list (lines that begin with -, or [ ])", "a map (lines of key: value, or { })"
 # The type of pydantic's error -> what the setting takes.
 TYPES = {

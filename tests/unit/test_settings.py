@@ -579,3 +579,30 @@ def test_what_is_no_image_is_told(given: str) -> None:
 def test_a_network_needs_a_prefix_length(given: str) -> None:
     with pytest.raises(SettingsError, match="is not a network such as"):
         parse({"cluster": {"serviceCidr": given}})
+
+
+LONG = {
+    "a key": "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0c2VjcmV0\n",
+    "a key on one line": "c2VjcmV0" * 100,
+    "a number": "1" * 5000,
+    "a time": "1" * 5000 + "s",
+    "two lines": "c2VjcmV0\nc2VjcmV0",
+}
+
+
+@pytest.mark.parametrize("value", LONG.values(), ids=LONG)
+def test_a_problem_is_one_line_and_quotes_no_long_value(value: str) -> None:
+    kubelet = {
+        "maxPods": value,
+        "syncFrequency": value,
+        "evictionHard": {"memory.available": value},
+        "kubeReserved": {"memory": value},
+        "containerLogMaxSize": value,
+        "cpuManagerPolicy": value,
+    }
+    found = [str(problem) for problem in checks.problems(parse({"kubelet": kubelet}))]
+    assert len(found) == len(kubelet)
+    assert all(text.isprintable() and value[:50] not in text for text in found)
+    (problem,) = checks.problems(parse({"kubelet": {value: 1}}))
+    assert len(str(problem)) < 1000
+    assert str(problem).isprintable()
