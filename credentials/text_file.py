@@ -4,6 +4,8 @@ from pathlib import Path
 
 from settings.problem import Problem
 
+LONGEST_PATH = 4096  # PATH_MAX
+LONGEST_SHOWN = 255  # what is longer may be a key in base64
 NO_TEXT = "it is not a text file"
 
 
@@ -14,7 +16,7 @@ def read_text(
 
     With `comments` there may be some in another encoding than UTF-8, around what counts.
     """
-    if not path.isprintable():
+    if not path.isprintable() or "-----BEGIN" in path or len(path) > LONGEST_PATH:
         # Not quoted: it may be a private key.
         problems.append(Problem(setting, "is the content of a file; give the file's path"))
         return None
@@ -29,5 +31,6 @@ def read_text(
         if not {"\0", "\ufffd"} <= {*text}:
             return text
         reason = NO_TEXT
-    problems.append(Problem(setting, f'"{path}" cannot be read: {reason}'))
+    shown = f'"{path}" ' if len(path) <= LONGEST_SHOWN else ""
+    problems.append(Problem(setting, f"{shown}cannot be read: {reason}"))
     return None

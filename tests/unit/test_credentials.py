@@ -309,6 +309,26 @@ def test_a_comment_in_another_encoding_does_no_harm(files: Path, name: str) -> N
     assert "it is not a text file" in " ".join(map(str, load(files)[1]))
 
 
+@pytest.mark.parametrize("name", ["ssh.privateKeyPath", "kubeconfigPath", "ssh.knownHostsPath"])
+@pytest.mark.parametrize("form", ["on one line", "in base64", "without its ends"])
+def test_a_key_in_one_line_in_the_place_of_its_path_is_not_quoted(
+    files: Path, form: str, name: str
+) -> None:
+    lines = (files / "key").read_text().splitlines()
+    key = {
+        "on one line": " ".join(lines),
+        "in base64": base64.b64encode((files / "key").read_bytes()).decode(),
+        "without its ends": "".join(lines[1:-1]),
+    }[form]
+    raw: dict[str, Any] = {"kubeconfigPath": str(files / "kubeconfig"), "ssh": {}}
+    where, _, last = name.rpartition(".")
+    (raw[where] if where else raw)[last] = key
+    nodes = [{"name": "a", "address": "10.0.0.1", "hostKey": ED25519}]
+    said = only(loaded_from(parse(raw | {"pools": {"w": {"nodes": nodes}}}))[1])
+    assert said.startswith(f"{name} ")
+    assert key[40:60] not in said
+
+
 def test_a_path_of_nobody_is_told(files: Path) -> None:
     path = "~nobody-of-this-name/key"
     said = only(load_pools(files, {}, privateKeyPath=path)[1])
