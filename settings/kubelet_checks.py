@@ -19,6 +19,9 @@ LARGEST_ANNOTATIONS = 200_000
 # What a kubelet without a label of this name in --node-labels fills with its node's name
 # (initialNode in pkg/kubelet/kubelet_node_status.go).
 HOSTNAME, LONGEST_LABEL = "kubernetes.io/hostname", 63
+# A kubelet with an external cloud provider sets it itself (initialNode).
+UNINITIALIZED = "node.cloudprovider.kubernetes.io/uninitialized:NoSchedule"
+OF_KUBELET = "the key and the effect of a taint that a kubelet with cloud-provider: external sets"
 # Directories get the mode and the owner that a kubelet needs: 0700, and 0755 for those of files.
 PRIVATE_DIRECTORIES = ("certificates", "manifests", "root")
 SHARED_DIRECTORIES = ("kubeconfig", "bootstrap_kubeconfig", "ca", "config", "arguments", "unit")
@@ -143,14 +146,19 @@ def _node_problems(chain: Chain) -> Iterator[Problem]:
             chain.path("annotations"),
             f"have {size} bytes together, but a Node takes {LARGEST_ANNOTATIONS}; shorten them",
         )
-    seen: dict[str, str] = {}
-    for index, taint in enumerate(chain.merged.taints or ()):
-        first = seen.setdefault(node_files.key_and_effect(taint), taint)
-        if first != taint:
-            yield Problem(
-                f"{chain.path('taints')}[{index}]",
-                f'"{taint}" has the key and the effect of "{first}"; remove one of them',
-            )
+    yield from _taint_problems(chain)
+
+
+def _taint_problems(chain: Chain) -> Iterator[Problem]:
+    """Yield each taint whose key and effect another one has, as the API server takes only one."""
+    is_external = without_nulls(chain.merged.flags).get("cloud-provider") == "external"
+    seen = {UNINITIALIZED: f"{OF_KUBELET}; remove it"} if is_external else {}
+    taints = list(chain.merged.taints or ())
+    for index, taint in enumerate(taints):
+        identity = node_files.key_and_effect(taint)
+        if identity in seen and taint not in taints[:index]:  # the same twice is written once
+            yield Problem(f"{chain.path('taints')}[{index}]", f'"{taint}" has {seen[identity]}')
+        seen.setdefault(identity, f'the key and the effect of "{taint}"; remove one of them')
 
 
 def _path_problems(chain: Chain) -> Iterator[Problem]:

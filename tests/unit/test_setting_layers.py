@@ -269,6 +269,16 @@ def test_two_taints_with_one_key_and_effect_are_told_apart() -> None:
     )
 
 
+def test_a_taint_that_a_kubelet_sets_itself_is_told() -> None:
+    taints = ["a:NoSchedule", "node.cloudprovider.kubernetes.io/uninitialized=true:NoSchedule"]
+    pool = {"taints": taints}
+    assert list(checks.problems(settings({}, pool, {}))) == []
+    external = {"flags": {"cloud-provider": "external"}}
+    (problem,) = checks.problems(settings(external, pool, {}))
+    assert str(problem).startswith(f'pools.w.taints[1] "{taints[1]}" has the key and the effect of')
+    assert "that a kubelet with cloud-provider: external sets; remove it" in str(problem)
+
+
 def test_a_name_that_is_no_label_needs_another_label_of_the_host() -> None:
     name = "n1." + "a" * 60
     nodes = [{"name": name, "address": "10.0.0.1"}, {"name": f"{name}b", "address": "10.0.0.2"}]
