@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from admission import outputs
+from admission import authorities, outputs
 from admission.settings_file import CA, CA_PATH, CLUSTER, FROM
 
 
@@ -23,9 +23,10 @@ async def of_cluster(cluster: Mapping[str, Any], stack: str) -> str:
     try:
         found = str(await outputs.output({"stack": source["stack"], "output": source[CA]}))
         # As the settings take it: credentials/certificate_authority.py.
-        return found if "-----BEGIN" in found else base64.b64decode(found).decode()
+        pem = found if "-----BEGIN" in found else base64.b64decode(found).decode(errors="replace")
     except ValueError as error:
         raise ValueError(f"{CLUSTER}.{FROM}.{CA} of the stack {stack}: {error}") from None
+    return authorities.readable(pem)
 
 
 def of_file(path: str) -> str:
@@ -35,7 +36,7 @@ def of_file(path: str) -> str:
         ValueError: it can't be read; says why.
     """
     try:
-        return Path(path).expanduser().read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
+        return authorities.readable(Path(path).expanduser().read_text(errors="replace"))
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "there is no such user"
         raise ValueError(f'the CA "{path}" cannot be read: {reason}') from None

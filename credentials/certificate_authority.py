@@ -4,8 +4,7 @@ import base64
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from cryptography import x509
-
+from admission import authorities
 from credentials.kubeconfig import ClusterEntry
 from credentials.text_file import read_text
 from settings.outputs import CA_FROM
@@ -26,11 +25,11 @@ def read_ca(
         pem = output if "-----BEGIN" in output else _decoded(output)
         return _checked(Subject(CA_FROM, ""), pem, problems)
     if ca_path:
-        pem = read_text(SETTING, ca_path, problems)
+        pem = read_text(SETTING, ca_path, problems, comments=True)
     elif entry.ca_data:
         pem = _decoded(entry.ca_data)
     elif entry.ca_path:
-        pem = read_text(SETTING, str(entry.ca_path), problems)
+        pem = read_text(SETTING, str(entry.ca_path), problems, comments=True)
     else:
         problems.append(Problem(SETTING, "is missing, and the kubeconfig names no CA; set it"))
         return ""
@@ -51,7 +50,7 @@ class Subject(NamedTuple):
 
 def _decoded(data: str) -> str:
     try:
-        return base64.b64decode(data).decode()
+        return base64.b64decode(data).decode(errors="replace")
     except ValueError:
         return ""
 
@@ -61,12 +60,19 @@ def _checked(subject: Subject, pem: str, problems: list[Problem]) -> str:
         problems.append(subject.problem("holds a private key; give only the certificate"))
         return ""
     try:
-        certificates = x509.load_pem_x509_certificates(pem.encode())
-    except ValueError:
-        problems.append(subject.problem("is not a certificate in PEM; give one"))
+        certificates = authorities.certificates(pem)
+    except ValueError as error:
+        problems.append(subject.problem(str(error)))
         return ""
     # A bundle may keep one that is no longer in use.
     end = max(certificate.not_valid_after_utc for certificate in certificates)
     if end < datetime.now(UTC):
         problems.append(subject.problem(f"expired on {end.date()}; give the current one"))
-    return pem
+    if not any(map(authorities.can_sign, certificates)):
+        problems.append(
+            subject.problem(
+                "holds no CA's certificate, only such as a server has, which signs nothing; give"
+                " the CA that has signed it, such as /etc/kubernetes/pki/ca.crt"
+            )
+        )
+    return authorities.readable(pem)

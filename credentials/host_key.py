@@ -5,7 +5,8 @@ can use.
 """
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -25,6 +26,7 @@ TYPES = (
     "ecdsa-sha2-nistp384",
     "ecdsa-sha2-nistp521",
 )
+TYPE = re.compile(r"\A(sk-)?(ssh|ecdsa)-[a-z0-9-]{1,30}(@openssh\.com)?\Z")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,7 @@ class _Candidates:
 
     def choose(self, known: KnownHosts, setting: str, problems: list[Problem]) -> str:
         """Return the key to pin, or "" with a problem added."""
-        given = [" ".join(self.given.split()[:2])] if self.given else known.keys(self.names)
+        given = list(keys_in(self.given)) if self.given else known.keys(self.names)
         of_type = [key for key in given if key.split(" ")[0] in TYPES]
         usable = [key for key in of_type if _is_whole(key)]
         for key in usable:
@@ -111,6 +113,8 @@ class _Candidates:
             message = (
                 f"is of the type {types}; give the machine's ed25519 or ecdsa key: {self._scan}"
             )
+        elif self.given:
+            message = f"is not a host's key; give it as this prints it: {self._scan}"
         else:
             message = (
                 f"is missing, and {self.names[0]} is not in ssh.knownHostsPath; without a key"
@@ -118,6 +122,20 @@ class _Candidates:
             )
         problems.append(Problem(setting, message))
         return ""
+
+
+def keys_in(text: str) -> Iterator[str]:
+    """Yield each `TYPE KEY` in what is given as a host's key.
+
+    That may be a file of the host, or what ssh-keyscan prints, which has the host first.
+    """
+    for line in text.splitlines():
+        fields = [] if line.lstrip()[:1] in ("#", "@") else line.split()
+        for at, word in enumerate(fields):
+            # A host, too, may be named ssh-1.
+            if TYPE.match(word) and not any(map(TYPE.match, fields[at + 1 : at + 2])):
+                yield " ".join(fields[at : at + 2])
+                break
 
 
 def _is_whole(key: str) -> bool:
@@ -142,7 +160,8 @@ class _KnownHostsFiles:
         path = ssh.known_hosts_path or ""
         if path not in self._files:
             at = next((at for at, layer in self._layers if layer.known_hosts_path == path), "ssh")
-            text = read_text(f"{at}.knownHostsPath", path, self._problems) if path else None
+            setting = f"{at}.knownHostsPath"
+            text = read_text(setting, path, self._problems, comments=True) if path else None
             self._files[path] = KnownHosts(text or "")
         return self._files[path]
 

@@ -6,10 +6,12 @@ import hmac
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 HASHED = "|1|"
 REVOKED = "@revoked"
 DEFAULT_PORT = 22
+WITH_PORT = re.compile(r"\[(.*)\](:[0-9]+)")
 
 
 def names(address: str, port: int, *others: str) -> tuple[str, ...]:
@@ -17,7 +19,7 @@ def names(address: str, port: int, *others: str) -> tuple[str, ...]:
 
     With another port than 22 that is `[host]:port`, and then the host alone.
     """
-    hosts = tuple(dict.fromkeys((address.lower(), *(other.lower() for other in others))))
+    hosts = tuple(dict.fromkeys(map(_one_form, (address, *others))))
     with_port = () if port == DEFAULT_PORT else tuple(f"[{host}]:{port}" for host in hosts)
     return (*with_port, *hosts)
 
@@ -32,7 +34,7 @@ class Entry:
     def matches(self, name: str) -> bool:
         if self.hosts.startswith(HASHED):
             return _hash_matches(self.hosts, name)
-        patterns = self.hosts.lower().split(",")
+        patterns = [_one_form(pattern) for pattern in self.hosts.split(",")]
         refused = any(_fits(pattern[1:], name) for pattern in patterns if pattern[:1] == "!")
         return not refused and any(_fits(pattern, name) for pattern in patterns)
 
@@ -55,8 +57,8 @@ class KnownHosts:
             elif re.search(r"[*?!|]", entry.hosts):
                 self._entries.append(entry)
             else:
-                for host in entry.hosts.lower().split(","):
-                    self._plain.setdefault(host, []).append(entry.key)
+                for host in entry.hosts.split(","):
+                    self._plain.setdefault(_one_form(host), []).append(entry.key)
 
     def keys(self, wanted: Sequence[str]) -> list[str]:
         """Return the keys of a host, `TYPE KEY`; those of its first name come first."""
@@ -82,6 +84,17 @@ def _entries(text: str) -> Iterator[tuple[str, Entry]]:
         marker = fields.pop(0) if fields[0].startswith("@") else ""
         if len(fields) >= 3:
             yield marker, Entry(hosts=fields[0], key=f"{fields[1]} {fields[2]}")
+
+
+def _one_form(host: str) -> str:
+    """Return a host in lower case, and an address in its shortest form: it may be typed in any."""
+    host = host.lower()
+    with_port = WITH_PORT.fullmatch(host)
+    try:
+        address = str(ip_address(with_port[1] if with_port else host))
+    except ValueError:
+        return host
+    return f"[{address}]{with_port[2]}" if with_port else address
 
 
 def _fits(pattern: str, name: str) -> bool:

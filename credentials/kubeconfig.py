@@ -14,6 +14,9 @@ from credentials.text_file import read_text
 from settings.outputs import KUBECONFIG_FROM
 from settings.problem import Problem
 
+# As distributions have them in /etc/hosts.
+LOCAL = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterEntry:
@@ -104,12 +107,14 @@ def _check_paths(context: CurrentContext, path: str | None) -> None:
 
 def _only_here(context: CurrentContext) -> str:
     """Return what keeps machines from the server that is reached here; "": nothing does."""
-    host = urlsplit(context.server).hostname or ""
+    host = (urlsplit(context.server).hostname or "").rstrip(".")
     try:
-        is_loopback = ip_address(host).is_loopback
+        address = ip_address(host)
+        address = getattr(address, "ipv4_mapped", None) or address
+        is_here = address.is_loopback or address.is_unspecified  # as k3d writes it: 0.0.0.0
     except ValueError:
-        is_loopback = host == "localhost" or host.endswith(".localhost")
-    if is_loopback:
+        is_here = host in LOCAL or host.endswith(".localhost")
+    if is_here:
         return f"its server {context.server} is this machine itself"
     if context.proxy:
         return "its server is reached through a proxy (proxy-url)"

@@ -36,6 +36,13 @@ BLOCK = re.compile(r"-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----(.*?)-----END \
 GO_READS = re.compile(
     r"\s*^-----BEGIN (?:RSA |EC |OPENSSH )?PRIVATE KEY-----[ \t]*\r?\n", re.MULTILINE
 )
+PUBLIC = re.compile(
+    r"\s*(ssh-|ecdsa-|sk-|---- BEGIN SSH2 PUBLIC|-----BEGIN (RSA )?PUBLIC KEY-----)"
+)
+ENCRYPTED = (
+    "has a passphrase, which nobody could give; load the key into the SSH agent and leave this"
+    " setting out"
+)
 SHORTEST_RSA_KEY = 1024  # bits: OpenSSH's SSH_RSA_MINIMUM_MODULUS_SIZE, and Go's crypto/rsa
 # What the loaders raise for what is no key, has a passphrase, or is of a type that they don't know.
 NO_KEY = (ValueError, TypeError, UnsupportedAlgorithm)
@@ -103,17 +110,32 @@ def problem_of(key: str) -> str | None:
     try:
         loaded = _load(key)
     except TypeError:  # both loaders, of a key that is encrypted
-        return (
-            "has a passphrase, which nobody could give; load the key into the SSH agent and leave"
-            " this setting out"
-        )
+        return ENCRYPTED
     except (ValueError, UnsupportedAlgorithm):
-        if key.startswith("PuTTY-User-Key-File"):
-            return "is a key of PuTTY; convert it with puttygen KEY -O private-openssh"
-        return "is not an SSH private key"
+        return _problem_of_unreadable(key)
     if not _is_for_ssh(loaded):
         return "is of a type that SSH does not take; make one with ssh-keygen -t ed25519"
     return None
+
+
+def _problem_of_unreadable(key: str) -> str:
+    """Return what a text is that no loader takes: they know few ciphers, and no security keys."""
+    if key.startswith("PuTTY-User-Key-File"):
+        return "is a key of PuTTY; convert it with puttygen KEY -O private-openssh"
+    if PUBLIC.match(key):
+        return "is a public key; give the private one, whose file has no .pub at its end"
+    block = BLOCK.search(key)
+    if block and "ENCRYPTED" in block[0][:200]:  # in its label, or in Proc-Type
+        return ENCRYPTED
+    if block and block[1] == "OPENSSH PRIVATE KEY":
+        letters = re.sub(r"[^A-Za-z0-9+/]", "", block[2])[:400]
+        start = base64.b64decode(letters[: len(letters) // 4 * 4])
+        # PROTOCOL.key of OpenSSH: the cipher's name comes first, then the public key's type.
+        if re.match(rb"openssh-key-v1\0\0\0\0.(?!none)[a-z0-9]", start, re.DOTALL):
+            return ENCRYPTED
+        if re.search(rb"sk-(ssh|ecdsa)-", start):
+            return "is kept on a security key (FIDO), which somebody must touch; use another key"
+    return "is not an SSH private key"
 
 
 def _is_for_ssh(loaded: Any) -> bool:
@@ -156,7 +178,7 @@ def _lines(data: str) -> str:
 
 
 def _read(setting: str, path: str, problems: list[Problem]) -> pulumi.Output[str] | None:
-    text = read_text(setting, path, problems)
+    text = read_text(setting, path, problems, comments=True)
     if text is None:
         return None
     if problem := problem_of(text):

@@ -20,6 +20,8 @@ node_name() {
     '' | localhost | localhost.* | [!a-z0-9]* | *[!a-z0-9.-]* | *[!a-z0-9])
         fail "the host name \"$found\" is not a valid name of a Node; have cloud-init set another" ;;
     esac
+    # It becomes the label kubernetes.io/hostname, too.
+    [ "${#found}" -le 63 ] || fail "the host name $found has more than 63 characters, which no Node takes; have cloud-init set another"
     printf '%s\n' "$found"
 }
 

@@ -10,7 +10,7 @@ from node_files.registration import NODE_LABELS, labels_of_kubelet
 NODE_NAME, NODE_IP = "@NODE_NAME@", "@NODE_IP@"
 # Characters that need no quoting in systemd's EnvironmentFile or when it splits $KUBELET_ARGS.
 # systemd expands no file patterns there.
-PLAIN_ARGUMENT = re.compile(r"\A[A-Za-z0-9_./:=,@+*?\[\]-]+\Z")
+PLAIN_ARGUMENT = re.compile(r"\A[A-Za-z0-9_./:=,@+*?\[\]()<>~%-]+\Z")
 
 # Wants and After, not Requires: restarting the runtime must not stop the kubelet.
 UNIT = """\
@@ -78,7 +78,7 @@ def arguments(node: Node) -> tuple[str, ...]:
         if not PLAIN_ARGUMENT.match(argument):
             raise ValueError(
                 f"the kubelet argument {argument!r} has characters other than letters, digits"
-                " and _ . / : = , @ + - * ? [ ]; give a value without them"
+                " and _ . / : = , @ + - * ? [ ] ( ) < > ~ %; give a value without them"
             )
     return tuple(listed)
 

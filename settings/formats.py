@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BeforeValidator
 
 DNS_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DNS_NAME = re.compile(rf"\A{DNS_LABEL}(\.{DNS_LABEL})*\Z")
-NUMBER_AT_END = re.compile(r"(\A|\.)([0-9]+|0x[0-9a-f]*)\Z")
+USER = "[A-Za-z_][A-Za-z0-9_.@-]*"  # as a directory has them too
+LENGTH = re.compile(r"/[0-9]{1,3}\Z")
 HOST_PATH = re.compile(r"\A(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+\Z")
 
 
@@ -93,32 +94,15 @@ def _ip_address(hint: str) -> Callable[[str], str]:
     return check
 
 
-def _ssh_address(value: str) -> str:
-    try:
-        address = ipaddress.ip_address("" if "%" in value else value)
-    except ValueError:
-        # A name with a number at its end is read as an IPv4 address, or not at all (RFC 1123, 2.1).
-        if DNS_NAME.match(value) and len(value) <= 253 and not NUMBER_AT_END.search(value):
-            return value
-        raise ValueError(
-            "is neither an IP address nor a DNS name in lower-case letters, digits, - and . (RFC"
-            " 1123); give the one at which the machine's sshd answers, without its port, such as"
-            " 203.0.113.7 or node-1.example.org"
-        ) from None
-    broadcast = str(address) == "255.255.255.255"
-    # A link-local address of IPv6 means nothing without a zone.
-    zoned = address.version == 6 and address.is_link_local
-    if address.is_unspecified or address.is_multicast or broadcast or zoned:
-        raise ValueError(
-            "is an address at which no machine can be reached; give the one at which its sshd"
-            " answers"
-        )
-    return str(address)
+def _domain(value: str) -> str:
+    _name(value.removesuffix("."))  # a kubelet takes both
+    return value
 
 
 def _network(value: str) -> str:
     try:
-        return str(ipaddress.ip_network(value))
+        # The API server takes no other form: neither a netmask nor one address alone.
+        return str(ipaddress.ip_network(value if LENGTH.search(value) else ""))
     except ValueError:
         raise ValueError(
             "is not a network such as 10.96.0.0/12; give its first address and its prefix length"
@@ -137,16 +121,8 @@ def _networks(value: object) -> tuple[str, ...]:
     return networks
 
 
-def _server(value: str) -> str:
-    if not re.match(r"\Ahttps://[A-Za-z0-9.:\[\]-]+\Z", value):
-        raise ValueError(
-            "is not an https URL without a path; give the API server's, such as"
-            " https://10.0.0.10:6443"
-        )
-    return value
-
-
 def _host_path(value: str) -> str:
+    value = value.removesuffix("/")  # of a directory
     if not HOST_PATH.match(value) or ".." in value:
         raise ValueError(
             "is not an absolute path of letters, digits and _ . @ + -; give one such as"
@@ -161,7 +137,18 @@ def _unit_path(value: str) -> str:
     return value
 
 
+def _endpoint(value: object) -> object:
+    # Kubelets take a path too, and a URL without slashes before it.
+    path = value.removeprefix("unix:") if isinstance(value, str) else ""
+    return f"unix://{path}" if re.match("/[^/]", path) else value
+
+
 Name = Annotated[str, AfterValidator(_name)]
+DomainName = Annotated[str, AfterValidator(_domain)]
+# Of a cluster in a kubeconfig: kubectl takes any.
+ClusterName = Annotated[
+    str, matching(r"[^\x00-\x1f\x7f]{1,253}", "is not one line of text; give the cluster's name")
+]
 # A pool's name is part of resource names and of the token's group, which can't have dots.
 PoolName = Annotated[
     str,
@@ -175,10 +162,8 @@ Address = Annotated[
         _ip_address("the machine's own; sshAddress is for SSH alone, and may be a DNS name")
     ),
 ]
-SshAddress = Annotated[str, AfterValidator(_ssh_address)]
 IpAddress = Annotated[str, AfterValidator(_ip_address("one such as 10.0.0.11 or fd00::11"))]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
-Server = Annotated[str, AfterValidator(_server)]
 Port = Annotated[int, between(1, 65535)]
 CountOrPercent = Annotated[int | str, BeforeValidator(_count_or_percent)]
 Repair = Annotated[int, at_least(0)]
@@ -187,23 +172,23 @@ UnitPath = Annotated[str, AfterValidator(_unit_path)]
 UserName = Annotated[
     str,
     matching(
-        r"[a-z_][a-z0-9_-]*",
-        "is not the name of a user or group; use lower-case letters, digits, _ and -, beginning"
-        " with a letter or _",
+        USER,
+        "is not the name of a user or group; use letters, digits and _ . @ -, beginning with a"
+        " letter or _",
     ),
 ]
 # As LDAP and Active Directory have them too. ssh.c (valid_ruser) takes no more than these.
 LoginName = Annotated[
     str,
     matching(
-        r"""(?!-)[^\s\x00-\x1f\x7f'`"$;&<>|(){}]{1,256}(?<!\\)""",
+        r"""(?!-)(?:[^\s\x00-\x1f\x7f'`"$;&<>|(){}]|(?<=\S) (?=[^\s-])){1,256}(?<!\\)""",
         "is not a user that ssh logs in as; use letters, digits and . _ - @ \\; no - first",
     ),
 ]
 AclEntry = Annotated[
     str,
     matching(
-        r"[ug]:[a-z_][a-z0-9_-]*:r",
+        rf"[ug]:{USER}:r",
         "is not an ACL entry that lets a user or group read; give one such as u:kube:r",
     ),
 ]
@@ -212,6 +197,7 @@ SelinuxType = Annotated[
 ]
 Endpoint = Annotated[
     str,
+    BeforeValidator(_endpoint),
     matching(
         r"unix:///[A-Za-z0-9_./-]+",
         "is not a socket's URL; give one such as unix:///run/containerd/containerd.sock",
@@ -219,6 +205,14 @@ Endpoint = Annotated[
 ]
 Namespace = Annotated[
     str, matching(DNS_LABEL, "is not a namespace's name; use lower-case letters, digits and -")
+]
+# A reference, as kubelets read it; what they find wrong in more detail is left to them.
+Image = Annotated[
+    str,
+    matching(
+        r"(?![a-z]+://)[^\s@]+(@\S+)?",
+        "is not an image; give one such as registry.example.org/approver@sha256:...",
+    ),
 ]
 StackName = Annotated[
     str,

@@ -11,11 +11,17 @@ from typing import Any
 import node_files
 from settings.layer import Layer, Model, PathSettings, merge_layers, without_nulls
 from settings.model import NodeSettings, Settings
-from settings.problem import Problem
+from settings.problem import Problem, one_line
 
 FILES = ("config", "kubeconfig", "bootstrap_kubeconfig", "ca", "arguments", "unit")
 # TotalAnnotationSizeLimitB, less what the gate notes there.
 LARGEST_ANNOTATIONS = 200_000
+# What a kubelet without a label of this name in --node-labels fills with its node's name
+# (initialNode in pkg/kubelet/kubelet_node_status.go).
+HOSTNAME, LONGEST_LABEL = "kubernetes.io/hostname", 63
+# A kubelet with an external cloud provider sets it itself (initialNode).
+UNINITIALIZED = "node.cloudprovider.kubernetes.io/uninitialized:NoSchedule"
+OF_KUBELET = "the key and the effect of a taint that a kubelet with cloud-provider: external sets"
 # Directories get the mode and the owner that a kubelet needs: 0700, and 0755 for those of files.
 PRIVATE_DIRECTORIES = ("certificates", "manifests", "root")
 SHARED_DIRECTORIES = ("kubeconfig", "bootstrap_kubeconfig", "ca", "config", "arguments", "unit")
@@ -90,10 +96,10 @@ def _chain_problems(chain: Chain) -> Iterator[Problem]:
     yield from kubelet or _merged_problems(chain)
     for path, layer in chain.layers:
         for name, problem in node_files.flag_problems(without_nulls(layer.flags), merged.version):
-            yield Problem(_path(path, f"flags.{name}"), problem)
+            yield _problem(_path(path, f"flags.{name}"), problem)
     flags = without_nulls(merged.flags)
     for name, problem in node_files.flag_conflicts(flags, merged.kubelet, merged.version):
-        yield Problem(f"{chain.path('flags', name)}.{name}", problem)
+        yield _problem(f"{chain.path('flags', name)}.{name}", problem)
     yield from _cloud_address_problems(chain, flags)
     since = node_files.WATCHDOG_SINCE
     if merged.watchdog_seconds and _minor(merged.version) < _minor(since):
@@ -127,20 +133,32 @@ def _cloud_address_problems(chain: Chain, flags: Mapping[str, str]) -> Iterator[
 
 def _node_problems(chain: Chain) -> Iterator[Problem]:
     """Yield what the API server takes of no Node (apimachinery's and core's validation)."""
+    node, labels = chain.layers[-1][1], without_nulls(chain.merged.labels)
+    if isinstance(node, NodeSettings) and len(node.name) > LONGEST_LABEL and HOSTNAME not in labels:
+        yield Problem(
+            f"{chain.layers[-1][0]}.name",
+            f"has {len(node.name)} characters, but its kubelet gives it to the Node as the label"
+            f" {HOSTNAME}, which takes {LONGEST_LABEL}; shorten it, or set that label in labels",
+        )
     size = sum(len(f"{k}{v}".encode()) for k, v in without_nulls(chain.merged.annotations).items())
     if size > LARGEST_ANNOTATIONS:
         yield Problem(
             chain.path("annotations"),
             f"have {size} bytes together, but a Node takes {LARGEST_ANNOTATIONS}; shorten them",
         )
-    seen: dict[str, str] = {}
-    for index, taint in enumerate(chain.merged.taints or ()):
-        first = seen.setdefault(node_files.key_and_effect(taint), taint)
-        if first != taint:
-            yield Problem(
-                f"{chain.path('taints')}[{index}]",
-                f'"{taint}" has the key and the effect of "{first}"; remove one of them',
-            )
+    yield from _taint_problems(chain)
+
+
+def _taint_problems(chain: Chain) -> Iterator[Problem]:
+    """Yield each taint whose key and effect another one has, as the API server takes only one."""
+    is_external = without_nulls(chain.merged.flags).get("cloud-provider") == "external"
+    seen = {UNINITIALIZED: f"{OF_KUBELET}; remove it"} if is_external else {}
+    taints = list(chain.merged.taints or ())
+    for index, taint in enumerate(taints):
+        identity = node_files.key_and_effect(taint)
+        if identity in seen and taint not in taints[:index]:  # the same twice is written once
+            yield Problem(f"{chain.path('taints')}[{index}]", f'"{taint}" has {seen[identity]}')
+        seen.setdefault(identity, f'the key and the effect of "{taint}"; remove one of them')
 
 
 def _path_problems(chain: Chain) -> Iterator[Problem]:
@@ -182,7 +200,7 @@ def _kubelet_problems(chain: Chain) -> Iterator[Problem]:
             given = node_files.without_own(layer.kubelet, own)
             found = node_files.problems(given, chain.merged.version, unsafe, partial=True)
             for field, problem in found:
-                yield Problem(_path(path, f"kubelet.{field}"), problem)
+                yield _problem(_path(path, f"kubelet.{field}"), problem)
 
 
 def _merged_problems(chain: Chain) -> Iterator[Problem]:
@@ -192,7 +210,11 @@ def _merged_problems(chain: Chain) -> Iterator[Problem]:
     whole = node_files.merge_patches(fields, given)
     for field, problem in node_files.problems(whole, merged.version, merged.unsafe or ()):
         name = field.partition(".")[0].partition("[")[0]
-        yield Problem(f"{chain.path('kubelet', name)}.{field}", problem)
+        yield _problem(f"{chain.path('kubelet', name)}.{field}", problem)
+
+
+def _problem(path: str, problem: str) -> Problem:
+    return Problem(one_line(path), one_line(problem))
 
 
 def _own_values(merged: Layer) -> dict[str, Any]:

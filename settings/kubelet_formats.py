@@ -5,28 +5,38 @@ SENTENCE or WITHOUT_VALUE.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
 import node_files
-from settings.formats import DNS_LABEL, matching
+from settings.formats import matching
 
+LABELS = "a label"
 SENTENCE = "sentence"  # the type of an error whose message already has the value
 WITHOUT_VALUE = "without_value"  # ... whose message continues after the path alone
 
 # apimachinery's util/validation: IsValidLabelValue, and IsQualifiedName for the name of a label, of
 # an annotation and of a taint.
 LABEL_PART = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
-QUALIFIED = rf"((?=[^/]{{1,253}}/){DNS_LABEL}(\.{DNS_LABEL})*/)?{LABEL_PART}"
+# No label of the DNS name before the slash has a longest length: IsDNS1123Subdomain.
+PREFIX_PART = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+QUALIFIED = rf"((?=[^/]{{1,253}}/){PREFIX_PART}(\.{PREFIX_PART})*/)?{LABEL_PART}"
 LABEL = re.compile(rf"\A({LABEL_PART})?\Z")
 LABEL_NAME = re.compile(rf"\A{QUALIFIED}\Z")
 TAINT = re.compile(rf"\A{QUALIFIED}(=({LABEL_PART})?)?:(NoSchedule|PreferNoSchedule|NoExecute)\Z")
 # What the gate notes on a Node: admission/objects/node_attributes.py.
 OUR_PREFIX = re.compile(r"\Akubelet-tls-bootstrap(\.node-restriction\.kubernetes\.io)?/")
+NO_TAINT = (
+    "is not a taint such as key=value:NoSchedule; its effect is NoSchedule, PreferNoSchedule or"
+    " NoExecute, and its key and value are as those of labels"
+)
+TAINT_KEYS = {"key", "value", "effect", "timeAdded"}
 LABEL_RULE = "use up to 63 letters, digits, -, _ and ., beginning and ending with a letter or digit"
-FLAG_VALUE = re.compile(r"\A[A-Za-z0-9_./:=,@+*?\[\]-]*\Z")
+PATCH = re.compile(r"\Av?(1\.[0-9]{2})(?:[.+-].*)?\Z")  # as a release names itself
+FLAG_VALUE = re.compile(r"\A[A-Za-z0-9_./:=,@+*?\[\]()<>~%-]*\Z")
 
 _VERSIONS = (
     f"give a minor version from {node_files.SUPPORTED_VERSIONS[0]}"
@@ -34,12 +44,19 @@ _VERSIONS = (
 )
 
 
+def _as_text(value: object) -> object:
+    """Return a taint as text that is given as Kubernetes' objects have it."""
+    if not isinstance(value, Mapping):
+        return value
+    if not {*value} <= TAINT_KEYS or not all(isinstance(v, str | None) for v in value.values()):
+        raise ValueError(NO_TAINT)
+    key, given, effect = (value.get(name) or "" for name in ("key", "value", "effect"))
+    return f"{key}={given}:{effect}" if given or "=" in key else f"{key}:{effect}"
+
+
 def _taint(value: str) -> str:
     if not TAINT.match(value):
-        raise ValueError(
-            "is not a taint such as key=value:NoSchedule; its effect is NoSchedule,"
-            " PreferNoSchedule or NoExecute, and its key and value are as those of labels"
-        )
+        raise ValueError(NO_TAINT)
     return value
 
 
@@ -51,7 +68,8 @@ def _label(value: str) -> str:
 
 def _name_of(what: str) -> AfterValidator:
     def check(value: str) -> str:
-        if not LABEL_NAME.match(value):
+        # The API server reads an annotation's name in lower case (ValidateAnnotations).
+        if not LABEL_NAME.match(value if what == LABELS else value.lower()):
             raise ValueError(
                 f"is not {what}'s name; {LABEL_RULE}; a DNS name and a / may precede it"
             )
@@ -78,6 +96,9 @@ def _version(value: object) -> object:
             raise ValueError(
                 f'is not a supported version; if you mean {value}0, quote it: "{value}0"'
             )
+        minor = PATCH.match(value)
+        if minor and minor[1] in known:
+            raise ValueError(f'is not a minor version; give "{minor[1]}"')
         raise ValueError(f"is not a supported version; {_VERSIONS}")
     return value
 
@@ -89,7 +110,8 @@ def _flag_value(value: object) -> object:
     text = str(value) if isinstance(value, int | float) else value
     if isinstance(text, str) and not FLAG_VALUE.match(text):
         raise ValueError(
-            "has a character other than letters, digits and _ . / : = , @ + - * ? [ ]; remove it"
+            "has a character other than letters, digits and"
+            " _ . / : = , @ + - * ? [ ] ( ) < > ~ %; remove it"
         )
     return text
 
@@ -114,9 +136,9 @@ def _protected_path(value: str) -> str:
     return value
 
 
-Taint = Annotated[str, AfterValidator(_taint)]
+Taint = Annotated[str, BeforeValidator(_as_text), AfterValidator(_taint)]
 Label = Annotated[str, AfterValidator(_label)]
-LabelName = Annotated[str, _name_of("a label")]
+LabelName = Annotated[str, _name_of(LABELS)]
 AnnotationName = Annotated[str, _name_of("an annotation")]
 Version = Annotated[str, BeforeValidator(_version)]
 FlagName = Annotated[str, matching(r".+", "is not a flag's name; give it without dashes")]

@@ -21,6 +21,7 @@ from settings.formats import (
     UnitPath,
     UserName,
 )
+from settings.host_formats import BastionAddress
 from settings.kubelet_formats import (
     AnnotationName,
     CheckName,
@@ -52,7 +53,7 @@ M = TypeVar("M", bound=Model)
 class Bastion(Model):
     """A host through which the machines are reached."""
 
-    address: str
+    address: BastionAddress
     port: Port = 22
     user: LoginName = ROOT
     host_key: str | None = None

@@ -11,20 +11,22 @@ from pydantic import BeforeValidator, Field, StrictBool, StrictInt
 
 from settings.formats import (
     Address,
+    ClusterName,
     CountOrPercent,
+    DomainName,
     HostPath,
+    Image,
     IpAddress,
     Name,
     Namespace,
     Networks,
     PoolName,
     Repair,
-    Server,
     Share,
-    SshAddress,
     at_least,
     between,
 )
+from settings.host_formats import Server, SshAddress
 from settings.kubelet_formats import ClusterCheck
 from settings.layer import Layer, Model, Ssh, merge_models
 from settings.outputs import ClusterFrom, NodesFrom
@@ -33,12 +35,12 @@ from settings.outputs import ClusterFrom, NodesFrom
 class ClusterSettings(Model):
     """The cluster that machines join; its server and CA come from the kubeconfig by default."""
 
-    name: Name = "kubernetes"
+    name: ClusterName = "kubernetes"
     server: Server | None = None
     ca_path: str | None = None
     service_cidr: Networks = ("10.96.0.0/12",)
     dns_addresses: tuple[IpAddress, ...] = ()
-    dns_domain: Name = "cluster.local"
+    dns_domain: DomainName = "cluster.local"
     source: ClusterFrom | None = Field(default=None, alias="from")
     """`stack.origins` puts what those outputs hold in the place of these settings."""
 
@@ -109,7 +111,7 @@ class ApproverSettings(Model):
     """The resident approver of renewals, and how its pods reach the API server."""
 
     enabled: bool = False
-    image: str | None = None
+    image: Image | None = None
     replicas: Annotated[int, between(1, 9)] = 2
     namespace: Namespace = "kube-system"
     other_pools: tuple[PoolName, ...] | None = None

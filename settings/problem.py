@@ -1,9 +1,26 @@
 """A problem with the settings, and the error that lists all of them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
+
+LONGEST_VALUE = 100  # characters
+QUOTED = re.compile('"[^"]*" ?')
+
+
+def one_line(text: str) -> str:
+    """Return a text without what it quotes, unless that is short and printable.
+
+    A long value may be a key or a certificate in the wrong place.
+    """
+
+    def quoted(match: re.Match[str]) -> str:
+        return match[0] if len(match[0]) <= LONGEST_VALUE + 3 and match[0].isprintable() else ""
+
+    kept = QUOTED.sub(quoted, text)
+    return "".join(letter if letter.isprintable() else "?" for letter in kept)[: 5 * LONGEST_VALUE]
 
 
 @dataclass(frozen=True)

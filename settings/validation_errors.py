@@ -13,9 +13,8 @@ from pydantic_core import ErrorDetails
 from settings.kubelet_formats import SENTENCE, WITHOUT_VALUE
 from settings.layer import Model
 from settings.model import Settings
-from settings.problem import Problem
+from settings.problem import LONGEST_VALUE, Problem, one_line
 
-LONGEST_VALUE = 100  # characters
 LIST, MAP = "a list (lines that begin with -, or [ ])", "a map (lines of key: value, or { })"
 # The type of pydantic's error -> what the setting takes.
 TYPES = {
@@ -60,7 +59,7 @@ def to_problem(raw: Mapping[str, Any], error: ErrorDetails) -> Problem:
 def _of_key(path: str, key: Any, error: ErrorDetails) -> Problem:
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "value_error":
-        message = f'"{key}" {message}'
+        message = f"{_shown(key)}{message}"
     elif error["type"] != SENTENCE:
         message = f'the key {key} is not a string; quote it: "{key}"'
     return Problem(path, message, sentence=True)
@@ -106,7 +105,8 @@ def _yaml(value: object) -> str:
 def _path(location: tuple[int | str, ...] | list[int | str]) -> str:
     path = ""
     for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+        text = part if isinstance(part, int) else one_line(part)[:LONGEST_VALUE]
+        path += f"[{text}]" if isinstance(text, int) else f".{text}" if path else text
     return path
 
 

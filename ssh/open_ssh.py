@@ -141,8 +141,8 @@ async def open_ssh(
 
 def _read(path: str) -> str:
     try:
-        return Path(path).expanduser().read_text()
-    except (OSError, UnicodeDecodeError):
+        return Path(path).expanduser().read_text(errors="replace")  # of a comment
+    except (OSError, RuntimeError):
         raise ValueError(f"the SSH key {path} can't be read; correct privateKeyPath") from None
 
 

@@ -1,6 +1,5 @@
 """Reads a whole stack before the first resource: every problem in one error."""
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,13 +16,12 @@ from settings.model import Settings
 from settings.outputs import KUBECONFIG_FROM
 from settings.parsing import Secret
 from settings.problem import Problem, SettingsError
+from ssh import agent
 from stack import changes, origins, references, removals, state
 from stack.changes import Keys
 from stack.given import Maker
 from stack.origins import Origins, Taken
 from stack.record import Record
-
-AGENT = "SSH_AUTH_SOCK"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,15 +105,15 @@ async def of_keys(
 
 
 def warnings_of_agent(settings: Settings, credentials: Credentials) -> Iterator[str]:
-    """Yield a warning if a machine is reached by the keys of an agent, and there is none."""
-    if credentials.key(None) is not None or AGENT in os.environ:
+    """Yield a warning if a machine is reached by the keys of an agent, and none has any."""
+    if credentials.key(None) is not None:
         return
     machines = [m.path for m in settings.machines() if not m.ssh.private_key_path]
-    if machines:
+    if machines and (trouble := agent.trouble()):
         others = f" and {len(machines) - 1} more have" if len(machines) > 1 else " has"
         yield (
-            f"{machines[0]}{others} no SSH key in the settings, and no agent runs here ({AGENT} is"
-            " not set), so nothing can connect to a machine: start an agent, or set"
+            f"{machines[0]}{others} no SSH key in the settings, and {trouble}, so nothing can"
+            " connect to a machine: start an agent and load the key into it, or set"
             " ssh.privateKeyPath or the secret key sshPrivateKey"
         )
 

@@ -94,6 +94,13 @@ def parse(text: str, *, needs_user: bool = True) -> CurrentContext:
     if (who[TOKEN] and who["password"]) or (token and login):
         raise Unusable("has both a token and a username with a password; remove one of them")
     plugin, oidc = read_plugin(user, cluster, Unusable), _oidc(user)
+    # It is not asked then: client-go's plugin/pkg/client/auth/exec, UpdateTransportConfig.
+    is_idle = bool(certificate or token or login)
+    if plugin and plugin.asks and not is_idle:
+        raise Unusable(
+            "has an exec plugin that asks somebody at a terminal (interactiveMode: Always), where"
+            " nobody is; give credentials that need nobody"
+        )
     if needs_user and not (certificate or token or login or plugin or oidc is not None):
         raise Unusable(
             "names no credentials for its user, so nobody could ask the API server for anything;"
@@ -108,8 +115,7 @@ def parse(text: str, *, needs_user: bool = True) -> CurrentContext:
         key=key,
         token=token,
         login=login,
-        # It is not asked then: client-go's plugin/pkg/client/auth/exec, UpdateTransportConfig.
-        plugin=None if certificate or token or login else plugin,
+        plugin=None if is_idle else plugin,
         oidc=oidc,
         headers=tuple(impersonation(user, Unusable)),
     )

@@ -30,6 +30,8 @@ class ExecPlugin:
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     wants_cluster: bool = False
+    asks: bool = False
+    """Whether it must ask somebody at a terminal."""
     config: Any = field(default=None, repr=False)
     """What the cluster's entry holds for it."""
 
@@ -88,7 +90,7 @@ def read_plugin(
     """Return the plugin of a kubeconfig's user, if it has one, with what the cluster's entry adds.
 
     Raises:
-        unusable: kubectl would refuse it, or it needs a terminal.
+        unusable: kubectl would refuse it.
     """
     entry = user.get("exec")
     if entry is None:
@@ -112,17 +114,13 @@ def read_plugin(
         raise unusable(
             f"has an exec plugin whose interactiveMode is none of {', '.join(MODES)}; set it"
         )
-    if mode == "Always":
-        raise unusable(
-            "has an exec plugin that asks somebody at a terminal (interactiveMode: Always), where"
-            " nobody is; give credentials that need nobody"
-        )
     return ExecPlugin(
         command=command,
         version=version,
         arguments=tuple(arguments),
         environment=environment,
         wants_cluster=bool(wants),
+        asks=mode == "Always",
         config=next(
             (
                 each.get("extension")

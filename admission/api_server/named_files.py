@@ -1,5 +1,6 @@
 """What stands in the files that a kubeconfig names, or in the kubeconfig in their place."""
 
+import base64
 import re
 import ssl
 from dataclasses import dataclass, field, replace
@@ -9,10 +10,11 @@ from admission.api_server.current_context import CurrentContext
 from admission.api_server.kubeconfig_content import Content, Unusable
 from admission.private_file import private_file
 
+# As Go's encoding/pem finds it.
 CERTIFICATE = re.compile(
     rb"^-----BEGIN CERTIFICATE-----[ \t]*\r?\n"
-    rb"(?:[A-Za-z0-9+/= \t]+\r?\n)*"
-    rb"-----END CERTIFICATE-----",
+    rb"((?:[A-Za-z0-9+/= \t]*\r?\n)*)"
+    rb"-----END CERTIFICATE-----[ \t]*\r?$",
     re.MULTILINE,
 )
 
@@ -63,13 +65,14 @@ def _authority(content: Content, directory: Path) -> bytes:
 def certificates(text: bytes) -> bytes:
     """Return the certificates in a text that can be read, in PEM, without what is around them."""
     found = []
-    for block in CERTIFICATE.findall(text):
+    for data in CERTIFICATE.findall(text):
         try:
-            ssl.create_default_context(cadata=block.decode())
+            block = ssl.DER_cert_to_PEM_cert(base64.b64decode(data))
+            ssl.create_default_context(cadata=block)
         except (ssl.SSLError, ValueError):
             continue
-        found.append(block + b"\n")
-    return b"".join(found)
+        found.append(block)
+    return "".join(found).encode()
 
 
 def _token(content: Content, directory: Path) -> str:

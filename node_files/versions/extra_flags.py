@@ -66,6 +66,7 @@ LOGGING_FIELDS: Mapping[str, str] = {
 }
 
 _REMEDIES: Mapping[str, str] = {
+    "azure-container-registry-config": "; use image-credential-provider-config",
     "container-runtime": "; since then there is only one kind of runtime",
     "pod-infra-container-image": "; set the sandbox image in the container runtime",
     "master-service-namespace": "; it did nothing",

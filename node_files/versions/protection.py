@@ -62,7 +62,7 @@ FIXED: Mapping[str, Protection] = {
 
 
 # As kubeadm and Go write what is not set. An empty staticPodPath would mean that there are none.
-ENDPOINT = "containerRuntimeEndpoint"
+ENDPOINT, MANIFESTS = "containerRuntimeEndpoint", "staticPodPath"
 UNSET: Mapping[str, tuple[Any, ...]] = {ENDPOINT: ("", None)}
 
 
@@ -90,8 +90,18 @@ def without_own(
 def _is_own(path: str, value: Any, own: Any) -> bool:
     if path == ENDPOINT and isinstance(value, str) and value:
         return _socket(value) == _socket(str(own))
+    if path == MANIFESTS and isinstance(value, str):
+        return value.removesuffix("/") == str(own)
     empty = value is None and own == []  # Go reads both as none
-    return empty or (value is not None and value == own) or value in UNSET.get(path, ())
+    same = value is not None and _without_unset(value) == own
+    return empty or same or value in UNSET.get(path, ())
+
+
+def _without_unset(value: Any) -> Any:
+    """Return taints without what Go reads as not set; anything else as it is."""
+    if not isinstance(value, list) or not all(isinstance(taint, Mapping) for taint in value):
+        return value
+    return [{key: v for key, v in taint.items() if v not in (None, "")} for taint in value]
 
 
 def _socket(endpoint: str) -> str:

@@ -26,13 +26,14 @@ _SUFFIXES = {
 _QUANTITY = re.compile(rf"\A([+-]?)({_NUMBER})([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{{1,3}})?\Z")
 _PERCENTAGE = re.compile(rf"\A(\+?{_NUMBER}(?:[eE][+-]?[0-9]{{1,3}})?)%\Z")
 _LARGEST = 2**63 - 1
+_LONGEST = 1000  # characters; Python reads no number of many more
 _MOST_DIGITS = 18  # maxInt64Factors
 _EXPONENTS = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 
 
 def duration_ns(text: str) -> int | None:
     """Return a duration such as 1m30s in nanoseconds, or None if the text is not one."""
-    match = _DURATION.match(text)
+    match = _DURATION.match(text) if len(text) <= _LONGEST else None
     if not match:
         return None
     sign = -1 if match[1] == "-" else 1
@@ -42,7 +43,7 @@ def duration_ns(text: str) -> int | None:
 
 def quantity(text: str) -> Fraction | None:
     """Return a quantity such as 100Mi or 0.5 as a number, or None if the text is not one."""
-    match = _QUANTITY.match(text)
+    match = _QUANTITY.match(text) if len(text) <= _LONGEST else None
     if not match:
         return None
     suffix = match[3] or ""
@@ -60,7 +61,7 @@ def is_whole(text: str) -> bool:
     It has none for a number with too many digits, nor for what is not written as a whole number,
     such as 1.5Mi or 1000m, whatever that comes to (ParseQuantity).
     """
-    match = _QUANTITY.match(text)
+    match = _QUANTITY.match(text) if len(text) <= _LONGEST else None
     if not match:
         return False
     before, _, after = match[2].partition(".")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from node_files.versions import content, quantities, table
+from node_files.versions import content, foreign, quantities, table
 from node_files.versions.defaults import reads_as_unset
 from node_files.versions.nearest import nearest
 from node_files.versions.protection import refusal
@@ -115,6 +115,8 @@ class Shape:
             return f"does not exist in {self.version}; the last version that had it is {span[1]}"
         known = table.fields(self.version)
         parent, _, name = path.rpartition(".")
+        if remedy := None if parent else foreign.remedy(name):
+            return f"is not a field of KubeletConfiguration; {remedy}"
         flag = table.flags(self.version).get(name.removeprefix("--"))
         if flag and flag.field:
             return f"is a flag, not a field; the field is {flag.field}"
@@ -122,6 +124,8 @@ class Shape:
         near = nearest(name, siblings)
         elsewhere = [other for other in known if other.rpartition(".")[2] == name]
         meant = siblings[near] if near else next(iter(elsewhere), "")
+        if not (meant or parent) and (remedy := foreign.remedy_of_flag(name, self.version)):
+            return f"is a flag, not a field; {remedy}"
         question = f"; did you mean {meant}?" if meant else ""
         return f"is not a field of KubeletConfiguration in {self.version}{question}"
 

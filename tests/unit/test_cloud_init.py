@@ -148,6 +148,14 @@ def test_a_host_name_that_is_no_nodes_name_is_refused(machine: Machine, name: st
     assert not machine.path("etc/kubelet.env").exists()
 
 
+def test_a_host_name_that_is_no_label_is_refused(machine: Machine) -> None:
+    machine.path("fake/bin/uname").write_text(f"#!/bin/sh\necho 'n1.{'a' * 61}'\n")
+    done = start(machine)
+    assert done.returncode == 1
+    assert "has more than 63 characters, which no Node takes" in done.stderr
+    assert not machine.path("etc/kubelet.env").exists()
+
+
 def test_it_can_run_again_after_the_join(machine: Machine) -> None:
     machine.path("etc/bootstrap-token").write_text(TOKEN)
     assert start(machine).returncode == 0

@@ -24,6 +24,7 @@ from settings.model import Settings
 from settings.parsing import Secret, parse
 from settings.problem import Problem
 from stack.reading import read_credentials, warnings_of_agent
+from tests.unit.admission.test_verification import Signed
 from tests.unit.certificates import authority
 
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBERERERERERERERERERERERERERERERERERERERERER"
@@ -232,7 +233,7 @@ def test_a_public_key_in_place_of_a_private_one_is_refused_without_its_content(
     files: Path,
 ) -> None:
     said = only(load(files, key="key.pub")[1])
-    assert said.endswith('key.pub" is not an SSH private key')
+    assert 'key.pub" is a public key; give the private one' in said
     assert "AAAA" not in said
 
 
@@ -274,6 +275,64 @@ def test_a_key_with_a_passphrase_is_told_to_have_one(files: Path, words: tuple[s
     settings = parse({"kubeconfigPath": str(files / "kubeconfig")})
     read_credentials(settings, problems, private_key=secret)
     assert only(problems).startswith("the secret key sshPrivateKey has a passphrase")
+
+
+CIPHERS = ("aes256-cbc", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com", "3des-cbc")
+
+
+@pytest.mark.parametrize("cipher", CIPHERS)
+def test_a_passphrase_is_told_whatever_cipher_it_is_for(files: Path, cipher: str) -> None:
+    made_key(files, "-t", "ed25519", "-Z", cipher, passphrase="secret")
+    assert 'made" has a passphrase, which nobody' in only(load(files, key="made")[1])
+
+
+def test_a_key_on_a_security_key_is_told_to_be_there(files: Path) -> None:
+    def field(text: bytes) -> bytes:
+        return struct.pack(">I", len(text)) + text
+
+    public = field(b"sk-ssh-ed25519@openssh.com") + field(bytes(32)) + field(b"ssh:")
+    private = bytes(8) + public + b"\1" + field(bytes(64)) + field(b"") + field(b"comment")
+    private += bytes(range(1, 1 + -len(private) % 8))
+    blob = b"openssh-key-v1\0" + field(b"none") * 2 + field(b"") + struct.pack(">I", 1)
+    data = base64.encodebytes(blob + field(public) + field(private)).decode()
+    text = f"-----BEGIN OPENSSH PRIVATE KEY-----\n{data}-----END OPENSSH PRIVATE KEY-----\n"
+    (files / "sk").write_text(text)
+    assert 'sk" is kept on a security key (FIDO)' in only(load(files, key="sk")[1])
+
+
+@pytest.mark.parametrize("name", ["key", "known_hosts"])
+def test_a_comment_in_another_encoding_does_no_harm(files: Path, name: str) -> None:
+    path = files / name
+    path.write_bytes(b"# Zo\xe9's\n" + path.read_bytes())
+    assert load(files)[1] == []
+    path.write_bytes(path.read_text(errors="replace").encode("utf-16"))
+    assert "it is not a text file" in " ".join(map(str, load(files)[1]))
+
+
+@pytest.mark.parametrize("name", ["ssh.privateKeyPath", "kubeconfigPath", "ssh.knownHostsPath"])
+@pytest.mark.parametrize("form", ["on one line", "in base64", "without its ends"])
+def test_a_key_in_one_line_in_the_place_of_its_path_is_not_quoted(
+    files: Path, form: str, name: str
+) -> None:
+    lines = (files / "key").read_text().splitlines()
+    key = {
+        "on one line": " ".join(lines),
+        "in base64": base64.b64encode((files / "key").read_bytes()).decode(),
+        "without its ends": "".join(lines[1:-1]),
+    }[form]
+    raw: dict[str, Any] = {"kubeconfigPath": str(files / "kubeconfig"), "ssh": {}}
+    where, _, last = name.rpartition(".")
+    (raw[where] if where else raw)[last] = key
+    nodes = [{"name": "a", "address": "10.0.0.1", "hostKey": ED25519}]
+    said = only(loaded_from(parse(raw | {"pools": {"w": {"nodes": nodes}}}))[1])
+    assert said.startswith(f"{name} ")
+    assert key[40:60] not in said
+
+
+def test_a_path_of_nobody_is_told(files: Path) -> None:
+    path = "~nobody-of-this-name/key"
+    said = only(load_pools(files, {}, privateKeyPath=path)[1])
+    assert said == f'ssh.privateKeyPath "{path}" cannot be read: there is no such user'
 
 
 def test_a_key_of_putty_is_told_to_be_one(files: Path) -> None:
@@ -318,6 +377,11 @@ def edited(files: Path, **changes: Any) -> dict[str, Any]:
         ({"server": "https://127.0.0.1:6443"}, "https://127.0.0.1:6443 is this machine itself"),
         ({"server": "https://localhost:6443"}, "is this machine itself"),
         ({"server": "https://[::1]:6443"}, "is this machine itself"),
+        ({"server": "https://0.0.0.0:6443"}, "is this machine itself"),
+        ({"server": "https://[::]:6443"}, "is this machine itself"),
+        ({"server": "https://[::ffff:127.0.0.1]:6443"}, "is this machine itself"),
+        ({"server": "https://localhost.:6443"}, "is this machine itself"),
+        ({"server": "https://localhost.localdomain:6443"}, "is this machine itself"),
         ({"proxy-url": "http://proxy:3128"}, "through a proxy"),
         ({"tls-server-name": "kubernetes"}, "for another name"),
     ],
@@ -443,6 +507,21 @@ def test_a_bundle_may_keep_a_ca_that_has_expired(files: Path) -> None:
     document["clusters"][0]["cluster"]["certificate-authority-data"] = bundle
     (files / "kubeconfig").write_text(yaml.safe_dump(document))
     assert load(files)[1] == []
+
+
+def test_a_servers_certificate_is_no_ca(files: Path) -> None:
+    ca = Signed("kubernetes")
+    server = Signed("kube-apiserver", ca, ca=False)
+    path = files / "ca.crt"
+    for pem, right in ((server.pem, False), (server.pem + ca.pem, True), (ca.pem, True)):
+        path.write_bytes(pem)
+        raw = {"kubeconfigPath": str(files / "kubeconfig"), "cluster": {"caPath": str(path)}}
+        problems = loaded_from(parse(raw))[1]
+        assert (problems == []) == right
+    path.write_bytes(server.pem)
+    assert "cluster.caPath or the kubeconfig's CA holds no CA's certificate" in only(
+        loaded_from(parse(raw))[1]
+    )
 
 
 def test_neither_a_path_nor_a_secret_is_reported() -> None:
@@ -588,10 +667,9 @@ def test_the_next_key_of_a_file_is_taken_where_one_is_cut(files: Path) -> None:
 def test_that_there_is_neither_a_key_nor_an_agent_is_told(
     files: Path, monkeypatch: pytest.MonkeyPatch, has: str, told: list[str]
 ) -> None:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     if has == "agent":
-        monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent")
-    else:
-        monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+        monkeypatch.setattr("ssh.agent.trouble", lambda: "")
     nodes: list[dict[str, Any]] = [
         {"name": name, "address": f"10.0.0.{number}", "hostKey": ED25519}
         for number, name in enumerate("ab", 1)
@@ -623,3 +701,51 @@ def test_a_preview_needs_no_credentials_of_an_administrator(
             assert len(problems) == expected, (user, problems)
     (files / "kubeconfig").write_text("[no kubeconfig]")
     assert len(load(files)[1]) == 1  # what is wrong everywhere
+
+
+SCANNED = f"""# 10.0.0.7:22 SSH-2.0-OpenSSH_9.2p1
+10.0.0.7 {RSA}
+# 10.0.0.7:22 SSH-2.0-OpenSSH_9.2p1
+10.0.0.7 {ED25519}
+"""
+HOST_KEYS = {
+    "as the host has it": ED25519,
+    "with a comment": f"{ED25519} ssh-key-2024-01-01\n",
+    "after tabs": f"\t{ED25519.replace(' ', chr(9))}",
+    "a line of known_hosts": f"10.0.0.7 {ED25519}",
+    "a line with a port": f"[10.0.0.7]:2222,n7 {ED25519}",
+    "a hashed line": f"|1|c2FsdA==|aGFzaA== {ED25519}",
+    "a host that is named like a type": f"ssh-gw {ED25519}",
+    "all that ssh-keyscan prints": SCANNED,
+    "several files": f"{RSA}\n{ED25519}\n{OTHER}\n",
+}
+NO_HOST_KEYS = {
+    "a fingerprint": "SHA256:Zm9v",
+    "its line": "256 SHA256:Zm9v root@n7 (ED25519)",
+    "without its type": ED25519.split()[1],
+    "a path": "/etc/ssh/ssh_host_ed25519_key.pub",
+    "a private key": "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE\n",
+    "its data": "b3BlbnNzaC1rZXktdjE",
+    "an authority": f"@cert-authority * {ED25519}",
+    "in quotes": f'"{ED25519}"',
+    "a blank": " ",
+}
+
+
+@pytest.mark.parametrize("given", HOST_KEYS.values(), ids=HOST_KEYS)
+def test_a_host_key_is_taken_as_tools_print_it(files: Path, given: str) -> None:
+    nodes = [{"name": "a", "address": "10.0.0.7", "hostKey": given}]
+    loaded, problems = load_pools(files, {"w": {"nodes": nodes}})
+    assert problems == []
+    assert loaded is not None
+    assert loaded.host_keys == {"a": ED25519}
+
+
+@pytest.mark.parametrize("given", NO_HOST_KEYS.values(), ids=NO_HOST_KEYS)
+def test_what_is_no_host_key_is_told_and_not_quoted(files: Path, given: str) -> None:
+    nodes = [{"name": "a", "address": "10.0.0.7", "hostKey": given}]
+    said = only(load_pools(files, {"w": {"nodes": nodes}})[1])
+    assert said == (
+        "pools.w.nodes[0].hostKey is not a host's key; give it as this prints it:"
+        " ssh-keyscan -t ed25519 10.0.0.7"
+    )

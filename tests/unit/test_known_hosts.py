@@ -80,3 +80,13 @@ def test_a_revoked_key_is_revoked_in_each_of_its_texts() -> None:
     key = "ssh-ed25519 QUJD"
     known = KnownHosts("@revoked * ssh-ed25519 QUJ\u200bD\n@revoked * ssh-ed25519 QUJD====\n")
     assert known.revoked(names("10.0.0.1", 22), key)
+
+
+@pytest.mark.parametrize("text", ["fd00::1", "FD00:0::1", "fd00:0:0:0:0:0:0:1", "fd00:0000::0001"])
+def test_an_address_is_the_same_in_each_of_its_forms(text: str) -> None:
+    known = KnownHosts(f"{text} {KEY}\n[{text}]:2222 {OTHER}\n@revoked {text} {KEY}\n")
+    for given in ("fd00::1", text):
+        assert known.keys(names(given, 22)) == [KEY]
+        assert known.keys(names(given, 2222)) == [OTHER, KEY]
+        assert known.revoked(names(given, 22), KEY)
+    assert known.keys(names("fd00::2", 22)) == []

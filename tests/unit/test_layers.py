@@ -39,6 +39,8 @@ ONLY = {
         "command_line.status",
         # One reader of kubeconfigs for all.
         "credentials.kubeconfig",
+        # One reader of CAs for all.
+        "credentials.certificate_authority",
         "settings.claims",
         "stack.shared_cluster",
     },

@@ -9,10 +9,11 @@ from settings.problem import SettingsError
 
 TAKEN = [
     "root", "ops", "_svc", "first.last", "Admin", "ops@corp.example.org", "CORP\\ops", "user-1",
-    "1ops", "müller", "a" * 256,
+    "1ops", "müller", "a" * 256, "John Doe", "CORP\\John M Doe",
 ]  # fmt: skip
 REFUSED = [
-    "", "-oProxyCommand=x", "a b", "a\tb", "a\nb", "a'b", 'a"b', "a`b", "$USER", "a;b", "a|b",
+    "", "-oProxyCommand=x", "a -b", " a", "a ", " ", "a\tb", "a\nb", "a'b", 'a"b', "a`b",
+    "$USER", "a;b", "a|b",
     "a(b", "CORP\\",
 ]  # fmt: skip
 

@@ -191,9 +191,21 @@ def test_taints_are_the_same_in_both_places() -> None:
         {"effect": "NoExecute", "key": "a"},
     ]
     assert told({"registerWithTaints": given}, "1.36", taints=taints) == []
+    unset = [given[0] | {"timeAdded": None}, given[1] | {"value": ""}]
+    assert told({"registerWithTaints": unset}, "1.36", taints=taints) == []
+    # What is refused there can be moved as it is.
+    assert told({"registerWithTaints": given}, "1.36", taints=unset) == []
     for other in (given[:1], given[::-1], [], None):
         (problem,) = told({"registerWithTaints": other}, "1.36", taints=taints)
         assert problem.startswith("kubelet.registerWithTaints can't be overridden: it is the")
+
+
+def test_a_directory_may_end_with_a_slash() -> None:
+    manifests = "/etc/kubernetes/manifests/"
+    assert told({"staticPodPath": manifests}, "1.36") == []
+    own = {"staticPodPath": "/etc/kubelet.d/"}
+    assert told(own, "1.36", paths={"manifests": "/etc/kubelet.d/", "root": "/data/"}) == []
+    assert len(told(own, "1.36")) == 1
 
 
 def test_zero_is_taken_where_it_counts_as_not_set_and_that_is_said() -> None:
@@ -205,3 +217,100 @@ def test_zero_is_taken_where_it_counts_as_not_set_and_that_is_said() -> None:
     for name, value in (("containerLogMaxFiles", 0), ("maxPods", -1), ("syncFrequency", "-1s")):
         (problem,) = told({name: value}, "1.36")
         assert "out of range" in problem
+
+
+# Sections for the kubelet in the files of installers, and what is told of each refused key.
+SECTIONS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "Talos": (
+        {
+            "image": "ghcr.io/siderolabs/kubelet:v1.34.0",
+            "clusterDNS": ["10.96.0.10"],
+            "defaultRuntimeSeccompProfileEnabled": True,
+            "disableManifestsDirectory": True,
+            "extraArgs": {"rotate-server-certificates": "true"},
+            "extraConfig": {"maxPods": 150},
+            "extraMounts": [{"destination": "/var/lib/longhorn"}],
+            "nodeIP": {"validSubnets": ["10.0.0.0/8"]},
+            "registerWithFQDN": True,
+        },
+        {
+            "image": "the setting is kubernetesVersion",
+            "defaultRuntimeSeccompProfileEnabled": "the field is seccompDefault",
+            "disableManifestsDirectory": "the setting is paths.manifests",
+            "extraArgs": "the setting is flags",
+            "extraConfig": "put the fields that it holds in its place",
+            "extraMounts": "leave it out",
+            "nodeIP": "the settings are address and addresses",
+            "registerWithFQDN": "the setting is the node's name",
+        },
+    ),
+    "nodeadm of EKS": (
+        {"config": {"maxPods": 100}, "flags": ["--node-labels=a=b"]},
+        {"config": "put the fields that it holds in its place", "flags": "the setting is flags"},
+    ),
+    "kubeadm's nodeRegistration": (
+        {"criSocket": "unix:///run/x.sock", "name": "n1", "taints": [], "kubeletExtraArgs": {}},
+        {
+            "criSocket": "the setting is runtimeEndpoint",
+            "name": "the setting is the node's name",
+            "taints": "the setting is taints",
+            "kubeletExtraArgs": "the setting is flags",
+        },
+    ),
+    "k3s and RKE2": (
+        {
+            "kubelet-arg": ["max-pods=250"],
+            "node-label": ["a=b"],
+            "node-ip": "10.0.0.1",
+            "node-external-ip": "203.0.113.7",
+            "protect-kernel-defaults": True,
+        },
+        {
+            "kubelet-arg": "the setting is flags",
+            "node-label": "the setting is labels",
+            "node-ip": "the settings are address and addresses",
+            "node-external-ip": "the setting is certificateAddresses",
+            "protect-kernel-defaults": "the field is protectKernelDefaults",
+        },
+    ),
+    "a Shoot of Gardener": (
+        {"maxPods": 110, "evictionHard": {"memoryAvailable": "100Mi", "imageFSAvailable": "5%"}},
+        {
+            "evictionHard[imageFSAvailable]": "did you mean imagefs.available?",
+            "evictionHard[memoryAvailable]": "did you mean memory.available?",
+        },
+    ),
+    "a node pool of AKS": (
+        {"cpuCfsQuota": True, "imageGcHighThreshold": 90, "podMaxPids": 100},
+        {
+            "cpuCfsQuota": "did you mean cpuCFSQuota?",
+            "imageGcHighThreshold": "did you mean imageGCHighThresholdPercent?",
+            "podMaxPids": "the field is podPidsLimit",
+        },
+    ),
+    "kops": (
+        {"anonymousAuth": False, "cloudProvider": "external", "logLevel": 2, "nodeLabels": {}},
+        {
+            "anonymousAuth": "the field is authentication.anonymous.enabled",
+            "cloudProvider": "the setting is flags",
+            "logLevel": "the field is logging.verbosity",
+            "nodeLabels": "the setting is labels",
+        },
+    ),
+    "what a kubelet says of itself (configz)": (
+        {"kubeletconfig": {"maxPods": 110}},
+        {"kubeletconfig": "put the fields that it holds in its place"},
+    ),
+    "an object's head": (
+        {"kind": "KubeletConfiguration", "metadata": {"name": "a"}},
+        {"metadata": "leave it out"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_keys_of_installers_are_refused_with_the_setting_to_use(name: str) -> None:
+    kubelet, wanted = SECTIONS[name]
+    found = told(kubelet, "1.34")
+    told_of = {text.partition(" ")[0]: text.rpartition("; ")[2] for text in found}
+    assert told_of == {f"kubelet.{path}": remedy for path, remedy in wanted.items()}

@@ -226,7 +226,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a watchdog": ({"watchdogSeconds": 5}, 'watchdogSeconds 5 is not 0 (off)'),
     "an annotation": ({"annotations": {"a/b/c": ""}}, f'{NODE}.annotations: "a/b/c" is not an ann'),
     "a key of ssh": ({"ssh": {"sudoo": True}}, f"{NODE}.ssh.sudoo is not a known key; did you"),
-    "a user": ({"ssh": {"user": "a b"}}, f'{NODE}.ssh.user "a b"'),
+    "a user": ({"ssh": {"user": "a;b"}}, f'{NODE}.ssh.user "a;b"'),
 }  # fmt: skip
 
 
@@ -267,6 +267,28 @@ def test_two_taints_with_one_key_and_effect_are_told_apart() -> None:
         'pools.w.taints[3] "a:NoSchedule" has the key and the effect of "a=1:NoSchedule"; remove'
         " one of them"
     )
+
+
+def test_a_taint_that_a_kubelet_sets_itself_is_told() -> None:
+    taints = ["a:NoSchedule", "node.cloudprovider.kubernetes.io/uninitialized=true:NoSchedule"]
+    pool = {"taints": taints}
+    assert list(checks.problems(settings({}, pool, {}))) == []
+    external = {"flags": {"cloud-provider": "external"}}
+    (problem,) = checks.problems(settings(external, pool, {}))
+    assert str(problem).startswith(f'pools.w.taints[1] "{taints[1]}" has the key and the effect of')
+    assert "that a kubelet with cloud-provider: external sets; remove it" in str(problem)
+
+
+def test_a_name_that_is_no_label_needs_another_label_of_the_host() -> None:
+    name = "n1." + "a" * 60
+    nodes = [{"name": name, "address": "10.0.0.1"}, {"name": f"{name}b", "address": "10.0.0.2"}]
+    (problem,) = checks.problems(parse({"pools": {"w": {"nodes": nodes}}}))
+    assert str(problem).startswith(
+        "pools.w.nodes[1].name has 64 characters, but its kubelet gives it to the Node as the label"
+        " kubernetes.io/hostname, which takes 63;"
+    )
+    nodes[1]["labels"] = {"kubernetes.io/hostname": "n1"}
+    assert list(checks.problems(parse({"pools": {"w": {"nodes": nodes}}}))) == []
 
 
 def test_annotations_that_are_too_long_together_are_refused() -> None:

@@ -155,7 +155,7 @@ WRONG: dict[str, tuple[Mapping[str, Any], str]] = {
     "repair": ({"repair": -1}, "repair -1 is less than 0"),
     "host key file": ({"ssh": {"knownHostPath": "x"}}, "did you mean knownHostsPath?"),
     "runtime": (
-        {"pools": {"workers": {"runtimeEndpoint": "/run/x.sock"}}},
+        {"pools": {"workers": {"runtimeEndpoint": "tcp://10.0.0.1:1"}}},
         "pools.workers.runtimeEndpoint",
     ),
     "a map for a list": (
@@ -464,3 +464,145 @@ def test_what_one_setting_of_the_stack_gets_wrong_for_all_pools_is_told_once() -
 def test_who_approves_serving_certificates_is_the_stacks_choice() -> None:
     with pytest.raises(SettingsError, match=r"pools\.a\.approval\.serving"):
         parse({"pools": {"a": {"approval": {"serving": "manual"}}}})
+
+
+SERVERS = {
+    "https://10.0.0.10:6443": "https://10.0.0.10:6443",
+    "https://10.0.0.10": "https://10.0.0.10",
+    "https://10.0.0.10:6443/": "https://10.0.0.10:6443",
+    "HTTPS://Api.Example.org:6443": "https://Api.Example.org:6443",
+    "https://api.example.org.": "https://api.example.org.",
+    "https://k8s_api:6443": "https://k8s_api:6443",
+    "https://[fd00::10]:6443": "https://[fd00::10]:6443",
+    "https://127.0.0.1:6443": "https://127.0.0.1:6443",  # a proxy on each machine
+}
+
+
+@pytest.mark.parametrize(("given", "read"), SERVERS.items())
+def test_a_server_that_kubelets_take_is_taken(given: str, read: str) -> None:
+    settings = parse({"cluster": {"server": given}, "approver": {"server": given}})
+    assert settings.cluster.server == settings.approver.server == read
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("", "10.0.0.10:6443", "http://10.0.0.10:6443", "https://", "https://:6443", "https://."),
+        *("https://10.0.0.300:6443", "https://10.0.0:6443", "https://10.0.0.10:99999"),
+        *("https://10.0.0.10:0", "https://10.0.0.10:x", "https://10.0.0.10:1:2", "https://a b"),
+        *("https://fd00::10:6443", "https://[fd00::10", "https://[10.0.0.10]:6443", "https://a]"),
+        *("https://[fe80::1%eth0]:6443", "https://[fe80::1]:6443", "https://0.0.0.0:6443"),
+        *(
+            "https://a..b",
+            "https://-a",
+            "https://me@a",
+            "https://a?b",
+            "https://a#b",
+            "https://a\n",
+        ),
+        "https://rancher.example.org/k8s/clusters/c-1",
+    ],
+)
+def test_a_server_that_no_kubelet_reaches_is_refused(given: str) -> None:
+    with pytest.raises(SettingsError, match="is not an https URL of a host and its port") as found:
+        parse({"cluster": {"server": given}})
+    (problem,) = found.value.problems
+    assert problem.path == "cluster.server"
+
+
+KUBERNETES_TAINTS: list[tuple[dict[str, Any], str]] = [
+    ({"key": "a", "effect": "NoSchedule"}, "a:NoSchedule"),
+    ({"key": "a", "value": "b", "effect": "NoExecute", "timeAdded": None}, "a=b:NoExecute"),
+    ({"key": "x.org/a", "value": "", "effect": "PreferNoSchedule"}, "x.org/a:PreferNoSchedule"),
+]
+
+
+@pytest.mark.parametrize(("given", "read"), KUBERNETES_TAINTS)
+def test_a_taint_may_be_an_object_as_kubernetes_has_it(given: dict[str, Any], read: str) -> None:
+    assert parse({"taints": [given]}).taints == (read,)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({}, {"key": "a"}, {"effect": "NoSchedule"}, {"value": "b", "effect": "NoSchedule"}),
+        *({"key": "a", "effect": "noschedule"}, {"key": "a=b", "effect": "NoSchedule"}),
+        *({"key": "a", "effect": "NoSchedule", "colour": "red"}, {"key": 1, "effect": "NoExecute"}),
+    ],
+)
+def test_an_object_that_is_no_taint_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError) as found:
+        parse({"taints": [given]})
+    (problem,) = found.value.problems
+    assert str(problem).startswith("taints[0] is not a taint such as key=value:NoSchedule;")
+
+
+TAKEN: dict[str, dict[str, Any]] = {
+    "a cluster's name in capitals": {"cluster": {"name": "Production_EU"}},
+    "a cluster's name as kubectl makes it": {"cluster": {"name": "arn:aws:eks:eu:1:cluster/a"}},
+    "a domain with a dot": {"cluster": {"dnsDomain": "cluster.local."}},
+    "users of a directory": {"paths": {"user": "kube.svc@corp.org", "kubeconfigAcl": ["u:K.b:r"]}},
+    "a path of a directory": {"paths": {"root": "/data/kubelet/"}},
+    "an annotation with capitals": {"annotations": {"Example.ORG/owner": "web"}},
+    "a long part of a prefix": {"labels": {"a" * 64 + ".org/b": ""}},
+    "parentheses": {"flags": {"provider-id": "azure:///subscriptions/a/resourceGroups/b(c)/d"}},
+}
+
+
+@pytest.mark.parametrize("raw", TAKEN.values(), ids=TAKEN)
+def test_what_kubernetes_takes_is_taken(raw: dict[str, Any]) -> None:
+    assert list(checks.problems(parse(raw))) == []
+
+
+@pytest.mark.parametrize(
+    "given", ["/run/crio.sock", "unix:/run/crio.sock", "unix:///run/crio.sock"]
+)
+def test_a_socket_is_given_as_a_kubelet_takes_it(given: str) -> None:
+    assert parse({"runtimeEndpoint": given}).runtime_endpoint == "unix:///run/crio.sock"
+
+
+@pytest.mark.parametrize("given", ["v1.30", "1.30.4", "v1.30.4", "1.30.4+k3s1", "v1.30.4-eks-a1b"])
+def test_a_releases_name_is_told_with_its_minor_version(given: str) -> None:
+    with pytest.raises(SettingsError, match=r'is not a minor version; give "1\.30"'):
+        parse({"kubernetesVersion": given})
+
+
+@pytest.mark.parametrize(
+    "given", ["", " r/a:1", "r/a b", "https://r/a", "docker://r/a", "@sha256:a"]
+)
+def test_what_is_no_image_is_told(given: str) -> None:
+    with pytest.raises(SettingsError, match="is not an image; give one such as"):
+        parse({"approver": {"image": given}})
+
+
+@pytest.mark.parametrize("given", ["10.96.0.0", "10.96.0.0/255.240.0.0", "10.96.0.0/", ""])
+def test_a_network_needs_a_prefix_length(given: str) -> None:
+    with pytest.raises(SettingsError, match="is not a network such as"):
+        parse({"cluster": {"serviceCidr": given}})
+
+
+LONG = {
+    "a key": "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0c2VjcmV0\n",
+    "a key on one line": "c2VjcmV0" * 100,
+    "a number": "1" * 5000,
+    "a time": "1" * 5000 + "s",
+    "two lines": "c2VjcmV0\nc2VjcmV0",
+}
+
+
+@pytest.mark.parametrize("value", LONG.values(), ids=LONG)
+def test_a_problem_is_one_line_and_quotes_no_long_value(value: str) -> None:
+    kubelet = {
+        "maxPods": value,
+        "syncFrequency": value,
+        "evictionHard": {"memory.available": value},
+        "kubeReserved": {"memory": value},
+        "containerLogMaxSize": value,
+        "cpuManagerPolicy": value,
+    }
+    found = [str(problem) for problem in checks.problems(parse({"kubelet": kubelet}))]
+    assert len(found) == len(kubelet)
+    assert all(text.isprintable() and value[:50] not in text for text in found)
+    (problem,) = checks.problems(parse({"kubelet": {value: 1}}))
+    assert len(str(problem)) < 1000
+    assert str(problem).isprintable()

@@ -4,6 +4,7 @@ to `address`.
 
 import json
 import shlex
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,11 @@ def on_port(port: int) -> dict[str, Any]:
         ("localhost", "localhost"),
         ("1.a1", "1.a1"),
         ("0xg", "0xg"),
+        ("Node-1.Example.org", "node-1.example.org"),
+        ("node_1", "node_1"),
+        ("node-1.", "node-1."),
+        ("fe80::1%eth0", "fe80::1%eth0"),  # on the network of the machine that runs this
+        ("FE80::1%enP2p1s0.7", "fe80::1%enP2p1s0.7"),
         (None, "10.0.0.1"),
     ],
 )
@@ -68,7 +74,10 @@ def test_an_address_or_a_name_is_taken(given: str | None, read: str) -> None:
         assert found.host.address == "10.0.0.1"
 
 
-NEITHER = "is neither an IP address nor a DNS name in lower-case letters, digits, - and . (RFC"
+NEITHER = (
+    "is neither an IP address nor a DNS name; give the one at which the machine's sshd answers"
+)
+ZONE = "has a zone, which only a link-local address has; leave it out"
 NOWHERE = "is an address at which no machine can be reached; give the one at which its sshd answers"
 WRONG = {
     "": NEITHER,
@@ -78,10 +87,13 @@ WRONG = {
     "2130706433": NEITHER,
     "10.0.0.1:2222": NEITHER,
     "[fd00::11]": NEITHER,
-    "fe80::1%eth0": NEITHER,
-    "Node-1": NEITHER,
-    "node_1": NEITHER,
-    "node-1.": NEITHER,
+    "node-1..": NEITHER,
+    "10.0.0.1.": NEITHER,
+    "https://node-1": NEITHER,
+    "10.0.0.1/24": NEITHER,
+    "10.0.0.1%eth0": NEITHER,
+    "fd00::1%eth0": ZONE,
+    "fe80::1%a b": ZONE,
     "-oProxyCommand=x": NEITHER,
     "root@node-1": NEITHER,
     "node 1": NEITHER,
@@ -107,6 +119,29 @@ def test_anything_else_is_refused_with_its_path(value: str, why: str) -> None:
         # A value that is long or has a line feed is not repeated.
         starts = (f"{path} {json.dumps(value)} {why}", f"{path} {why}")
         assert str(problem).startswith(starts)
+
+
+@pytest.mark.parametrize(("value", "why"), WRONG.items(), ids=map(repr, WRONG))
+def test_a_bastion_is_reached_at_no_other_address(value: str, why: str) -> None:
+    with pytest.raises(SettingsError) as found:
+        parse({"ssh": {"bastion": {"address": value}}})
+    (problem,) = found.value.problems
+    assert why in str(problem)
+
+
+@pytest.mark.parametrize("value", ["Jump.Example.org", "jump_1", "FD00:0::8", "fe80::8%eth0", "j."])
+def test_a_bastion_keeps_its_address_as_it_is_given(value: str) -> None:
+    bastion = parse({"ssh": {"bastion": {"address": value}}}).ssh.bastion
+    assert bastion is not None
+    assert bastion.address == value
+
+
+@pytest.mark.parametrize("host", ["Node_1.Example.org", "node-1.", "fe80::1%eth0"])
+def test_ssh_takes_each_of_them_as_a_host(host: str) -> None:
+    command = ["ssh", "-F", "none", "-G", f"root@{host}"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    (found,) = settings(node("a", "10.0.0.1", sshAddress=host)).machines()
+    assert f"hostname {found.host.reached_at}\n" in told
 
 
 def test_the_address_itself_is_no_name_and_the_error_says_what_may_be_one() -> None:

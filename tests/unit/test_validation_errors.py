@@ -154,3 +154,12 @@ def test_no_wrong_value_of_any_key_is_refused_in_words_of_the_library(
                 assert problem.path.startswith(str(path[0])), problem
                 assert "x" * 101 not in problem.message
     assert refused
+
+
+@pytest.mark.parametrize("key", ["a\nb", "a" * 5000, "-----BEGIN X\nabc", 'a"b'])
+def test_a_key_of_any_form_is_told_in_one_line(key: str) -> None:
+    maps = [{key: 1}, *({name: {key: {}}} for name in ("pools", "labels", "flags", "ssh", "paths"))]
+    for raw in maps:
+        for problem in problems(raw):
+            assert problem.isprintable()
+            assert len(problem) < 400

@@ -39,7 +39,7 @@ func readFlags(from *source, byGoPath map[string]string) map[string]*flag {
 				if literal, ok := call.Args[0].(*ast.BasicLit); ok {
 					deprecated[text(literal)] = true
 				}
-			case called == "register" || called == "registerDeprecated":
+			case called == "register" || called == "registerDeprecated" || called == "pflagRegister":
 				flags[dashed(call.Args[2])] = &flag{Deprecated: called == "registerDeprecated"}
 			case strings.HasSuffix(called, "VarP"):
 				fail("the flag of %s is not read", called)

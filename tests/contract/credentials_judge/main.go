@@ -1,5 +1,5 @@
-// Credentials_judge does with kubeconfigs and private keys what kubectl, Pulumi's Kubernetes provider and
-// pulumi-command do, and prints what came of it, by name. It is built with the lab's go.mod for Kubernetes.
+// Credentials_judge does with kubeconfigs, private keys and CAs what kubectl, Pulumi's Kubernetes provider,
+// pulumi-command and kubelets do, and prints what came of it, by name. It is built with the lab's go.mod for Kubernetes.
 package main
 
 import (
@@ -15,6 +15,7 @@ import (
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/cert"
 
 	"net/url"
 )
@@ -23,6 +24,7 @@ type question struct {
 	Paths    map[string]string            `json:"paths"`    // of kubeconfigs, for kubectl
 	Contents map[string]string            `json:"contents"` // of kubeconfigs, for the provider
 	Keys     map[string]string            `json:"keys"`
+	CAs      map[string][]byte            `json:"cas"`
 	Proxies  map[string]map[string]string `json:"proxies"` // the environment, and the URL to reach
 }
 
@@ -72,8 +74,19 @@ func main() {
 			proxies[name] = ""
 		}
 	}
+	cas := map[string][][]byte{} // the certificates that a kubelet finds in its clientCAFile, in DER
+	for name, text := range asked.CAs {
+		found, err := cert.ParseCertsPEM(text)
+		cas[name] = [][]byte{}
+		if err != nil {
+			continue
+		}
+		for _, each := range found {
+			cas[name] = append(cas[name], each.Raw)
+		}
+	}
 	_ = json.NewEncoder(os.Stdout).Encode(map[string]any{
-		"kubectl": kubectl, "provider": provider, "keys": keys, "proxies": proxies,
+		"cas": cas, "kubectl": kubectl, "provider": provider, "keys": keys, "proxies": proxies,
 	})
 }
 

@@ -68,6 +68,14 @@ def test_every_form_that_kubectl_takes_is_taken(text: str) -> None:
     assert (found.server, found.token.data) == ("https://10.0.0.9", b"t")
 
 
+def test_a_plugin_that_must_ask_somebody_is_not_asked_beside_a_token() -> None:
+    user = {"token": "t", "exec": {**PLUGIN, "interactiveMode": "Always"}}
+    document = yaml.safe_load(TEXT)
+    document["users"][0]["user"] = user
+    found = parse(yaml.safe_dump(document))
+    assert (found.token.data, found.plugin) == (b"t", None)
+
+
 @pytest.mark.parametrize("token", ["12:30:45", "2020-01-01", "1.2.3", "=", "e1", "t"])
 def test_what_is_text_for_kubectl_is_text(token: str) -> None:
     assert parse(TEXT.replace("token: t", f"token: {token}")).token.data == token.encode()
