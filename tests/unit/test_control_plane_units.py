@@ -165,9 +165,7 @@ def test_a_unit_that_has_changed_beside_our_drop_in_says_what_to_remove(host: Ho
     assert done.returncode == 1
     assert (
         "(--v), so it would restart with other flags, too; restart it with that yourself (rm"
-        in (
-            done.stderr
-        )
+        in (done.stderr)
     )
     assert host.drop_in(CONTROLLER_MANAGER) == before
 
