@@ -40,6 +40,8 @@ ONLY = {
         # One reader of kubeconfigs for all.
         "credentials.kubeconfig",
         "settings.claims",
+        # One reader of what `pulumi` prints.
+        "stack.file",
         "stack.shared_cluster",
     },
 }
