@@ -56,3 +56,9 @@ distrust() { # FILE
     *) echo 'the CA did not sign; correct the CA or the server in the settings' ;;
     esac
 }
+
+# Prints whose a kubelet's client certificate is; nothing if it can't be read.
+node_of_certificate() { # FILE
+    openssl x509 -in "$1" -noout -subject -nameopt RFC2253 2>/dev/null |
+        sed 's/^subject= *//' | tr , '\n' | sed -n 's/^CN=system:node://p'
+}

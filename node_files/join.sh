@@ -43,8 +43,7 @@ has_joined() {
     names_our_server ||
         fail "$kubeconfig names another API server than $server; this machine belongs to another cluster, or the server has changed: move $kubeconfig away and run again"
     command -v openssl >/dev/null || return 0
-    subject=$(openssl x509 -in "$client" -noout -subject -nameopt RFC2253 | sed 's/^subject= *//')
-    case ,$subject, in *",CN=system:node:$name,"*) ;; *) false ;; esac ||
+    [ "$(node_of_certificate "$client")" = "$name" ] ||
         fail "$client belongs to another node; move $kubeconfig, $client and $serving away and run again"
     openssl x509 -in "$client" -noout -checkend 0 >/dev/null || return 1
     openssl verify -partial_chain -CAfile "$ca" "$client" >/dev/null 2>&1 ||
