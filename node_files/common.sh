@@ -62,3 +62,6 @@ node_of_certificate() { # FILE
     openssl x509 -in "$1" -noout -subject -nameopt RFC2253 2>/dev/null |
         sed 's/^subject= *//' | tr , '\n' | sed -n 's/^CN=system:node://p'
 }
+
+# Has the CA signed a certificate? That it is not valid now is another matter, such as the clock.
+is_signed_by() { openssl verify -no_check_time -partial_chain -CAfile "$1" "$2" >/dev/null 2>&1; } # CA FILE

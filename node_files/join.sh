@@ -46,14 +46,13 @@ has_joined() {
     [ "$(node_of_certificate "$client")" = "$name" ] ||
         fail "$client belongs to another node; move $kubeconfig, $client and $serving away and run again"
     openssl x509 -in "$client" -noout -checkend 0 >/dev/null || return 1
-    openssl verify -partial_chain -CAfile "$ca" "$client" >/dev/null 2>&1 ||
+    is_signed_by "$ca" "$client" ||
         fail "$client was not signed by the CA in $ca but by another cluster's; move $kubeconfig, $client and $serving away and run again"
 }
 
 # A kubelet keeps a serving certificate whoever signed it, an older cluster's CA too.
 has_foreign_serving_certificate() {
-    [ -s "$serving" ] && command -v openssl >/dev/null &&
-        ! openssl verify -partial_chain -CAfile "$ca" "$serving" >/dev/null 2>&1
+    [ -s "$serving" ] && command -v openssl >/dev/null && ! is_signed_by "$ca" "$serving"
 }
 
 put_serving_certificate_away() { # what a link leads to stays

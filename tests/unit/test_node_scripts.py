@@ -661,6 +661,21 @@ def test_a_node_that_has_joined_drops_the_serving_certificate_of_an_older_cluste
     assert (pki / "kubelet-server-2026-01-01-00-00-00.pem").exists()
 
 
+NOT_YET_VALID = """\
+#!/bin/sh
+case "$*" in verify*no_check_time*) exit ;; verify*) exit 2 ;; esac
+echo subject=O=system:nodes,CN=system:node:node-1
+"""
+
+
+def test_a_clock_that_is_behind_is_not_told_as_another_clusters_ca(machine: Machine) -> None:
+    joined(machine, "https://10.0.0.9:6443")
+    openssl = machine.path("fake/bin/openssl")
+    openssl.write_text(NOT_YET_VALID)
+    openssl.chmod(0o755)
+    assert ok(machine.join()) == {"joined": True}
+
+
 EXPIRED = """\
 #!/bin/sh
 case "$*" in *checkend*) exit 1 ;; esac
