@@ -136,9 +136,18 @@ restart() { timeout 120 systemctl restart "$1.service" && comes_up "$1"; } # PRO
 put_back() { # PROGRAMS
     put_drop_ins before "$@"
     if restart "$1"; then
-        fail "$1 did not come up with its new flags, so it runs with its previous ones again; see journalctl --unit $1"
+        fail "$1 did not come up $what, so it runs with its previous ones again; see journalctl --unit $1"
     fi
-    fail "$1 did not come up with its new flags, nor with its previous ones, which are restored; see journalctl --unit $1"
+    fail "$1 did not come up $what, nor with its previous ones, which are restored; see journalctl --unit $1"
+}
+
+restart_all() { # PROGRAMS, as one word
+    # shellcheck disable=SC2086
+    set -- $1
+    while [ $# -gt 0 ]; do
+        restart "$1" || put_back "$@"
+        shift
+    done
 }
 
 listens() { # PROGRAM; only whether the port is open, because curl may not be installed
@@ -161,7 +170,7 @@ install() {
     read_settings
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
-    changed='' incomplete=''
+    changed='' incomplete='' what='with its new flags'
     for program in $programs; do plan "$program"; done
     [ -z "$incomplete" ] || fail 'add these flags on this machine, or set controlPlane.manage to true'
     for program in $programs; do
@@ -171,11 +180,7 @@ install() {
     # shellcheck disable=SC2086 # names of programs
     if [ -n "$changed" ]; then
         put_drop_ins new $changed
-        set -- $changed
-        while [ $# -gt 0 ]; do
-            restart "$1" || put_back "$@"
-            shift
-        done
+        restart_all "$changed"
     fi
     printf '{"restarted":[%s]}\n' "$(printf '%s' "${changed# }" | sed 's/[^ ][^ ]*/"&"/g; s/ /,/g')"
 }
@@ -183,7 +188,10 @@ install() {
 remove() {
     # The same settings are on stdin. Only the name of the host that leaves matters here.
     host=$(sed -n 's/^host //p')
-    removed=''
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    : >"$work/missing"
+    removed='' running='' what='without the flags that were removed'
     for program in $programs; do
         target=$(drop_in_of "$program")
         [ -e "$target" ] || continue
@@ -192,15 +200,19 @@ remove() {
             echo "this machine is the control-plane host $owner now; $target stays"
             continue
         fi
-        rm -f "$target"
-        rmdir "${target%/*}" 2>/dev/null || true
+        cp "$target" "$work/$program.before"
         removed="$removed $program"
+        # What does not run, or not from this unit any more, needs no restart.
+        pid=$(pid_of "$program")
+        if [ -z "$pid" ] || [ -z "$(command_of "$program")" ]; then continue; fi
+        runs_with_own_words "$program" "$pid" ||
+            fail "$program does not run with the command of $program.service$(differing_flags), so it would restart with other flags; do that yourself (rm $target, systemctl daemon-reload, systemctl restart $program.service) and run again"
+        running="$running $program"
     done
     [ -n "$removed" ] || exit 0
-    systemctl daemon-reload
-    for program in $removed; do
-        restart "$program" || fail "$program did not come up without the flags that were removed; see journalctl --unit $program"
-    done
+    # shellcheck disable=SC2086 # names of programs
+    put_drop_ins none $removed
+    restart_all "$running"
 }
 
 "$@"

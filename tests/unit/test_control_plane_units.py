@@ -258,3 +258,53 @@ def test_a_flag_of_an_environment_file_is_the_users_choice(host: Host) -> None:
     )
     host.shows(11, CONTROLLER_MANAGER, SIGNING[0], own, CONTROLLERS)
     assert restarted(host.install()) == []
+
+
+def managed(host: Host) -> None:
+    """Have the controller manager run with flags of our drop-in."""
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, CONTROLLER_MANAGER, *SIGNING)
+    assert restarted(host.install()) == [CONTROLLER_MANAGER]
+    host.shows(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS)
+
+
+def restarts(host: Host) -> int:
+    calls = (host.root / "systemctl.log").read_text().splitlines()
+    return calls.count(f"restart {CONTROLLER_MANAGER}.service")
+
+
+def test_a_program_that_does_not_come_up_without_our_flags_gets_them_back(host: Host) -> None:
+    managed(host)
+    before = host.drop_in(CONTROLLER_MANAGER)
+    (host.root / "proc/net/tcp").write_text("")
+    done = host.remove()
+    assert done.returncode == 1
+    assert f"{CONTROLLER_MANAGER} did not come up without the flags that were removed" in (
+        done.stderr
+    )
+    assert host.drop_in(CONTROLLER_MANAGER) == before
+    assert restarts(host) == 3
+
+
+def test_our_flags_stay_while_their_removal_would_change_others(host: Host) -> None:
+    managed(host)
+    unit = host.root / f"lib/{CONTROLLER_MANAGER}.service"
+    unit.write_text(unit.read_text().replace("/ca.key", "/other.key"))
+    done = host.remove()
+    assert done.returncode == 1
+    assert "(--cluster-signing-key-file), so it would restart with other flags; do that" in (
+        done.stderr
+    )
+    assert CONTROLLERS in host.drop_in(CONTROLLER_MANAGER)
+    assert restarts(host) == 1
+
+
+@pytest.mark.parametrize("gone", ["proc/11/comm", f"lib/{CONTROLLER_MANAGER}.service"])
+def test_what_no_longer_runs_from_its_unit_is_not_started_by_a_removal(
+    host: Host, gone: str
+) -> None:
+    managed(host)
+    (host.root / gone).unlink()
+    assert host.remove().returncode == 0
+    assert not (host.root / f"etc/systemd/system/{CONTROLLER_MANAGER}.service.d").exists()
+    assert restarts(host) == 1
