@@ -50,7 +50,7 @@ running_flags() { # PID
 }
 
 # Prints the flag unless it is set: that is the user's choice then, unless our drop-in has added it.
-wanted_file() { [ "$2" = "=$value" ] || { [ -n "$2" ] && ! added "$1" "$name"; } || echo "$flag"; } # PROGRAM GIVEN
+wanted_file() { [ "$2" = "=$value" ] || { [ -n "${2#=}" ] && ! added "$1" "$name"; } || echo "$flag"; } # PROGRAM GIVEN
 
 # Do the running program's signers have CAs of their own? It does not start with a common one beside
 # any of these (cmd/kube-controller-manager/app/options/csrsigningcontroller.go).

@@ -3,19 +3,47 @@
 
 drop_in_of() { printf '%s\n' "$root/etc/systemd/system/$1.service.d/$drop_in"; } # PROGRAM
 
-# Prints each ExecStart of a unit that `systemctl cat` prints: its file, a tab, and its value on one
+# Prints each value of a setting in what `systemctl cat` prints: its file, a tab, and the value on one
 # line. As in systemd.syntax(7), a line that ends with a backslash continues after any comments.
 # Words may be quoted, so the space in them is kept.
-commands() {
-    awk '
+values() { # SETTING
+    awk -v setting="$1" '
         { sub(/\r$/, "") }
         # What systemctl puts before each file.
         /^# \/.*\/([^\/ ]+\.service|[^\/ ]+\.d\/[^\/ ]+\.conf)$/ { file = substr($0, 3); line = ""; next }
         /^[ \t]*[#;]/ { next }
         { sub(/^[ \t]+/, ""); line = line $0; match(line, /\\*$/) }
         RLENGTH % 2 { sub(/[ \t]*\\$/, " ", line); next }
-        sub(/^ExecStart[ \t]*=[ \t]*/, "", line) { sub(/[ \t]+$/, "", line); print file "\t" line }
+        sub("^" setting "[ \t]*=[ \t]*", "", line) { sub(/[ \t]+$/, "", line); print file "\t" line }
         { line = "" }'
+}
+
+commands() { values ExecStart; }
+
+# Prints NAME=VALUE, a line each, of the files that a unit names: what systemd would read now.
+environment_of() { # PROGRAM
+    systemctl cat "$1.service" | values EnvironmentFile | cut -f 2- | awk '
+        $0 == "" { count = 0; next } # which clears the former ones
+        { file[++count] = $0 }
+        END { for (i = 1; i <= count; i++) print file[i] }' | while read -r file; do
+        file=$root${file#-}
+        [ ! -f "$file" ] || { cat "$file" && echo; }
+    done | awk -v single="'" '
+        { sub(/\r$/, "") }
+        line == "" && /^[ \t]*([#;]|$)/ { next }
+        { line = line $0 }
+        sub(/\\$/, "", line) { next }
+        {
+            name = value = line
+            sub(/[ \t]*=.*/, "", name); sub(/^[ \t]*/, "", name)
+            sub(/^[^=]*=[ \t]*/, "", value); sub(/[ \t]+$/, "", value)
+            c = substr(value, 1, 1)
+            if (c != "" && index("\"" single, c)) {
+                value = substr(value, 2)
+                if (!sub(c "$", "", value)) { line = line " "; next } # it goes on
+            }
+            print name "=" value; line = ""
+        }'
 }
 
 # Prints the command that counts, without our drop-in.
@@ -32,9 +60,18 @@ later_drop_in() { # PROGRAM
 }
 
 # Prints the words of a command line on stdin, one a line, without their quotes. \001 is what only
-# systemd knows (${NAME}, %i), and \002 any words ($NAME).
+# systemd knows (${NAME}, %i), and \002 any words ($NAME) that no file in $work/environment has.
 words() {
-    awk -v single="'" '
+    awk -v single="'" -v environment="${work:-}/environment" '
+        BEGIN {
+            while ((getline line <environment) > 0) {
+                name = line; sub(/=.*/, "", name); sub(/^[^=]*=/, "", line)
+                # What has quotes of its own is split in other ways.
+                delete value_of[name]
+                if (!index(line, "\\") && !index(line, "\"") && !index(line, single)) value_of[name] = line
+            }
+        }
+        function of_file(name) { sub(/^[$][{]?/, "", name); sub(/[}]$/, "", name); return name }
         function tell() {
             if (!begun) return
             if (!told++ && match(word, /^[-@:+!|]+/)) {
@@ -43,13 +80,20 @@ words() {
                 word = substr(word, RLENGTH + 1)
             }
             gsub(/%%/, "\003", word); gsub(/%[A-Za-z]/, "\001", word); gsub(/\003/, "%", word)
-            if (!as_it_is && word ~ /^[$][A-Za-z_][A-Za-z0-9_]*$/) word = "\002"
-            if (!as_it_is) {
+            if (!as_it_is && word ~ /^[$][A-Za-z_][A-Za-z0-9_]*$/) {
+                many = of_file(word) in value_of
+                word = many ? value_of[of_file(word)] : "\002"
+            } else if (!as_it_is) {
+                if (match(word, /[$][{][A-Za-z0-9_]+[}]/) && (name = of_file(substr(word, RSTART, RLENGTH))) in value_of &&
+                    substr(word, RSTART - 1, 1) != "$")
+                    word = substr(word, 1, RSTART - 1) value_of[name] substr(word, RSTART + RLENGTH)
                 gsub(/[$][$]/, "\003", word); gsub(/[$][{][^}]*[}]/, "\001", word)
                 gsub(/\003/, "$", word)
             }
+            if (many) { gsub(/[ \t]+/, "\n", word); sub(/^\n/, "", word); sub(/\n$/, "", word) }
             if (named) named = ""
-            else print word
+            else if (!many || word != "") print word
+            many = ""
             word = ""; begun = 0
         }
         {
@@ -75,7 +119,8 @@ words() {
 within() { awk -v file="$1" 'BEGIN { while ((getline line <file) > 0) has[line] } $0 in has'; }     # FILE
 without() { awk -v file="$1" 'BEGIN { while ((getline line <file) > 0) has[line] } !($0 in has)'; } # FILE
 
-words_of() { command_of "$1" | words; } # PROGRAM
+# What a unit names in files is read as it would start now, so that a change there shows.
+words_of() { environment_of "$1" >"$work/environment" && command_of "$1" | words; } # PROGRAM
 
 # Prints the words that our drop-in adds to those of the unit's own command.
 added_words() { # PROGRAM

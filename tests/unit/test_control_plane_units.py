@@ -308,3 +308,57 @@ def test_what_no_longer_runs_from_its_unit_is_not_started_by_a_removal(
     assert host.remove().returncode == 0
     assert not (host.root / f"etc/systemd/system/{CONTROLLER_MANAGER}.service.d").exists()
     assert restarts(host) == 1
+
+
+OPTIONS = {
+    "on one line": 'KUBE_OPTS="--a=1 --b=2"\n',
+    "on several lines": '# ours\nKUBE_OPTS="--a=1 \\\n  --b=2"\n',
+    "in single quotes": "OTHER=x\nKUBE_OPTS = '--a=1\n--b=2'\n",
+    "without quotes": "KUBE_OPTS=--a=1   --b=2 \r\n",
+    "the last one": "KUBE_OPTS=--a=0\nKUBE_OPTS=--a=1 --b=2",
+    "with quotes of its own": "KUBE_OPTS=\"--a=1 '--b=2'\"\n",
+}
+
+
+@pytest.mark.parametrize("title", OPTIONS)
+@pytest.mark.parametrize("command", ["$KUBE_OPTS", "--a=1 $B $KUBE_B", "${KUBE_OPTS}"])
+def test_options_of_an_environment_file_are_those_that_run(
+    host: Host, title: str, command: str
+) -> None:
+    text = OPTIONS[title]
+    words = ["--a=1", "--b=2"]
+    if command == "${KUBE_OPTS}":  # one word, which kube-apiserver would refuse
+        words = [" ".join(words)] if title == "on one line" else ["any"]
+        text = text if title == "on one line" else ""
+    host.runs(10, API_SERVER, *words)
+    host.runs(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS)
+    file = host.root / "opt/apiserver.conf"
+    file.parent.mkdir()
+    file.write_text(text + "\nB=\nKUBE_B='--b=2'\n", newline="")
+    (host.root / f"lib/{API_SERVER}.service").write_text(
+        "[Service]\nEnvironmentFile=/opt/missing\nEnvironmentFile=\n"
+        f"EnvironmentFile=-/opt/apiserver.conf\nExecStart={PROGRAM} {command}\n"
+    )
+    assert restarted(host.install()) == [API_SERVER]
+    assert f"ExecStart={PROGRAM} {command} {SERVER_FLAG}\n" in host.drop_in(API_SERVER)
+
+
+def test_options_that_have_changed_since_the_start_restart_nothing(host: Host) -> None:
+    host.runs(10, API_SERVER, "--a=1", "--b=2")
+    host.runs(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS)
+    (host.root / "opt").mkdir()
+    (host.root / "opt/apiserver.conf").write_text('KUBE_OPTS="--a=1 --b=3 --c"\n')
+    (host.root / f"lib/{API_SERVER}.service").write_text(
+        f"[Service]\nEnvironmentFile=/opt/apiserver.conf\nExecStart={PROGRAM} $KUBE_OPTS\n"
+    )
+    done = host.install()
+    assert done.returncode == 1
+    assert f"with the command of {API_SERVER}.service (--b --c), so it would" in done.stderr
+    assert is_untouched(host)
+
+
+def test_an_empty_path_of_a_ca_is_none(host: Host) -> None:
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, CONTROLLER_MANAGER, "--cluster-signing-cert-file=", SIGNING[1], CONTROLLERS)
+    done = host.install(manage=False)
+    assert f"{CONTROLLER_MANAGER} runs without {SIGNING[0]}" in done.stderr
