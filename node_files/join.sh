@@ -104,6 +104,12 @@ problem() { # SINCE
     elif says 'failed to load [Kk]ubelet config file'; then
         echo 'the kubelet rejects its configuration; see the lines below'
         return
+    elif says 'unknown service runtime\.v1'; then
+        echo 'the container runtime does not serve CRI v1; take cri out of disabled_plugins in its configuration, or upgrade it'
+        return
+    elif says 'validate service connection'; then
+        echo 'the container runtime does not answer the kubelet; see the lines below, and the state of its service'
+        return
     fi
     lines=$(printf '%s\n' "$lines" | of_server)
     presents="$server presents a certificate that"

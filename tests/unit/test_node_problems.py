@@ -55,6 +55,12 @@ CAUSES = {
     f"{POST}net/http: TLS handshake timeout": NETWORK,
     f"{POST}dial tcp 10.0.0.9:6443: connect: network is unreachable": NETWORK,
     f"{POST}proxyconnect tcp: dial tcp 10.0.0.3:3128: connect: connection refused": "NO_PROXY",
+    '"command failed" err="failed to run Kubelet: validate service connection: validate CRI v1'
+    ' runtime API for endpoint \\"unix:///run/containerd/containerd.sock\\": rpc error: code ='
+    ' Unimplemented desc = unknown service runtime.v1.RuntimeService"': "disabled_plugins",
+    '"command failed" err="failed to run Kubelet: validate service connection: validate CRI v1'
+    ' runtime API for endpoint \\"unix:///run/crio/crio.sock\\": rpc error: dial unix'
+    ' /run/crio/crio.sock: connect: connection refused"': "the container runtime does not answer",
     # Not about the API server.
     '"RunPodSandbox from runtime service failed" err="rpc error: code = Unknown desc = failed to'
     ' pull image \\"registry.local/pause:3.10\\": Head \\"https://registry.local/v2/\\": '
