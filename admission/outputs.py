@@ -38,7 +38,7 @@ async def output(source: Mapping[str, Any], *options: str) -> Any:
     status, text, errors = await ask(*words, *options)
     if status:
         raise ValueError(program.last_error(errors))
-    return json.loads(text)
+    return program.document(text)
 
 
 async def kubeconfig(source: Mapping[str, Any]) -> str:

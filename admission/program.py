@@ -1,6 +1,8 @@
 """Runs other programs to their end."""
 
 import asyncio
+import json
+from typing import Any
 
 
 async def run(*command: str, timeout_s: float) -> tuple[int, str, str]:
@@ -31,3 +33,28 @@ def last_error(errors: str) -> str:
     """Return the last line that a program printed to stderr."""
     lines = errors.strip().splitlines()
     return lines[-1].removeprefix("error: ") if lines else "it gave no reason"
+
+
+def document(text: str) -> Any:
+    """Return the JSON document in what a program printed, which may begin on any line.
+
+    What wraps a program, and the profile of a login shell, may print something before and after.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    lines, decoder = text.splitlines(keepends=True), json.JSONDecoder()
+    for number, line in enumerate(lines):
+        if line.lstrip().startswith(("{", "[", '"')):
+            rest = "".join(lines[number:]).lstrip()
+            try:
+                found, end = decoder.raw_decode(rest)
+            except ValueError:
+                continue
+            if not rest[end:].partition("\n")[0].strip():
+                return found
+    raise ValueError("what it printed holds no JSON")

@@ -13,6 +13,12 @@ from admission.panic import no_panic
 
 KUBELET_PORT = 10250
 DIAL_TIMEOUT_S = 5
+# X509_V_ERR_* of OpenSSL (x509_vfy.h): it can't find or does not trust who has signed.
+OF_ANOTHER_CA = frozenset({2, 18, 19, 20, 21})
+REMEDY = (
+    "a kubelet keeps one of an older cluster, so raise the generation of {name}; if another CA"
+    " signs for kubelets, add it to cluster.caPath"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +54,10 @@ async def look_at(entry: InventoryNode, trust: ssl.SSLContext) -> ServingCertifi
             DIAL_TIMEOUT_S,
         )
     except ssl.SSLCertVerificationError as error:
+        older = error.verify_code in OF_ANOTHER_CA
         raise Untrusted(
             f"presents a certificate that can't be verified: {error.verify_message}"
+            + (f"; {REMEDY.format(name=entry.name)}" if older else "")
         ) from None
     except ssl.SSLError:
         raise ValueError("has no serving certificate yet (tls: internal error)") from None

@@ -196,7 +196,7 @@ class StackSettings:
     async def _of_program(self) -> Mapping[str, Any]:
         """Return what a program has exported that gives its settings itself; {}: nothing."""
         status, text, _ = await self._ask("stack", "output", program_settings.OUTPUT, "--json")
-        return program_settings.newest(json.loads(text) if status == 0 else None, self._stack)
+        return program_settings.newest(program.document(text) if status == 0 else None, self._stack)
 
     async def _nodes(self, pool: Mapping[str, Any]) -> list[Any]:
         """Return the entries of a pool's nodes; those of another stack if that can be read."""
@@ -224,7 +224,8 @@ class StackSettings:
             which, why = self._stack or "selected", program.last_error(errors)
             raise ValueError(f"the settings of the stack {which} can't be read: {why}")
         return {
-            key.rpartition(":")[2]: entry.get("value") for key, entry in json.loads(text).items()
+            key.rpartition(":")[2]: entry.get("value")
+            for key, entry in program.document(text).items()
         }
 
     async def _secret(self, key: str) -> str | None:

@@ -17,6 +17,7 @@ from node_files import command, script
 API_SERVER = "kube-apiserver"
 CONTROLLER_MANAGER = "kube-controller-manager"
 LIMIT_S = 400
+SCRIPTS = ("control_plane_flags.sh", "control_plane_unit.sh", "control_plane.sh")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,4 +113,4 @@ def control_plane_input(
         *(f"flag {program} {flag}" for program, flag in flags),
         "end\n",
     ]
-    return script("components", "control_plane_flags.sh", "control_plane.sh") + "\n".join(lines)
+    return script("components", *SCRIPTS) + "\n".join(lines)

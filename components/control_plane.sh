@@ -6,6 +6,8 @@ LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL PATH
 drop_in=50-kubelet-tls-bootstrap.conf
 most_tries=240 # of a quarter of a second
+steady_s=5      # for which a program without a port must stay
+programs='kube-apiserver kube-controller-manager'
 root=${CONTROL_PLANE_ROOT:-} # of tests
 
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
@@ -13,50 +15,31 @@ fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 # Prints the host that a drop-in was written for; nothing if no host is named.
 owner_of() { [ ! -e "$1" ] || sed -n 's/^# Host: //p' "$1"; } # DROP-IN
 
-write_drop_in() { # PROGRAM, missing flags on stdin
-    target=$root/etc/systemd/system/$1.service.d/$drop_in
-    own=$(command_of "$1")
-    [ -n "$own" ] || fail "$1 runs, but not from a $1.service with an ExecStart; add the flags by hand and set controlPlane.manage to false"
-    mkdir -p "${target%/*}"
-    {
-        echo '# Written by kubelet-tls-bootstrap: what TLS bootstrapping needs of this program.'
-        echo "# Host: $host"
-        echo '[Service]'
-        echo 'ExecStart='
-        printf 'ExecStart=%s' "$own"
-        while read -r flag; do printf ' %s' "$flag"; done
-        echo
-    } >"$target.new"
-    sync "$target.new"
-    mv -f "$target.new" "$target"
-}
-
 # A host under a new name takes over the drop-in that was written under its previous name.
 claim() { # PROGRAM
-    target=$root/etc/systemd/system/$1.service.d/$drop_in
+    target=$(drop_in_of "$1")
     if [ ! -e "$target" ] || [ "$(owner_of "$target")" = "$host" ]; then return 0; fi
-    awk -v line="# Host: $host" '!/^# Host: / { print } NR == 1 { print line }' "$target" >"$target.new"
-    sync "$target.new"
-    mv -f "$target.new" "$target"
+    awk -v line="# Host: $host" '!/^# Host: / { print } NR == 1 { print line }' "$target" >"$work/claimed"
+    put "$work/claimed" "$target"
     systemctl daemon-reload
 }
 
 # Does our drop-in have a rate that the settings no longer have?
 has_stale_rate() { # PROGRAM
     for name in --kube-api-qps --kube-api-burst; do
-        ! added "$1" "$name" ||
-            ! grep -q -e " $name=" "$root/etc/systemd/system/$1.service.d/$drop_in" ||
-            printf '%s\n' "$wanted" | grep -q -e "^$1 $name=" || return 0
+        ! added "$1" "$name" || printf '%s\n' "$wanted" | grep -q -e "^$1 $name=" || return 0
     done
     return 1
 }
 
-# Adds each wanted flag that a program's own command does not have; flags in our drop-in stay wanted.
-install_program() { # PROGRAM
+# Finds what a program's command lacks, and writes the drop-in that it needs beside those of others.
+# Flags in our drop-in stay wanted. This changes nothing on the machine.
+plan() { # PROGRAM
     pid=$(pid_of "$1")
     [ -n "$pid" ] || fail "$1 is not running on this machine; start it, or correct controlPlane.hosts"
-    printf '%s\n' "$wanted" | sed -n "s/^$1 //p" | missing_flags "$1" "$pid" >"$work/missing"
-    if [ "$manage" = true ]; then claim "$1"; fi
+    running_flags "$pid" >"$work/running"
+    printf '%s\n' "$wanted" | sed -n "s/^$1 //p" >"$work/wanted"
+    missing_flags "$1" <"$work/wanted" >"$work/missing"
     [ -s "$work/missing" ] || { [ "$manage" = true ] && has_stale_rate "$1"; } || return 0
     if [ "$manage" != true ]; then
         tr '\n' ' ' <"$work/missing" | sed "s/^/error: $1 runs without /; s/ \$//" >&2
@@ -68,20 +51,58 @@ install_program() { # PROGRAM
     while read -r file; do
         [ -r "$root$file" ] || fail "can't read $file, which must hold the cluster's CA or its key; correct controlPlane.signingCertificate or signingKey"
     done <"$work/files"
+    require_own_command "$1" "$pid"
     # What our drop-in already adds, and what is missing now.
-    ours=$root/etc/systemd/system/$1.service.d/$drop_in
-    if [ -e "$ours" ]; then
-        cp -p "$ours" "$work/$1.before"
-        flags_of "$1" >"$work/own"
-        sed -n 's/^ExecStart=\(..*\)$/\1/p' "$ours" | tr ' ' '\n' | grep -vxF -f "$work/own" >"$work/added" || true
-        printf '%s\n' "$wanted" | sed -n "s/^$1 //p; s/^--controllers=\*,/--controllers=/p" | grep -xF -f "$work/added" >>"$work/missing" || true
-    fi
-    if [ -s "$work/missing" ]; then
-        sort -u "$work/missing" | write_drop_in "$1"
-    else
-        rm -f "$ours"
-    fi
+    sed 's/^--controllers=\*,/--controllers=/' "$work/wanted" | cat - "$work/wanted" |
+        within "$work/added" >>"$work/missing"
     changed="$changed $1"
+    : >"$work/$1.new" # empty: no drop-in
+    [ -s "$work/missing" ] || return 0
+    {
+        echo '# Written by kubelet-tls-bootstrap: what TLS bootstrapping needs of this program.'
+        echo "# Host: $host"
+        echo '[Service]'
+        echo 'ExecStart='
+        printf 'ExecStart=%s' "$(command_of "$1")"
+        sort -u "$work/missing" | while read -r flag; do printf ' %s' "$flag"; done
+        echo
+    } >"$work/$1.new"
+}
+
+# Ends unless what the program runs with is its unit's own command, and ours what was added to it: it
+# restarts with what is written, so that must be what it is known to run with.
+require_own_command() { # PROGRAM PID
+    by_hand="add $(tr '\n' ' ' <"$work/missing")by hand and set controlPlane.manage to false"
+    later=$(later_drop_in "$1")
+    [ -z "$later" ] || fail "$later sets the command of $1 after our $drop_in, so flags in that would have no effect; give it a name that comes before ours, such as 40-${later##*/}, or $by_hand"
+    [ -n "$(command_of "$1")" ] || fail "$1 runs, but not from a $1.service with an ExecStart; $by_hand"
+    runs_with_own_words "$1" "$2" && return
+    again="systemctl restart $1.service"
+    [ ! -e "$(drop_in_of "$1")" ] || again="rm $(drop_in_of "$1"), systemctl daemon-reload, $again"
+    fail "$1 does not run with the command of $1.service$(differing_flags), so it would restart with other flags, too; restart it with that yourself ($again) and run again, or $by_hand"
+}
+
+put() { # SOURCE TARGET
+    mkdir -p "${2%/*}"
+    cp "$1" "$2.new"
+    sync "$2.new"
+    mv -f "$2.new" "$2"
+}
+
+# Replaces drop-ins by files that are named after their programs; an empty one or none removes it.
+put_drop_ins() { # SUFFIX PROGRAMS
+    suffix=$1
+    shift
+    for program in "$@"; do
+        target=$(drop_in_of "$program")
+        if [ -s "$work/$program.$suffix" ]; then
+            put "$work/$program.$suffix" "$target"
+        else
+            rm -f "$target"
+            rmdir "${target%/*}" 2>/dev/null || :
+        fi
+    done
+    systemctl daemon-reload
 }
 
 read_settings() {
@@ -110,26 +131,37 @@ comes_up() { # PROGRAM
 
 restart() { timeout 120 systemctl restart "$1.service" && comes_up "$1"; } # PROGRAM
 
-# Restores the flags that the program had before this run, so that it does not stay down.
-put_back() { # PROGRAM
-    target=$root/etc/systemd/system/$1.service.d/$drop_in
-    if [ -e "$work/$1.before" ]; then
-        cp -p "$work/$1.before" "$target.new"
-        mv -f "$target.new" "$target"
-    else
-        rm -f "$target"
-    fi
-    systemctl daemon-reload
+# Restores the drop-ins that these programs had before this run. The first does not come up with its
+# new one and must not stay down; the others still run with their former flags.
+put_back() { # PROGRAMS
+    put_drop_ins before "$@"
     if restart "$1"; then
-        fail "$1 did not come up with its new flags, so it runs with its previous ones again; see journalctl --unit $1"
+        fail "$1 did not come up $what, so it runs with its previous ones again; see journalctl --unit $1"
     fi
-    fail "$1 did not come up with its new flags, nor with its previous ones, which are restored; see journalctl --unit $1"
+    fail "$1 did not come up $what, nor with its previous ones, which are restored; see journalctl --unit $1"
+}
+
+restart_all() { # PROGRAMS, as one word
+    # shellcheck disable=SC2086
+    set -- $1
+    while [ $# -gt 0 ]; do
+        restart "$1" || put_back "$@"
+        shift
+    done
 }
 
 listens() { # PROGRAM; only whether the port is open, because curl may not be installed
-    case $1 in
-    kube-apiserver) port=$(tr '\0' '\n' <"$root/proc/$(pid_of "$1")/cmdline" | sed -n 's/^--secure-port=//p') && port=${port:-6443} ;;
-    *) port=10257 ;;
+    pid=$(pid_of "$1")
+    [ -n "$pid" ] || return 1
+    port=$(running_flags "$pid" | sed -n 's/^--secure-port=//p' | tail -n 1)
+    case $1:$port in
+    kube-apiserver:) port=6443 ;;
+    *:) port=10257 ;;
+    *:0) # it listens nowhere, so all that shows is that it stays
+        sleep "$steady_s"
+        [ "$(pid_of "$1")" = "$pid" ]
+        return
+        ;;
     esac
     grep -qi ":$(printf '%04X' "$port") [0-9A-F]*:0000 0A" "$root/proc/net/tcp" "$root/proc/net/tcp6" 2>/dev/null
 }
@@ -138,14 +170,17 @@ install() {
     read_settings
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
-    changed='' incomplete=''
-    for program in kube-apiserver kube-controller-manager; do install_program "$program"; done
+    changed='' incomplete='' what='with its new flags'
+    for program in $programs; do plan "$program"; done
     [ -z "$incomplete" ] || fail 'add these flags on this machine, or set controlPlane.manage to true'
+    for program in $programs; do
+        if [ "$manage" = true ]; then claim "$program"; fi
+        [ ! -e "$(drop_in_of "$program")" ] || cp "$(drop_in_of "$program")" "$work/$program.before"
+    done
+    # shellcheck disable=SC2086 # names of programs
     if [ -n "$changed" ]; then
-        systemctl daemon-reload
-        for program in $changed; do
-            restart "$program" || put_back "$program"
-        done
+        put_drop_ins new $changed
+        restart_all "$changed"
     fi
     printf '{"restarted":[%s]}\n' "$(printf '%s' "${changed# }" | sed 's/[^ ][^ ]*/"&"/g; s/ /,/g')"
 }
@@ -153,24 +188,31 @@ install() {
 remove() {
     # The same settings are on stdin. Only the name of the host that leaves matters here.
     host=$(sed -n 's/^host //p')
-    removed=''
-    for program in kube-apiserver kube-controller-manager; do
-        target=$root/etc/systemd/system/$program.service.d/$drop_in
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    : >"$work/missing"
+    removed='' running='' what='without the flags that were removed'
+    for program in $programs; do
+        target=$(drop_in_of "$program")
         [ -e "$target" ] || continue
         owner=$(owner_of "$target")
         if [ "$owner" ] && [ "$host" ] && [ "$owner" != "$host" ]; then
             echo "this machine is the control-plane host $owner now; $target stays"
             continue
         fi
-        rm -f "$target"
-        rmdir "${target%/*}" 2>/dev/null || true
+        cp "$target" "$work/$program.before"
         removed="$removed $program"
+        # What does not run, or not from this unit any more, needs no restart.
+        pid=$(pid_of "$program")
+        if [ -z "$pid" ] || [ -z "$(command_of "$program")" ]; then continue; fi
+        runs_with_own_words "$program" "$pid" ||
+            fail "$program does not run with the command of $program.service$(differing_flags), so it would restart with other flags; do that yourself (rm $target, systemctl daemon-reload, systemctl restart $program.service) and run again"
+        running="$running $program"
     done
     [ -n "$removed" ] || exit 0
-    systemctl daemon-reload
-    for program in $removed; do
-        restart "$program" || fail "$program did not come up without the flags that were removed; see journalctl --unit $program"
-    done
+    # shellcheck disable=SC2086 # names of programs
+    put_drop_ins none $removed
+    restart_all "$running"
 }
 
 "$@"

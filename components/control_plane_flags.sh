@@ -1,9 +1,20 @@
-# Which flags a program of the control plane runs with, and which of its unit's own command.
-# shellcheck disable=SC2154 # control_plane.sh, which follows, sets root and drop_in
-# Anybody may give a process such a name; the control plane's are root's, or of a user of the system.
-is_ours() { owner=$(stat -c %u "$1") && { [ "$owner" -lt 1000 ] || [ "$owner" -eq "$(id -u)" ]; }; }
+# Which flags a program of the control plane runs with, and which of those it needs are missing.
+# shellcheck disable=SC2154 # control_plane.sh, which follows, sets root and work
 
-pid_of() { # PROGRAM; prints nothing if it does not run
+# Anybody may give a process such a name. The control plane's are root's, or of a user of the system,
+# or a service's that runs as any other user.
+is_ours() { # DIRECTORY OF A PROCESS
+    owner=$(stat -c %u "$1") || return 1
+    [ "$owner" -lt 1000 ] || [ "$owner" -eq "$(id -u)" ] ||
+        grep -qE -e ':/system\.slice/[^/]+\.service$' "$1/cgroup" 2>/dev/null
+}
+
+network_of() { readlink "$root/proc/$1/ns/net" || :; } # PID
+
+# Prints nothing if the program does not run. Those of clusters in containers (kind, vcluster) have
+# networks of their own, so the machine's own one is another.
+pid_of() { # PROGRAM
+    found=''
     for comm in "$root"/proc/[0-9]*/comm; do
         # The kernel keeps only the first 15 characters of a name.
         [ "$(cat "$comm" 2>/dev/null)" = "$(printf '%.15s' "$1")" ] || continue
@@ -12,74 +23,86 @@ pid_of() { # PROGRAM; prints nothing if it does not run
         # Calico's kube-controllers has the same 15.
         path=$(tr '\0' '\n' 2>/dev/null <"$comm/cmdline" | head -n 1) || path=''
         [ "${path##*/}" = "$1" ] || continue
-        echo "${comm##*/}"
-        return
+        if [ "$(network_of "${comm##*/}")" = "$(network_of 1)" ]; then
+            found=${comm##*/}
+            break
+        fi
+        found=${found:-${comm##*/}}
     done
+    echo "$found"
+}
+
+# Prints what a program was started with, a word a line.
+running_words() { tr '\0' '\n' <"$root/proc/$1/cmdline"; } # PID
+
+# Prints its flags as --name or --name=value. Names may be written with _ for -, and a value may be a
+# word of its own (k8s.io/component-base/cli/flag, and pflag).
+running_flags() { # PID
+    running_words "$1" | awk '
+        function tell() { if (name != "") print name; name = "" }
+        NR == 1 { next }
+        name ~ /^--(controllers|cluster-signing-.*|kube-api-(qps|burst)|secure-port)$/ ||
+            (name != "" && !/^-/) { print name "=" $0; name = ""; next }
+        { tell(); name = value = $0; sub(/=.*/, "", name); gsub(/_/, "-", name)
+          sub(/^-+/, "--", name) }
+        value ~ /=/ { sub(/^[^=]*/, "", value); print name value; name = "" }
+        END { tell() }'
 }
 
 # Prints the flag unless it is set: that is the user's choice then, unless our drop-in has added it.
-wanted_file() { [ "$2" = "=$value" ] || { [ -n "$2" ] && ! added "$1" "$name"; } || echo "$flag"; } # PROGRAM GIVEN
+wanted_file() { [ "$2" = "=$value" ] || { [ -n "${2#=}" ] && ! added "$1" "$name"; } || echo "$flag"; } # PROGRAM GIVEN
 
 # Do the running program's signers have CAs of their own? It does not start with a common one beside
 # any of these (cmd/kube-controller-manager/app/options/csrsigningcontroller.go).
 signs_with_cas_of_its_own() { # PROGRAM cert-file|key-file
-    own=$(printf '%s\n' "$running" | grep -E -e "^--?cluster-signing-[a-z-]+-$2=.") || return 1
+    own=$(grep -E -e "^--cluster-signing-[a-z-]+-$2=." "$work/running") || return 1
     [ "$(printf '%s\n' "$own" | sed 's/=.*//' | sort -u | grep -cE -e '-signing-kubelet-(client|serving)-')" -eq 2 ] ||
         fail "$1 runs with a CA of its own for some signers; add --cluster-signing-kubelet-client-$2 and --cluster-signing-kubelet-serving-$2, or remove the other --cluster-signing-*-$2"
 }
 
-# Prints the wanted flags that a running program does not have, one per line.
-missing_flags() { # PROGRAM PID, wanted flags on stdin
-    running=$(tr '\0' '\n' <"$root/proc/$2/cmdline")
+# Prints the names that a controller has, as a pattern (cmd/kube-controller-manager/names).
+names_of() {
+    case $1 in
+    bootstrapsigner) echo '(bootstrapsigner|bootstrap-signer-controller)' ;;
+    tokencleaner) echo '(tokencleaner|token-cleaner-controller)' ;;
+    esac
+}
+
+missing_controllers() { # PROGRAM LIST
+    # Repeated lists add up. Each is a line of CSV, so its words may be quoted.
+    sed -n 's/^--controllers=//p' "$work/running" | tr -d '"' | tr , '\n' >"$work/controllers"
+    complete=yes
+    # Without the *, which the shell would expand to the files here.
+    for controller in $(printf '%s' "${2#"*,"}" | tr , ' '); do
+        off=$(grep -xE -e "-$(names_of "$controller")" "$work/controllers" | head -n 1)
+        [ -z "$off" ] || fail "$1 runs with --controllers=$(paste -sd , "$work/controllers"); remove $off from it, because that controller deletes expired tokens or signs cluster-info"
+        grep -qxE -e "$(names_of "$controller")" "$work/controllers" || complete=''
+    done
+    # A * would turn on controllers that somebody left out.
+    if [ "$complete" ]; then
+        :
+    elif [ ! -s "$work/controllers" ] || grep -qxF '*' "$work/controllers"; then
+        echo "--controllers=$2"
+    else
+        echo "--controllers=${2#"*,"}"
+    fi
+}
+
+# Prints the wanted flags that the program does not run with, one per line.
+missing_flags() { # PROGRAM, wanted flags on stdin
     while read -r flag; do
         name=${flag%%=*} value=${flag#*=}
-        given=$(printf '%s\n' "$running" | sed -n "s/^-\{1,2\}${name#--}\(=\(.*\)\)\{0,1\}\$/=\2/p" | tail -n 1)
+        given=$(sed -n "s/^$name\(=\(.*\)\)\{0,1\}\$/=\2/p" "$work/running" | tail -n 1)
         case $flag in
-        --controllers=*)
-            given=$(printf '%s\n' "$running" | sed -n 's/^--controllers=//p' | tr '\n' ,)
-            complete=yes
-            # Without the *, which the shell would expand to the files here.
-            for controller in $(printf '%s' "${value#"*,"}" | tr , ' '); do
-                case ,$given, in
-                *",-$controller,"*) fail "$1 runs with --controllers=$given; remove -$controller from it, because that controller deletes expired tokens or signs cluster-info" ;;
-                *",$controller,"*) ;;
-                *) complete='' ;;
-                esac
-            done
-            [ -z "$complete" ] || continue
-            # Repeated lists add up, so a * would turn on controllers that somebody left out.
-            case ,$given, in
-            ,, | *',*,'*) echo "$flag" ;;
-            *) echo "--controllers=${value#"*,"}" ;;
+        --controllers=*) missing_controllers "$1" "$value" ;;
+        *=true)
+            case $given in
+            = | =1 | =t | =T | =true | =TRUE | =True) ;; # strconv.ParseBool
+            *) echo "$flag" ;;
             esac
             ;;
-        *=true) [ "$given" = =true ] || [ "$given" = = ] || echo "$flag" ;;
         --cluster-signing-*) signs_with_cas_of_its_own "$1" "${name#--cluster-signing-}" || wanted_file "$1" "$given" ;;
         *) wanted_file "$1" "$given" ;;
         esac
     done
-}
-
-# Prints the unit's own command, without our drop-in, on one line. As in systemd.syntax(7), a line
-# that ends with a backslash continues after any comments. Words may be quoted, so the space in them
-# is kept.
-command_of() { # PROGRAM
-    systemctl cat "$1.service" | awk -v ours="$drop_in" '
-        /^# \// { skip = index($0, ours) > 0; continued = 0 }
-        skip { next }
-        continued && /^[ \t]*[#;]/ { next }
-        continued { sub(/^[ \t]+/, ""); line = line " " $0 }
-        !continued && /^ExecStart=/ { line = $0 }
-        { continued = (continued || /^ExecStart=/) && /\\$/ }
-        continued { sub(/[ \t]*\\$/, "", line) }
-        END { sub(/^ExecStart=[ \t]*/, "", line); print line }'
-}
-
-flags_of() { # PROGRAM: the words of its own command, without quotes, one per line
-    command_of "$1" </dev/null | tr -s '[:blank:]' '\n' | tr -d "\"'"
-}
-
-added() { # PROGRAM NAME: does the flag come from our drop-in, not from the unit's own command?
-    [ -e "$root/etc/systemd/system/$1.service.d/$drop_in" ] &&
-        ! flags_of "$1" | grep -q -e "^$2="
 }

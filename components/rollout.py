@@ -207,12 +207,16 @@ def _told(down: Reasons) -> str:
 
 
 def restarted_at(installed: str) -> str | None:
-    """Return when a machine has last restarted its kubelet for new files, by its own clock."""
-    try:
-        found = json.loads(installed)["restarted"]
-    except (ValueError, KeyError, TypeError):
-        return None  # it never did, or its files were written by an earlier release
-    return str(found)
+    """Return when a machine has last restarted its kubelet for new files, by its own clock.
+
+    The script prints a line of JSON. The profile of a login shell may have printed others.
+    """
+    for line in installed.splitlines():
+        try:
+            return str(json.loads(line)["restarted"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return None  # it never did, or its files were written by an earlier release
 
 
 def with_restarts(

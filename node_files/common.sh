@@ -29,16 +29,39 @@ take_lock() { # SECONDS to wait for another run
 }
 
 # Prints what the API server answers, the headers too; nothing if curl and openssl are both missing.
+# What these say themselves goes to the file `told`, if that is set.
 ask() { # PATH CA SECONDS [PEM OF A CERTIFICATE AND ITS KEY]; with an empty CA anybody's answer
     if command -v curl >/dev/null; then
         if [ "$2" ]; then insecure=''; else insecure=--insecure; fi
-        curl -s -i --noproxy '*' --max-time "$3" ${insecure:+"$insecure"} ${2:+--cacert "$2"} \
-            ${4:+--cert "$4" --key "$4"} "$server$1"
+        curl -sS -i --noproxy '*' --max-time "$3" ${insecure:+"$insecure"} ${2:+--cacert "$2"} \
+            ${4:+--cert "$4" --key "$4"} "${server%/}$1" 2>"${told:-/dev/null}"
     elif command -v openssl >/dev/null; then
-        host=${server#https://} host=${host%%/*}
+        host=${server#https://} host=${host%%/*} below=${server#"https://$host"}
         case $host in *]:* | [!\[]*:*) ;; *) host=$host:443 ;; esac
-        printf 'GET %s HTTP/1.0\r\n\r\n' "$1" | timeout "$3" openssl s_client -quiet \
-            -connect "$host" ${2:+-CAfile "$2" -partial_chain -verify_return_error} \
-            ${4:+-cert "$4" -key "$4"} 2>/dev/null
+        name=${host%:*} name=${name#\[} name=${name%]} kind=-verify_hostname
+        case $name in *:*) kind=-verify_ip ;; *[!0-9.]*) ;; *) kind=-verify_ip ;; esac
+        printf 'GET %s HTTP/1.0\r\n\r\n' "${below%/}$1" | timeout "$3" openssl s_client -quiet \
+            -connect "$host" ${2:+-CAfile "$2" -partial_chain -verify_return_error "$kind" "$name"} \
+            ${4:+-cert "$4" -key "$4"} 2>"${told:-/dev/null}"
     fi
 }
+
+# Prints what is wrong with a certificate that curl or openssl does not take: by what they have said.
+distrust() { # FILE
+    case $(cat "$1" 2>/dev/null) in
+    *'does not match'* | *'no alternative certificate subject name'* | *'name mismatch'* | *'address mismatch'*)
+        echo "does not hold the name or address in that URL; add it to the API server's certificate, or correct the server in the settings" ;;
+    *'has expired'* | *'not yet valid'* | *expiration* | *activation* | *activated*)
+        echo "is not valid at this machine's time, $(date -u '+%Y-%m-%d %H:%M')Z; set its clock, or renew the API server's certificate" ;;
+    *) echo 'the CA did not sign; correct the CA or the server in the settings' ;;
+    esac
+}
+
+# Prints whose a kubelet's client certificate is; nothing if it can't be read.
+node_of_certificate() { # FILE
+    openssl x509 -in "$1" -noout -subject -nameopt RFC2253 2>/dev/null |
+        sed 's/^subject= *//' | tr , '\n' | sed -n 's/^CN=system:node://p'
+}
+
+# Has the CA signed a certificate? That it is not valid now is another matter, such as the clock.
+is_signed_by() { openssl verify -no_check_time -partial_chain -CAfile "$1" "$2" >/dev/null 2>&1; } # CA FILE

@@ -22,6 +22,7 @@ LOOK = command(60, "look")  # with look_bundle() on stdin
 LONGEST_COMPARED = 2000  # lines
 MOST_TOLD = 300  # lines of one file
 MOST_PLACES = 10
+BEGIN = "begin"  # our script's first line
 CUT = "the host's answer is incomplete or not from our script; run again"
 STRANGE = {
     "none": "does not exist",
@@ -80,7 +81,9 @@ def read_facts(text: str) -> Facts:
     found: dict[str, Found] = {}
     ours: list[str] = []
     path = ""
-    for line in text.split("\n"):
+    lines = text.split("\n")
+    # What comes before is of a login shell's profile.
+    for line in lines[lines.index(BEGIN) + 1 :] if BEGIN in lines else lines:
         word, _, rest = line.partition(" ")
         if word == "end":
             return Facts(found=found, ours=tuple(ours))

@@ -26,11 +26,15 @@ read_settings() {
     serving=$certificates/kubelet-server-current.pem
 }
 
+# A URL in the one form for all that mean the same, one a line.
+same_urls() { tr '[:upper:]' '[:lower:]' | sed 's,/*$,,; s,^\(https://[^/]*[^:/]\):443$,\1,'; }
+
 # Does the kubeconfig name our API server? It may be YAML in any form, JSON too.
 names_our_server() {
-    sed 's/^[[:space:]]*#.*//' "$kubeconfig" |
-        grep -oE "[\"']?server[\"']?[[:space:]]*:[[:space:]]*[\"']?https?://[^]\"',}[:space:]]+" |
-        sed "s/^[^:]*:[[:space:]]*[\"']*//; s,/*\$,," | grep -qxF "${server%/}"
+    sed 's/^[[:space:]]*#.*//' "$kubeconfig" | tr '\r\n' '  ' |
+        grep -oE "[\"']?server[\"']?[[:space:]]*:[[:space:]]*([>|][+-]?[[:space:]]+)?[\"']?https?://(\[[^]]*\])?[^]\"',}[:space:]]*" |
+        sed "s/^.*[[:space:]\"':]\(https\{0,1\}:\/\/\)/\1/" | same_urls |
+        grep -qxF -e "$(printf '%s\n' "$server" | same_urls)"
 }
 
 # Does this machine have a valid certificate of this node, from this cluster?
@@ -39,11 +43,21 @@ has_joined() {
     names_our_server ||
         fail "$kubeconfig names another API server than $server; this machine belongs to another cluster, or the server has changed: move $kubeconfig away and run again"
     command -v openssl >/dev/null || return 0
-    openssl x509 -in "$client" -noout -subject -nameopt RFC2253 | grep -qF "CN=system:node:$name," ||
+    [ "$(node_of_certificate "$client")" = "$name" ] ||
         fail "$client belongs to another node; move $kubeconfig, $client and $serving away and run again"
     openssl x509 -in "$client" -noout -checkend 0 >/dev/null || return 1
-    openssl verify -partial_chain -CAfile "$ca" "$client" >/dev/null 2>&1 ||
+    is_signed_by "$ca" "$client" ||
         fail "$client was not signed by the CA in $ca but by another cluster's; move $kubeconfig, $client and $serving away and run again"
+}
+
+# A kubelet keeps a serving certificate whoever signed it, an older cluster's CA too.
+has_foreign_serving_certificate() {
+    [ -s "$serving" ] && command -v openssl >/dev/null && ! is_signed_by "$ca" "$serving"
+}
+
+put_serving_certificate_away() { # what a link leads to stays
+    [ ! -L "$serving" ] || rm -f "$serving"
+    [ ! -e "$serving" ] || mv -f "$serving" "$certificates/kubelet-server-before-join.pem"
 }
 
 start_kubelet() { # start OR restart
@@ -73,18 +87,61 @@ write_bootstrap_kubeconfig() {
     mv -f "$new" "$bootstrap"
 }
 
+# Leaves out what is not about the API server: the runtime, images, probes and other URLs.
+of_server() {
+    grep -vE -e 'dial unix|[Ii]mage|[Pp]robe' | awk -v server="${server%/}" '
+        !/https?:\/\// || index($0, server "/") || index($0, server "\"")'
+}
+
+says() { printf '%s\n' "$lines" | grep -qE -e "$1"; } # PATTERN
+
 # Prints the problem that the journal shows, or nothing if it shows no known one.
 problem() { # SINCE
     lines=$(errors "$1" | tail -n 100)
-    case $lines in
-    *'unknown flag'* | *'failed to parse kubelet flag'*) echo 'the kubelet rejects a flag; see the lines below' ;;
-    *'failed to load kubelet config file'* | *'failed to load Kubelet config file'*) echo 'the kubelet rejects its configuration; see the lines below' ;;
-    *'certificate signed by unknown authority'* | *'failed to verify certificate'*) echo "$server presents a certificate that the CA in $ca did not sign; correct the CA or the server in the settings" ;;
-    *Unauthorized*) echo 'the API server does not accept the token (401): it has expired or was revoked, or --enable-bootstrap-token-auth is not set; the next pulumi up makes a new one' ;;
-    *'is forbidden'*certificatesigningrequests* | *certificatesigningrequests*'is forbidden'*) echo 'the token may not request a certificate (403): the ClusterRoleBinding kubelet-bootstrap is missing; run pulumi up --refresh to create it' ;;
-    *'no such host'*) echo "this machine can't resolve the name in $server; correct its DNS or the server in the settings" ;;
-    *'connection refused'* | *'i/o timeout'* | *'no route to host'*) echo "$server does not answer this machine; check the network between them" ;;
-    esac
+    if says 'unknown flag|failed to parse kubelet flag'; then
+        echo 'the kubelet rejects a flag; see the lines below'
+        return
+    elif says 'failed to load [Kk]ubelet config file'; then
+        echo 'the kubelet rejects its configuration; see the lines below'
+        return
+    elif says 'unknown service runtime\.v1'; then
+        echo 'the container runtime does not serve CRI v1; take cri out of disabled_plugins in its configuration, or upgrade it'
+        return
+    elif says 'validate service connection'; then
+        echo 'the container runtime does not answer the kubelet; see the lines below, and the state of its service'
+        return
+    fi
+    lines=$(printf '%s\n' "$lines" | of_server)
+    presents="$server presents a certificate that"
+    if says 'certificate is (valid for .*, not |not valid for any names)|contain any IP SANs|legacy Common Name'; then
+        echo "$presents does not hold the name or address in that URL; add it to the API server's certificate, or correct the server in the settings"
+    elif says 'x509: certificate has expired or is not yet valid'; then
+        echo "$presents is not valid at this machine's time, $(date -u '+%Y-%m-%d %H:%M')Z; set its clock, or renew the API server's certificate"
+    elif says 'certificate signed by unknown authority'; then
+        echo "$presents the CA in $ca did not sign; correct the CA or the server in the settings"
+    elif says 'failed to verify certificate'; then
+        echo "$presents the kubelet does not take; see the lines below"
+    elif says 'HTTP response to HTTPS client'; then
+        echo "$server does not speak HTTPS; correct the server in the settings"
+    elif says 'remote error: tls: .*certificate|Unauthorized|provide credentials'; then
+        if [ -s "$client" ]; then
+            echo "the API server does not accept the certificate in $client (401): --client-ca-file of kube-apiserver lacks the CA that kube-controller-manager signs with, or a clock is wrong"
+        else
+            echo 'the API server does not accept the token (401): it has expired or was revoked, or --enable-bootstrap-token-auth is not set; the next pulumi up makes a new one'
+        fi
+    elif says 'certificatesigningrequests.*system:anonymous|system:anonymous.*certificatesigningrequests'; then
+        echo "the token did not reach the API server: what answers at $server ends TLS or removes the header Authorization; let it pass TLS on"
+    elif says 'is forbidden.*system:node:.*certificatesigningrequests'; then
+        echo "the node may not request its serving certificate (403): kube-apiserver needs Node in --authorization-mode"
+    elif says 'is forbidden.*certificatesigningrequests|certificatesigningrequests.*is forbidden'; then
+        echo 'the token may not request a certificate (403): the ClusterRoleBinding kubelet-bootstrap is missing; run pulumi up --refresh to create it'
+    elif says 'no such host|dial tcp: lookup '; then
+        echo "this machine can't resolve the name in $server; correct its DNS or the server in the settings"
+    elif says 'proxyconnect tcp'; then
+        echo "the proxy in the kubelet's environment does not let it reach $server; remove it from there, or add the server to NO_PROXY"
+    elif says 'connection refused|i/o timeout|no route to host|network is unreachable|TLS handshake timeout|connection reset by peer|Client.Timeout exceeded'; then
+        echo "$server does not answer this machine; check the network between them"
+    fi
 }
 
 give_up() { # REASON
@@ -152,13 +209,16 @@ join() {
     started=$(date +%s)
     if has_joined; then
         systemctl enable kubelet.service 2>/dev/null || fail 'systemd cannot enable the kubelet'
-        start_kubelet "$(how_to_start)"
+        how=$(how_to_start)
+        if has_foreign_serving_certificate; then
+            put_serving_certificate_away
+            how=restart
+        fi
+        start_kubelet "$how"
     else
-        # An expired certificate would pass for the new one, and a kubelet keeps a serving
-        # certificate whoever signed it. These are links; what they lead to stays.
+        # An expired certificate would pass for the new one. It is a link; what it leads to stays.
         [ ! -s "$kubeconfig" ] || rm -f "$client"
-        [ ! -L "$serving" ] || rm -f "$serving"
-        [ ! -e "$serving" ] || mv -f "$serving" "$certificates/kubelet-server-before-join.pem"
+        put_serving_certificate_away
         write_bootstrap_kubeconfig
         systemctl daemon-reload
         systemctl enable kubelet.service 2>/dev/null || fail 'systemd cannot enable the kubelet'

@@ -19,6 +19,7 @@ tell() { # WORD PATH
 }
 
 look() {
+    echo begin # a login shell may have printed something
     complete=''
     while read -r word path; do
         case $word in

@@ -114,10 +114,28 @@ check_node() {
         refuse "this machine is the node $whose; to make it $node, remove $whose from the settings and run pulumi up, then add $node and run it again (if $whose is no longer in the settings, put it back first, or reinstall the machine)"
 }
 
+# A kubelet that somebody else has set up may be another node, or of another cluster. The join would
+# end by that too, but only after the files have changed and the kubelet has restarted with them.
+check_certificate_of_others() {
+    theirs=$certificates/$current
+    if [ ! -s "$kubeconfig" ] || [ ! -s "$theirs" ] || ! command -v openssl >/dev/null; then return 0; fi
+    whose=$(node_of_certificate "$theirs")
+    aside="move $kubeconfig, $theirs and ${theirs%/*}/kubelet-server-current.pem away"
+    if [ -z "$whose" ]; then
+        return 0
+    elif [ "$whose" != "$node" ]; then
+        refuse "this machine is the node $whose by $theirs; give it that name in the settings, or, to make it $node, drain and delete the Node $whose, and $aside"
+    elif openssl x509 -in "$theirs" -noout -checkend 0 >/dev/null 2>&1; then
+        is_signed_by "$ca" "$theirs" ||
+            refuse "$theirs was not signed by the CA in the settings, so this machine is a node of another cluster; correct the CA or the address, or $aside"
+    fi
+}
+
 # A kubeconfig is rewritten for another server, path or CA only while its certificate is of the same
 # cluster: a machine must not slip from one cluster into another.
 check_certificate() {
+    [ -s "$manifest" ] || check_certificate_of_others
     if kubeconfig_is_as_planned || ! command -v openssl >/dev/null; then return 0; fi
-    openssl verify -no_check_time -partial_chain -CAfile "$ca" "$client" >/dev/null 2>&1 ||
+    is_signed_by "$ca" "$client" ||
         refuse "$client was not signed by the CA in the settings; to move this machine to another cluster, remove $node from this stack first; to renew the CA, keep the old one in cluster.caPath beside the new one"
 }

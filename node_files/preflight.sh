@@ -63,11 +63,11 @@ check_runtime() {
 
 check_server() {
     # The exit status says nothing: openssl ends with 1 when a server just hangs up.
-    answer=$(ask /version "$ca" 3) || :
+    answer=$(told=$stage/told && ask /version "$ca" 3) || :
     [ -z "$answer" ] || return 0
     answer=$(ask /version '' 3) || :
     if [ "$answer" ]; then
-        refuse "$server presents a certificate that the CA did not sign, or this machine's clock is wrong; correct the CA or the server in the settings, or the clock"
+        refuse "$server presents a certificate that $(distrust "$stage/told")"
     else
         note "no answer from $server"
     fi
@@ -148,15 +148,15 @@ check_root() {
 }
 
 check_address() {
-    list=$(ip -o address 2>/dev/null) || {
+    # The machine's own, before its mask or, between two machines, before the peer's.
+    list=$(ip -o address 2>/dev/null | awk '$3 ~ /^inet/ { sub(/[\/%].*/, "", $4); print $4 }') || list=''
+    [ "$list" ] || {
         note 'no ip command'
         return
     }
     for address in $addresses; do
-        case $list in
-        *" $address/"*) ;;
-        *) refuse "$address is on no interface of this machine; correct the node's address or addresses" ;;
-        esac
+        printf '%s\n' "$list" | grep -qxF -e "$address" ||
+            refuse "$address is on no interface of this machine; correct the node's address or addresses"
     done
 }
 
@@ -173,10 +173,15 @@ check_owner() {
     done
 }
 
+sets_command() { grep -Eqs '^[[:blank:]]*ExecStart[[:blank:]]*=' "$1"; } # UNIT OR DROP-IN
+
+comes_after() { [ "$(printf '%s\n' "${1##*/}" "${2##*/}" | sort | tail -n 1)" = "${1##*/}" ]; } # FILE FILE
+
 # Our unit in /etc hides a package's, and a drop-in of the package would change what ours runs.
 check_unit() {
     unit=$(sed -n 's/.* unit //p' "$stage/plan")
     there=$(systemctl show --property FragmentPath --value kubelet.service) || there=''
+    drop_ins=$(systemctl show --property DropInPaths --value kubelet.service) || drop_ins=''
     case $unit in
     *.service) ;;
     *)
@@ -186,13 +191,17 @@ check_unit() {
             for units in $package_units; do [ ! -e "$units/kubelet.service" ] || there=$units; done
         fi
         [ "$there" ] || refuse "there is no kubelet.service for $unit; install the kubelet's package, or set unit to own"
+        for there in $drop_ins; do
+            ours file "$there" || ! sets_command "$there" || ! comes_after "$there" "$unit" ||
+                refuse "$there sets the kubelet's command after $unit, which would have no effect; remove it, or give it a name that comes before, such as 50-${there##*/}"
+        done
         return
         ;;
     esac
     [ -z "$there" ] || [ "$there" = "$unit" ] || ours file "$there" ||
         refuse "$there exists, and $unit would hide it; set unit to drop-in, or remove $there"
-    for there in $(systemctl show --property DropInPaths --value kubelet.service); do
-        ours file "$there" || ! grep -qs '^ExecStart=' "$there" ||
+    for there in $drop_ins; do
+        ours file "$there" || ! sets_command "$there" ||
             refuse "$there changes what $unit runs; set unit to drop-in, or remove $there"
     done
 }

@@ -16,19 +16,47 @@ OUTPUT_LIMIT, ERROR_LIMIT = 4 * 2**20, 2**16  # bytes
 LINES, LINE_LENGTH = 20, 300
 TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
 
-# By what ssh prints.
+# By what ssh and the commands there print.
 HOPELESS = {
-    "Host key verification failed": "its host key is not the pinned one; if the machine was"
+    r"^Host key verification failed": "its host key is not the pinned one; if the machine was"
     " reinstalled, correct hostKey or the known_hosts file",
-    "Permission denied (": "it accepts none of the SSH keys for this user; correct ssh.user,"
-    " privateKeyPath or the secret sshPrivateKey, or load the key into the SSH agent",
+    r"^Unable to negotiate .*no matching host key type": "it has no host key of the pinned one's"
+    " type; correct hostKey or the known_hosts file",
+    r"^(\S+: )?Permission denied \(": "it accepts none of the SSH keys for this user; correct"
+    " ssh.user, privateKeyPath or the secret sshPrivateKey, or load the key into the SSH agent",
+    r"Too many authentication failures": "the SSH agent has more keys than it lets try; give"
+    " privateKeyPath, or load fewer keys",
 }
 REMEDIES = HOPELESS | {
-    "sudo: a password is required": "sudo asks for a password; allow the user to run commands"
-    " without one (NOPASSWD), or log in as root",
-    "Connection timed out": "it does not answer over SSH; check that it runs, its address, the port"
-    " and the firewalls between",
+    r"^channel \d+: open failed: administratively prohibited": "its bastion forbids forwarding;"
+    " set AllowTcpForwarding there",
+    r"^channel \d+: open failed: ": "its bastion does not reach it; check that it runs, its"
+    " address, the port and the firewalls between",
+    r"^ssh: Could not resolve hostname": "its name can't be resolved here; correct sshAddress, or"
+    " the DNS of this computer",
+    r"^ssh: .*: Connection refused": "Connection refused: nothing listens there for SSH; start"
+    " sshd, or correct the address or ssh.port",
+    r"^(ssh: .*: )?((Connection|Operation) timed out|No route to host|Network is unreachable)": (
+        "it does not answer over SSH; check that it runs, its address, the port and the firewalls"
+        " between"
+    ),
+    r"^\"?System is (booting up|going down)": "it is starting or stopping; run again once it is up",
+    r"^sudo: (a password|a terminal|no tty|sorry, you must have a tty)": "sudo asks for a password"
+    " or a terminal; allow the user to run commands without one (NOPASSWD, !requiretty), or log in"
+    " as root",
+    r" is not in the sudoers file| is not allowed to execute ": "the user may not run commands with"
+    " sudo; allow that (NOPASSWD), or log in as root",
+    r"\bsudo: (command )?not found": "sudo is missing there; install it, or log in as root without"
+    " ssh.sudo",
+    r"\btimeout: (command )?not found": "timeout is missing there; install coreutils",
+    r"^This account is (currently )?not available": "the user has no login shell; give it one, or"
+    " correct ssh.user",
+    r"^Please login as the user ": "this user may not log in there; set ssh.user to the one of the"
+    " machine's image, and ssh.sudo",
 }
+BASTION = "its bastion: "
+# What ssh adds if the one to its bastion has failed, which has told why.
+OF_BASTION = re.compile(r"^(kex_exchange_identification|Connection closed by UNKNOWN port)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +71,7 @@ class Answer:
     @property
     def hopeless(self) -> bool:
         """Whether another attempt would end in the same way."""
-        return self.problem in HOPELESS.values()
+        return self.problem.removeprefix(BASTION) in HOPELESS.values()
 
 
 # Removes the private directory even if the program that wants it removed is gone: Ctrl-C ends the
@@ -84,7 +112,9 @@ async def run(
         await _end(process)
     status = process.returncode or 0
     if status != 0:
-        problem = _problem(errors.decode(errors="replace")) or f"exit status {status}"
+        # A shell that refuses a user says so on stdout.
+        known = _remedy(_lines(output.decode(errors="replace")))
+        problem = _problem(errors.decode(errors="replace")) or known or f"exit status {status}"
         return Answer(host=name, problem=problem, status=status)
     return Answer(host=name, output=output.decode(errors="replace"))
 
@@ -130,13 +160,26 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 def _problem(errors: str) -> str:
     """Return what to tell: from the last line on that begins with `error: `, or the last line."""
-    lines = [_printable(line) for line in errors.strip().splitlines()]
-    for known, remedy in REMEDIES.items():
-        if any(line.startswith(known) or f": {known}" in line for line in lines):
-            return remedy
+    lines = _lines(errors)
+    if remedy := _remedy(lines):
+        return remedy
     begins = [number for number, line in enumerate(lines) if line.startswith("error: ")]
     told = lines[begins[-1] :][:LINES] if begins else lines[-1:]
     return "\n".join(told).removeprefix("error: ")
+
+
+def _remedy(lines: Sequence[str]) -> str:
+    """Return what to tell if one of the lines is known; empty: none is."""
+    for known, remedy in REMEDIES.items():
+        for number, line in enumerate(lines):
+            if re.search(known, line):
+                is_of_bastion = known in HOPELESS and any(map(OF_BASTION.match, lines[number:]))
+                return f"{BASTION}{remedy}" if is_of_bastion else remedy
+    return ""
+
+
+def _lines(text: str) -> list[str]:
+    return [_printable(line) for line in text.strip().splitlines()]
 
 
 def _printable(line: str) -> str:

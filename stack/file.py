@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 import node_files
+from admission.program import document
 from credentials.certificate_authority import read_ca
 from credentials.kubeconfig import ClusterEntry, read_cluster, server
 from settings import checks, parsing
@@ -158,7 +159,7 @@ def _output(reference: Reference) -> Any:
     if done.returncode:
         raise ValueError(f"{told}: {done.stderr.strip().removeprefix('error: ')}")
     try:
-        return json.loads(done.stdout)
+        return document(done.stdout)
     except ValueError:
         raise ValueError(f"{told}: what pulumi printed is not JSON") from None
 

@@ -248,6 +248,13 @@ def test_an_answer_that_is_cut_or_strange_is_refused(text: str) -> None:
         read_facts(text)
 
 
+def test_what_a_login_shell_prints_before_the_answer_is_no_part_of_it(machine: Machine) -> None:
+    """As a profile with echo does, also over SSH without a terminal."""
+    done = machine.run(LOOK, look_bundle(cluster(), machine.node()))
+    noise = "Welcome to node-1!\nfile system check: ok\nend\n\n"
+    assert read_facts(noise + done.stdout) == read_facts(done.stdout)
+
+
 def test_an_answer_that_leaves_something_out_is_refused(machine: Machine) -> None:
     facts = look(machine)
     for path in facts.found:

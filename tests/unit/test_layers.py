@@ -42,6 +42,8 @@ ONLY = {
         # One reader of CAs for all.
         "credentials.certificate_authority",
         "settings.claims",
+        # One reader of what `pulumi` prints.
+        "stack.file",
         "stack.shared_cluster",
     },
 }

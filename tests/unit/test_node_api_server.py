@@ -1,5 +1,6 @@
 """The machine asks a real TLS server for its version and time, by `openssl` and by `curl`."""
 
+import contextlib
 import dataclasses
 import http.server
 import ipaddress
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -29,7 +31,7 @@ class ApiServer(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         body = json.dumps({"major": "1", "emulationMinor": "9", "minor": "37+"}, indent=2)
-        self.send_response(200 if self.path == "/version" else 404)
+        self.send_response(200 if self.path in ("/version", "/k8s/c-1/version") else 404)
         self.end_headers()
         self.wfile.write(body.encode())
 
@@ -37,23 +39,25 @@ class ApiServer(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster whose API server runs here, with a certificate that is its own CA."""
+@contextlib.contextmanager
+def api_server(
+    directory: Path, *, address: str = ADDRESS, begins_h: int = -1, ends_h: int = 1
+) -> Iterator[Cluster]:
+    """Give a cluster whose API server runs here, with a certificate that is its own CA."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])
     now = datetime.now(UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(ADDRESS))])
+    san = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
+        .not_valid_before(now + timedelta(hours=begins_h))
+        .not_valid_after(now + timedelta(hours=ends_h))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(address, critical=False)
+        .add_extension(san, critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
-    both = tmp_path_factory.mktemp("server") / "both.pem"
+    both = directory / "both.pem"
     both.write_text(
         pem
         + key.private_bytes(
@@ -72,6 +76,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with api_server(tmp_path_factory.mktemp("server")) as made:
+        yield made
 
 
 @pytest.fixture(params=["openssl", "curl"])
@@ -111,6 +121,35 @@ def test_a_certificate_that_the_ca_did_not_sign_is_reported(
     assert "\nserver: https://127.0.0.1:" in said
     assert "presents a certificate that the CA did not sign" in said
     assert "\nclock: " not in said
+
+
+@pytest.mark.parametrize(
+    ("certificate", "cause"),
+    [
+        ({"address": "127.0.0.2"}, "does not hold the name or address in that URL"),
+        ({"begins_h": -2, "ends_h": -1}, "is not valid at this machine's time, "),
+        ({"begins_h": 1, "ends_h": 2}, "is not valid at this machine's time, "),
+    ],
+)
+def test_what_is_wrong_with_a_certificate_is_told(
+    machine: Machine, tmp_path: Path, certificate: dict[str, Any], cause: str
+) -> None:
+    with api_server(tmp_path, **certificate) as cluster:
+        said = install(machine, cluster)
+    assert f"\nserver: {cluster.server} presents a certificate that {cause}" in said
+    assert "did not sign" not in said
+
+
+def test_a_name_is_looked_for_as_a_name(machine: Machine, cluster: Cluster) -> None:
+    """And its certificate has an address alone."""
+    named = dataclasses.replace(cluster, server=cluster.server.replace(ADDRESS, "localhost"))
+    assert "does not hold the name or address in that URL" in install(machine, named)
+
+
+@pytest.mark.parametrize("below", ["/", "/k8s/c-1", "/k8s/c-1/"])
+def test_a_server_may_be_below_a_path(machine: Machine, cluster: Cluster, below: str) -> None:
+    deep = dataclasses.replace(cluster, server=f"{cluster.server}{below}")
+    assert json.loads(install(machine, deep))["notes"] == []
 
 
 def test_a_clock_that_is_off_is_reported(machine: Machine, cluster: Cluster) -> None:

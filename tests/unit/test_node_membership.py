@@ -2,10 +2,15 @@
 
 import json
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 import node_files
 from node_files import Cluster
@@ -376,3 +381,53 @@ def test_a_node_that_has_run_out_of_space_can_still_be_changed(machine: Machine)
     ok(machine.install())
     machine.path("fake/df").rename(df)
     assert ok(machine.run(INSTALL, whole))["changed"] == []
+
+
+def certified(machine: Machine, name: str, *, foreign: bool = False) -> None:
+    """Have a kubelet run that nobody here has set up, as kubeadm leaves it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    ca = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:nodes"),
+            x509.NameAttribute(NameOID.COMMON_NAME, f"system:node:{name}"),
+        ]
+    )
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(ca, subject, key.public_key(), 7)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .sign(key, hashes.SHA256())
+    )
+    client = machine.path("lib/kubelet/pki/kubelet-client-current.pem")
+    client.parent.mkdir(parents=True)
+    client.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    machine.path("etc").mkdir()
+    machine.path("etc/kubelet.conf").write_text("server: https://10.0.0.9:6443\n")
+    openssl = machine.path("fake/bin/openssl")
+    verdict = "1" if foreign else "0"
+    openssl.write_text(
+        f'#!/bin/sh\n[ "$1" != verify ] || exit {verdict}\nexec /usr/bin/openssl "$@"\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "foreign", "told"),
+    [
+        ("node-1", False, ""),
+        ("node-10", False, "certificate: this machine is the node node-10 by "),
+        ("node-1", True, "so this machine is a node of another cluster; correct the CA"),
+    ],
+)
+def test_a_living_node_of_others_is_known_before_it_is_changed(
+    machine: Machine, name: str, foreign: bool, told: str
+) -> None:
+    certified(machine, name, foreign=foreign)
+    machine.path("fake/active").touch()
+    before = everything(machine)
+    done = machine.install()
+    assert told in done.stderr
+    assert (done.returncode == 0) == (not told)
+    assert not told or everything(machine) == before | {"lib/state/lock": "0600 "}
+    assert not told or not any(call.startswith("restart") for call in machine.calls())

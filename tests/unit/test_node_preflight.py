@@ -14,7 +14,7 @@ import pytest
 import node_files
 from node_files import CHECKS
 from node_files.bundle import FILES_SCRIPTS
-from tests.unit.node_machine import INSTALL, Machine, cluster
+from tests.unit.node_machine import INSTALL, Machine, cluster, with_shell
 
 ALWAYS = {"node", "certificate", "owner", "acl", "paths"}  # what can't be skipped
 
@@ -50,6 +50,16 @@ def package_drop_in(machine: Machine) -> None:
     drop_in = machine.path("fake/10-kubeadm.conf")
     drop_in.write_text("[Service]\nExecStart=\nExecStart=/usr/bin/kubelet\n")
     write("DropInPaths", f"{drop_in}\n")(machine)
+
+
+def later_drop_in(machine: Machine) -> None:
+    """As `systemctl edit` makes it."""
+    write("FragmentPath", "/usr/lib/systemd/system/kubelet.service\n")(machine)
+    override = machine.path("fake/override.conf")
+    override.write_text("[Service]\n ExecStart =\n ExecStart = /usr/bin/kubelet --v=4\n")
+    earlier = machine.path("fake/10-kubeadm.conf")
+    earlier.write_text("[Service]\nExecStart=\nExecStart=/usr/bin/kubelet\n")
+    write("DropInPaths", f"{earlier} {override}\n")(machine)
 
 
 def own_unit(machine: Machine) -> None:
@@ -103,6 +113,7 @@ PROBLEMS: list[Problem] = [
     ("machine", gone("machine-id"), {}, "systemd-machine-id-setup"),
     ("unit", package_unit, {}, "would hide it; set unit to drop-in"),
     ("unit", package_drop_in, {}, "10-kubeadm.conf changes what"),
+    ("unit", later_drop_in, {"unit_drop_in": True}, "override.conf sets the kubelet's command"),
     ("unit", lambda m: None, {"unit_drop_in": True}, "install the kubelet's package"),
     ("unit", own_unit, {"unit_drop_in": True}, "install the kubelet's package"),
     ("files", foreign_unit, {}, "was not written by this program; move it away"),
@@ -127,6 +138,33 @@ def test_a_problem_is_reported_by_name_and_nothing_is_changed(
     (told,) = [line for line in done.stderr.splitlines() if line.startswith(f"{check}: ")]
     assert words in told
     assert outside_of_state(machine) == before
+
+
+PEERS = """\
+1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever
+2: ppp0    inet 10.0.0.11 peer 10.0.0.12/32 scope global ppp0\\       valid_lft forever
+3: eth0    inet6 fd00::11/64 scope global dynamic \\       valid_lft 60sec
+"""
+
+
+@pytest.mark.parametrize(
+    ("addresses", "refused"),
+    [
+        (("10.0.0.11",), ""),
+        (("10.0.0.11", "fd00::11"), ""),
+        (("10.0.0.12",), "10.0.0.12 is on no interface"),
+        (("10.0.0.1",), "10.0.0.1 is on no interface"),
+        (("fd00::1",), "fd00::1 is on no interface"),
+    ],
+)
+def test_an_address_with_a_peer_is_the_machines_and_the_peers_is_not(
+    tmp_path: Path, addresses: tuple[str, ...], refused: str
+) -> None:
+    machine = with_shell(tmp_path, "dash")
+    machine.path("fake/bin/ip").write_text(f"#!/bin/sh\ncat <<'END'\n{PEERS}END\n")
+    done = machine.install(addresses=addresses)
+    assert refused in done.stderr
+    assert (done.returncode == 0) == (not refused)
 
 
 def outside_of_state(machine: Machine) -> set[str]:

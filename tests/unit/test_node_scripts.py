@@ -550,6 +550,8 @@ NAMED = {
     "with a slash": "clusters:\n- cluster:\n    server: https://10.0.0.9:6443/\n",
     "with a comment": "clusters:\n- cluster:\n    server: https://10.0.0.9:6443 # ours\n",
     "with CRLF": "clusters:\r\n- cluster:\r\n    server: https://10.0.0.9:6443\r\n",
+    "on a line of its own": "clusters:\n- cluster:\n    server:\n      https://10.0.0.9:6443\n",
+    "folded": "clusters:\n- cluster:\n    server: >-\n      https://10.0.0.9:6443\n",
 }
 
 
@@ -561,6 +563,33 @@ def test_a_kubeconfig_in_any_form_of_yaml_is_read(machine: Machine, text: str) -
     program.write_text("#!/bin/sh\necho subject=CN=system:node:node-1,O=system:nodes\n")
     program.chmod(0o755)
     assert ok(machine.join()) == {"joined": True}
+
+
+SAME_SERVERS = [
+    ("https://[fd00::9]:6443", "https://[fd00::9]:6443"),
+    ("https://[FD00::9]", "https://[fd00::9]:443"),
+    ("https://api.example.com", "https://API.example.com:443/"),
+    ("https://api.example.com:6443/", "https://api.example.com:6443"),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), SAME_SERVERS)
+def test_a_server_is_the_same_in_every_form_of_its_url(
+    tmp_path: Path, ours: str, theirs: str
+) -> None:
+    script = "".join(
+        (Path("node_files") / name).read_text() for name in ("common.sh", "kubelet.sh", "join.sh")
+    ).replace('\n"$@"\n', "\n")
+    kubeconfig = tmp_path / "kubelet.conf"
+    for text in (f"cluster: {{server: {theirs}, name: x}}\n", f'{{"server":"{theirs}"}}'):
+        kubeconfig.write_text(text)
+        for shell in SHELLS.values():
+            done = subprocess.run(
+                [*shell, "-c", f"{script}names_our_server"],
+                env={"PATH": "/usr/bin:/bin", "server": ours, "kubeconfig": str(kubeconfig)},
+                check=False,
+            )
+            assert done.returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -607,6 +636,44 @@ def test_a_node_that_has_joined_keeps_its_certificates_and_registers_again(
     assert machine.calls()[-2:] == ["enable kubelet.service", f"{starts} kubelet.service"]
     assert machine.path("lib/kubelet/pki/kubelet-client-current.pem").readlink() == certificate
     assert not machine.path("etc/bootstrap-kubelet.conf").exists()
+
+
+FOREIGN = """\
+#!/bin/sh
+case "$*" in verify*server-current*) exit 1 ;; esac
+echo subject=O=system:nodes,CN=system:node:node-1
+"""
+
+
+def test_a_node_that_has_joined_drops_the_serving_certificate_of_an_older_cluster(
+    machine: Machine,
+) -> None:
+    """A kubelet keeps it, whoever has signed it."""
+    joined(machine, "https://10.0.0.9:6443")
+    openssl = machine.path("fake/bin/openssl")
+    openssl.write_text(FOREIGN)
+    openssl.chmod(0o755)
+    pki = machine.path("lib/kubelet/pki")
+    machine.path("fake/on-start").write_text(f"echo new >{pki}/kubelet-server-current.pem\n")
+    assert ok(machine.join()) == {"joined": True}
+    assert machine.calls()[-1] == "restart kubelet.service"
+    assert (pki / "kubelet-server-current.pem").read_text() == "new\n"
+    assert (pki / "kubelet-server-2026-01-01-00-00-00.pem").exists()
+
+
+NOT_YET_VALID = """\
+#!/bin/sh
+case "$*" in verify*no_check_time*) exit ;; verify*) exit 2 ;; esac
+echo subject=O=system:nodes,CN=system:node:node-1
+"""
+
+
+def test_a_clock_that_is_behind_is_not_told_as_another_clusters_ca(machine: Machine) -> None:
+    joined(machine, "https://10.0.0.9:6443")
+    openssl = machine.path("fake/bin/openssl")
+    openssl.write_text(NOT_YET_VALID)
+    openssl.chmod(0o755)
+    assert ok(machine.join()) == {"joined": True}
 
 
 EXPIRED = """\

@@ -231,3 +231,9 @@ def test_who_does_not_change_waits_for_nobody_and_is_never_refused() -> None:
 @pytest.mark.parametrize("printed", ["", "no JSON", "[]", '{"kubelet":"running"}', "null"])
 def test_without_a_time_nothing_was_restarted(printed: str) -> None:
     assert restarted_at(printed) is None
+
+
+def test_a_restart_is_found_between_what_a_login_shell_prints() -> None:
+    printed = '{"changed":[],"restarted":"2026-11-25T10:00:00Z","notes":[]}'
+    assert restarted_at(f"Welcome!\n{{}}\n42\n{printed}\nbye\n") == "2026-11-25T10:00:00Z"
+    assert restarted_at("Welcome!\n") is None

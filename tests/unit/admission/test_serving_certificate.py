@@ -1,6 +1,8 @@
 """Which live certificate is a node's own."""
 
+import asyncio
 import ipaddress
+import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from admission.inventory import InventoryNode
-from admission.serving_certificate import read
+from admission.serving_certificate import Untrusted, look_at, read
 from tests.unit.admission.fakes import entry
 
 NODE = entry("node-1", "10.0.0.1", "fd00::1")
@@ -83,3 +85,27 @@ def test_any_other_certificate_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=reason):
         read(certificate(names, addresses), NODE)
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "is_of_another_ca"),
+    [
+        (20, "unable to get local issuer certificate", True),
+        (18, "self-signed certificate", True),
+        (10, "certificate has expired", False),
+        (64, "IP address mismatch, certificate is not valid for '10.0.0.1'", False),
+    ],
+)
+def test_what_is_wrong_with_a_certificate_decides_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, code: int, said: str, is_of_another_ca: bool
+) -> None:
+    error = ssl.SSLCertVerificationError(1, "failed")
+    error.verify_code, error.verify_message = code, said
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(asyncio, "open_connection", refuse)
+    with pytest.raises(Untrusted, match=f"can't be verified: {said}") as caught:
+        asyncio.run(look_at(NODE, ssl.create_default_context()))
+    assert ("raise the generation of node-1" in str(caught.value)) == is_of_another_ca
