@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from admission.terminal import visible
 from settings import parsing
 from settings.model import Settings
 from settings.outputs import CA_FROM, CLUSTER_FROM, KUBECONFIG_FROM, NETWORKS_FROM, SERVER_FROM
@@ -71,8 +72,8 @@ class Origins:
         return f"pools.{pool}.nodesFrom{found.places[index - found.first]}", found.source
 
     def warning(self, text: str) -> str:
-        """Return a warning that names them so."""
-        return self.told(Problem("", text)).message
+        """Return a warning that names them so, as a line for a terminal."""
+        return visible(self.told(Problem("", text)).message)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ import pulumi
 
 from admission.cluster_look import FoundInventory, Look, look
 from admission.inventory import InventoryNode, read_node
+from admission.terminal import visible
 from components.bootstrap_rbac import BINDINGS, OWN_PREFIX, SERVING_ROLE, SERVING_RULE
 from components.bootstrap_token import GROUP
 from components.pool_inventory import NAME_PREFIX
@@ -173,14 +174,15 @@ def _name(title: str, names: Mapping[str, str], objects: Mapping[str, Mapping[st
         return usual
     kind = "ClusterRole" if title == SERVING_ROLE else "ClusterRoleBinding"
     pulumi.log.warn(
-        f"the {kind} {usual} is there already and is another one ({_says(title, found)}); it stays"
-        f" as it is, and this program's is {other}"
+        f"the {kind} {usual} is there already and is another one"
+        f" ({visible(_says(title, found))}); it stays as it is, and this program's is {other}"
     )
     found = objects.get(_path(title, other))
     if found is not None and _says(title, found) != _wanted(title, names):
         raise pulumi.RunError(
-            f"the {kind} {other} is there already and is another one ({_says(title, found)}), so"
-            f" nothing was changed; this program needs {_wanted(title, names)}: delete it"
+            f"the {kind} {other} is there already and is another one"
+            f" ({visible(_says(title, found))}), so nothing was changed; this program needs"
+            f" {_wanted(title, names)}: delete it"
         )
     return other
 

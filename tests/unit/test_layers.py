@@ -40,6 +40,9 @@ ONLY = {
         # One reader of kubeconfigs for all.
         "credentials.kubeconfig",
         "settings.claims",
+        # What makes a line for a terminal of a text.
+        "settings.problem",
+        "stack.origins",
         "stack.shared_cluster",
     },
 }
