@@ -43,6 +43,7 @@ ONLY = {
         # What makes a line for a terminal of a text.
         "settings.problem",
         "stack.origins",
+        "stack.other_pools",
         "stack.shared_cluster",
     },
 }

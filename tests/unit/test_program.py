@@ -567,6 +567,7 @@ def run_program(
     outputs: dict[str, Any] | None = None,
     pending: Sequence[str] = (),
     in_cluster: Sequence[str] = (),
+    former: Engine | None = None,
 ) -> Engine:
     """Run the whole program with these settings of its stack, and the outputs of the last run."""
     left: dict[str, Any] = {
@@ -577,6 +578,7 @@ def run_program(
         kinds = f"{COMPONENT}BootstrapRbac$kubernetes:rbac.authorization.k8s.io/v1:{kind}Patch"
         made = {"type": kinds.rpartition("$")[2], "outputs": {"metadata": {"name": name}}}
         left[f"urn:pulumi:s::p::{kinds}::{name}"] = made
+    left |= former.left_behind() if former else {}
     texts = {f"p:{key}": v if isinstance(v, str) else json.dumps(v) for key, v in raw.items()}
     pulumi.runtime.set_all_config(texts)
     try:
@@ -618,6 +620,15 @@ def test_a_run_that_is_new_looks_at_the_cluster_and_the_next_one_does_not(tmp_pa
     ((first,),) = [look()]
     assert len(first) == 2 * len(roles)  # each by two names
     assert look(*roles) == [()]  # the pool and the node are still new
+
+
+def test_a_run_looks_at_the_cluster_when_a_node_that_has_joined_gets_more(tmp_path: Path) -> None:
+    raw = write_stack(tmp_path)
+    first = run_program(raw)
+    assert run_program(raw, former=first).looks == []
+    (node,) = raw["pools"]["workers"]["nodes"]
+    node["certificateAddresses"] = ["10.0.0.77"]
+    assert run_program(raw, former=first).looks == [()]
 
 
 def test_a_program_ends_with_an_error_if_a_node_has_not_joined(tmp_path: Path) -> None:
