@@ -20,6 +20,12 @@ from admission.settings_file import CLUSTER, CONTENT, DRAIN, FROM, PATH, POOLS
 from admission.turns import Turns, turns_to_drain
 
 OF_OUTPUT = f"{CLUSTER}.{FROM}.{CONTENT}"
+# As `pulumi` begins to say it, with its name.
+UNKNOWN = "no stack named"
+RENAMED = (
+    "; if it was renamed, run pulumi up once under the new name, with the nodes that are to leave"
+    " still in the settings: from then on its resources have that name"
+)
 REMEDY = "correct that and run pulumi up again, which reads the settings of that time"
 
 
@@ -222,7 +228,8 @@ class StackSettings:
         status, text, errors = await self._ask("config", "--json")
         if status:
             which, why = self._stack or "selected", program.last_error(errors)
-            raise ValueError(f"the settings of the stack {which} can't be read: {why}")
+            told = f"{why}{RENAMED if why.startswith(UNKNOWN) else ''}"
+            raise ValueError(f"the settings of the stack {which} can't be read: {told}")
         return {
             key.rpartition(":")[2]: entry.get("value") for key, entry in json.loads(text).items()
         }
