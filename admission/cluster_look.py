@@ -9,11 +9,10 @@ from typing import Any
 from admission import pool_inventory
 from admission.api_server.api import ApiError, no_bound
 from admission.api_server.lists import Listed, read_list
-from admission.pool_inventory import KEY, PoolInventory
+from admission.pool_inventory import KEY, OWNER, PoolInventory
 from admission.process import failures, reason
 from admission.terminal import visible
 
-OWNER = "kubelet-tls-bootstrap/stack"
 # What is not waited for, as in a preview, which may run where no cluster can be reached.
 IMPATIENCE_S = 5
 

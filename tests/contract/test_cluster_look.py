@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from admission.cluster_look import IMPATIENCE_S, Look, look
+from admission.leave import leave
+from admission.stack_settings import Leaving
 from tests.contract.kubernetes_provider.cluster import Cluster, running
 
 pytestmark = pytest.mark.contract
@@ -63,6 +65,18 @@ def test_it_finds_objects_and_the_inventories_of_its_namespace(
     assert one.content is not None
     assert [each.name for each in one.content.nodes] == ["n1"]
     assert (other.namespace, other.stack, other.content) == ("kube-system", "", None)
+
+
+def test_a_node_that_another_stack_has_by_now_does_not_leave(cluster: Cluster) -> None:
+    cluster.request("POST", "/api/v1/nodes", {"metadata": {"name": "moved"}})
+    text = json.dumps({"pool": "new", "nodes": [{"name": "moved"}], "denied": {}})
+    make(cluster, "kube-system", "new", text, "o/p/new")
+    path, how = str(cluster.kubeconfig), Leaving(force=True)
+    with pytest.raises(ValueError, match="moved is a node of the stack o/p/new now, in its pool"):
+        asyncio.run(leave("moved", path, how, stack="o/p/former"))
+    assert not cluster.gone("/api/v1/nodes/moved")
+    asyncio.run(leave("moved", path, how, stack="o/p/new"))
+    assert cluster.gone("/api/v1/nodes/moved")
 
 
 def test_who_may_not_read_is_told(cluster: Cluster, tmp_path: Path) -> None:
