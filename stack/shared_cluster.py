@@ -1,11 +1,12 @@
 """What a cluster has already that is not this stack's, looked at before anything is touched.
 
-Other stacks have their pools in it, and somebody may have made bindings by hand. A run looks only
-if it would add something: a pool, a node, what a node has, the roles and bindings.
+Other stacks have their pools in it, one may run the resident approver, and somebody may have made
+bindings by hand. A run looks only if it would add something: a pool, a node, what a node has, the
+approver, the roles and bindings.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,16 +14,21 @@ import pulumi
 
 from admission.cluster_look import Look, look
 from admission.terminal import visible
+from components.approver_arguments import NAME, OWNER
 from components.bootstrap_rbac import BINDINGS, OWN_PREFIX, SERVING_ROLE, SERVING_RULE
 from components.bootstrap_token import GROUP
 from settings.model import Settings
-from settings.problem import SettingsError
+from settings.problem import Problem, SettingsError
 from stack import other_pools
 from stack.reading import Stack
+from stack.state import full_name
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 RULE_FIELDS = {"apiGroups": "api_groups", "resources": "resources", "verbs": "verbs"}
 OPEN = "auto-approve-csrs-for-group"
+# In the stack, and in the cluster.
+APPROVER = "serving-approver-binding"
+APPROVER_PATH = f"{RBAC}/clusterrolebindings/{NAME}"
 
 
 async def with_cluster(stack: Stack) -> Stack:
@@ -32,15 +38,19 @@ async def with_cluster(stack: Stack) -> Stack:
 
     Raises:
         SettingsError: a pool, a node or an address is another stack's, or one of them denies what
-            a node of the other has; the message lists each.
+            a node of the other has, or another one runs the approver; the message lists each.
         RunError: the API server does not answer, or refuses.
     """
     record = stack.record
     names = {t: name for t in (SERVING_ROLE, *BINDINGS) if (name := record.in_cluster.get(t))}
     missing = [title for title in (SERVING_ROLE, *BINDINGS) if title not in names]
-    if missing or other_pools.adds(stack):
-        found = await _look(stack, missing)
-        if problems := list(other_pools.problems(stack, found.inventories)):
+    starts_approver = stack.settings.approver.enabled and APPROVER not in record.in_cluster
+    if missing or starts_approver or other_pools.adds(stack):
+        found = await _look(stack, missing, [APPROVER_PATH] if starts_approver else [])
+        problems = list(other_pools.problems(stack, found.inventories))
+        if starts_approver:
+            problems += _other_approver(found.objects.get(APPROVER_PATH))
+        if problems:
             raise SettingsError([stack.origins.told(problem) for problem in problems])
         for title in missing:
             names[title] = _name(title, names, found.objects)
@@ -49,10 +59,10 @@ async def with_cluster(stack: Stack) -> Stack:
     return replace(stack, rbac_names={t: name for t, name in names.items() if name != t})
 
 
-async def _look(stack: Stack, missing: list[str]) -> Look:
+async def _look(stack: Stack, missing: list[str], others: list[str]) -> Look:
     path, secret = stack.credentials.kubeconfig_path, stack.credentials.kubeconfig
     content = None if path or secret is None else await secret.future()
-    paths = [_path(title, name) for title in missing for name in _candidates(title)]
+    paths = [_path(title, name) for title in missing for name in _candidates(title)] + others
     is_preview = pulumi.runtime.is_dry_run()
     try:
         found = os.path.expanduser(path) if path else None  # noqa: ASYNC240, PTH111
@@ -70,6 +80,30 @@ async def _look(stack: Stack, missing: list[str]) -> Look:
         raise pulumi.RunError(
             f"what other stacks have in the cluster can't be read, so nothing was changed: {error}"
         ) from None
+
+
+# The approver
+
+
+def _other_approver(binding: Mapping[str, Any] | None) -> Iterator[Problem]:
+    """Yield that somebody else runs the approver, as its ClusterRoleBinding tells.
+
+    Its objects have one name in all stacks. A provider that applies them shares those that are
+    there, and the first stack that ends takes them from the other.
+    """
+    if binding is None:
+        return
+    owner = (binding["metadata"].get("annotations") or {}).get(OWNER)
+    if owner == full_name():  # as an interrupted run has left it
+        return
+    places = {each.get("namespace") for each in binding.get("subjects") or ()} - {None}
+    where = f"kubectl -n {' '.join(sorted(places))} delete deployment {NAME}; " if places else ""
+    yield Problem(
+        "approver.enabled",
+        f"is true, but {f'the stack {owner}' if owner else 'another stack, or somebody by hand,'}"
+        f" runs an approver in this cluster, which has one: leave it out here, or end that one"
+        f" first. If nobody has it any more: {where}kubectl delete clusterrolebinding {NAME}",
+    )
 
 
 # Roles and bindings

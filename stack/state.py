@@ -24,10 +24,11 @@ OUTPUT = "kubeletTlsBootstrap"
 POOL = "kubelet-tls-bootstrap:index:NodePool"
 TOKEN = re.compile(rf"{POOL}\$kubernetes:core/v1:Secret::(.+-token)\Z")
 SEED = re.compile(rf"{POOL}\$random:index/randomPassword:RandomPassword::(.+-token-seed)\Z")
-# Today's roles and bindings are patches of what may be there already.
+# Today's roles and bindings of all nodes are patches of what may be there already.
 INVENTORY = re.compile(rf"{POOL}\$kubernetes:core/v1:ConfigMap::")
 SHARED = re.compile(
-    r"BootstrapRbac\$kubernetes:rbac\.authorization\.k8s\.io/v1:ClusterRole(?:Binding)?(?:Patch)?::"
+    r"(?:BootstrapRbac|ServingApprover)\$kubernetes:rbac\.authorization\.k8s\.io/v1:"
+    r"ClusterRole(?:Binding)?(?:Patch)?::"
     rf"|{INVENTORY.pattern}"
 )
 OF_POOL = re.compile(r" --pool ([a-z0-9-]+)(?: |$)")

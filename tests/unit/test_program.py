@@ -30,6 +30,7 @@ from stack.nodes import to_node
 from stack.reading import Stack
 from stack.record import Record, RecordedNode
 from stack.sender import Sender
+from stack.shared_cluster import APPROVER_PATH
 from tests.unit.certificates import authority
 from tests.unit.engine import COMPONENT, SEED, Engine
 
@@ -618,8 +619,8 @@ def test_a_run_that_is_new_looks_at_the_cluster_and_the_next_one_does_not(tmp_pa
 
     roles = ("approve-node-server-renewal-csr", *BINDINGS)
     ((first,),) = [look()]
-    assert len(first) == 2 * len(roles)  # each by two names
-    assert look(*roles) == [()]  # the pool and the node are still new
+    assert len(first) == 2 * len(roles) + 1  # each by two names, and the approver's binding
+    assert look(*roles) == [(APPROVER_PATH,)]  # the pool and the node are still new too
 
 
 def test_a_run_looks_at_the_cluster_when_a_node_that_has_joined_gets_more(tmp_path: Path) -> None:

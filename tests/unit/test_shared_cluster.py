@@ -96,6 +96,7 @@ class Cluster:
         self.said: list[str] = []
         monkeypatch.setattr(shared_cluster, "look", self._look)
         monkeypatch.setattr(other_pools, "full_name", lambda: "o/p/s")
+        monkeypatch.setattr(shared_cluster, "full_name", lambda: "o/p/s")
         monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: self.is_preview)
         monkeypatch.setattr(pulumi.log, "warn", self.said.append)
         monkeypatch.setattr(pulumi.log, "info", self.said.append)
@@ -301,6 +302,44 @@ def test_a_machine_of_the_control_plane_that_is_this_stacks_node_is_denied_to_no
     host = {"name": "n1", "address": "10.0.0.1"}
     settings = {"controlPlane": {"hosts": [host]}, "pools": {"workers": {"nodes": [NODE]}}}
     assert cluster.names(settings) == {}
+
+
+@pytest.mark.parametrize(
+    ("stack", "namespace", "told"),
+    [
+        (
+            "o/p/cluster",
+            "ktb",
+            "approver.enabled is true, but the stack o/p/cluster runs an approver in this cluster,"
+            " which has one: leave it out here, or end that one first. If nobody has it any more:"
+            " kubectl -n ktb delete deployment kubelet-serving-approver; kubectl delete"
+            " clusterrolebinding kubelet-serving-approver",
+        ),
+        (None, None, "but another stack, or somebody by hand, runs an approver in this cluster"),
+        ("o/p/s", "ktb", ""),
+    ],
+    ids=["another stack's", "by hand, as a unit", "its own, of an interrupted run"],
+)
+def test_a_cluster_has_one_approver(
+    cluster: Cluster, stack: str | None, namespace: str | None, told: str
+) -> None:
+    """The first of two stacks that ends would take the rights of the other's."""
+    subject = {"kind": "ServiceAccount", "namespace": namespace} if namespace else {"kind": "User"}
+    metadata = {"annotations": {"kubelet-tls-bootstrap/stack": stack}} if stack else {}
+    path = f"{RBAC}/clusterrolebindings/kubelet-serving-approver"
+    cluster.has(**{path: {"metadata": metadata, "subjects": [subject]}})
+    settings = {"approver": {"enabled": True, "image": "i"}, "pools": {}}
+    if told:
+        with pytest.raises(SettingsError, match="1 problem in the settings") as error:
+            cluster.names(settings)
+        assert told in str(error.value)
+    else:
+        assert cluster.names(settings) == {}
+    running = Record(in_cluster={**USUAL, "serving-approver-binding": "kubelet-serving-approver"})
+    looks = len(cluster.looks)
+    assert cluster.names(settings, running) == {}
+    assert len(cluster.looks) == looks
+    assert cluster.names({"pools": {}}) == {}
 
 
 def test_a_node_whose_machine_is_gone_claims_nothing(cluster: Cluster) -> None:
