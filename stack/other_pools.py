@@ -84,7 +84,7 @@ def _taken(settings: Settings, others: list[FoundInventory]) -> Iterator[Problem
                 path,
                 f"({node.name}) has {taken[0]}, and so has the node {other.name} of"
                 f" {_whose(owner)}; a node belongs to one stack: remove it there and run"
-                " pulumi up there first, or remove it here",
+                f" pulumi up there first, or remove it here. {_if_gone(owner)}",
             )
 
 
@@ -103,7 +103,7 @@ def _denied_by(settings: Settings, others: list[FoundInventory]) -> Iterator[Pro
                     f"({node.name}) has {found}, which {_whose(each)} denies to all nodes as its"
                     " cluster.serviceCidr, a control-plane host or the API server, so that nobody"
                     " would renew this node's serving certificate; correct that there and run"
-                    " pulumi up there first, or give the node another one here",
+                    f" pulumi up there first, or give the node another one here. {_if_gone(each)}",
                 )
                 break
 
@@ -128,7 +128,7 @@ def _denied_to(stack: Stack, others: list[FoundInventory]) -> Iterator[Problem]:
             yield Problem(
                 path,
                 f"would deny {found} to all nodes, and {node.name} of {_whose(each)} has it, whose"
-                f" serving certificate nobody would renew then; {remedy}",
+                f" serving certificate nobody would renew then; {remedy}. {_if_gone(each)}",
             )
 
 
@@ -177,10 +177,14 @@ def _pool(found: FoundInventory) -> str:
 
 def _pool_of(found: FoundInventory) -> str:
     """Return what is wrong with a pool whose inventory is another stack's."""
-    where = f"kubectl -n {found.namespace} delete configmap {found.name}"
+    return f"has the name of {_whose(found)}; give it another name. {_if_gone(found)}"
+
+
+def _if_gone(found: FoundInventory) -> str:
+    """Return what to do about an inventory that nobody looks after."""
     return (
-        f"has the name of {_whose(found)}; give it another name. If that stack is gone, or the"
-        f" pool has left it, {where} first"
+        "If that stack is gone, or the pool has left it,"
+        f" kubectl -n {found.namespace} delete configmap {found.name} first"
     )
 
 

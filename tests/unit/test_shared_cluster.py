@@ -185,7 +185,9 @@ def test_a_stack_without_pools_looks_once(cluster: Cluster) -> None:
         (
             inventory("spot", "n1=10.1.0.1"),
             "pools.workers.nodes[0] (n1) has n1, and so has the node n1 of the pool spot of the"
-            " stack o/p/other; a node belongs to one stack",
+            " stack o/p/other; a node belongs to one stack: remove it there and run pulumi up there"
+            " first, or remove it here. If that stack is gone, or the pool has left it, kubectl -n"
+            " kube-system delete configmap kubelet-tls-bootstrap-spot first",
         ),
         (
             inventory("spot", "n7=10.0.0.1"),
