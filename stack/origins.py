@@ -19,7 +19,7 @@ from stack import references
 from stack.references import Reference, Values
 
 PLACE = re.compile(
-    r"\bpools\.(?P<pool>[a-z0-9-]+)\.nodes\[(?P<index>\d+)\]"
+    r"\bpools\.(?P<pool>[a-z0-9-]+)\.nodes\[(?P<index>\d{1,9})\]"
     r"|\bcluster\.(?:from\.)?(?P<key>[A-Za-z]+)\b"
 )
 
@@ -67,7 +67,8 @@ class Origins:
             return setting, self.cluster.get(setting)
         pool, index = match["pool"], int(match["index"])
         found = self.pools.get(pool)
-        if found is None or index < found.first:
+        # A value that is quoted may look like a place that there is not.
+        if found is None or not 0 <= index - found.first < len(found.places):
             return "", None
         return f"pools.{pool}.nodesFrom{found.places[index - found.first]}", found.source
 
