@@ -135,7 +135,7 @@ async def _leave(arguments: argparse.Namespace) -> int:
             server, renew = arguments.server, found.renew
             await leave(
                 *(arguments.node, found.path, how),
-                renew=renew, server=server, address=address, say=say,
+                renew=renew, server=server, address=address, stack=arguments.stack, say=say,
             )  # fmt: skip
     return 0
 

@@ -9,14 +9,10 @@ from typing import Any
 from admission import pool_inventory
 from admission.api_server.api import ApiError, no_bound
 from admission.api_server.lists import Listed, read_list
-from admission.pool_inventory import KEY, LABEL, PoolInventory
+from admission.pool_inventory import KEY, OWNER, PoolInventory
 from admission.process import failures, reason
 from admission.terminal import visible
 
-# Of all namespaces: another stack may have its inventories elsewhere.
-SELECTED = f"configmaps?labelSelector={LABEL}"
-INVENTORIES = f"/api/v1/{SELECTED}"
-OWNER = "kubelet-tls-bootstrap/stack"
 # What is not waited for, as in a preview, which may run where no cluster can be reached.
 IMPATIENCE_S = 5
 
@@ -40,8 +36,6 @@ class Look:
     objects: Mapping[str, Mapping[str, Any]]
     """By the paths that were asked for; those that exist."""
     inventories: tuple[FoundInventory, ...]
-    is_partial: bool = False
-    """Whether we may not see the inventories of other namespaces than our own."""
 
 
 async def look(
@@ -54,8 +48,9 @@ async def look(
 ) -> Look:
     """Look at a cluster with a kubeconfig, by its path or its content.
 
-    Our own inventories are in `namespace`. An API server that does not answer is waited for if
-    `patient`, for half a minute.
+    The inventories of all stacks are in `namespace`, where the resident approver reads them too. In
+    any other, who may write what is there is nobody's concern, and must not keep a run from its
+    nodes. An API server that does not answer is waited for if `patient`, for half a minute.
 
     Raises:
         ValueError: it can't tell; says why, and what to do.
@@ -83,14 +78,7 @@ async def _look(
     objects: Collection[str],
     namespace: str,
 ) -> Look:
-    is_partial = False
-    try:
-        items = (await listed(INVENTORIES)).items
-    except ApiError as error:
-        if error.status != 403:
-            raise
-        items = (await listed(f"/api/v1/namespaces/{namespace}/{SELECTED}")).items
-        is_partial = True
+    items = (await listed(pool_inventory.path(namespace))).items
     found = {}
     for path in objects:
         try:
@@ -98,7 +86,7 @@ async def _look(
         except ApiError as error:
             if error.status != 404:
                 raise
-    return Look(objects=found, inventories=tuple(map(_inventory, items)), is_partial=is_partial)
+    return Look(objects=found, inventories=tuple(map(_inventory, items)))
 
 
 def _inventory(item: Mapping[str, Any]) -> FoundInventory:

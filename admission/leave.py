@@ -9,6 +9,7 @@ from admission.api_server.api import NODES, ApiError, Renew, Say
 from admission.api_server.brief_connection import Requests, open_briefly
 from admission.drain import ANOTHER, REMEDY, Cordon, drain
 from admission.objects.node import internal_addresses, is_silent
+from admission.owner import require_own
 from admission.stack_settings import Leaving, is_same_server
 
 # As often and as long as the engine tries.
@@ -48,6 +49,7 @@ async def leave(
     renew: Renew | None = None,
     server: str | None = None,
     address: str | None = None,
+    stack: str | None = None,
     say: Say = print,
 ) -> None:
     """Drain a node with `kubectl drain`, which knows disruption budgets, and delete its Node.
@@ -65,9 +67,11 @@ async def leave(
     `server` is the URL of its API server when the stack last joined it. At another one only a
     silent node at this address whose machine is gone may leave: that may be another cluster.
 
+    `stack` is the one that it leaves; a node that another one has by then stays.
+
     Raises:
-        ValueError: the kubeconfig is invalid, kubectl is missing, the drain failed, or the Node is
-            still there some time after it was deleted; says why.
+        ValueError: the node is another stack's, the kubeconfig is invalid, kubectl is missing, the
+            drain failed, or the Node is still there some time after it was deleted; says why.
         ApiError, UNREACHABLE: the API server refused, or did not answer for a while.
     """
     api = await open_briefly(kubeconfig, renew)
@@ -82,6 +86,8 @@ async def leave(
             )
         try:
             node = await api.insist("GET", f"{NODES}/{name}")
+            if stack:
+                await require_own(api, name, stack, how.namespace)
             another = address is not None and address not in internal_addresses(node)
             if elsewhere and (another or not is_silent(node)):
                 raise ValueError(

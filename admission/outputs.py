@@ -7,6 +7,12 @@ from typing import Any
 
 from admission import program
 
+# As `pulumi` begins to say it, with its name.
+UNKNOWN = "no stack named"
+RENAMED = (
+    "; if it was renamed, run pulumi up once under the new name, with the nodes that are to leave"
+    " still in the settings: from then on its resources have that name"
+)
 TIMEOUT_S = 60
 PAUSES_S = (0.2, 0.5, 1, 2, 4)
 
@@ -25,6 +31,11 @@ async def ask(*words: str) -> tuple[int, str, str]:
             break
         await asyncio.sleep(pause_s)
     return status, text, errors
+
+
+def remedy(why: str) -> str:
+    """Return what to do about an error of `pulumi` about a stack; "": nothing is known."""
+    return RENAMED if why.startswith(UNKNOWN) else ""
 
 
 async def output(source: Mapping[str, Any], *options: str) -> Any:

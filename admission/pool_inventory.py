@@ -16,6 +16,7 @@ from admission.inventory import Denied, InventoryNode, read_denied, read_node
 DEFAULT_NAMESPACE = "kube-system"
 LABEL = "kubelet-tls-bootstrap/inventory"
 KEY = "inventory.json"
+OWNER = "kubelet-tls-bootstrap/stack"
 NAME_PREFIX = "kubelet-tls-bootstrap-"
 
 

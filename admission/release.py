@@ -43,9 +43,12 @@ async def release(
                 f"the kubeconfig of the stack {stack} leads to {api.server}, and not to {server},"
                 " where its bindings are; correct that and run pulumi destroy again"
             )
-        nodes = (await api.list(NODES, _name)).items
+        listed = await api.list(NODES, _name)
+        # One that can't be read needs them as well.
+        nodes = [node["metadata"]["name"] for node in listed.items]
+        nodes += [name for name, _ in listed.left_out]
         if nodes:
-            some = ", ".join(sorted(node["metadata"]["name"] for node in nodes[:MOST_NAMES]))
+            some = ", ".join(sorted(nodes[:MOST_NAMES]))
             more = f" and {len(nodes) - MOST_NAMES} more" if len(nodes) > MOST_NAMES else ""
             say(
                 f"{', '.join(names)} stay: {some}{more}, which this stack does not manage, need"

@@ -19,6 +19,7 @@ PATH, CONTENT, POOLS, DRAIN = "kubeconfigPath", "kubeconfig", "pools", "drain"
 # Those of the cluster: `from` in them may name another stack's output that is the kubeconfig.
 CLUSTER, FROM = "cluster", "from"
 CA, CA_PATH = "ca", "caPath"
+APPROVER, NAMESPACE = "approver", "namespace"
 # Backends that keep no settings: with any other, a service may hold them instead of the file.
 BACKENDS = ("file://", "s3://", "gs://", "azblob://")
 STACK = re.compile(r"(?:[^/]+/(?P<project>[^/]+)/)?(?P<name>[A-Za-z0-9_.-]+)")
@@ -47,10 +48,10 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 def read(stack: str | None, directory: Path, environ: Mapping[str, str]) -> dict[str, str] | None:
-    """Return the values of POOLS, and of PATH, CLUSTER and DRAIN as far as they are there.
+    """Return the values of POOLS, and of PATH, CLUSTER, DRAIN, APPROVER as far as they are there.
 
-    Of CLUSTER that is the CA's path, and what is taken from another stack. None: ask
-    `pulumi config`.
+    Of CLUSTER that is the CA's path, and what is taken from another stack, of APPROVER its
+    namespace. None: ask `pulumi config`.
 
     The directory is the one that `pulumi` would be started in.
     """
@@ -83,14 +84,29 @@ def read(stack: str | None, directory: Path, environ: Mapping[str, str]) -> dict
             if not (_is_text(path) and path):
                 return None
             found[PATH] = path
-        if _has(config, DRAIN):
-            drain = _only(config, name, DRAIN)
-            if not _is_drain(drain):
-                return None
-            found[DRAIN] = json.dumps(drain)
-        return found
+        return found | _others(config, name)
     except MISFITS:
         return None
+
+
+def _others(config: Mapping[str, Any], project: str) -> dict[str, str]:
+    """Return the values of DRAIN and APPROVER.
+
+    Raises:
+        TypeError: one may not be what it looks like.
+    """
+    found = {}
+    if _has(config, DRAIN):
+        drain = _only(config, project, DRAIN)
+        if not _is_drain(drain):
+            raise TypeError(DRAIN)
+        found[DRAIN] = json.dumps(drain)
+    if _has(config, APPROVER):
+        namespace = (_only(config, project, APPROVER) or {}).get(NAMESPACE)
+        if not (namespace is None or _is_text(namespace)):
+            raise TypeError(APPROVER)
+        found[APPROVER] = json.dumps({NAMESPACE: namespace})
+    return found
 
 
 def _of_cluster(config: Mapping[str, Any], project: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 from admission import outputs, program, program_settings, settings_file
 from admission.api_server.api import Renew
 from admission.drain_settings import Drain, read_drain
+from admission.pool_inventory import DEFAULT_NAMESPACE
 from admission.private_file import private_file, rewrite
 from admission.settings_file import CLUSTER, CONTENT, DRAIN, FROM, PATH, POOLS
 from admission.turns import Turns, turns_to_drain
@@ -52,6 +53,8 @@ class Leaving:
     """The addresses that other nodes have."""
     drain: Drain = field(default_factory=Drain)
     """How it is drained."""
+    namespace: str = DEFAULT_NAMESPACE
+    """That of the pools' inventories."""
     turns: Turns | None = None
     """Those of its pool to be drained; None: it waits for nobody."""
 
@@ -184,6 +187,8 @@ class StackSettings:
             # In the stack of a program that gives its settings, this key is the program's own.
             of_stack = given.get(DRAIN) if given else json.loads(settings.get(DRAIN) or "{}")
             of_pool = (pools.get(pool) or {}).get("drain") or {}
+            approver = given or json.loads(settings.get(settings_file.APPROVER) or "{}")
+            namespace = str(approver.get(settings_file.NAMESPACE) or DEFAULT_NAMESPACE)
         except (ValueError, AttributeError, TypeError):
             return Leaving()
         try:
@@ -191,7 +196,7 @@ class StackSettings:
         except ValueError as error:
             raise ValueError(f"settings of the stack {self._stack}: {error}; {REMEDY}") from None
         turns = turns_to_drain(self._stack, pool, drain.parallel)
-        return Leaving(force=force, taken=taken, drain=drain, turns=turns)
+        return Leaving(force=force, taken=taken, drain=drain, namespace=namespace, turns=turns)
 
     async def _of_program(self) -> Mapping[str, Any]:
         """Return what a program has exported that gives its settings itself; {}: nothing."""
@@ -222,7 +227,8 @@ class StackSettings:
         status, text, errors = await self._ask("config", "--json")
         if status:
             which, why = self._stack or "selected", program.last_error(errors)
-            raise ValueError(f"the settings of the stack {which} can't be read: {why}")
+            told = f"{why}{outputs.remedy(why)}"
+            raise ValueError(f"the settings of the stack {which} can't be read: {told}")
         return {
             key.rpartition(":")[2]: entry.get("value")
             for key, entry in program.document(text).items()

@@ -21,7 +21,7 @@ from pulumi_kubernetes.rbac.v1 import (
 )
 
 from components import approver_placement, approver_policies
-from components.approver_arguments import LABELS, NAME, ServingApproverArgs
+from components.approver_arguments import LABELS, NAME, OWNER, ServingApproverArgs
 from components.approver_pods import deployment, network_policy
 from components.dependencies import after, together
 
@@ -79,7 +79,9 @@ class ServingApprover(pulumi.ComponentResource):
         bindings: list[pulumi.Resource] = [
             ClusterRoleBinding(
                 f"{name}-binding",
-                metadata=ObjectMetaArgs(name=NAME),
+                metadata=ObjectMetaArgs(
+                    name=NAME, annotations={OWNER: args.stack} if args.stack else None
+                ),
                 role_ref=RoleRefArgs(api_group=RBAC_GROUP, kind="ClusterRole", name=NAME),
                 subjects=[subject],
                 opts=child,

@@ -22,6 +22,7 @@ def document(settings: Settings, run: int) -> dict[str, Any]:
     return {
         "run": run,
         "drain": _given(settings.drain),
+        "namespace": settings.approver.namespace,
         "pools": {
             name: {
                 "drain": _given(pool.drain),

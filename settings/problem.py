@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import pulumi
 
+from admission.terminal import visible
+
 LONGEST_VALUE = 100  # characters
 QUOTED = re.compile('"[^"]*" ?')
 
@@ -36,13 +38,16 @@ class Problem:
 
 
 class SettingsError(pulumi.RunError):
-    """All problems at once; a RunError, so that Pulumi prints it without a traceback."""
+    """All problems at once; a RunError, so that Pulumi prints it without a traceback.
+
+    What a problem quotes may be another stack's or the cluster's: each is one line for a terminal.
+    """
 
     def __init__(
         self, problems: Sequence[Problem], *, untouched: str = "nothing was changed"
     ) -> None:
         self.problems = tuple(problems)
-        listed = "".join(f"\n  {problem}" for problem in problems)
+        listed = "".join(f"\n  {visible(str(problem))}" for problem in problems)
         count = len(self.problems)
         noun = "problem" if count == 1 else "problems"
         super().__init__(f"{count} {noun} in the settings; {untouched}:{listed}")

@@ -69,7 +69,7 @@ def node_pool(stack: Stack, pool: Pool, rbac: BootstrapRbac, sender: Sender) -> 
         approval=Approval(
             client=settings.client_approval_of(pool), serving=settings.approval.serving
         ),
-        denied=_denied(settings, credentials),
+        denied=denied(settings, credentials),
         inventory_namespace=settings.approver.namespace,
         skip_cluster_checks=settings.skip_cluster_checks,
         rollout=RolloutPolicy(
@@ -171,7 +171,7 @@ def _pool_node(
     )
 
 
-def _denied(settings: Settings, credentials: Credentials) -> Denied:
+def denied(settings: Settings, credentials: Credentials) -> Denied:
     """Return what no serving certificate of the stack's nodes may hold."""
     names, addresses = claims.server_hosts(settings, credentials.api_server, credentials.server)
     return Denied(

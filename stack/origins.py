@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from admission.terminal import visible
 from settings import parsing
 from settings.model import Settings
 from settings.outputs import CA_FROM, CLUSTER_FROM, KUBECONFIG_FROM, NETWORKS_FROM, SERVER_FROM
@@ -18,7 +19,7 @@ from stack import references
 from stack.references import Reference, Values
 
 PLACE = re.compile(
-    r"\bpools\.(?P<pool>[a-z0-9-]+)\.nodes\[(?P<index>\d+)\]"
+    r"\bpools\.(?P<pool>[a-z0-9-]+)\.nodes\[(?P<index>\d{1,9})\]"
     r"|\bcluster\.(?:from\.)?(?P<key>[A-Za-z]+)\b"
 )
 
@@ -66,13 +67,14 @@ class Origins:
             return setting, self.cluster.get(setting)
         pool, index = match["pool"], int(match["index"])
         found = self.pools.get(pool)
-        if found is None or index < found.first:
+        # A value that is quoted may look like a place that there is not.
+        if found is None or not 0 <= index - found.first < len(found.places):
             return "", None
         return f"pools.{pool}.nodesFrom{found.places[index - found.first]}", found.source
 
     def warning(self, text: str) -> str:
-        """Return a warning that names them so."""
-        return self.told(Problem("", text)).message
+        """Return a warning that names them so, as a line for a terminal."""
+        return visible(self.told(Problem("", text)).message)
 
 
 @dataclass(frozen=True, kw_only=True)

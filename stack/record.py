@@ -3,7 +3,7 @@
 `membership` says what follows from it for the next run, `changes` what to warn of.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +51,8 @@ class Record:
     in_cluster: Mapping[str, str] = field(default_factory=dict)
     """What roles, bindings and inventories are called in the cluster, by their names in the stack.
     """
+    inventories: Sequence[str] = ()
+    """What the inventories say."""
     ttl_minutes: int | None = None
     """The setting `token.ttlMinutes`; None: not recorded."""
     run: int = 0
@@ -95,6 +97,7 @@ class Record:
             members=state.members,
             tokens=state.tokens,
             in_cluster=state.in_cluster,
+            inventories=state.inventories,
             ttl_minutes=ttl if ttl is None else int(ttl),
             run=int(run) if isinstance(run, int | float) else 0,
         )

@@ -1,7 +1,8 @@
 """What a cluster has already that is not this stack's, looked at before anything is touched.
 
-Other stacks have their pools in it, and somebody may have made bindings by hand. A run looks only
-if it would create something: a pool, a node, the roles and bindings.
+Other stacks have their pools in it, one may run the resident approver, and somebody may have made
+bindings by hand. A run looks only if it would add something: a pool, a node, what a node has, the
+approver, the roles and bindings.
 """
 
 import os
@@ -11,20 +12,23 @@ from typing import Any
 
 import pulumi
 
-from admission.cluster_look import FoundInventory, Look, look
-from admission.inventory import InventoryNode, read_node
+from admission.cluster_look import Look, look
+from admission.terminal import visible
+from components.approver_arguments import NAME, OWNER
 from components.bootstrap_rbac import BINDINGS, OWN_PREFIX, SERVING_ROLE, SERVING_RULE
 from components.bootstrap_token import GROUP
-from components.pool_inventory import NAME_PREFIX
-from settings.model import NodeSettings, Settings
+from settings.model import Settings
 from settings.problem import Problem, SettingsError
+from stack import other_pools
 from stack.reading import Stack
-from stack.record import Record
 from stack.state import full_name
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 RULE_FIELDS = {"apiGroups": "api_groups", "resources": "resources", "verbs": "verbs"}
 OPEN = "auto-approve-csrs-for-group"
+# In the stack, and in the cluster.
+APPROVER = "serving-approver-binding"
+APPROVER_PATH = f"{RBAC}/clusterrolebindings/{NAME}"
 
 
 async def with_cluster(stack: Stack) -> Stack:
@@ -33,15 +37,20 @@ async def with_cluster(stack: Stack) -> Stack:
     A preview where the API server does not answer looks at nothing, and takes the usual names.
 
     Raises:
-        SettingsError: a pool, a node or an address is another stack's; the message lists each.
+        SettingsError: a pool, a node or an address is another stack's, or one of them denies what
+            a node of the other has, or another one runs the approver; the message lists each.
         RunError: the API server does not answer, or refuses.
     """
     record = stack.record
     names = {t: name for t in (SERVING_ROLE, *BINDINGS) if (name := record.in_cluster.get(t))}
     missing = [title for title in (SERVING_ROLE, *BINDINGS) if title not in names]
-    if missing or any(_creates(stack.settings, record)):
-        found = await _look(stack, missing)
-        if problems := list(_taken(stack.settings, record, found.inventories)):
+    starts_approver = stack.settings.approver.enabled and APPROVER not in record.in_cluster
+    if missing or starts_approver or other_pools.adds(stack):
+        found = await _look(stack, missing, [APPROVER_PATH] if starts_approver else [])
+        problems = list(other_pools.problems(stack, found.inventories))
+        if starts_approver:
+            problems += _other_approver(found.objects.get(APPROVER_PATH))
+        if problems:
             raise SettingsError([stack.origins.told(problem) for problem in problems])
         for title in missing:
             names[title] = _name(title, names, found.objects)
@@ -50,26 +59,14 @@ async def with_cluster(stack: Stack) -> Stack:
     return replace(stack, rbac_names={t: name for t, name in names.items() if name != t})
 
 
-def _creates(settings: Settings, record: Record) -> Iterator[str]:
-    """Yield each pool, and each node, that the stack does not have."""
-    for name, pool in settings.pools.items():
-        if f"{name}-inventory" not in record.in_cluster:
-            yield name
-        for node in pool.nodes:
-            known = record.nodes.get(node.name)
-            is_member = node.name in record.members and known and known.address == node.address
-            if not is_member and not node.force:
-                yield node.name
-
-
-async def _look(stack: Stack, missing: list[str]) -> Look:
+async def _look(stack: Stack, missing: list[str], others: list[str]) -> Look:
     path, secret = stack.credentials.kubeconfig_path, stack.credentials.kubeconfig
     content = None if path or secret is None else await secret.future()
-    paths = [_path(title, name) for title in missing for name in _candidates(title)]
+    paths = [_path(title, name) for title in missing for name in _candidates(title)] + others
     is_preview = pulumi.runtime.is_dry_run()
     try:
         found = os.path.expanduser(path) if path else None  # noqa: ASYNC240, PTH111
-        seen = await look(
+        return await look(
             found,
             content,
             paths,
@@ -83,70 +80,30 @@ async def _look(stack: Stack, missing: list[str]) -> Look:
         raise pulumi.RunError(
             f"what other stacks have in the cluster can't be read, so nothing was changed: {error}"
         ) from None
-    if seen.is_partial:
-        pulumi.log.warn(
-            "the kubeconfig's user may not list the ConfigMaps of all namespaces, so pools and"
-            f" nodes of other stacks are known only as far as their inventories are in"
-            f" {stack.settings.approver.namespace}"
-        )
-    return seen
 
 
-# Pools and nodes
+# The approver
 
 
-def _taken(
-    settings: Settings, record: Record, inventories: tuple[FoundInventory, ...]
-) -> Iterator[Problem]:
-    """Yield each pool and each node that another stack has."""
-    own = {name for title, name in record.in_cluster.items() if title.endswith("-inventory")}
-    others = [
-        each
-        for each in inventories
-        if f"{each.namespace}/{each.name}" not in own and each.stack != full_name()
-    ]
-    pools = {each.name.removeprefix(NAME_PREFIX): each for each in others}
-    for name in settings.pools.keys() & pools.keys():
-        yield Problem(f"pools.{name}", _pool_of(pools[name]))
-    claims = {
-        claim: (node, each)
-        for each in others
-        if each.content is not None and each.name.removeprefix(NAME_PREFIX) not in settings.pools
-        for node in each.content.nodes
-        for claim in node.claims
-    }
-    for name, pool in settings.pools.items():
-        for index, node in enumerate(pool.nodes):
-            taken = sorted(_entry(node).claims & claims.keys(), key=str)
-            if taken and not node.force:
-                other, owner = claims[taken[0]]
-                yield Problem(
-                    f"pools.{name}.nodes[{index}]",
-                    f"({node.name}) has {taken[0]}, and so has the node {other.name} of"
-                    f" {_whose(owner)}; a node belongs to one stack: remove it there and run"
-                    " pulumi up there first, or remove it here",
-                )
+def _other_approver(binding: Mapping[str, Any] | None) -> Iterator[Problem]:
+    """Yield that somebody else runs the approver, as its ClusterRoleBinding tells.
 
-
-def _pool_of(found: FoundInventory) -> str:
-    """Return what is wrong with a pool whose inventory is another stack's."""
-    where = f"kubectl -n {found.namespace} delete configmap {found.name}"
-    return (
-        f"has the name of {_whose(found)}; give it another name. If that stack is gone, or the"
-        f" pool has left it, {where} first"
+    Its objects have one name in all stacks. A provider that applies them shares those that are
+    there, and the first stack that ends takes them from the other.
+    """
+    if binding is None:
+        return
+    owner = (binding["metadata"].get("annotations") or {}).get(OWNER)
+    if owner == full_name():  # as an interrupted run has left it
+        return
+    places = {each.get("namespace") for each in binding.get("subjects") or ()} - {None}
+    where = f"kubectl -n {' '.join(sorted(places))} delete deployment {NAME}; " if places else ""
+    yield Problem(
+        "approver.enabled",
+        f"is true, but {f'the stack {owner}' if owner else 'another stack, or somebody by hand,'}"
+        f" runs an approver in this cluster, which has one: leave it out here, or end that one"
+        f" first. If nobody has it any more: {where}kubectl delete clusterrolebinding {NAME}",
     )
-
-
-def _whose(found: FoundInventory) -> str:
-    pool = f"the pool {found.name.removeprefix(NAME_PREFIX)}"
-    if found.stack:
-        return f"{pool} of the stack {found.stack}"
-    return f"{pool} of another stack (the ConfigMap {found.namespace}/{found.name} names none)"
-
-
-def _entry(node: NodeSettings) -> InventoryNode:
-    addresses = [*node.all_addresses, *node.certificate_addresses]
-    return read_node({"name": node.name, "addresses": addresses, "dnsNames": list(node.all_names)})
 
 
 # Roles and bindings
@@ -173,14 +130,15 @@ def _name(title: str, names: Mapping[str, str], objects: Mapping[str, Mapping[st
         return usual
     kind = "ClusterRole" if title == SERVING_ROLE else "ClusterRoleBinding"
     pulumi.log.warn(
-        f"the {kind} {usual} is there already and is another one ({_says(title, found)}); it stays"
-        f" as it is, and this program's is {other}"
+        f"the {kind} {usual} is there already and is another one"
+        f" ({visible(_says(title, found))}); it stays as it is, and this program's is {other}"
     )
     found = objects.get(_path(title, other))
     if found is not None and _says(title, found) != _wanted(title, names):
         raise pulumi.RunError(
-            f"the {kind} {other} is there already and is another one ({_says(title, found)}), so"
-            f" nothing was changed; this program needs {_wanted(title, names)}: delete it"
+            f"the {kind} {other} is there already and is another one"
+            f" ({visible(_says(title, found))}), so nothing was changed; this program needs"
+            f" {_wanted(title, names)}: delete it"
         )
     return other
 

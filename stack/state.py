@@ -5,7 +5,7 @@ have written another thing than it knew. The state says what was written.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,10 +24,12 @@ OUTPUT = "kubeletTlsBootstrap"
 POOL = "kubelet-tls-bootstrap:index:NodePool"
 TOKEN = re.compile(rf"{POOL}\$kubernetes:core/v1:Secret::(.+-token)\Z")
 SEED = re.compile(rf"{POOL}\$random:index/randomPassword:RandomPassword::(.+-token-seed)\Z")
-# Today's roles and bindings are patches of what may be there already.
+# Today's roles and bindings of all nodes are patches of what may be there already.
+INVENTORY = re.compile(rf"{POOL}\$kubernetes:core/v1:ConfigMap::")
 SHARED = re.compile(
-    r"BootstrapRbac\$kubernetes:rbac\.authorization\.k8s\.io/v1:ClusterRole(?:Binding)?(?:Patch)?::"
-    rf"|{POOL}\$kubernetes:core/v1:ConfigMap::"
+    r"(?:BootstrapRbac|ServingApprover)\$kubernetes:rbac\.authorization\.k8s\.io/v1:"
+    r"ClusterRole(?:Binding)?(?:Patch)?::"
+    rf"|{INVENTORY.pattern}"
 )
 OF_POOL = re.compile(r" --pool ([a-z0-9-]+)(?: |$)")
 # Of earlier releases, in which each node had a component of its own, and a command for its join.
@@ -81,6 +83,8 @@ class State:
     in_cluster: Mapping[str, str] = field(default_factory=dict)
     """What roles, bindings and inventories are called in the cluster, with their namespaces, by
     their names in the stack."""
+    inventories: Sequence[str] = ()
+    """What the inventories say."""
 
     @classmethod
     def of(cls, resources: Mapping[str, Any]) -> "State":
@@ -111,6 +115,12 @@ class State:
                 for urn, resource in resources.items()
                 if SHARED.search(urn)
             },
+            inventories=tuple(
+                text
+                for urn, resource in resources.items()
+                if INVENTORY.search(urn)
+                for text in (resource["outputs"].get("data") or {}).values()
+            ),
             tokens=FormerTokens(
                 made={
                     told[1]: _made(resource["outputs"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stack.shared_cluster import APPROVER_PATH
 from tests.contract import approver_program as program
 from tests.contract.engine import PROJECT, STACK, pulumi
 from tests.contract.kubernetes_provider.cluster import Cluster, running
@@ -56,3 +57,16 @@ def test_no_deployment_is_made_or_changed_before_its_pods_have_nodes(
 
     program.up(stack, allow_workers=True, **where)
     assert cluster.get(DEPLOYMENT)["spec"]["replicas"] == 2
+
+
+def test_what_another_stack_looks_at_before_it_makes_one_names_this_stack(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """A second one would share all that says the same, and take it from the first when it ends."""
+    stack = program.make(tmp_path, cluster)
+    # As the first test has left them.
+    cluster.request("DELETE", APPROVER_PATH)
+    program.run(stack, "up", "--yes", "--skip-preview", stack="o/p/s", allow_workers=True)
+    binding = cluster.get(APPROVER_PATH)
+    assert binding["metadata"]["annotations"]["kubelet-tls-bootstrap/stack"] == "o/p/s"
+    assert binding["subjects"][0]["namespace"] == program.NAMESPACE

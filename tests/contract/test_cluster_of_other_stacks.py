@@ -378,6 +378,31 @@ def test_a_node_leaves_in_a_destroy_by_what_that_stack_exports_then(
         assert user["user"]["client-key-data"][:40] not in done.said
 
 
+def test_a_stack_that_was_renamed_says_what_to_do_before_a_node_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{pulumi().parent}{os.pathsep}{os.environ['PATH']}")
+    stack = Stack(tmp_path, plugins=("pulumi-resource-command",))
+    stack.write_in_this_environment(LEAVING)
+    stack.select()
+    (tmp_path / "cluster").mkdir()
+    with running(tmp_path / "cluster") as cluster:
+        cluster.request("POST", "/api/v1/nodes", {"metadata": {"name": "n1"}})
+        path, server = str(cluster.kubeconfig), {"server": cluster.server}
+        done = up(stack, server, kubeconfigPath=path, pools={})
+        assert done.status == 0, done.said
+        assert stack.run("stack", "rename", "other", "--stack", STACK).status == 0
+        words = ("--yes", "--skip-preview", "--stack", "other")
+        done = stack.run("destroy", *words, PYTHONPATH=str(ROOT))
+        assert done.status != 0
+        assert "if it was renamed, run pulumi up once under the new name" in done.said
+        assert not cluster.gone("/api/v1/nodes/n1")
+        for command in ("up", "destroy"):
+            done = stack.run(command, *words, PYTHONPATH=str(ROOT))
+            assert done.status == 0, done.said
+        assert cluster.gone("/api/v1/nodes/n1")
+
+
 def test_stacks_that_read_each_other_see_what_the_other_has_left(stack: Stack) -> None:
     """A circle works once the other's output is there; before that it says which run is missing."""
     other = OtherStack(stack.directory)

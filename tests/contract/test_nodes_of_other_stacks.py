@@ -51,13 +51,14 @@ def machines(stack: Stack, **outputs: Any) -> None:
     OtherStack(stack.directory).export(outputs, {"hidden": []})
 
 
-def up(stack: Stack, command: str = "up", **pools: Any) -> Done:
+def up(stack: Stack, command: str = "up", color: str = "never", **pools: Any) -> Done:
     path = stack.project / f"Pulumi.{STACK}.yaml"
     settings = yaml.safe_load(path.read_text()) if path.exists() else {}
     settings["config"] = {f"{PROJECT}:pools": pools}
     path.write_text(yaml.safe_dump(settings))
     options = ("--yes", "--skip-preview") if command == "up" else ()
-    return stack.run(command, *options, "--stack", STACK, PYTHONPATH=str(ROOT))
+    options = (*options, f"--color={color}", "--stack", STACK)
+    return stack.run(command, *options, PYTHONPATH=str(ROOT))
 
 
 def from_infra(output: str = "workers", **others: Any) -> dict[str, Any]:
@@ -105,6 +106,18 @@ def test_what_is_wrong_there_is_told_with_its_place_in_the_other_stack(stack: St
         where.format("more"),
     ):
         assert text in done.said
+
+
+def test_names_there_that_are_no_text_for_a_terminal_are_told_as_one(stack: Stack) -> None:
+    """The engine ends with a panic at a colour that it does not know."""
+    names = {"<{%x%}>": {"address": "10.0.0.1"}, "a\x1b[2J\nb": {"address": "10.0.0.2"}}
+    machines(stack, workers=names, more=[{**N1, "\x1b]0;t": 1}])
+    done = up(stack, color="always", workers=from_infra(), others=from_infra("more"))
+    assert done.status != 0
+    assert "panic" not in done.said
+    assert 'pools.workers.nodesFrom["< {%x% }>"].name' in done.said
+    assert 'pools.workers.nodesFrom["a?[2J?b"].name' in done.said
+    assert "pools.others.nodesFrom[0].?]0;t is not a known key" in done.said
 
 
 def test_a_node_that_is_in_both_is_told_with_both_places(stack: Stack) -> None:

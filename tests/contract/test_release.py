@@ -151,6 +151,17 @@ def test_stacks_share_them_and_the_last_one_takes_them_with_the_last_node(
     assert end(cluster, TWO) == []  # it can be run again
 
 
+def test_a_node_that_can_not_be_read_needs_them_too(cluster: Cluster, tmp_path: Path) -> None:
+    up(cluster, tmp_path / "stack", ONE)
+    # As long as an object may be; the API server writes each of these with six characters.
+    heard = {"type": "Ready", "status": "True", "message": "<" * 1_200_000}
+    node = {"metadata": {"name": "long"}, "status": {"conditions": [heard]}}
+    cluster.request("POST", "/api/v1/nodes", node)
+    (line,) = end(cluster, ONE)
+    assert "stay: long, which this stack does not manage, need them" in line
+    assert left(cluster) == set(NAMES)
+
+
 def test_a_stack_whose_nodes_have_not_come_yet_needs_them(cluster: Cluster, tmp_path: Path) -> None:
     up(cluster, tmp_path / "stack", ONE)
     up(cluster, tmp_path / "other", TWO)

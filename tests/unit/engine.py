@@ -122,7 +122,8 @@ class Engine(mocks.Mocks):
         return self
 
     async def _look(self, *args: Any, namespace: str, patient: bool) -> Look:
-        assert (namespace, patient) == ("kube-system", not self.preview)
+        assert namespace  # the inventories' may be any
+        assert patient is not self.preview
         self.looks.append(tuple(args[-1]))
         return self.cluster
 

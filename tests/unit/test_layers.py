@@ -42,6 +42,10 @@ ONLY = {
         # One reader of CAs for all.
         "credentials.certificate_authority",
         "settings.claims",
+        # What makes a line for a terminal of a text.
+        "settings.problem",
+        "stack.origins",
+        "stack.other_pools",
         # One reader of what `pulumi` prints.
         "stack.file",
         "stack.shared_cluster",

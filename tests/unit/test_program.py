@@ -30,6 +30,7 @@ from stack.nodes import to_node
 from stack.reading import Stack
 from stack.record import Record, RecordedNode
 from stack.sender import Sender
+from stack.shared_cluster import APPROVER_PATH
 from tests.unit.certificates import authority
 from tests.unit.engine import COMPONENT, SEED, Engine
 
@@ -567,6 +568,7 @@ def run_program(
     outputs: dict[str, Any] | None = None,
     pending: Sequence[str] = (),
     in_cluster: Sequence[str] = (),
+    former: Engine | None = None,
 ) -> Engine:
     """Run the whole program with these settings of its stack, and the outputs of the last run."""
     left: dict[str, Any] = {
@@ -577,6 +579,7 @@ def run_program(
         kinds = f"{COMPONENT}BootstrapRbac$kubernetes:rbac.authorization.k8s.io/v1:{kind}Patch"
         made = {"type": kinds.rpartition("$")[2], "outputs": {"metadata": {"name": name}}}
         left[f"urn:pulumi:s::p::{kinds}::{name}"] = made
+    left |= former.left_behind() if former else {}
     texts = {f"p:{key}": v if isinstance(v, str) else json.dumps(v) for key, v in raw.items()}
     pulumi.runtime.set_all_config(texts)
     try:
@@ -616,8 +619,17 @@ def test_a_run_that_is_new_looks_at_the_cluster_and_the_next_one_does_not(tmp_pa
 
     roles = ("approve-node-server-renewal-csr", *BINDINGS)
     ((first,),) = [look()]
-    assert len(first) == 2 * len(roles)  # each by two names
-    assert look(*roles) == [()]  # the pool and the node are still new
+    assert len(first) == 2 * len(roles) + 1  # each by two names, and the approver's binding
+    assert look(*roles) == [(APPROVER_PATH,)]  # the pool and the node are still new too
+
+
+def test_a_run_looks_at_the_cluster_when_a_node_that_has_joined_gets_more(tmp_path: Path) -> None:
+    raw = write_stack(tmp_path)
+    first = run_program(raw)
+    assert run_program(raw, former=first).looks == []
+    (node,) = raw["pools"]["workers"]["nodes"]
+    node["certificateAddresses"] = ["10.0.0.77"]
+    assert run_program(raw, former=first).looks == [()]
 
 
 def test_a_program_ends_with_an_error_if_a_node_has_not_joined(tmp_path: Path) -> None:

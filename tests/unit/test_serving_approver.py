@@ -89,6 +89,12 @@ def test_each_role_is_bound_to_its_own_account_alone(resources: dict[str, dict[s
         )  # fmt: skip
 
 
+def test_its_binding_names_its_stack() -> None:
+    """By which another one learns that it has an approver."""
+    metadata = declare(stack="o/p/s")["approver-binding"]["metadata"]
+    assert metadata["annotations"] == {"kubelet-tls-bootstrap/stack": "o/p/s"}
+
+
 def test_its_pods_have_no_privilege(resources: dict[str, dict[str, Any]]) -> None:
     spec = resources["approver-deployment"]["spec"]["template"]["spec"]
     (container,) = spec["containers"]

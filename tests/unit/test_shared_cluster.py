@@ -14,7 +14,7 @@ from components.bootstrap_rbac import BINDINGS, SERVING_ROLE
 from credentials import Credentials
 from settings.parsing import parse
 from settings.problem import SettingsError
-from stack import shared_cluster
+from stack import other_pools, shared_cluster
 from stack.reading import Stack
 from stack.record import Record, RecordedNode
 
@@ -23,23 +23,37 @@ SERVING, OPEN = "node-server-cert-renewal", "auto-approve-csrs-for-group"
 NODE = {"name": "n1", "address": "10.0.0.1"}
 CSR_ROLE = "system:certificates.k8s.io:certificatesigningrequests"
 USUAL = {name: name for name in (SERVING_ROLE, *BINDINGS)}
-JOINED = Record(
-    nodes={"n1": RecordedNode(address="10.0.0.1")},
-    members={"n1": "urn"},
-    in_cluster={**USUAL, "workers-inventory": "kube-system/kubelet-tls-bootstrap-workers"},
-)
+# What this stack's nodes are denied by the settings of `Cluster.names`.
+DENIED = {"addresses": [], "cidrs": ["10.96.0.0/12"], "names": ["api"]}
 
 
-def inventory(
-    pool: str, *nodes: str, stack: str = "o/p/other", namespace: str = "kube-system"
-) -> FoundInventory:
-    """The inventory of a pool; each node is given as NAME=ADDRESS."""
+def document(pool: str, *nodes: str, **denied: list[str]) -> str:
+    """What the inventory of a pool says; each node is given as NAME=ADDRESS."""
     entries = [
         {"name": name, "addresses": [address], "dnsNames": [name]}
         for name, address in (node.split("=") for node in nodes)
     ]
-    denied: dict[str, list[str]] = {"addresses": [], "cidrs": [], "names": []}
-    text = json.dumps({"pool": pool, "nodes": entries, "denied": denied})
+    nothing: dict[str, list[str]] = {"addresses": [], "cidrs": [], "names": []}
+    return json.dumps({"pool": pool, "nodes": entries, "denied": nothing | denied})
+
+
+JOINED = Record(
+    nodes={"n1": RecordedNode(address="10.0.0.1")},
+    members={"n1": "urn"},
+    in_cluster={**USUAL, "workers-inventory": "kube-system/kubelet-tls-bootstrap-workers"},
+    inventories=[document("workers", "n1=10.0.0.1", **DENIED)],
+)
+
+
+def inventory(
+    pool: str,
+    *nodes: str,
+    stack: str = "o/p/other",
+    namespace: str = "kube-system",
+    **denied: list[str],
+) -> FoundInventory:
+    """The inventory of a pool."""
+    text = document(pool, *nodes, **denied)
     name = f"kubelet-tls-bootstrap-{pool}"
     content = pool_inventory.read(text)
     return FoundInventory(namespace=namespace, name=name, stack=stack, content=content)
@@ -81,6 +95,7 @@ class Cluster:
         self.looks: list[bool] = []  # whether each was patient
         self.said: list[str] = []
         monkeypatch.setattr(shared_cluster, "look", self._look)
+        monkeypatch.setattr(other_pools, "full_name", lambda: "o/p/s")
         monkeypatch.setattr(shared_cluster, "full_name", lambda: "o/p/s")
         monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: self.is_preview)
         monkeypatch.setattr(pulumi.log, "warn", self.said.append)
@@ -121,20 +136,29 @@ def test_an_empty_cluster_has_nothing_that_is_not_ours(cluster: Cluster) -> None
     assert (cluster.looks, cluster.said) == ([True], [])
 
 
-def test_who_may_not_see_all_of_it_is_told(cluster: Cluster) -> None:
-    cluster.found = Look(objects={}, inventories=(), is_partial=True)
-    assert cluster.names() == {}
-    (said,) = cluster.said
-    assert "may not list the ConfigMaps of all namespaces" in said
-
-
-def test_a_run_that_creates_nothing_does_not_look(cluster: Cluster) -> None:
+def test_a_run_that_adds_nothing_does_not_look(cluster: Cluster) -> None:
     assert cluster.names(record=JOINED) == {}
+    fewer = replace(
+        JOINED, inventories=[document("workers", "n1=10.0.0.1", "n2=10.0.0.2", **DENIED)]
+    )
+    assert cluster.names(record=fewer) == {}
     assert cluster.looks == []
     added = {"pools": {"workers": {"nodes": [NODE, {"name": "n2", "address": "10.0.0.2"}]}}}
     moved = {"pools": {"workers": {"nodes": [{**NODE, "address": "10.0.0.9"}]}}}
     another = {"pools": {"workers": {"nodes": [NODE]}, "more": {}}}
-    for count, settings in enumerate((added, moved, another), 1):
+    elsewhere = {"approver": {"namespace": "ktb"}, "pools": {"workers": {"nodes": [NODE]}}}
+    networks = {"cluster": {"serviceCidr": "10.0.0.0/8"}, "pools": {"workers": {}}}
+    hosts = {**networks, "controlPlane": {"hosts": [{"name": "cp", "address": "10.9.0.9"}]}}
+    of_node: list[dict[str, Any]] = [
+        {"pools": {"workers": {"nodes": [NODE | more]}}}
+        for more in (
+            {"dnsNames": ["n1.example.org"]},
+            {"addresses": ["fd00::1"]},
+            {"certificateAddresses": ["10.1.0.1"]},
+        )
+    ]
+    changes = (added, moved, another, elsewhere, networks, hosts, *of_node)
+    for count, settings in enumerate(changes, 1):
         cluster.names(settings, JOINED)
         assert len(cluster.looks) == count
 
@@ -161,7 +185,9 @@ def test_a_stack_without_pools_looks_once(cluster: Cluster) -> None:
         (
             inventory("spot", "n1=10.1.0.1"),
             "pools.workers.nodes[0] (n1) has n1, and so has the node n1 of the pool spot of the"
-            " stack o/p/other; a node belongs to one stack",
+            " stack o/p/other; a node belongs to one stack: remove it there and run pulumi up there"
+            " first, or remove it here. If that stack is gone, or the pool has left it, kubectl -n"
+            " kube-system delete configmap kubelet-tls-bootstrap-spot first",
         ),
         (
             inventory("spot", "n7=10.0.0.1"),
@@ -192,10 +218,130 @@ def test_what_is_this_stacks_own_is_not(cluster: Cluster) -> None:
     for stack in ("o/p/former-name", ""):
         cluster.has(inventory("workers", "n1=10.0.0.1", stack=stack))
         assert cluster.names(added, JOINED) == {}
-    # Elsewhere it is another one.
-    cluster.has(inventory("workers", "n1=10.0.0.1", namespace="elsewhere"))
+    # Another one's.
+    cluster.has(inventory("former", "n2=10.0.0.1"))
     with pytest.raises(SettingsError):
         cluster.names(added, JOINED)
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ({"dnsNames": ["n7"]}, "n7"),
+        ({"addresses": ["fd00::7"]}, "fd00::7"),
+        ({"certificateAddresses": ["10.0.0.7"]}, "10.0.0.7"),
+    ],
+)
+def test_a_node_that_has_joined_gets_nothing_that_anothers_has(
+    cluster: Cluster, more: dict[str, Any], what: str
+) -> None:
+    """The approver would leave both out, and neither could renew."""
+    cluster.has(inventory("spot", "n7=10.0.0.7"), inventory("spots", "n8=fd00::7"))
+    with pytest.raises(SettingsError, match=rf"\(n1\) has {what}, and so has the node n"):
+        cluster.names({"pools": {"workers": {"nodes": [NODE | more]}}}, JOINED)
+
+
+@pytest.mark.parametrize(
+    "denied",
+    [{"addresses": ["10.0.0.1"]}, {"cidrs": ["10.0.0.0/24"]}, {"names": ["n1"]}],
+    ids=["an address", "a network", "a name"],
+)
+def test_a_node_that_another_stack_denies_is_refused(
+    cluster: Cluster, denied: dict[str, list[str]]
+) -> None:
+    cluster.has(inventory("spot", "n7=10.0.0.7", **denied))
+    told = (
+        r"pools\.workers\.nodes\[0\] \(n1\) has (10\.0\.0\.1|n1), which the pool spot of the stack"
+    )
+    with pytest.raises(SettingsError, match=told):
+        cluster.names()
+    by_hand = {"approval": {"serving": "manual"}, "pools": {"workers": {"nodes": [NODE]}}}
+    if "cidrs" in denied:
+        with pytest.raises(SettingsError, match=told):
+            cluster.names(by_hand)
+    else:
+        assert cluster.names(by_hand) == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "node", "told"),
+    [
+        (
+            {},
+            "n7=10.100.0.7",
+            "cluster.serviceCidr would deny 10.100.0.7 to all nodes, and n7 of the pool spot of the"
+            " stack o/p/other has it, whose serving certificate nobody would renew then; give the",
+        ),
+        (
+            {"controlPlane": {"hosts": [{"name": "cp", "address": "10.0.0.9"}]}},
+            "cp=10.0.0.9",
+            "controlPlane.hosts would deny 10.0.0.9 to all nodes, and cp of the pool spot",
+        ),
+        (
+            {"cluster": {"server": "https://10.0.0.9:6443"}},
+            "cp=10.0.0.9",
+            "cluster.server would deny 10.0.0.9 to all nodes, and cp of the pool spot",
+        ),
+        ({}, "api=10.0.0.9", "cluster.server would deny api to all nodes, and api of the pool"),
+    ],
+)
+def test_what_a_node_of_another_stack_has_is_not_denied_to_it(
+    cluster: Cluster, settings: dict[str, Any], node: str, told: str
+) -> None:
+    cluster.has(inventory("spot", node))
+    whole = {**settings, "pools": {"workers": {"nodes": [NODE]}}}
+    with pytest.raises(SettingsError, match="1 problem in the settings") as error:
+        cluster.names(whole)
+    assert told in str(error.value)
+    # Without pools it writes nowhere what it denies.
+    assert cluster.names({**settings, "pools": {}}) == {}
+
+
+def test_a_machine_of_the_control_plane_that_is_this_stacks_node_is_denied_to_nobody(
+    cluster: Cluster,
+) -> None:
+    cluster.has(inventory("spot", "n7=10.0.0.7", cidrs=["10.96.0.0/12"]))
+    host = {"name": "n1", "address": "10.0.0.1"}
+    settings = {"controlPlane": {"hosts": [host]}, "pools": {"workers": {"nodes": [NODE]}}}
+    assert cluster.names(settings) == {}
+
+
+@pytest.mark.parametrize(
+    ("stack", "namespace", "told"),
+    [
+        (
+            "o/p/cluster",
+            "ktb",
+            "approver.enabled is true, but the stack o/p/cluster runs an approver in this cluster,"
+            " which has one: leave it out here, or end that one first. If nobody has it any more:"
+            " kubectl -n ktb delete deployment kubelet-serving-approver; kubectl delete"
+            " clusterrolebinding kubelet-serving-approver",
+        ),
+        (None, None, "but another stack, or somebody by hand, runs an approver in this cluster"),
+        ("o/p/s", "ktb", ""),
+    ],
+    ids=["another stack's", "by hand, as a unit", "its own, of an interrupted run"],
+)
+def test_a_cluster_has_one_approver(
+    cluster: Cluster, stack: str | None, namespace: str | None, told: str
+) -> None:
+    """The first of two stacks that ends would take the rights of the other's."""
+    subject = {"kind": "ServiceAccount", "namespace": namespace} if namespace else {"kind": "User"}
+    metadata = {"annotations": {"kubelet-tls-bootstrap/stack": stack}} if stack else {}
+    path = f"{RBAC}/clusterrolebindings/kubelet-serving-approver"
+    cluster.has(**{path: {"metadata": metadata, "subjects": [subject]}})
+    settings = {"approver": {"enabled": True, "image": "i"}, "pools": {}}
+    if told:
+        with pytest.raises(SettingsError, match="1 problem in the settings") as error:
+            cluster.names(settings)
+        assert told in str(error.value)
+    else:
+        assert cluster.names(settings) == {}
+    running = Record(in_cluster={**USUAL, "serving-approver-binding": "kubelet-serving-approver"})
+    looks = len(cluster.looks)
+    assert cluster.names(settings, running) == {}
+    assert len(cluster.looks) == looks
+    assert cluster.names({"pools": {}}) == {}
 
 
 def test_a_node_whose_machine_is_gone_claims_nothing(cluster: Cluster) -> None:

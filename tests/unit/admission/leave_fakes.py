@@ -45,6 +45,7 @@ class FakeCluster:
         self.then = then  # the uid after a refusal
         # What keeps a Node that is deleted, and how often it is seen until that is removed.
         self.finalizers, self.looks, self.is_deleted = finalizers, looks, False
+        self.inventories: dict[str, list[dict[str, Any]]] = {}  # by their namespaces
 
     async def insist(
         self, method: str, path: str, body: Any = None, *, content_type: str = "application/json"
@@ -88,6 +89,10 @@ class FakeCluster:
         return {"metadata": metadata, "spec": spec, "status": status}
 
     async def list(self, path: str, keep: Keep) -> Listed:
+        if path.startswith("/api/v1/namespaces/"):
+            if "INVENTORIES" in self.refusals:
+                raise ApiError(self.refusals["INVENTORIES"], "GET", path, "no")
+            return listed(self.inventories.get(path.split("/")[4], ()), keep)
         found = await self.insist("GET", f"{path}&limit=250" if "?" in path else path)
         return listed(found.get("items") or (), keep)
 

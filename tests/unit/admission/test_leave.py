@@ -16,6 +16,7 @@ import pytest
 
 from admission import program
 from admission.__main__ import _leave, parser
+from admission.api_server.api import ApiError
 from admission.leave import leave
 from admission.private_file import private_file
 from admission.stack_settings import Leaving, StackSettings
@@ -554,3 +555,63 @@ def test_a_program_that_is_missing_is_named() -> None:
 def test_a_program_that_hangs_is_ended() -> None:
     with pytest.raises(ValueError, match="sleep did not end"):
         asyncio.run(program.run("sleep", "1000", timeout_s=0.01))
+
+
+def an_inventory(stack: str | None, *names: str, text: str | None = None) -> dict[str, Any]:
+    """The ConfigMap of a pool of a stack."""
+    marked = {"kubelet-tls-bootstrap/stack": stack} if stack else {}
+    said = json.dumps({"nodes": [{"name": name} for name in names]})
+    return {
+        "metadata": {"name": "kubelet-tls-bootstrap-gpu", "annotations": marked},
+        "data": {"inventory.json": said if text is None else text},
+    }
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_node_that_is_another_stacks_by_now_stays(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, force: bool
+) -> None:
+    """As where a state was restored from a copy that is older than its move."""
+    (tmp_path / "config").touch()
+    cluster = FakeCluster([], "uid-1")
+    scene = Scene(monkeypatch, cluster)
+    scene.settings = {
+        "kubeconfigPath": str(tmp_path / "config"),
+        "pools": pools(force=force),
+        "approver": json.dumps({"namespace": "ktb"}),
+    }
+    cluster.inventories = {"ktb": [an_inventory("o/p/other", "node-2", "node-1")]}
+    told = "node-1 is a node of the stack o/p/other now, in its pool gpu, so it stays as it is"
+    with pytest.raises(ValueError, match=told):
+        asyncio.run(_leave(command("--stack", "o/p/dev")))
+    assert not any(call.startswith(("PATCH", "DELETE", "kubectl")) for call in scene.calls)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        an_inventory("o/p/dev", "node-1"),
+        an_inventory(None, "node-1"),
+        an_inventory("o/p/other", "node-11"),
+        an_inventory("o/p/other", text="not JSON"),
+        {"metadata": {"name": "x", "annotations": {"kubelet-tls-bootstrap/stack": "a"}}},
+    ],
+)
+def test_what_no_other_stack_has_leaves(
+    monkeypatch: pytest.MonkeyPatch, found: dict[str, Any]
+) -> None:
+    cluster = FakeCluster([], "uid-1")
+    scene = Scene(monkeypatch, cluster)
+    cluster.inventories = {"kube-system": [found]}
+    asyncio.run(leave("node-1", "config", Leaving(), stack="o/p/dev"))
+    assert DELETE in scene.calls
+
+
+def test_who_may_not_see_inventories_may_remove_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", refusals={"INVENTORIES": 403}))
+    asyncio.run(leave("node-1", "config", Leaving(), stack="o/p/dev"))
+    assert DELETE in scene.calls
+    scene = Scene(monkeypatch, FakeCluster([], "uid-1", refusals={"INVENTORIES": 500}))
+    with pytest.raises(ApiError):
+        asyncio.run(leave("node-1", "config", Leaving(), stack="o/p/dev"))
+    assert DELETE not in scene.calls

@@ -11,6 +11,10 @@ from tests.unit.admission.tls_api_server import ApiServer, kubeconfig, serving, 
 
 ROOT = Path(__file__).parents[3]
 NODE = "/api/v1/nodes/node-1"
+INVENTORIES = (
+    "/api/v1/namespaces/kube-system/configmaps"
+    "?labelSelector=kubelet-tls-bootstrap/inventory&limit=250"
+)
 PODS = "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-1&limit=1"
 # Each takes longer to import than all that a node needs to leave.
 SLOW = {"aiohttp", "cryptography", "kubernetes", "pulumi", "pydantic", "requests", "urllib3"}
@@ -51,10 +55,12 @@ def test_a_node_without_pods_leaves_without_what_takes_long_to_start(tmp_path: P
     with serving(tmp_path) as api_server:
         metadata = {"name": "node-1", "uid": "uid-1"}
         api_server.answers[f"GET {NODE}"] = {"metadata": metadata, "spec": {}, "status": {}}
+        none = {"kind": "ConfigMapList", "metadata": {"resourceVersion": "1"}, "items": []}
+        api_server.answers[f"GET {INVENTORIES}"] = none
         api_server.answers[f"GET {PODS}"] = {"kind": "PodList", "metadata": {}, "items": []}
         done = leave(tmp_path, api_server)
     assert done.returncode == 0, done.stderr
-    assert [method for method, *_ in api_server.asked] == ["GET", "PATCH", "GET", "DELETE"]
+    assert [method for method, *_ in api_server.asked] == ["GET", "GET", "PATCH", "GET", "DELETE"]
     assert api_server.asked[-1][1:3] == (NODE, {"preconditions": {"uid": "uid-1"}})
     assert "yaml" in imported(done.stderr)
     assert imported(done.stderr) & SLOW == set()

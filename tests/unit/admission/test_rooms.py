@@ -31,7 +31,8 @@ ALLOWED = {
     "settings_file": {"drain_settings"},
     "program_settings": {"turns"},
     "stack_settings": {
-        *("api_server", "outputs", "private_file", "program", "program_settings"),
+        *("api_server", "outputs", "pool_inventory", "private_file", "program"),
+        "program_settings",
         *("settings_file", "drain_settings", "turns"),
     },
     "machines_ca": {"outputs", "settings_file"},
@@ -41,7 +42,8 @@ ALLOWED = {
         *("api_server", "objects", "program"),
         *("drain_settings", "remaining_pods", "turns"),
     },
-    "leave": {"api_server", "objects", "drain", "stack_settings"},
+    "owner": {"api_server", "pool_inventory"},
+    "leave": {"api_server", "objects", "drain", "owner", "stack_settings"},
     "gate": {
         *("inventory", "rules", "objects", "api_server"),
         *("serving_certificate", "delegate", "judge", "stack_settings", "terminal"),

@@ -55,6 +55,14 @@ def test_a_file_that_says_all_is_enough(tmp_path: Path, stack: str) -> None:
     assert pools["empty"] is None
 
 
+def test_where_the_inventories_are_is_read_too(tmp_path: Path) -> None:
+    found = read(tmp_path, f"{SETTINGS}  joins:approver: {{namespace: ktb, enabled: false}}\n")
+    assert found is not None
+    assert json.loads(found["approver"]) == {"namespace": "ktb"}
+    for other in ("{namespace: 12}", "{namespace: {secure: abc}}", "[a]", "text"):
+        assert read(tmp_path, f"{SETTINGS}  joins:approver: {other}\n") is None
+
+
 def test_how_nodes_are_drained_is_read_too(tmp_path: Path) -> None:
     drain = "  joins:drain: {timeoutSeconds: 60, graceSeconds: null, force: false}\n"
     pool = "    workers:\n      drain: {parallel: 3, deleteEmptyDirData: true}\n"
