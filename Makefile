@@ -35,11 +35,12 @@ down: .venv/installed ## stop the lab's machines (their disks and the stack are 
 test: check ## run everything but `test-long`: `make check`, the scripts, the plugins, the joins on the lab
 	$(PYTHON) -m lab toolchain --all
 	$(PYTHON) -m pytest --numprocesses 4 tests/scripts
-	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile tests/contract
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m 'not long' tests/contract
 	$(PYTHON) -m pytest -m 'not long' tests/lab
 
-test-long: .venv/installed ## run the tests on the lab that `make test` leaves out: rarer cases, long waits
+test-long: .venv/installed ## run what `make test` leaves out: rarer cases and long waits on the lab, older kubelets' start-up code
 	$(PYTHON) -m lab toolchain --all
+	$(PYTHON) -m pytest -m long tests/contract
 	$(PYTHON) -m pytest -m long tests/lab
 
 check: .venv/installed ## run the fast part: lint, types, shellcheck, unit tests
