@@ -44,8 +44,9 @@ lab-tests:
 contract-tests:
 	nice -n 19 $(PYTHON) -m pytest --verbose --numprocesses 2 --dist loadfile -m 'not long' tests/contract
 
-test-long: .venv/installed ## run the tests on the lab that `make test` leaves out: rarer cases, long waits
+test-long: .venv/installed ## run what `make test` leaves out: rarer cases and long waits on the lab, older kubelets' start-up code
 	$(PYTHON) -m lab toolchain --all
+	$(PYTHON) -m pytest -m long tests/contract
 	$(PYTHON) -m pytest -m long tests/lab
 
 check: .venv/installed ## run the fast part: lint, types, shellcheck, unit tests

@@ -44,6 +44,11 @@ def _kubernetes_variables(version: str) -> dict[str, str]:
     return {f"{package}.{name}": values[name] for package in packages for name in values}
 
 
+def kubernetes_ldflags(version: str) -> str:
+    """Return the linker's flags with which a program of Kubernetes knows its version."""
+    return _set_variables(_kubernetes_variables(version))
+
+
 @dataclass(frozen=True)
 class ProgramSet:
     """One module of `toolchain/`, and the programs that its binary is.
@@ -85,7 +90,7 @@ class ProgramSet:
 KUBERNETES = ProgramSet(
     name="kubernetes",
     package=".",
-    ldflags=_set_variables(_kubernetes_variables(KUBERNETES_VERSION)),
+    ldflags=kubernetes_ldflags(KUBERNETES_VERSION),
     bin=("kubectl",),
     node=("kubelet",),
     control_plane=("kube-apiserver", "kube-controller-manager", "kube-scheduler"),
@@ -96,7 +101,7 @@ KUBELETS = {
     minor_version(version): ProgramSet(
         name=f"kubelet-{minor_version(version)}",
         package=".",
-        ldflags=_set_variables(_kubernetes_variables(version)),
+        ldflags=kubernetes_ldflags(version),
         node=("kubelet",),
     )
     for version in OLDER_KUBELETS

@@ -120,11 +120,10 @@ def _cloud_address_problems(chain: Chain, flags: Mapping[str, str]) -> Iterator[
         or not flags.get("cloud-provider")
     ):
         return
-    given = chain.merged.kubelet.get("featureGates")
-    gates = given if isinstance(given, Mapping) else {}
+    on = node_files.versions.gate_is_on(gate, version, chain.merged.kubelet.get("featureGates"))
     if _minor(version) < _minor("1.27"):
         problem = f"but a kubelet of {version} takes one with a cloud provider; remove the other"
-    elif _minor(version) < _minor("1.29") and not gates.get(gate, gates.get("AllAlpha")):
+    elif _minor(version) < _minor("1.30") and not on:
         problem = f"which needs the feature gate {gate} in {version} with a cloud provider"
     else:
         return

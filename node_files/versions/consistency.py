@@ -31,6 +31,10 @@ class Configuration:
         field = table.fields(self.version).get(path)
         return given if given is not None or field is None else field.default
 
+    def gate_is_on(self, name: str) -> bool:
+        """Return whether a gate is on, with the overrides' featureGates."""
+        return table.gate_is_on(name, self.version, self.given("featureGates"))
+
     def seconds(self, path: str) -> float:
         """Return a duration in seconds; the value at the path must be one."""
         return (quantities.duration_ns(self[path] or "0s") or 0) / rules.SECOND
@@ -48,13 +52,13 @@ def _missing_gates(c: Configuration) -> Iterator[Problem]:
     set_by_user = c.given("featureGates") or {}
     for path, name in rules.GATED.items():
         given = c.given(path)
-        gate = table.gates(c.version).get(name)
-        if given is None or gate is None or given in ({}, [], False) or set_by_user.get("AllAlpha"):
+        known = name in table.gates(c.version)
+        if given is None or not known or given in ({}, [], False, "") or c.gate_is_on(name):
             continue
         field = table.fields(c.version)[path]
-        if set_by_user.get(name, gate.default) or same(given, field.default, field.type):
+        if same(given, field.default, field.type):
             continue
-        usual = "" if name in set_by_user else " by default"
+        usual = "" if table.gate_setter(name, c.version, set_by_user) else " by default"
         yield (
             path,
             f"needs the feature gate {name}, which is off{usual} in {c.version}; set"
@@ -64,26 +68,28 @@ def _missing_gates(c: Configuration) -> Iterator[Problem]:
 
 def _gates_without_others(c: Configuration) -> Iterator[Problem]:
     # Validate in component-base featuregate/feature_gate.go, since 1.35
-    given, known = c.given("featureGates") or {}, table.gates(c.version)
-    if "AllAlpha" in given or "AllBeta" in given:
-        return
-    for name, gate in known.items():
-        on = given.get(name, gate.default)
-        off = [other for other in gate.needs if not given.get(other, known[other].default)]
-        if on and off and (name in given or any(other in given for other in off)):
-            path = f"featureGates[{name if name in given else off[0]}]"
-            if name in given:
-                yield path, f"needs {off[0]}, which is off; set it to true too"
-            else:
-                yield path, f"is needed by {name}, which is on; set that to false too"
+    given, told = c.given("featureGates") or {}, set()
+    for name, gate in table.gates(c.version).items():
+        off = next((other for other in gate.needs if not c.gate_is_on(other)), None)
+        if off is None or not c.gate_is_on(name):
+            continue
+        setters = [table.gate_setter(each, c.version, given) for each in (name, off)]
+        if setters[0] and (setters[0], off) not in told:
+            switches = "" if setters[0] == name else f"switches {name} on, which "
+            problem = f"{switches}needs {off}, which is off; set {off} to true too"
+            yield f"featureGates[{setters[0]}]", problem
+        elif setters[1] and not setters[0] and (setters[1], name) not in told:
+            switches = "" if setters[1] == off else f"switches {off} off, which "
+            problem = f"{switches}is needed by {name}, which is on; set {name} to false too"
+            yield f"featureGates[{setters[1]}]", problem
+        told |= {(setters[0], off), (setters[1], name)}
 
 
 def _memory_throttling(c: Configuration) -> Iterator[Problem]:
     # Since 1.37 the kubelet takes without its gate only what was the default until then.
     path, name, former = "memoryThrottlingFactor", "MemoryQoS", 0.9
-    gate, given = table.gates(c.version)[name], c.given("featureGates") or {}
-    on = given.get(name, given.get("AllAlpha") or gate.default)
-    if c.given(path) in (None, former) or on or table.number(c.version) < table.number("1.37"):
+    old = table.number(c.version) < table.number("1.37")
+    if c.given(path) in (None, former) or c.gate_is_on(name) or old:
         return
     yield path, f"needs the feature gate {name}, which is off; set it to true or leave {path} out"
 
@@ -92,8 +98,12 @@ def _gates_of_ours(c: Configuration) -> Iterator[Problem]:
     # The fields that the program sets must not lose their gates.
     for path in ("serverTLSBootstrap", "seccompDefault"):
         gate = rules.GATED[path]
-        if (c.given("featureGates") or {}).get(gate) is False and c.given(path) is None:
-            yield f"featureGates[{gate}]", f"is off, but {path}, which the program sets, needs it"
+        setter = table.gate_setter(gate, c.version, c.given("featureGates"))
+        if not setter or c.gate_is_on(gate) or c.given(path) is not None:
+            continue
+        if table.gate_is_on(gate, c.version):
+            off = "is off" if setter == gate else f"switches {gate} off"
+            yield f"featureGates[{setter}]", f"{off}, but {path}, which the program sets, needs it"
 
 
 def _image_collection(c: Configuration) -> Iterator[Problem]:
@@ -125,7 +135,7 @@ def _shutdown(c: Configuration) -> Iterator[Problem]:
 
 def _reservations(c: Configuration) -> Iterator[Problem]:
     enforced = c["enforceNodeAllocatable"] or []
-    # Up to 1.30, even `none` counted as something to enforce.
+    # Up to 1.30, even `none` counted as something to enforce, and each entry could be there twice.
     old = table.number(c.version) < table.number("1.31")
     kept = [entry for entry in enforced if old or entry != "none"]
     if c["cgroupsPerQOS"] is False and kept:
@@ -134,7 +144,7 @@ def _reservations(c: Configuration) -> Iterator[Problem]:
             ("is false, so nothing can be enforced; set enforceNodeAllocatable to []"),
         )
     for entry in sorted(set(enforced)):
-        if enforced.count(entry) > 1:
+        if enforced.count(entry) > 1 and not old:
             yield "enforceNodeAllocatable", f"lists {entry} twice"
         owner, _, _ = entry.partition("-reserved")
         cgroup = f"{owner}ReservedCgroup"
@@ -145,7 +155,7 @@ def _reservations(c: Configuration) -> Iterator[Problem]:
             yield "enforceNodeAllocatable", f"lists both forms of {owner}-reserved; list only one"
         if c["reservedSystemCPUs"] and c[f"{owner}ReservedCgroup"]:
             yield "reservedSystemCPUs", f"can't be combined with {owner}ReservedCgroup"
-    if kept and "none" in enforced:
+    if len(enforced) > 1 and "none" in enforced:
         yield "enforceNodeAllocatable", "lists none beside other entries; list either"
 
 
@@ -174,8 +184,11 @@ def _logging(c: Configuration) -> Iterator[Problem]:
             "logging.vmodule",
             f"works only with the text format, but logging.format is {c['logging.format']}",
         )
-    gates = c.given("featureGates") or {}
-    if gates.get("LoggingAlphaOptions") or gates.get("AllAlpha"):
+    gates = table.gates(c.version)
+    gate = "LoggingBetaOptions"
+    if c["logging.format"] == "json" and gate in gates and not c.gate_is_on(gate):
+        yield "logging.format", f"json needs the feature gate {gate}, which is off; set it to true"
+    if "LoggingAlphaOptions" not in gates or c.gate_is_on("LoggingAlphaOptions"):
         return
     for name in ("text", "json"):
         path = f"logging.options.{name}"

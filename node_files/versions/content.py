@@ -143,7 +143,8 @@ def _gate(name: str, value: bool, version: str) -> str | None:
     if unknown := unknown_gate(name, version):
         return f"{unknown}, and a kubelet does not start with a gate that it does not know"
     gate = table.gates(version).get(name)
-    if gate and gate.locked and gate.default != value:
+    locked = gate and (gate.locked or name in rules.LOCKED_GATES)
+    if gate and locked and gate.default != value:
         state = "on" if gate.default else "off"
         return f"is locked to {state} in {version}; with another value the kubelet does not start"
     return None

@@ -106,10 +106,7 @@ def flag_conflicts(
     if given.get("vmodule", "").strip(",") and form not in (None, "", "text"):
         yield "vmodule", f"works only with the text format, but kubelet.logging.format is {form}"
     gate = rules.GATED["seccompDefault"]
-    set_by_user = configuration.given("featureGates")
-    gates = set_by_user if isinstance(set_by_user, Mapping) else {}
-    on = gates.get(gate, gates.get("AllAlpha", table.gate_is_on(gate, version)))
-    if given.get("seccomp-default") in TRUE and not on:
+    if given.get("seccomp-default") in TRUE and not configuration.gate_is_on(gate):
         yield (
             "seccomp-default",
             f"needs the feature gate {gate}, which is off in {version}; set it to true in"

@@ -117,6 +117,9 @@ OTHER_GATES: Mapping[str, str] = {
     "ControllerManagerReleaseLeaderElectionLockOnExit": "1.36",
 }
 
+# Gates that are locked without the table's saying so: cmd/kubelet/app/server.go.
+LOCKED_GATES = ("DynamicKubeletConfig",)
+
 # Fields for which a value other than the default needs a gate.
 GATED: Mapping[str, str] = {
     "cpuCFSQuotaPeriod": "CustomCPUCFSQuotaPeriod",
@@ -134,6 +137,8 @@ GATED: Mapping[str, str] = {
     "shutdownGracePeriod": "GracefulNodeShutdown",
     "shutdownGracePeriodByPodPriority": "GracefulNodeShutdownBasedOnPodPriority",
     "shutdownGracePeriodCriticalPods": "GracefulNodeShutdown",
+    "topologyManagerPolicy": "TopologyManager",
+    "topologyManagerScope": "TopologyManager",
     "tracing": "KubeletTracing",
 }
 

@@ -47,4 +47,4 @@ def _namespaced(name: str, version: str) -> bool:
     if at < table.number("1.29"):
         return name == "kernel.sem" or name.startswith(("kernel.shm", "kernel.msg"))
     newer = name.startswith("user.") or name == "kernel.domainname"
-    return name in _NAMES or (newer and at >= table.number("1.36"))
+    return name in _NAMES or (newer and at >= table.number("1.37"))

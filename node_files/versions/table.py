@@ -13,6 +13,9 @@ from typing import Any
 
 _TABLE = json.loads(resources.files("node_files.versions").joinpath("kubelet.json").read_text())
 
+# component-base featuregate/feature_gate.go
+_ALL_OF = {"alpha": "AllAlpha", "beta": "AllBeta"}
+
 SUPPORTED_VERSIONS: tuple[str, ...] = tuple(_TABLE["versions"])
 
 
@@ -40,6 +43,7 @@ class Gate:
 
     default: bool
     locked: bool = False
+    stage: str = ""  # alpha or beta; AllAlpha and AllBeta set those
     needs: tuple[str, ...] = ()  # the gates that must be on where it is
 
 
@@ -67,13 +71,24 @@ def gates(version: str) -> Mapping[str, Gate]:
     }
 
 
-def gate_is_on(name: str, version: str) -> bool:
-    """Return whether a gate is on by default; a removed gate counts as on."""
+def gate_is_on(name: str, version: str, given: Any = None) -> bool:
+    """Return whether a gate is on with these featureGates; a removed gate counts as on."""
     gate = gates(version).get(name)
+    setter = gate_setter(name, version, given)
+    if setter:
+        return bool(given[setter])
     if gate is None:
         existed = span("gates", name)
         return existed is not None and number(existed[1]) < number(version)
     return gate.default
+
+
+def gate_setter(name: str, version: str, given: Any) -> str | None:
+    """Return which of these featureGates sets a gate: itself, AllAlpha, AllBeta or none."""
+    gate = gates(version).get(name)
+    names = (name, _ALL_OF.get(gate.stage, "") if gate else "")
+    known = given if isinstance(given, Mapping) else {}
+    return next((each for each in names if isinstance(known.get(each), bool)), None)
 
 
 def span(part: str, name: str) -> tuple[str, str] | None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lab import go, layout, toolchain
+from node_files import versions
+from tests.contract import kubelet_modules
 
 SOURCE = Path(__file__).parent / "kubelet_judge"
 CREDENTIALS = Path(__file__).parent / "credentials_judge"
@@ -20,26 +22,49 @@ KUBELETS: Mapping[str, toolchain.ProgramSet] = {
 def build(version: str, directory: Path) -> Path:
     """Return the judge for a minor version, built in a directory.
 
-    Where the lab's programs were built on this machine it takes 20 s; elsewhere Go compiles what
-    they share first, for some minutes.
+    Where the lab's programs were built on this machine it takes 20 s for one of their versions;
+    for another, and elsewhere, Go compiles what they share first, for some minutes.
     """
-    return _build(SOURCE, KUBELETS[version], directory)
+    tags = _reached(version)
+    if version in KUBELETS:
+        return _build(SOURCE, KUBELETS[version], directory, f"-tags={','.join(tags)}")
+    kubelet_modules.write(version, directory, _compiler())
+    ldflags = toolchain.kubernetes_ldflags(kubelet_modules.RELEASES[version])
+    # Nothing else uses what is compiled, so it is compiled fast, and without cloud providers.
+    options = (f"-tags={','.join([*tags, 'providerless'])}", "-gcflags=all=-N -l -dwarf=false")
+    return _compile(SOURCE, directory, ldflags, options, flags="-mod=mod")
 
 
-def _build(source: Path, programs: toolchain.ProgramSet, directory: Path) -> Path:
+def _reached(version: str) -> list[str]:
+    """Return build tags such as k1.28: that version, and all later ones."""
+    all_of_them = versions.SUPPORTED_VERSIONS
+    return [f"k{each}" for each in all_of_them[: all_of_them.index(version) + 1]]
+
+
+def _build(source: Path, programs: toolchain.ProgramSet, directory: Path, *options: str) -> Path:
     for name in ("go.mod", "go.sum"):
         shutil.copy(toolchain.MODULES / programs.name / name, directory / name)
+    return _compile(source, directory, programs.ldflags, options, flags=go.FLAGS)
+
+
+def _compile(
+    source: Path, directory: Path, ldflags: str, options: Sequence[str], *, flags: str
+) -> Path:
     for each in source.iterdir():
         shutil.copy(each, directory)
     program = directory / "judge"
-    command = [go.ensure_go(layout.Layout.find().cache), "build", "-trimpath", "-buildvcs=false"]
+    command = [_compiler(), "build", "-trimpath", "-buildvcs=false", *options]
     subprocess.run(
-        [*command, "-ldflags", programs.ldflags, "-o", program],
+        [*command, "-ldflags", ldflags, "-o", program],
         cwd=directory,
-        env=go.environment(),
+        env={**go.environment(), "GOFLAGS": flags},
         check=True,
     )
     return program
+
+
+def _compiler() -> Path:
+    return go.ensure_go(layout.Layout.find().cache)
 
 
 def ask(

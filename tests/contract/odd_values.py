@@ -1,6 +1,7 @@
 """Odd values for each field of a KubeletConfiguration, of which a kubelet takes some.
 
-They are made from the table of fields, by type, and from `odd_texts` for what is read as text.
+They are made from the table of fields, by type, from `odd_texts` for what is read as text, and
+from `odd_gates` for what needs a feature gate.
 """
 
 from collections.abc import Iterator, Mapping
@@ -8,6 +9,7 @@ from typing import Any
 
 from node_files import versions
 from node_files.versions import rules
+from tests.contract import odd_gates
 from tests.contract import odd_texts as texts
 
 BY_TYPE: Mapping[str, tuple[Any, ...]] = {
@@ -52,7 +54,7 @@ def cases(version: str) -> dict[str, dict[str, Any]]:
         for name in texts.OPTION_NAMES:
             for value in texts.OPTION_VALUES:
                 found[f"{path}[{name}]: {value!r}"] = {**beside, path: {name: value}}
-    for name, given in _others():
+    for name, given in (*_others(), *odd_gates.cases(version)):
         found[name] = given
     return found
 
@@ -137,7 +139,21 @@ def _others() -> Iterator[tuple[str, dict[str, Any]]]:
     for low, high in ((80, 85), (85, 85), (0, 100), (0, 0), (100, 100)):
         limits = {"imageGCLowThresholdPercent": low, "imageGCHighThresholdPercent": high}
         yield f"limits {low} {high}", limits
+    yield from _numbers()
     yield from _memory()
+
+
+def _numbers() -> Iterator[tuple[str, dict[str, Any]]]:
+    for masquerade, drop in ((15, 15), (14, 15), (15, 14), (31, 31)):
+        for chains in (True, False):
+            bits = {"iptablesMasqueradeBit": masquerade, "iptablesDropBit": drop}
+            yield f"bits {masquerade} {drop}, {chains}", bits | {"makeIPTablesUtilChains": chains}
+    for text in ("999us", "1us", "999ns", "1s", "1001ms", "100ms"):
+        gate = {"featureGates": {"CustomCPUCFSQuotaPeriod": True}}
+        yield f"a period of {text}", gate | {"cpuCFSQuotaPeriod": text}
+    for most, ids in ((65535, 65536), (65536, 65536), (40000, 131072), (110, 2**26), (63, 2**26)):
+        pods = {"maxPods": most}
+        yield f"{most} pods of {ids} IDs", pods | {"userNamespaces": {"idsPerPod": ids}}
 
 
 def _memory() -> Iterator[tuple[str, dict[str, Any]]]:

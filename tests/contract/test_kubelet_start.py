@@ -13,17 +13,17 @@ import pytest
 
 from node_files import Cluster, Node, versions
 from node_files.kubelet_configuration import defaults, merge, to_yaml
-from node_files.versions import rules
+from node_files.versions import extra_flags, rules
 from settings import checks
 from settings.parsing import parse
-from tests.contract import judges, odd_values
+from tests.contract import judges, kubelet_modules, odd_values
 from tests.unit import test_flag_values as flag_tables
 from tests.unit import test_real_kubelet_files as real_files
 
 pytestmark = pytest.mark.contract
 
 # What depends on the machine that the judge runs on, or on the one that it makes up.
-MACHINE = re.compile("cgroup v1|NUMA node 2 that does not exist")
+MACHINE = re.compile("cgroup v1|NUMA node 2 that does not exist|kubelet user assigned IDs length")
 # What a kubelet takes and a user would not want, so the settings refuse it.
 OURS = re.compile(
     "can't be overridden"  # a join relies on it, or it is another setting
@@ -35,8 +35,22 @@ OURS = re.compile(
     "|qosReserved needs the feature gate"  # without it nothing is reserved
     r'|"(5%%|1_0%|NaN%|[iI]nf%)" is'  # read as a number by strconv.ParseFloat
 )
-# Gates that a later patch release than the table's switched off.
-PATCHED = {"MaxUnavailableStatefulSet", "SchedulerAsyncAPICalls"}
+# Gates that a later patch release than the table's added. The settings refuse them, because the
+# releases before do not start with them.
+_HTTP2, _WATCH = "UnauthenticatedHTTP2DOSMitigation", "WatchFromStorageWithoutResourceVersion"
+ADDED = {
+    "1.27": {_HTTP2, _WATCH},
+    "1.28": {_HTTP2, _WATCH, "SeparateCacheWatchRPC"},
+    "1.29": {_WATCH, "SeparateCacheWatchRPC"},
+    "1.32": {"OrderedNamespaceDeletion"},
+    "1.34": {"StatefulSetSemanticRevisionComparison"},
+}
+# Those that one switched off.
+PATCHED = {
+    *("MaxUnavailableStatefulSet", "SchedulerAsyncAPICalls", "SchedulerQueueingHints"),
+    *("NewVolumeManagerReconstruction", "SELinuxMountReadWriteOncePod"),
+    "ServiceAccountNodeAudienceRestriction",
+}
 CLUSTER = Cluster(name="c", server="https://10.0.0.1:6443", ca_certificate="")
 
 
@@ -54,7 +68,14 @@ class Verdicts:
         return {name: said[name] or started[name] for name in said}
 
 
-@pytest.fixture(scope="module", params=judges.KUBELETS)
+# Those that the lab does not build take minutes.
+JUDGED = [
+    pytest.param(version, marks=() if version in judges.KUBELETS else pytest.mark.long)
+    for version in (*judges.KUBELETS, *kubelet_modules.RELEASES)
+]
+
+
+@pytest.fixture(scope="module", params=JUDGED)
 def verdicts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Verdicts:
     """What is said of every case."""
     version = request.param
@@ -92,11 +113,13 @@ def values(version: str) -> list[tuple[str, str, bool]]:
     tables = [flag_tables.VALUES, flag_tables.KLOG]
     if versions.SUPPORTED_VERSIONS.index(version) < versions.SUPPORTED_VERSIONS.index("1.37"):
         tables.append(flag_tables.CADVISOR)
+    known = {*versions.flags(version), *extra_flags.LOGGING, *extra_flags.KLOG}
     return [
         (name, value, value in good)
         for table in tables
         for name, (good, bad) in table.items()
         for value in (*good, *bad)
+        if name in known
     ]
 
 
@@ -131,7 +154,8 @@ def test_the_kubelet_has_the_gates_of_the_table(verdicts: Verdicts) -> None:
     real, table = verdicts.kubelet["gates"], versions.gates(verdicts.version)
     since = {name: versions.SUPPORTED_VERSIONS.index(at) for name, at in rules.OTHER_GATES.items()}
     at = versions.SUPPORTED_VERSIONS.index(verdicts.version)
-    assert real.keys() - table.keys() == {name for name, first in since.items() if first <= at}
+    others = {name for name, first in since.items() if first <= at} - table.keys()
+    assert real.keys() - table.keys() == others | ADDED.get(verdicts.version, set())
     assert table.keys() <= real.keys()
     for name in table.keys() - PATCHED:
         assert real[name] == {"default": table[name].default, "locked": table[name].locked}, name

@@ -13,6 +13,7 @@ CPU = {"kubeReserved": {"cpu": "500m"}}
 STATIC = {"cpuManagerPolicy": "static", **CPU}
 RESERVED = {"reservedMemory": [{"numaNode": 0, "limits": {"memory": "1124Mi"}}]}
 MEMORY = {"memoryManagerPolicy": "Static", "kubeReserved": {"memory": "1Gi"}}
+TOPOLOGY_GATE = {"featureGates": {"TopologyManagerPolicyOptions": True}}
 FIELDS: list[tuple[dict[str, Any], str, str]] = [
     (STATIC, LATEST, ""),
     ({"cpuManagerPolicy": "static", "reservedSystemCPUs": "0-1"}, LATEST, ""),
@@ -74,7 +75,7 @@ FIELDS: list[tuple[dict[str, Any], str, str]] = [
     # With the policy none it reads no options, since 1.28.
     ({"topologyManagerPolicyOptions": {"x": "y"}}, "1.28", ""),
     (
-        {"topologyManagerPolicyOptions": {"x": "y"}},
+        {"topologyManagerPolicyOptions": {"x": "y"}} | TOPOLOGY_GATE,
         "1.27",
         "topologyManagerPolicyOptions[x] is not one of its options",
     ),
@@ -82,6 +83,7 @@ FIELDS: list[tuple[dict[str, Any], str, str]] = [
         {
             "topologyManagerPolicy": "restricted",
             "topologyManagerPolicyOptions": {"prefer-closest-numa-nodes": "true"},
+            **TOPOLOGY_GATE,
         },
         "1.27",
         "topologyManagerPolicyOptions[prefer-closest-numa-nodes] needs the feature gate Topology",
@@ -145,7 +147,7 @@ FIELDS: list[tuple[dict[str, Any], str, str]] = [
         ({"allowedUnsafeSysctls": [name]}, version, f'allowedUnsafeSysctls[0] "{name}" is of')
         for name, version in (
             ("vm.max_map_count", LATEST), ("kernel.*", LATEST), ("net*", "1.24"),
-            ("kernel.msg_next_id", "1.29"), ("user.max_user_namespaces", "1.35"), ("*", LATEST),
+            ("kernel.msg_next_id", "1.29"), ("user.max_user_namespaces", "1.36"), ("*", LATEST),
         )
     ),
     ({"allowedUnsafeSysctls": ["net core"]}, LATEST, "allowedUnsafeSysctls[0] \"net core\" is not"),

@@ -110,6 +110,42 @@ VALUES: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"podLogsDir": "/"}, LATEST, ""),
     ({"podLogsDir": "/a/"}, LATEST, "podLogsDir"),
+    # Marks of packets, which kubelets read until 1.27
+    ({"iptablesMasqueradeBit": 15}, "1.27", "iptablesMasqueradeBit is 15, as is iptablesDropBit"),
+    ({"iptablesDropBit": 14}, "1.27", "iptablesDropBit is 14, as is iptablesMasqueradeBit"),
+    ({"iptablesMasqueradeBit": 15}, "1.28", ""),
+    ({"iptablesMasqueradeBit": 15, "makeIPTablesUtilChains": False}, "1.27", ""),
+    ({"iptablesMasqueradeBit": 15, "iptablesDropBit": 16}, "1.24", ""),
+    # A block of IDs for each pod's user namespace
+    ({"maxPods": 65536}, "1.29", ""),
+    ({"maxPods": 65535}, "1.30", ""),
+    ({"maxPods": 65536}, "1.30", "maxPods 65536 is too many: there are IDs for 65535 pods"),
+    (
+        {"maxPods": 40000, "userNamespaces": {"idsPerPod": 131072}},
+        "1.35",
+        "maxPods 40000 is too many: there are IDs for 32767 pods with 131072 for each",
+    ),
+    ({"maxPods": 40000, "userNamespaces": {"idsPerPod": 131072}}, "1.34", ""),
+    (
+        {"userNamespaces": {"idsPerPod": 65536 * 1024}},
+        LATEST,
+        "userNamespaces.idsPerPod makes IDs for 63 pods with 67108864 for each, but maxPods is 110",
+    ),
+    (
+        {
+            "maxPods": 65536,
+            "featureGates": {"UserNamespacesSupport": False, "ProcMountType": False},
+        },
+        "1.35",
+        "",
+    ),
+    ({"maxPods": 65536, "featureGates": {"UserNamespacesSupport": False}}, "1.34", "maxPods 65536"),
+    # What is enforced
+    ({"enforceNodeAllocatable": ["none"]}, "1.30", ""),
+    ({"enforceNodeAllocatable": ["none"]}, "1.31", ""),
+    ({"enforceNodeAllocatable": ["none", "pods"]}, "1.30", "enforceNodeAllocatable lists none"),
+    ({"enforceNodeAllocatable": ["pods", "pods"]}, "1.30", ""),
+    ({"enforceNodeAllocatable": ["pods", "pods"]}, "1.31", "enforceNodeAllocatable lists pods"),
     # Reserved memory
     (STATIC | reserved({"memory": "1124Mi"}), LATEST, ""),
     (
@@ -123,52 +159,6 @@ VALUES: list[tuple[dict[str, Any], str, str]] = [
         "reservedMemory has hugepages-2Mi, which nothing else can reserve",
     ),
     (reserved({"hugepages-2Mi": "4Mi"}), LATEST, ""),  # nobody reads it
-    # Gates that need others, since 1.35
-    ({"featureGates": {"GracefulNodeShutdown": False}}, "1.34", ""),
-    (
-        {"featureGates": {"ClusterTrustBundle": False}},
-        LATEST,
-        "featureGates[ClusterTrustBundle] is needed by ClusterTrustBundleProjection, which is on;"
-        " set that to false too",
-    ),
-    (
-        {"featureGates": {"ClusterTrustBundle": False, "ClusterTrustBundleProjection": False}},
-        LATEST,
-        "",
-    ),
-    ({"featureGates": {"AllBeta": False, "ClusterTrustBundle": False}}, LATEST, ""),
-    (
-        {"featureGates": {"WorkloadWithJob": True}},
-        LATEST,
-        "featureGates[WorkloadWithJob] needs GenericWorkload, which is off; set it to true too",
-    ),
-    # Gates of libraries, by version
-    ({"featureGates": {"RetryGenerateName": True}}, "1.36", ""),
-    ({"featureGates": {"RetryGenerateName": True}}, LATEST, "featureGates[RetryGenerateName] was"),
-    ({"featureGates": {"APISelfSubjectReview": True}}, "1.30", "featureGates[APISelf"),
-    ({"featureGates": {"ContextualLogging": False}}, "1.24", ""),
-    (
-        {"featureGates": {"DeclarativeValidation": False}},
-        LATEST,
-        "featureGates[DeclarativeValidation] is locked to on in 1.37",
-    ),
-    ({"featureGates": {"CloudControllerManagerWebhook": True}}, "1.27", ""),
-    (
-        {"featureGates": {"CloudControllerManagerWebhook": True}},
-        "1.26",
-        "featureGates[CloudControllerManagerWebhook] was added in 1.27",
-    ),
-    # Fields of gates
-    ({"enableSystemLogQuery": False}, "1.35", ""),
-    ({"enableSystemLogQuery": True}, "1.35", "enableSystemLogQuery needs the feature gate"),
-    ({"memoryThrottlingFactor": 0.5, "featureGates": {"MemoryQoS": True}}, LATEST, ""),
-    ({"memoryThrottlingFactor": 0.9, "featureGates": {"MemoryQoS": False}}, LATEST, ""),
-    ({"memoryThrottlingFactor": 0.5, "featureGates": {"MemoryQoS": False}}, "1.36", ""),
-    (
-        {"memoryThrottlingFactor": 0.5, "featureGates": {"MemoryQoS": False}},
-        LATEST,
-        "memoryThrottlingFactor needs the feature gate MemoryQoS, which is off",
-    ),
 ]  # fmt: skip
 
 

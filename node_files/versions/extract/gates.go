@@ -11,6 +11,7 @@ import (
 type gate struct {
 	Default bool     `json:"default"`
 	Locked  bool     `json:"locked,omitempty"`
+	Stage   string   `json:"stage,omitempty"` // alpha or beta, which AllAlpha and AllBeta set
 	Needs   []string `json:"needs,omitempty"` // the gates that must be on where it is
 	goName  string
 }
@@ -43,7 +44,7 @@ func readGates(from *source, version string) map[string]*gate {
 		for _, declaration := range features.declarations {
 			ast.Inspect(declaration, func(node ast.Node) bool {
 				if literal, ok := node.(*ast.CompositeLit); ok {
-					readMap(literal, version, names, gates, needs)
+					readMap(literal, features, version, names, gates, needs)
 				}
 				return true
 			})
@@ -71,7 +72,7 @@ func gateName(expr ast.Expr) string {
 }
 
 // readMap reads a map of gates, or of the gates that each one needs; it ignores any other literal.
-func readMap(literal *ast.CompositeLit, version string, names map[string]string, gates map[string]*gate, needs map[string][]ast.Expr) {
+func readMap(literal *ast.CompositeLit, in *pkg, version string, names map[string]string, gates map[string]*gate, needs map[string][]ast.Expr) {
 	kind, isMap := literal.Type.(*ast.MapType)
 	if !isMap || name(kind.Key) != "Feature" {
 		return
@@ -94,7 +95,7 @@ func readMap(literal *ast.CompositeLit, version string, names map[string]string,
 		if names[key.Name] == "" {
 			fail("the gate %s has no name", key.Name)
 		}
-		if found := current(value, version); found != nil {
+		if found := current(value, in, version); found != nil {
 			found.goName = key.Name
 			gates[names[key.Name]] = found
 		}
@@ -114,14 +115,14 @@ func dependency(expr ast.Expr, names map[string]string) string {
 }
 
 // current returns the gate of a spec, or of the last of a list of specs that the version has reached.
-func current(spec *ast.CompositeLit, version string) *gate {
+func current(spec *ast.CompositeLit, in *pkg, version string) *gate {
 	if _, single := spec.Elts[0].(*ast.KeyValueExpr); single {
-		return parsed(spec)
+		return parsed(spec, in)
 	}
 	var found *gate
 	for _, element := range spec.Elts {
 		if below := element.(*ast.CompositeLit); reached(below, version) {
-			found = parsed(below)
+			found = parsed(below, in)
 		}
 	}
 	return found
@@ -149,20 +150,35 @@ func since(expr ast.Expr) string {
 	return text(expr.(*ast.CallExpr).Args[0].(*ast.BasicLit))
 }
 
-func parsed(spec *ast.CompositeLit) *gate {
+func parsed(spec *ast.CompositeLit, in *pkg) *gate {
 	found := &gate{}
 	for _, pair := range spec.Elts {
 		pair := pair.(*ast.KeyValueExpr)
-		value, isName := pair.Value.(*ast.Ident)
-		set := isName && value.Name == "true"
 		switch pair.Key.(*ast.Ident).Name {
 		case "Default":
-			found.Default = set
+			found.Default = isTrue(pair.Value, in)
 		case "LockToDefault":
-			found.Locked = set
+			found.Locked = isTrue(pair.Value, in)
+		case "PreRelease":
+			if stage := strings.ToLower(name(pair.Value)); stage == "alpha" || stage == "beta" {
+				found.Stage = stage
+			}
 		}
 	}
 	return found
+}
+
+// isTrue returns what a boolean is: true, false, or a constant of the package.
+func isTrue(expr ast.Expr, in *pkg) bool {
+	switch called := name(expr); called {
+	case "true", "false":
+		return called == "true"
+	default:
+		if in.values[called].expr == nil {
+			fail("%s: %q is neither true nor false", in.path, called)
+		}
+		return isTrue(in.values[called].expr, in)
+	}
 }
 
 func minor(version string) int {

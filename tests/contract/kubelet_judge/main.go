@@ -1,16 +1,15 @@
 // Kubelet_judge does with configurations and flags what a kubelet does at its start, and prints what it
 // says of each by name, the provider ID that it reads, its feature gates, and what it sets where nothing is
-// set. It is built with the lab's go.mod for Kubernetes, or for an older kubelet.
+// set. It is built for a minor version of Kubernetes; the build tag k1.28 stands for 1.28 and all
+// later ones.
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
-	logsapi "k8s.io/component-base/logs/api/v1"
 	_ "k8s.io/component-base/logs/json/register"
 	kubeletv1beta1 "k8s.io/kubelet/config/v1beta1"
 	_ "k8s.io/kubernetes/pkg/features"
@@ -27,7 +26,8 @@ type question struct {
 }
 
 func main() {
-	_ = logsapi.AddFeatureGates(utilfeature.DefaultMutableFeatureGate)
+	answer := os.Stdout
+	os.Stdout = os.Stderr // what kubelets log, maybe to their standard output
 	var asked question
 	if err := json.NewDecoder(os.Stdin).Decode(&asked); err != nil {
 		panic(err)
@@ -40,12 +40,13 @@ func main() {
 	flags, providers := map[string]string{}, map[string]string{}
 	for name, document := range asked.Documents {
 		var configuration *kubeletconfig.KubeletConfiguration
-		said[name] = judge(func() (err error) {
-			configuration, err = codec.DecodeKubeletConfiguration(context.Background(), codecs, []byte(document))
+		said[name] = judge(func() error {
+			decoded, err := call(codec.DecodeKubeletConfiguration, codecs, []byte(document))
 			if err != nil {
 				return err
 			}
-			return validation.ValidateKubeletConfiguration(configuration, utilfeature.DefaultFeatureGate)
+			configuration = decoded.(*kubeletconfig.KubeletConfiguration)
+			return validate(configuration)
 		})
 		if said[name] == "" {
 			providers[name] = configuration.ProviderID
@@ -61,10 +62,20 @@ func main() {
 	}
 	defaults := &kubeletv1beta1.KubeletConfiguration{}
 	configv1beta1.SetDefaults_KubeletConfiguration(defaults)
-	_ = json.NewEncoder(os.Stdout).Encode(map[string]any{
+	_ = json.NewEncoder(answer).Encode(map[string]any{
 		"said": said, "started": started, "flags": flags, "gates": gates, "defaults": defaults,
 		"providers": providers,
 	})
+}
+
+func validate(kc *kubeletconfig.KubeletConfiguration) error {
+	restore, err := setGates(kc.FeatureGates)
+	defer restore()
+	if err != nil {
+		return err
+	}
+	_, err = call(validation.ValidateKubeletConfiguration, kc, utilfeature.DefaultFeatureGate)
+	return err
 }
 
 // judge returns what the kubelet says; a panic ends it as well.

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
-	"reflect"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -14,8 +12,6 @@ import (
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/component-base/featuregate"
-	logsapi "k8s.io/component-base/logs/api/v1"
-	"k8s.io/klog/v2"
 	_ "k8s.io/kubernetes/cmd/kubelet/app" // what is linked below
 	kubeletconfig "k8s.io/kubernetes/pkg/kubelet/apis/config"
 	"k8s.io/kubernetes/pkg/kubelet/cm"
@@ -25,7 +21,6 @@ import (
 	"k8s.io/kubernetes/pkg/kubelet/eviction"
 	"k8s.io/kubernetes/pkg/kubelet/logs"
 	"k8s.io/kubernetes/pkg/kubelet/sysctl"
-	"k8s.io/utils/cpuset"
 )
 
 const (
@@ -37,9 +32,18 @@ const (
 // start does what can end a kubelet after its validation, in the order of cmd/kubelet/app/server.go,
 // NewContainerManager and NewMainKubelet, on a machine with 64 CPUs and two NUMA nodes.
 func start(kc *kubeletconfig.KubeletConfiguration) error {
-	restore := setGates(kc.FeatureGates)
+	restore, err := setGates(kc.FeatureGates)
 	defer restore()
-	if err := applyLogging(&kc.Logging); err != nil {
+	if err != nil {
+		return err
+	}
+	if enabled("DynamicKubeletConfig", false) {
+		return errors.New("cannot set feature gate DynamicKubeletConfig to true")
+	}
+	if duration(kc.Logging.FlushFrequency) <= 0 {
+		return errors.New("non-positive interval for NewTicker") // with this klog panics, and can't stop then
+	}
+	if err := applyLogging(kc); err != nil {
 		return err
 	}
 	if _, err := cliflag.TLSCipherSuites(kc.TLSCipherSuites); err != nil {
@@ -48,10 +52,10 @@ func start(kc *kubeletconfig.KubeletConfiguration) error {
 	if _, err := cliflag.TLSVersion(kc.TLSMinVersion); err != nil {
 		return err
 	}
-	if len(kc.EvictionHard) == 0 {
-		kc.EvictionHard = eviction.DefaultEvictionHard
-	} else if kc.MergeDefaultEvictionSettings {
-		merged := maps.Clone(eviction.DefaultEvictionHard)
+	if kc.EvictionHard == nil {
+		kc.EvictionHard = defaultEvictionHard
+	} else if merge, _ := field(kc, "MergeDefaultEvictionSettings").(bool); merge {
+		merged := maps.Clone(defaultEvictionHard)
 		maps.Copy(merged, kc.EvictionHard)
 		kc.EvictionHard = merged
 	}
@@ -68,8 +72,14 @@ func start(kc *kubeletconfig.KubeletConfiguration) error {
 	if err := managers(kc, reservation); err != nil {
 		return err
 	}
+	if kc.SeccompDefault && !enabled("SeccompDefault", true) {
+		return errors.New("the feature gate SeccompDefault must be enabled")
+	}
 	if kc.SyncFrequency.Duration <= 0 {
 		return fmt.Errorf("invalid sync frequency %d", kc.SyncFrequency.Duration)
+	}
+	if err := checkIPTablesBits(kc); err != nil {
+		return err
 	}
 	if _, err := eviction.ParseThresholdConfig(kc.EnforceNodeAllocatable, kc.EvictionHard, kc.EvictionSoft, kc.EvictionSoftGracePeriod, kc.EvictionMinimumReclaim); err != nil {
 		return err
@@ -79,40 +89,38 @@ func start(kc *kubeletconfig.KubeletConfiguration) error {
 	default:
 		return fmt.Errorf("unknown configmap and secret manager mode: %v", kc.ConfigMapAndSecretChangeDetectionStrategy)
 	}
-	if _, err := logs.NewContainerLogManager(nil, nil, kc.ContainerLogMaxSize, int(kc.ContainerLogMaxFiles), int(kc.ContainerLogMaxWorkers), kc.ContainerLogMonitorInterval); err != nil {
+	if _, err := call(logs.NewContainerLogManager, nil, nil, kc.ContainerLogMaxSize, kc.ContainerLogMaxFiles, field(kc, "ContainerLogMaxWorkers"), field(kc, "ContainerLogMonitorInterval")); err != nil {
+		return err
+	}
+	if err := userNamespaces(kc); err != nil {
 		return err
 	}
 	_, err = sysctl.NewAllowlist(kc.AllowedUnsafeSysctls)
 	return err
 }
 
-// setGates sets the kubelet's gates, and returns what sets them back.
-func setGates(gates map[string]bool) func() {
-	before := map[string]bool{}
-	for name := range utilfeature.DefaultMutableFeatureGate.GetAll() {
-		before[string(name)] = utilfeature.DefaultFeatureGate.Enabled(featuregate.Feature(name))
+// setGates sets gates of a copy that the kubelet's packages read from then on, until it is put back.
+func setGates(gates map[string]bool) (restore func(), err error) {
+	before := utilfeature.DefaultMutableFeatureGate
+	utilfeature.DefaultMutableFeatureGate = before.DeepCopy()
+	utilfeature.DefaultFeatureGate = utilfeature.DefaultMutableFeatureGate
+	restore = func() {
+		utilfeature.DefaultMutableFeatureGate, utilfeature.DefaultFeatureGate = before, before
 	}
-	if err := utilfeature.DefaultMutableFeatureGate.SetFromMap(gates); err != nil {
-		panic(err)
-	}
-	return func() {
-		if err := utilfeature.DefaultMutableFeatureGate.SetFromMap(before); err != nil {
-			panic(err)
-		}
-	}
+	return restore, utilfeature.DefaultMutableFeatureGate.SetFromMap(gates)
 }
 
-func applyLogging(c *logsapi.LoggingConfiguration) error {
-	if err := logsapi.ResetForTest(nil); err != nil {
-		return err
+// enabled returns whether a gate is on; what to take for one that the version does not have is given.
+func enabled(name string, otherwise bool) bool {
+	gate := featuregate.Feature(name)
+	if _, known := utilfeature.DefaultMutableFeatureGate.GetAll()[gate]; !known {
+		return otherwise
 	}
-	err := logsapi.ValidateAndApply(c, utilfeature.DefaultFeatureGate)
-	klog.StopFlushDaemon()
-	return err
+	return utilfeature.DefaultFeatureGate.Enabled(gate)
 }
 
 func reserved(kc *kubeletconfig.KubeletConfiguration) (v1.ResourceList, error) {
-	cpus, err := cpuset.Parse(kc.ReservedSystemCPUs)
+	cpus, err := parseCPUs(kc.ReservedSystemCPUs)
 	if err != nil {
 		return nil, err
 	}
@@ -168,54 +176,27 @@ func managers(kc *kubeletconfig.KubeletConfiguration, reservation v1.ResourceLis
 		topology = append(topology, map[string]any{"node_id": id, "memory": memory / nodes, "cores": cores, "distances": distances})
 	}
 	machine := asJSON(map[string]any{"num_cores": nodes * coresPerNode, "memory_capacity": memory, "topology": topology})
-	affinity, err := withLogger(topologymanager.NewManager, asJSON(topology), kc.TopologyManagerPolicy, kc.TopologyManagerScope, kc.TopologyManagerPolicyOptions)
+	policy, scope, options := kc.TopologyManagerPolicy, kc.TopologyManagerScope, field(kc, "TopologyManagerPolicyOptions")
+	if !enabled("TopologyManager", true) {
+		policy, scope, options = "none", "container", map[string]string(nil) // as good as a fake manager
+	} else if given, _ := options.(map[string]string); given != nil && !enabled("TopologyManagerPolicyOptions", true) {
+		return fmt.Errorf("topology manager policy options %v require a feature gate", given)
+	}
+	affinity, err := call(topologymanager.NewManager, asJSON(topology), policy, scope, options)
 	if err != nil {
 		return err
 	}
-	cpus, _ := cpuset.Parse(kc.ReservedSystemCPUs)
-	if _, err := withLogger(cpumanager.NewManager, kc.CPUManagerPolicy, kc.CPUManagerPolicyOptions, time.Minute, machine, cpus, reservation, directory, affinity); err != nil {
-		return err
+	cpus, _ := parseCPUs(kc.ReservedSystemCPUs)
+	if enabled("CPUManager", true) {
+		if kc.CPUManagerPolicyOptions != nil && !enabled("CPUManagerPolicyOptions", true) {
+			return fmt.Errorf("CPU manager policy options %v require a feature gate", kc.CPUManagerPolicyOptions)
+		}
+		if _, err := call(cpumanager.NewManager, kc.CPUManagerPolicy, kc.CPUManagerPolicyOptions, time.Minute, machine, cpus, reservation, directory, affinity); err != nil {
+			return err
+		}
 	}
-	_, err = withLogger(memorymanager.NewManager, kc.MemoryManagerPolicy, machine, reservation, kc.ReservedMemory, directory, affinity)
+	if enabled("MemoryManager", true) {
+		_, err = call(memorymanager.NewManager, kc.MemoryManagerPolicy, machine, reservation, kc.ReservedMemory, directory, affinity)
+	}
 	return err
-}
-
-// asJSON returns what cAdvisor would say of a machine: its package has another name in each version.
-func asJSON(said any) json.RawMessage {
-	text, err := json.Marshal(said)
-	if err != nil {
-		panic(err)
-	}
-	return text
-}
-
-// withLogger calls a constructor, whose first argument is a logger in some versions.
-func withLogger(constructor any, arguments ...any) (any, error) {
-	function := reflect.ValueOf(constructor)
-	kind := function.Type()
-	var given []reflect.Value
-	if kind.NumIn() == len(arguments)+1 {
-		given = append(given, reflect.ValueOf(klog.Background()))
-	}
-	for _, argument := range arguments {
-		wanted := kind.In(len(given))
-		text, isJSON := argument.(json.RawMessage)
-		if !isJSON {
-			given = append(given, reflect.ValueOf(argument).Convert(wanted))
-			continue
-		}
-		value := reflect.New(wanted)
-		if err := json.Unmarshal(text, value.Interface()); err != nil {
-			return nil, err
-		}
-		given = append(given, value.Elem())
-	}
-	results := function.Call(given)
-	if err, _ := results[1].Interface().(error); err != nil {
-		return nil, err
-	}
-	if results[0].IsNil() {
-		return nil, errors.New("no manager")
-	}
-	return results[0].Interface(), nil
 }
