@@ -35,7 +35,8 @@ ALLOWED = {
         "program_settings",
         *("settings_file", "drain_settings", "turns"),
     },
-    "machines_ca": {"outputs", "settings_file"},
+    "authorities": set[str](),
+    "machines_ca": {"authorities", "outputs", "settings_file"},
     "cluster_look": {"api_server", "pool_inventory", "process", "terminal"},
     "remaining_pods": {"api_server", "drain_settings"},
     "drain": {
