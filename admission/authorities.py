@@ -11,6 +11,14 @@ import textwrap
 from typing import TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP224R1,
+    SECP256R1,
+    SECP384R1,
+    SECP521R1,
+    EllipticCurvePublicKey,
+)
 
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
 
@@ -24,6 +32,8 @@ PLAIN = re.compile(
     r"-----END CERTIFICATE-----[ \t]*\r?$",
     re.MULTILINE,
 )
+CURVES = (SECP224R1, SECP256R1, SECP384R1, SECP521R1)  # crypto/x509, namedCurveFromOID
+EC = "1.2.840.10045."  # the object identifiers of such keys
 # A shell's `read` loses some of them.
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -40,9 +50,14 @@ def certificates(text: str) -> list[x509.Certificate]:
     if len(BEGINNING.findall(text)) > len(blocks):
         raise ValueError("has a certificate without an end; give it whole, or remove it")
     try:
-        return [x509.load_der_x509_certificate(_der(block)) for block in blocks]
+        found = [x509.load_der_x509_certificate(_der(block)) for block in blocks]
     except ValueError:
         raise ValueError("has a certificate that is damaged; give it anew, or remove it") from None
+    if not all(map(_go_reads, found)):
+        raise ValueError(
+            "has a certificate whose key is on a curve that kubelets can't read; remove it"
+        )
+    return found
 
 
 def can_sign(certificate: x509.Certificate) -> bool:
@@ -64,6 +79,15 @@ def readable(text: str) -> str:
     if len(PLAIN.findall(text)) == len(blocks) and not UNPRINTABLE.search(text):
         return text
     return "".join(map(_pem, blocks))
+
+
+def _go_reads(certificate: x509.Certificate) -> bool:
+    """Return whether Go knows the curve of its key; it takes no certificate with another one."""
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return not certificate.public_key_algorithm_oid.dotted_string.startswith(EC)
+    return not isinstance(key, EllipticCurvePublicKey) or isinstance(key.curve, CURVES)
 
 
 def _extension(extensions: x509.Extensions, kind: type[Extension]) -> Extension | None:

@@ -2,6 +2,12 @@
 
 import base64
 import re
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.unit.admission.test_verification import Signed
 
@@ -21,10 +27,27 @@ def relabelled(pem: bytes, label: bytes) -> bytes:
     return pem.replace(b" CERTIFICATE-", b" " + label + b"-")
 
 
+def on_curve(curve: ec.EllipticCurve) -> bytes:
+    key, now = ec.generate_private_key(curve), datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(OTHER.name)
+        .issuer_name(OTHER.name)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=9))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+        .public_bytes(Encoding.PEM)
+    )
+
+
 # As each reader reads it, so it stays as it is.
 ALIKE = {
     "one": PLAIN,
     "two": PLAIN + SECOND,
+    "other curves": PLAIN + on_curve(ec.SECP224R1()) + on_curve(ec.SECP521R1()),
     "text before": b"# the CA\n" + PLAIN,
     "text before in Latin-1": b"# Zo\xe9's CA\n" + PLAIN,
     "text between": PLAIN + b"\n=== the next ===\n" + SECOND,
@@ -59,6 +82,8 @@ ODD = {
     "another label at its end": PLAIN.replace(b"END ", b"END X509 "),
 }
 DAMAGED = {
+    "a curve that Go does not know": PLAIN + on_curve(ec.BrainpoolP256R1()),
+    "another one": on_curve(ec.SECP256K1()) + PLAIN,
     "nothing": b"",
     "text": b"ca",
     "DER": base64.b64decode(DATA),
