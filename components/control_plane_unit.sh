@@ -8,14 +8,18 @@ drop_in_of() { printf '%s\n' "$root/etc/systemd/system/$1.service.d/$drop_in"; }
 # Words may be quoted, so the space in them is kept.
 values() { # SETTING
     awk -v setting="$1" '
+        function tell() {
+            if (sub("^" setting "[ \t]*=[ \t]*", "", line)) { sub(/[ \t]+$/, "", line); print file "\t" line }
+            line = ""
+        }
         { sub(/\r$/, "") }
         # What systemctl puts before each file.
-        /^# \/.*\/([^\/ ]+\.service|[^\/ ]+\.d\/[^\/ ]+\.conf)$/ { file = substr($0, 3); line = ""; next }
+        /^# \/.*\/([^\/ ]+\.service|[^\/ ]+\.d\/[^\/ ]+\.conf)$/ { tell(); file = substr($0, 3); next }
         /^[ \t]*[#;]/ { next }
         { sub(/^[ \t]+/, ""); line = line $0; match(line, /\\*$/) }
         RLENGTH % 2 { sub(/[ \t]*\\$/, " ", line); next }
-        sub("^" setting "[ \t]*=[ \t]*", "", line) { sub(/[ \t]+$/, "", line); print file "\t" line }
-        { line = "" }'
+        { tell() }
+        END { tell() }'
 }
 
 commands() { values ExecStart; }

@@ -97,6 +97,7 @@ COMMANDS = {
         f"ExecStart={PROGRAM} \\\n  --a=1 \\\n\nRestart=always\n",
         "--a=1",
     ),
+    "an end that goes on": (f"ExecStart={PROGRAM} \\\n  --a=1 \\\n  --b=2 \\", "--a=1 --b=2"),
     "lines of Windows": (f"ExecStart={PROGRAM} \\\r\n  --a=1\r\nRestart=always\r\n", "--a=1"),
     "quotes in a word": (f'ExecStart={PROGRAM} --a=\'x\' "--b"="y"\n', "--a=x --b=y"),
     "escapes": (f'ExecStart={PROGRAM} --a=\\"x\\" --b=a\\\\.b\\x41\n', '--a="x" --b=a\\.bA'),
