@@ -43,6 +43,7 @@ ADDED = {
     "1.27": {_HTTP2, _WATCH},
     "1.28": {_HTTP2, _WATCH, "SeparateCacheWatchRPC"},
     "1.29": {_WATCH, "SeparateCacheWatchRPC"},
+    "1.31": {"OrderedNamespaceDeletion"},
     "1.32": {"OrderedNamespaceDeletion"},
     "1.34": {"StatefulSetSemanticRevisionComparison"},
 }
@@ -50,7 +51,7 @@ ADDED = {
 PATCHED = {
     *("MaxUnavailableStatefulSet", "SchedulerAsyncAPICalls", "SchedulerQueueingHints"),
     *("NewVolumeManagerReconstruction", "SELinuxMountReadWriteOncePod"),
-    "ServiceAccountNodeAudienceRestriction",
+    *("ServiceAccountNodeAudienceRestriction", "DisableNodeKubeProxyVersion"),
 }
 CLUSTER = Cluster(name="c", server="https://10.0.0.1:6443", ca_certificate="")
 

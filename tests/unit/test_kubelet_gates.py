@@ -43,6 +43,12 @@ GATES: list[tuple[dict[str, Any], str, str]] = [
         LATEST,
         "featureGates[DeclarativeValidation] is locked to on in 1.37",
     ),
+    ({"featureGates": {"MutatingAdmissionPolicy": True}}, "1.30", ""),
+    (
+        {"featureGates": {"MutatingAdmissionPolicy": True}},
+        "1.29",
+        "featureGates[MutatingAdmissionPolicy] was added in 1.30",
+    ),
     ({"featureGates": {"CloudControllerManagerWebhook": True}}, "1.27", ""),
     (
         {"featureGates": {"CloudControllerManagerWebhook": True}},
