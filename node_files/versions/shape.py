@@ -85,7 +85,8 @@ class Shape:
     ) -> str | None:
         if kind == "duration or nanoseconds":
             kind = "duration" if isinstance(value, str) else "int64"
-        if kind == "quantity" and isinstance(value, int) and not isinstance(value, bool):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if kind == "quantity" and number and quantities.quantity(str(value)) is not None:
             return None
         if "int" in kind and isinstance(value, float) and value.is_integer():
             value = int(value)  # 110.0 is 110 for Go

@@ -23,6 +23,7 @@ FIELDS: tuple[tuple[Mapping[str, Any], tuple[str, ...]], ...] = (
         ("LoggingBetaOptions", "LoggingAlphaOptions"),
     ),
     ({"logging": {"options": {"text": {"splitStream": True}}}}, ("LoggingAlphaOptions",)),
+    ({"logging": {"options": {"json": {"infoBufferSize": 1.5}}}}, ("LoggingAlphaOptions",)),
     ({"memoryReservationPolicy": "TieredReservation"}, ("MemoryQoS",)),
     ({"memoryThrottlingFactor": 0.5}, ("MemoryQoS",)),
     ({"memorySwap": {"swapBehavior": "LimitedSwap"}}, ("NodeSwap",)),

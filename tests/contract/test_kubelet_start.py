@@ -31,6 +31,7 @@ OURS = re.compile(
     "|does not exist in"
     r"|\] is null; give"  # an empty value in a list
     r'|"-1n?s" is out of range'  # a negative time, which means none
+    '|cpuCFSQuotaPeriod "(1|999)us" is out of range'  # no kernel takes less than 1ms
     "|is not an IP address"  # clusterDNS is only logged, healthzBindAddress tried for ever
     "|qosReserved needs the feature gate"  # without it nothing is reserved
     r'|"(5%%|1_0%|NaN%|[iI]nf%)" is'  # read as a number by strconv.ParseFloat
@@ -42,6 +43,7 @@ ADDED = {
     "1.27": {_HTTP2, _WATCH},
     "1.28": {_HTTP2, _WATCH, "SeparateCacheWatchRPC"},
     "1.29": {_WATCH, "SeparateCacheWatchRPC"},
+    "1.31": {"OrderedNamespaceDeletion"},
     "1.32": {"OrderedNamespaceDeletion"},
     "1.34": {"StatefulSetSemanticRevisionComparison"},
 }
@@ -49,7 +51,7 @@ ADDED = {
 PATCHED = {
     *("MaxUnavailableStatefulSet", "SchedulerAsyncAPICalls", "SchedulerQueueingHints"),
     *("NewVolumeManagerReconstruction", "SELinuxMountReadWriteOncePod"),
-    "ServiceAccountNodeAudienceRestriction",
+    *("ServiceAccountNodeAudienceRestriction", "DisableNodeKubeProxyVersion"),
 }
 CLUSTER = Cluster(name="c", server="https://10.0.0.1:6443", ca_certificate="")
 

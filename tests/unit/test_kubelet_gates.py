@@ -43,6 +43,12 @@ GATES: list[tuple[dict[str, Any], str, str]] = [
         LATEST,
         "featureGates[DeclarativeValidation] is locked to on in 1.37",
     ),
+    ({"featureGates": {"MutatingAdmissionPolicy": True}}, "1.30", ""),
+    (
+        {"featureGates": {"MutatingAdmissionPolicy": True}},
+        "1.29",
+        "featureGates[MutatingAdmissionPolicy] was added in 1.30",
+    ),
     ({"featureGates": {"CloudControllerManagerWebhook": True}}, "1.27", ""),
     (
         {"featureGates": {"CloudControllerManagerWebhook": True}},
@@ -68,6 +74,25 @@ GATES: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"logging": {"options": {"json": {"splitStream": True}}}}, "1.24", ""),
     ({"logging": {"format": "json"}}, "1.24", ""),
+    ({"logging": {"options": {"json": {"infoBufferSize": 1.5}}}}, "1.24", ""),
+    (
+        {
+            "logging": {"options": {"text": {"infoBufferSize": 0.5}}},
+            "featureGates": {"LoggingAlphaOptions": True},
+        },
+        LATEST,
+        "",
+    ),
+    (
+        {"logging": {"options": {"json": {"infoBufferSize": float("inf")}}}},
+        "1.24",
+        "logging.options.json.infoBufferSize inf is a number; give a string, in quotes",
+    ),
+    (
+        {"logging": {"options": {"json": {"infoBufferSize": True}}}},
+        "1.24",
+        "logging.options.json.infoBufferSize true is a boolean; give a string, in quotes",
+    ),
     # All gates of a stage at once
     (
         {"featureGates": {"AllBeta": False}},

@@ -29,7 +29,7 @@ var gatePackages = []string{
 }
 
 func readGates(from *source, version string) map[string]*gate {
-	gates, needs := map[string]*gate{}, map[string][]ast.Expr{}
+	gates, relisted, needs := map[string]*gate{}, map[string]*gate{}, map[string][]ast.Expr{}
 	names := map[string]string{} // the constant's name to the gate's
 	for index, importPath := range gatePackages {
 		if index > 0 && !from.has(importPath) {
@@ -44,10 +44,16 @@ func readGates(from *source, version string) map[string]*gate {
 		for _, declaration := range features.declarations {
 			ast.Inspect(declaration, func(node ast.Node) bool {
 				if literal, ok := node.(*ast.CompositeLit); ok {
-					readMap(literal, features, version, names, gates, needs)
+					readMap(literal, features, version, names, gates, relisted, needs)
 				}
 				return true
 			})
+		}
+	}
+	for constant, found := range relisted {
+		known := names[constant] // not those of packages that are not read: rules.OTHER_GATES
+		if known != "" && found != nil && gates[known] == nil {
+			gates[known] = found
 		}
 	}
 	for constant, expressions := range needs {
@@ -72,7 +78,7 @@ func gateName(expr ast.Expr) string {
 }
 
 // readMap reads a map of gates, or of the gates that each one needs; it ignores any other literal.
-func readMap(literal *ast.CompositeLit, in *pkg, version string, names map[string]string, gates map[string]*gate, needs map[string][]ast.Expr) {
+func readMap(literal *ast.CompositeLit, in *pkg, version string, names map[string]string, gates, relisted map[string]*gate, needs map[string][]ast.Expr) {
 	kind, isMap := literal.Type.(*ast.MapType)
 	if !isMap || name(kind.Key) != "Feature" {
 		return
@@ -89,7 +95,8 @@ func readMap(literal *ast.CompositeLit, in *pkg, version string, names map[strin
 			needs[name(pair.Key)] = append(needs[name(pair.Key)], value.Elts...)
 			continue
 		}
-		if !isOwn { // the gates of another package stand there too
+		if !isOwn { // the gates of another package stand there too, some only there
+			relisted[name(pair.Key)] = current(value, in, version)
 			continue
 		}
 		if names[key.Name] == "" {
