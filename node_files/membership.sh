@@ -116,7 +116,7 @@ check_node() {
 
 # A kubelet that somebody else has set up may be another node, or of another cluster. The join would
 # end by that too, but only after the files have changed and the kubelet has restarted with them.
-check_certificate_of_others() {
+look_at_certificate_of_others() {
     theirs=$certificates/$current
     if [ ! -s "$kubeconfig" ] || [ ! -s "$theirs" ] || ! command -v openssl >/dev/null; then return 0; fi
     whose=$(node_of_certificate "$theirs")
@@ -134,7 +134,7 @@ check_certificate_of_others() {
 # A kubeconfig is rewritten for another server, path or CA only while its certificate is of the same
 # cluster: a machine must not slip from one cluster into another.
 check_certificate() {
-    [ -s "$manifest" ] || check_certificate_of_others
+    [ -s "$manifest" ] || look_at_certificate_of_others
     if kubeconfig_is_as_planned || ! command -v openssl >/dev/null; then return 0; fi
     is_signed_by "$ca" "$client" ||
         refuse "$client was not signed by the CA in the settings; to move this machine to another cluster, remove $node from this stack first; to renew the CA, keep the old one in cluster.caPath beside the new one"

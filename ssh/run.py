@@ -36,7 +36,7 @@ REMEDIES = HOPELESS | {
     " the DNS of this computer",
     r"^ssh: .*: Connection refused": "Connection refused: nothing listens there for SSH; start"
     " sshd, or correct the address or ssh.port",
-    r"^(ssh: .*: )?((Connection|Operation) timed out|No route to host|Network is unreachable)": (
+    r"^(ssh: .*: )?(Connection|Operation) timed out": (
         "it does not answer over SSH; check that it runs, its address, the port and the firewalls"
         " between"
     ),
