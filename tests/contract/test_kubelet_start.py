@@ -43,6 +43,10 @@ ADDED = {
     "1.27": {_HTTP2, _WATCH},
     "1.28": {_HTTP2, _WATCH, "SeparateCacheWatchRPC"},
     "1.29": {_WATCH, "SeparateCacheWatchRPC"},
+    "1.30": {
+        *("OrderedNamespaceDeletion", "StrictCostEnforcementForVAP"),
+        "StrictCostEnforcementForWebhooks",
+    },
     "1.31": {"OrderedNamespaceDeletion"},
     "1.32": {"OrderedNamespaceDeletion"},
     "1.34": {"StatefulSetSemanticRevisionComparison"},
@@ -52,6 +56,7 @@ PATCHED = {
     *("MaxUnavailableStatefulSet", "SchedulerAsyncAPICalls", "SchedulerQueueingHints"),
     *("NewVolumeManagerReconstruction", "SELinuxMountReadWriteOncePod"),
     *("ServiceAccountNodeAudienceRestriction", "DisableNodeKubeProxyVersion"),
+    "APIServingWithRoutine",
 }
 CLUSTER = Cluster(name="c", server="https://10.0.0.1:6443", ca_certificate="")
 
