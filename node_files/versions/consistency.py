@@ -53,10 +53,11 @@ def _missing_gates(c: Configuration) -> Iterator[Problem]:
     for path, name in rules.GATED.items():
         given = c.given(path)
         known = name in table.gates(c.version)
-        if given is None or not known or given in ({}, [], False, "") or c.gate_is_on(name):
+        if given is None or not known or given in ([], False, "") or c.gate_is_on(name):
             continue
         field = table.fields(c.version)[path]
-        if same(given, field.default, field.type):
+        nothing = given == {} and not field.type.startswith("*")
+        if nothing or same(given, field.default, field.type):
             continue
         usual = "" if table.gate_setter(name, c.version, set_by_user) else " by default"
         yield (

@@ -9,9 +9,11 @@ from lab import go
 # The newest release of each minor version of which the Go module proxy has all modules.
 RELEASES = {
     "1.24": "1.24.17",
+    "1.26": "1.26.15",
     "1.27": "1.27.16",
     "1.28": "1.28.15",
     "1.29": "1.29.15",
+    "1.30": "1.30.14",
     "1.31": "1.31.13",
     "1.32": "1.32.13",
     "1.33": "1.33.13",

@@ -32,6 +32,7 @@ OURS = re.compile(
     r"|\] is null; give"  # an empty value in a list
     r'|"-1n?s" is out of range'  # a negative time, which means none
     '|cpuCFSQuotaPeriod "(1|999)us" is out of range'  # no kernel takes less than 1ms
+    r"|featureGates\[CSIMigrationvSphere\] is locked"  # in 1.26.0, but not later
     "|is not an IP address"  # clusterDNS is only logged, healthzBindAddress tried for ever
     "|qosReserved needs the feature gate"  # without it nothing is reserved
     r'|"(5%%|1_0%|NaN%|[iI]nf%)" is'  # read as a number by strconv.ParseFloat
@@ -40,9 +41,14 @@ OURS = re.compile(
 # releases before do not start with them.
 _HTTP2, _WATCH = "UnauthenticatedHTTP2DOSMitigation", "WatchFromStorageWithoutResourceVersion"
 ADDED = {
+    "1.26": {_HTTP2},
     "1.27": {_HTTP2, _WATCH},
     "1.28": {_HTTP2, _WATCH, "SeparateCacheWatchRPC"},
     "1.29": {_WATCH, "SeparateCacheWatchRPC"},
+    "1.30": {
+        *("OrderedNamespaceDeletion", "StrictCostEnforcementForVAP"),
+        "StrictCostEnforcementForWebhooks",
+    },
     "1.31": {"OrderedNamespaceDeletion"},
     "1.32": {"OrderedNamespaceDeletion"},
     "1.34": {"StatefulSetSemanticRevisionComparison"},
@@ -52,6 +58,7 @@ PATCHED = {
     *("MaxUnavailableStatefulSet", "SchedulerAsyncAPICalls", "SchedulerQueueingHints"),
     *("NewVolumeManagerReconstruction", "SELinuxMountReadWriteOncePod"),
     *("ServiceAccountNodeAudienceRestriction", "DisableNodeKubeProxyVersion"),
+    *("APIServingWithRoutine", "CSIMigrationvSphere"),
 }
 CLUSTER = Cluster(name="c", server="https://10.0.0.1:6443", ca_certificate="")
 

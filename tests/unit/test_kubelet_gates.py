@@ -93,6 +93,9 @@ GATES: list[tuple[dict[str, Any], str, str]] = [
         "1.24",
         "logging.options.json.infoBufferSize true is a boolean; give a string, in quotes",
     ),
+    ({"tracing": {}}, "1.26", "tracing needs the feature gate KubeletTracing, which is off"),
+    ({"tracing": {}}, "1.27", ""),
+    ({"defaultPodSysctls": {}}, LATEST, ""),
     # All gates of a stage at once
     (
         {"featureGates": {"AllBeta": False}},
