@@ -9,6 +9,7 @@ from lab import go
 # The newest release of each minor version of which the Go module proxy has all modules.
 RELEASES = {
     "1.24": "1.24.17",
+    "1.25": "1.25.16",
     "1.26": "1.26.15",
     "1.27": "1.27.16",
     "1.28": "1.28.15",

@@ -41,6 +41,7 @@ OURS = re.compile(
 # releases before do not start with them.
 _HTTP2, _WATCH = "UnauthenticatedHTTP2DOSMitigation", "WatchFromStorageWithoutResourceVersion"
 ADDED = {
+    "1.25": {_HTTP2},
     "1.26": {_HTTP2},
     "1.27": {_HTTP2, _WATCH},
     "1.28": {_HTTP2, _WATCH, "SeparateCacheWatchRPC"},
@@ -59,6 +60,7 @@ PATCHED = {
     *("NewVolumeManagerReconstruction", "SELinuxMountReadWriteOncePod"),
     *("ServiceAccountNodeAudienceRestriction", "DisableNodeKubeProxyVersion"),
     *("APIServingWithRoutine", "CSIMigrationvSphere"),
+    "LocalStorageCapacityIsolationFSQuotaMonitoring",
 }
 CLUSTER = Cluster(name="c", server="https://10.0.0.1:6443", ca_certificate="")
 
@@ -130,6 +132,11 @@ def values(version: str) -> list[tuple[str, str, bool]]:
         for value in (*good, *bad)
         if name in known
     ]
+
+
+def test_every_supported_version_is_judged() -> None:
+    judged = {*judges.KUBELETS, *kubelet_modules.RELEASES}
+    assert judged == {*versions.SUPPORTED_VERSIONS}
 
 
 def test_what_ends_the_kubelet_the_settings_refuse(verdicts: Verdicts) -> None:
