@@ -51,7 +51,7 @@ def certificates(text: str) -> list[x509.Certificate]:
         raise ValueError("has a certificate without an end; give it whole, or remove it")
     try:
         found = [x509.load_der_x509_certificate(_der(block)) for block in blocks]
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise ValueError("has a certificate that is damaged; give it anew, or remove it") from None
     if not all(map(_go_reads, found)):
         raise ValueError(
@@ -64,7 +64,7 @@ def can_sign(certificate: x509.Certificate) -> bool:
     """Return whether Go takes what it signs (crypto/x509, CheckSignatureFrom)."""
     try:
         extensions = certificate.extensions
-    except ValueError:
+    except (ValueError, x509.UnsupportedGeneralNameType, x509.DuplicateExtension):
         return True  # Go reads others
     usage = _extension(extensions, x509.KeyUsage)
     constraints = _extension(extensions, x509.BasicConstraints)

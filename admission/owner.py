@@ -33,7 +33,8 @@ async def require_own(api: Requests, name: str, stack: str, namespace: str) -> N
             f"{name} is a node of the stack {metadata['stack']} now, in its pool"
             f" {metadata['name'].removeprefix(NAME_PREFIX)}, so it stays as it is; if this stack's"
             f" state is older than that, take what it has of {name} out of it (pulumi state"
-            f" delete); if not, remove {name} there first"
+            f" delete); if that stack is gone, or another one has put its name there, kubectl -n"
+            f" {namespace} delete configmap {metadata['name']}; if not, remove {name} there first"
         )
 
 
@@ -44,6 +45,6 @@ def _kept(node: str, own: str, item: Mapping[str, Any]) -> dict[str, Any] | None
     if stack in (None, own):  # earlier releases name none
         return None
     nodes = json.loads(item["data"][KEY])["nodes"]
-    if not any(entry["name"] == node for entry in nodes):
+    if not any(entry.get("name") == node for entry in nodes if isinstance(entry, Mapping)):
         return None
     return {"metadata": {"name": metadata["name"], "stack": str(stack)}}

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -38,7 +39,8 @@ def last_error(errors: str) -> str:
 def document(text: str) -> Any:
     """Return the JSON document in what a program printed, which may begin on any line.
 
-    What wraps a program, and the profile of a login shell, may print something before and after.
+    What wraps a program, and the profile of a login shell, may print something before and after,
+    lines of JSON too: the last object or list counts, or the last text if there is none.
 
     Raises:
         ValueError: there is none.
@@ -47,14 +49,23 @@ def document(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         pass
-    lines, decoder = text.splitlines(keepends=True), json.JSONDecoder()
-    for number, line in enumerate(lines):
-        if line.lstrip().startswith(("{", "[", '"')):
-            rest = "".join(lines[number:]).lstrip()
-            try:
-                found, end = decoder.raw_decode(rest)
-            except ValueError:
-                continue
-            if not rest[end:].partition("\n")[0].strip():
-                return found
-    raise ValueError("what it printed holds no JSON")
+    found = list(_documents(text))
+    if not found:
+        raise ValueError("what it printed holds no JSON")
+    return next((each for each in reversed(found) if not isinstance(each, str)), found[-1])
+
+
+def _documents(text: str) -> Iterator[Any]:
+    """Yield each document that begins and ends with a line."""
+    decoder = json.JSONDecoder()
+    while text := text.lstrip():
+        try:
+            if not text.startswith(("{", "[", '"')):
+                raise ValueError
+            found, end = decoder.raw_decode(text)
+        except ValueError:
+            text = text.partition("\n")[2]
+            continue
+        rest, _, text = text[end:].partition("\n")
+        if not rest.strip():
+            yield found

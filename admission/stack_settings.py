@@ -229,10 +229,13 @@ class StackSettings:
             which, why = self._stack or "selected", program.last_error(errors)
             told = f"{why}{outputs.remedy(why)}"
             raise ValueError(f"the settings of the stack {which} can't be read: {told}")
-        return {
-            key.rpartition(":")[2]: entry.get("value")
-            for key, entry in program.document(text).items()
-        }
+        found = program.document(text)
+        if not (isinstance(found, dict) and all(isinstance(each, dict) for each in found.values())):
+            raise ValueError(
+                f"the settings of the stack {self._stack} can't be read: pulumi config --json"
+                " printed something else"
+            )
+        return {key.rpartition(":")[2]: entry.get("value") for key, entry in found.items()}
 
     async def _secret(self, key: str) -> str | None:
         status, value, errors = await self._ask("config", "get", key)

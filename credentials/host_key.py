@@ -129,6 +129,8 @@ def keys_in(text: str) -> Iterator[str]:
 
     That may be a file of the host, or what ssh-keyscan prints, which has the host first.
     """
+    if len(text.split()) <= 3:  # one key, which may be folded
+        text = " ".join(text.split())
     for line in text.splitlines():
         fields = [] if line.lstrip()[:1] in ("#", "@") else line.split()
         for at, word in enumerate(fields):

@@ -17,9 +17,11 @@ WITH_PORT = re.compile(r"\[(.*)\](:[0-9]+)")
 def names(address: str, port: int, *others: str) -> tuple[str, ...]:
     """Return the names under which a host's key may be listed, in the order in which ssh(1) looks.
 
-    With another port than 22 that is `[host]:port`, and then the host alone.
+    With another port than 22 that is `[host]:port`, and then the host alone. A hash is of the form
+    that somebody has typed, so that is among them.
     """
-    hosts = tuple(dict.fromkeys(map(_one_form, (address, *others))))
+    given = (address, *others)
+    hosts = tuple(dict.fromkeys(form(h) for h in given for form in (str.lower, _one_form)))
     with_port = () if port == DEFAULT_PORT else tuple(f"[{host}]:{port}" for host in hosts)
     return (*with_port, *hosts)
 

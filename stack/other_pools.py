@@ -101,8 +101,9 @@ def _denied_by(settings: Settings, others: list[FoundInventory]) -> Iterator[Pro
                 yield Problem(
                     path,
                     f"({node.name}) has {found}, which {_whose(each)} denies to all nodes as its"
-                    " cluster.serviceCidr, a control-plane host or the API server, so that nobody"
-                    " would renew this node's serving certificate; correct that there and run"
+                    " cluster.serviceCidr, a control-plane host or the API server, so that no"
+                    " approver of all pools would renew this node's serving certificate; correct"
+                    " that there and run"
                     f" pulumi up there first, or give the node another one here. {_if_gone(each)}",
                 )
                 break
@@ -114,7 +115,9 @@ def _denied_to(stack: Stack, others: list[FoundInventory]) -> Iterator[Problem]:
     hosts = {*map(ipaddress.ip_address, control_plane_addresses(settings))}
     for each in others:
         for node in each.content.nodes if each.content is not None else ():
-            if (found := _first_denied(node, denied)) is None:
+            found = _first_denied(node, denied)
+            # What its own stack denies has been approved by hand, and is again.
+            if found is None or _first_denied(node, each.content.denied) is not None:
                 continue
             if isinstance(found, str) or found in denied.addresses - hosts:
                 path, remedy = "cluster.server", "give the API server a name and an address of its"

@@ -235,7 +235,7 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
         source(kubeconfig="admin", server="word", serviceCidr="word"),
         {},
         [
-            'cluster.from.server "word" is not an https URL without a path',
+            'cluster.from.server "word" is not an https URL of a host and its port, without a path',
             'cluster.from.serviceCidr "word" is not a network such as',
             f'(in the output "word" of the stack {INFRA})',
         ],

@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from credentials import Credentials
+from credentials.host_key import keys_in
+from credentials.known_hosts import KnownHosts, names
 from credentials.private_key import fingerprint, for_engine, for_openssh, problem_of
 from settings.model import Settings
 from settings.parsing import Secret, parse
@@ -154,6 +156,18 @@ def test_a_hashed_known_hosts_entry_is_found(files: Path) -> None:
     assert problems == []
     assert loaded is not None
     assert loaded.host_keys == {"a": ED25519}
+
+
+def test_a_hash_of_an_address_is_of_the_form_in_which_it_was_typed() -> None:
+    salt, typed = b"saltsaltsaltsaltsalt", b"fd00:0::1"
+    digest = base64.b64encode(hmac.digest(salt, typed, "sha1")).decode()
+    known = KnownHosts(f"|1|{base64.b64encode(salt).decode()}|{digest} {ED25519}\n")
+    assert known.keys(names("FD00:0::1", 22)) == [ED25519]
+    assert known.keys(names("fd00::2", 22)) == []
+
+
+def test_a_key_may_be_folded() -> None:
+    assert list(keys_in(ED25519.replace(" ", "\n"))) == [ED25519]
 
 
 @pytest.mark.parametrize("own", [{}, {"hostKey": ED25519}])

@@ -297,6 +297,16 @@ def test_what_a_node_of_another_stack_has_is_not_denied_to_it(
     assert cluster.names({**settings, "pools": {}}) == {}
 
 
+def test_what_its_own_stack_denies_to_a_node_this_one_may_deny_too(cluster: Cluster) -> None:
+    """Somebody approves its certificate by hand, as `approval.serving: manual` there means."""
+    cluster.has(inventory("spot", "cp=10.0.0.9", addresses=["10.0.0.9"]))
+    whole = {
+        "cluster": {"server": "https://10.0.0.9:6443"},
+        "pools": {"workers": {"nodes": [NODE]}},
+    }
+    assert cluster.names(whole) == {}
+
+
 def test_a_machine_of_the_control_plane_that_is_this_stacks_node_is_denied_to_nobody(
     cluster: Cluster,
 ) -> None:

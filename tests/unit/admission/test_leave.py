@@ -580,10 +580,16 @@ def test_a_node_that_is_another_stacks_by_now_stays(
         "pools": pools(force=force),
         "approver": json.dumps({"namespace": "ktb"}),
     }
-    cluster.inventories = {"ktb": [an_inventory("o/p/other", "node-2", "node-1")]}
-    told = "node-1 is a node of the stack o/p/other now, in its pool gpu, so it stays as it is"
-    with pytest.raises(ValueError, match=told):
-        asyncio.run(_leave(command("--stack", "o/p/dev")))
+    odd = json.dumps({"nodes": [{"x": 1}, "node-1", {"name": "node-1"}]})
+    for found in (
+        an_inventory("o/p/other", "node-2", "node-1"),
+        an_inventory("o/p/other", text=odd),
+    ):
+        cluster.inventories = {"ktb": [found]}
+        told = "node-1 is a node of the stack o/p/other now, in its pool gpu, so it stays as it is"
+        with pytest.raises(ValueError, match=told) as error:
+            asyncio.run(_leave(command("--stack", "o/p/dev")))
+        assert "kubectl -n ktb delete configmap kubelet-tls-bootstrap-gpu" in str(error.value)
     assert not any(call.startswith(("PATCH", "DELETE", "kubectl")) for call in scene.calls)
 
 

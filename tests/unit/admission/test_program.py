@@ -10,6 +10,7 @@ WRAPPED = [
     'Using pulumi 3.200.0 (.tool-versions)\n[warn] an old one\n{\n  "a": {"b": [1]}\n}\n',
     '\x1b[33mwarning: a new version\x1b[0m\n  {"a": {"b": [1]}}  \r\nbye {}\n',
     '"a" is selected\n{"a": {"b": [1]}}\n"bye"\n',
+    '{"level": "info", "msg": "assumed a role"}\n[1]\n{"a": {"b": [1]}}\n',
 ]
 
 
