@@ -114,7 +114,9 @@ def _denied_to(stack: Stack, others: list[FoundInventory]) -> Iterator[Problem]:
     denied, settings = _denied(stack), stack.settings
     hosts = {*map(ipaddress.ip_address, control_plane_addresses(settings))}
     for each in others:
-        for node in each.content.nodes if each.content is not None else ():
+        if each.content is None:
+            continue
+        for node in each.content.nodes:
             found = _first_denied(node, denied)
             # What its own stack denies has been approved by hand, and is again.
             if found is None or _first_denied(node, each.content.denied) is not None:
