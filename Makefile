@@ -42,7 +42,7 @@ lab-tests:
 	$(PYTHON) -m pytest --verbose -m 'not long' tests/lab
 
 contract-tests:
-	nice -n 19 $(PYTHON) -m pytest --verbose --numprocesses 2 --dist loadfile -m 'not long' tests/contract
+	nice -n 10 $(PYTHON) -m pytest --verbose --numprocesses 2 --dist loadfile -m 'not long' tests/contract
 
 test-long: .venv/installed ## run what `make test` leaves out: rarer cases and long waits on the lab, older kubelets' start-up code
 	$(PYTHON) -m lab toolchain --all

@@ -29,7 +29,7 @@ LEASE = f"{LEASES}/{NAME}"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 MAPS = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
 TOKENS = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{NAME}/token"
-LIMIT_S = 40
+LIMIT_S = 90
 PROGRAM = """
 import json
 from pathlib import Path

@@ -28,7 +28,7 @@ Object = dict[str, Any]
 OWN = Path(__file__).parents[2] / "lab/plugins/bin"
 IS_OWN = os.environ.get("LAB_PLUGINS", "own") == "own"
 _PREFIX = "urn:pulumi:test::contract::"
-_LIMIT_S = 120
+_LIMIT_S = 300
 
 
 class PluginError(Exception):

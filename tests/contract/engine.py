@@ -19,7 +19,7 @@ from tests.contract import driver
 LANGUAGE_HOST = "pulumi-language-python"
 STACK = "dev"
 PROJECT = "tiny"
-LIMIT_S = 120
+LIMIT_S = 300
 
 
 def pulumi() -> Path:

@@ -23,7 +23,7 @@ from lab.pki import Authority, kubeconfig, service_account_keys
 from lab.toolchain import find
 from tests.hostile.api_server import Caller, administrator
 
-START_S = 90
+START_S = 240
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager")
 CONTROLLERS = (
     "garbage-collector-controller",
