@@ -23,14 +23,14 @@ from tests.hostile.vector import CLIENT_SIGNER, CLIENT_USAGES, client
 pytestmark = pytest.mark.contract
 
 FLAGS = ("--authorization-mode=Node", "--enable-bootstrap-token-auth=true")
-APPROVAL_LIMIT_S = 20
+APPROVAL_LIMIT_S = 60
 # The controller judges within a second; of what it leaves alone nothing tells.
 PATIENCE_S = 5
 BINDING = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/auto-approve-csrs-for-group"
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
 # An API server remembers for 10 s that it has accepted a token (TokenSuccessCacheTTL in
 # pkg/kubeapiserver/options/authentication.go).
-REFUSAL_LIMIT_S = 20
+REFUSAL_LIMIT_S = 60
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from tests.contract.kubernetes_provider.cluster import Cluster, running
 pytestmark = pytest.mark.contract
 
 ROOT = Path(__file__).parents[2]
-LIMIT_S = 60
+LIMIT_S = 120
 DATA = [{"name": "data", "emptyDir": {}}]
 PODS, NODES = "/api/v1/namespaces/default/pods", "/api/v1/nodes"
 SETS = "/apis/apps/v1/namespaces/default/statefulsets"

@@ -17,7 +17,7 @@ from tests.contract.kubernetes_provider.cluster import Cluster, running
 
 pytestmark = pytest.mark.contract
 
-LIMIT_S = 60
+LIMIT_S = 120
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
 # Where it waits, the run is at work: a gate waits for machines, say.
 PROGRAM = """

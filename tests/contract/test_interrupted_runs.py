@@ -50,7 +50,7 @@ def cut(stack: Stack, number: signal.Signals) -> None:
     """Cut a run while its command runs; the command of the next one ends at once."""
     process = begun(stack)
     process.send_signal(number)
-    process.communicate(timeout=30)
+    process.communicate(timeout=90)
     (stack.directory / "go").touch()
 
 

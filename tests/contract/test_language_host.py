@@ -223,7 +223,7 @@ def test_a_cancelled_program_is_interrupted_and_killed_if_it_goes_on(
         started = stack.project / "started"
         wait_until(lambda: started.exists() and started.read_text(), 30)
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=90)
     finally:
         process.kill()
     assert process.returncode != 0, said
