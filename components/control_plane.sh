@@ -5,7 +5,7 @@ umask 022
 LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL PATH
 drop_in=50-kubelet-tls-bootstrap.conf
-restarts_s=330 # for all restarts: less than LIMIT_S, so that what does not come up is put back in time
+restarts_s=300 # for all restarts: less than LIMIT_S, so that what does not come up is put back in time
 steady_s=5     # for which a program without a port must stay
 programs='kube-apiserver kube-controller-manager'
 root=${CONTROL_PLANE_ROOT:-} # of tests

@@ -3,7 +3,9 @@
 
 # Anybody may give a process such a name. The control plane's are root's, or of a user of the system,
 # or of the program's own service, which may run as any other user.
-is_of_system() { owner=$(stat -c %u "$1") && { [ "$owner" -lt 1000 ] || [ "$owner" -eq "$(id -u)" ]; }; } # DIRECTORY OF A PROCESS
+is_of_system() { # DIRECTORY OF A PROCESS
+    owner=$(stat -c %u "$1") && { [ "$owner" -lt 1000 ] || [ "$owner" -eq "$(id -u)" ]; }
+}
 is_of_service() { # DIRECTORY OF A PROCESS, PROGRAM; a service of some user is below another service
     grep -qE -e "^[0-9]+:(name=systemd)?:(/[^/]+[.]slice)*/$2[.]service\$" "$1/cgroup" 2>/dev/null
 }

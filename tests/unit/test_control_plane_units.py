@@ -448,7 +448,10 @@ def test_a_flag_that_has_gone_from_the_unit_is_not_lost_unsaid(
         assert restarted(done) == [CONTROLLER_MANAGER]
         return
     assert done.returncode == 1
-    assert f"({flag.split('=')[0]}), so it would restart with other flags, too" in done.stderr
+    assert (
+        f"({flag.split('=', maxsplit=1)[0]}), so it would restart with other flags, too"
+        in done.stderr
+    )
     assert host.drop_in(CONTROLLER_MANAGER) == before
     assert restarts(host) == 1
 
@@ -537,7 +540,7 @@ def test_words_of_a_variable_are_known_or_nothing_is_restarted(
         return
     assert done.returncode == 1
     assert f"{API_SERVER} does not run with the command of {API_SERVER}.service" in done.stderr
-    known = "OPTS=" in lines and "\\" not in lines or "quoted" in lines
+    known = ("OPTS=" in lines and "\\" not in lines) or "quoted" in lines
     assert ("$NONE $OPTS are unknown (set it in an Environment" in done.stderr) != known
     assert is_untouched(host)
 
