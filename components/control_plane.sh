@@ -5,8 +5,8 @@ umask 022
 LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL PATH
 drop_in=50-kubelet-tls-bootstrap.conf
-most_tries=240 # of a quarter of a second
-steady_s=5      # for which a program without a port must stay
+restarts_s=300 # for all restarts: less than LIMIT_S, so that what does not come up is put back in time
+steady_s=5     # for which a program without a port must stay
 programs='kube-apiserver kube-controller-manager'
 root=${CONTROL_PLANE_ROOT:-} # of tests
 
@@ -61,6 +61,7 @@ plan() { # PROGRAM
     {
         echo '# Written by kubelet-tls-bootstrap: what TLS bootstrapping needs of this program.'
         echo "# Host: $host"
+        sort -u "$work/missing" | sed 's/^/# Adds: /'
         echo '[Service]'
         echo 'ExecStart='
         printf 'ExecStart=%s' "$(command_of "$1")"
@@ -72,11 +73,12 @@ plan() { # PROGRAM
 # Ends unless what the program runs with is its unit's own command, and ours what was added to it: it
 # restarts with what is written, so that must be what it is known to run with.
 require_own_command() { # PROGRAM PID
-    by_hand="add $(tr '\n' ' ' <"$work/missing")by hand and set controlPlane.manage to false"
+    by_hand='set controlPlane.manage to false'
+    [ ! -s "$work/missing" ] || by_hand="add $(tr '\n' ' ' <"$work/missing")by hand and $by_hand"
     later=$(later_drop_in "$1")
     [ -z "$later" ] || fail "$later sets the command of $1 after our $drop_in, so flags in that would have no effect; give it a name that comes before ours, such as 40-${later##*/}, or $by_hand"
     [ -n "$(command_of "$1")" ] || fail "$1 runs, but not from a $1.service with an ExecStart; $by_hand"
-    runs_with_own_words "$1" "$2" && return
+    runs_with_own_words "$1" "$2" && drop_in_has_own_words "$1" && return
     again="systemctl restart $1.service"
     [ ! -e "$(drop_in_of "$1")" ] || again="rm $(drop_in_of "$1"), systemctl daemon-reload, $again"
     fail "$1 does not run with the command of $1.service$(differing_flags), so it would restart with other flags, too; restart it with that yourself ($again) and run again, or $by_hand"
@@ -120,16 +122,20 @@ read_settings() {
     fail 'stdin is incomplete, nothing was changed; run again'
 }
 
-comes_up() { # PROGRAM
-    tries=0
-    until systemctl is-active --quiet "$1.service" && listens "$1"; do
-        tries=$((tries + 1))
-        [ "$tries" -lt "$most_tries" ] || return 1
+# Each of the restarts and a last one, which puts back, has the same share of the time.
+share_time() { share_s=$((restarts_s / ($1 + 1))); } # COUNT
+
+comes_up() { # PROGRAM, SECONDS of the clock
+    until timeout 10 systemctl is-active --quiet "$1.service" && listens "$1"; do
+        [ "$(date +%s)" -lt "$2" ] || return 1
         sleep 0.25
     done
 }
 
-restart() { timeout 120 systemctl restart "$1.service" && comes_up "$1"; } # PROGRAM
+restart() { # PROGRAM
+    until_s=$(($(date +%s) + share_s))
+    timeout "$share_s" systemctl restart "$1.service" && comes_up "$1" "$until_s"
+}
 
 # Restores the drop-ins that these programs had before this run. The first does not come up with its
 # new one and must not stay down; the others still run with their former flags.
@@ -144,6 +150,7 @@ put_back() { # PROGRAMS
 restart_all() { # PROGRAMS, as one word
     # shellcheck disable=SC2086
     set -- $1
+    share_time $#
     while [ $# -gt 0 ]; do
         restart "$1" || put_back "$@"
         shift

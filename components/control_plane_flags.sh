@@ -2,32 +2,41 @@
 # shellcheck disable=SC2154 # control_plane.sh, which follows, sets root and work
 
 # Anybody may give a process such a name. The control plane's are root's, or of a user of the system,
-# or a service's that runs as any other user.
-is_ours() { # DIRECTORY OF A PROCESS
-    owner=$(stat -c %u "$1") || return 1
-    [ "$owner" -lt 1000 ] || [ "$owner" -eq "$(id -u)" ] ||
-        grep -qE -e ':/system\.slice/[^/]+\.service$' "$1/cgroup" 2>/dev/null
+# or of the program's own service, which may run as any other user.
+is_of_system() { # DIRECTORY OF A PROCESS
+    owner=$(stat -c %u "$1") && { [ "$owner" -lt 1000 ] || [ "$owner" -eq "$(id -u)" ]; }
+}
+is_of_service() { # DIRECTORY OF A PROCESS, PROGRAM; a service of some user is below another service
+    grep -qE -e "^[0-9]+:(name=systemd)?:(/[^/]+[.]slice)*/$2[.]service\$" "$1/cgroup" 2>/dev/null
 }
 
 network_of() { readlink "$root/proc/$1/ns/net" || :; } # PID
 
 # Prints nothing if the program does not run. Those of clusters in containers (kind, vcluster) have
-# networks of their own, so the machine's own one is another.
+# networks of their own, so the machine's own one is another. This starts no process for those of
+# other names.
 pid_of() { # PROGRAM
-    found=''
+    found='' most=0
+    # The kernel keeps only the first 15 characters of a name.
+    short=$(printf '%.15s' "$1")
     for comm in "$root"/proc/[0-9]*/comm; do
-        # The kernel keeps only the first 15 characters of a name.
-        [ "$(cat "$comm" 2>/dev/null)" = "$(printf '%.15s' "$1")" ] || continue
+        named=''
+        { read -r named <"$comm" || :; } 2>/dev/null
+        [ "$named" = "$short" ] || continue
         comm=${comm%/comm}
-        is_ours "$comm" || continue
         # Calico's kube-controllers has the same 15.
         path=$(tr '\0' '\n' 2>/dev/null <"$comm/cmdline" | head -n 1) || path=''
         [ "${path##*/}" = "$1" ] || continue
-        if [ "$(network_of "${comm##*/}")" = "$(network_of 1)" ]; then
-            found=${comm##*/}
-            break
+        if is_of_system "$comm"; then
+            rank=2
+        elif is_of_service "$comm" "$1"; then
+            rank=1
+        else
+            continue
         fi
-        found=${found:-${comm##*/}}
+        [ "$(network_of "${comm##*/}")" != "$(network_of 1)" ] || rank=$((rank + 2))
+        [ "$rank" -gt "$most" ] || continue
+        most=$rank found=${comm##*/}
     done
     echo "$found"
 }
@@ -37,8 +46,9 @@ running_words() { tr '\0' '\n' <"$root/proc/$1/cmdline"; } # PID
 
 # Prints its flags as --name or --name=value. Names may be written with _ for -, and a value may be a
 # word of its own (k8s.io/component-base/cli/flag, and pflag).
-running_flags() { # PID
-    running_words "$1" | awk '
+running_flags() { running_words "$1" | flags_among; } # PID
+flags_among() {
+    awk '
         function tell() { if (name != "") print name; name = "" }
         NR == 1 { next }
         name ~ /^--(controllers|cluster-signing-.*|kube-api-(qps|burst)|secure-port)$/ ||

@@ -24,12 +24,20 @@ values() { # SETTING
 
 commands() { values ExecStart; }
 
-# Prints NAME=VALUE, a line each, of the files that a unit names: what systemd would read now.
+# Prints the values of a setting that is a list, but for those that an empty one clears.
+list_of() { # PROGRAM SETTING
+    systemctl cat "$1.service" | values "$2" | cut -f 2- | awk '
+        $0 == "" { count = 0; next }
+        { value[++count] = $0 }
+        END { for (i = 1; i <= count; i++) print value[i] }'
+}
+
+# Prints NAME=VALUE, a line each, of a unit and of the files that it names, which count more: what
+# systemd would read now.
 environment_of() { # PROGRAM
-    systemctl cat "$1.service" | values EnvironmentFile | cut -f 2- | awk '
-        $0 == "" { count = 0; next } # which clears the former ones
-        { file[++count] = $0 }
-        END { for (i = 1; i <= count; i++) print file[i] }' | while read -r file; do
+    # After a colon no $ is special.
+    { printf ': ' && list_of "$1" Environment; } | words
+    list_of "$1" EnvironmentFile | while read -r file; do
         file=$root${file#-}
         [ ! -f "$file" ] || { cat "$file" && echo; }
     done | awk -v single="'" '
@@ -64,16 +72,31 @@ later_drop_in() { # PROGRAM
 }
 
 # Prints the words of a command line on stdin, one a line, without their quotes. \001 is what only
-# systemd knows (${NAME}, %i), and \002 any words ($NAME) that no file in $work/environment has.
+# systemd knows (${NAME}, %i). As for systemd, a $NAME that $work/environment does not have is no word;
+# one whose value has backslashes is left as it is. $work/unknown gets the names of both.
 words() {
-    awk -v single="'" -v environment="${work:-}/environment" '
+    awk -v single="'" -v environment="$work/environment" -v unknown="$work/unknown" '
         BEGIN {
             while ((getline line <environment) > 0) {
                 name = line; sub(/=.*/, "", name); sub(/^[^=]*=/, "", line)
-                # What has quotes of its own is split in other ways.
-                delete value_of[name]
-                if (!index(line, "\\") && !index(line, "\"") && !index(line, single)) value_of[name] = line
+                delete value_of[name]; delete unclear[name]
+                if (index(line, "\\")) unclear[name]; else value_of[name] = line
             }
+        }
+        function split_up(text,  i, c, quote, part, begun) {
+            for (i = 1; i <= length(text); i++) {
+                c = substr(text, i, 1)
+                if (quote == "" && c ~ /[ \t]/) {
+                    if (begun) print part
+                    part = ""; begun = 0
+                    continue
+                }
+                begun = 1
+                if (c == quote) quote = ""
+                else if (quote == "" && index("\"" single, c)) quote = c
+                else part = part c
+            }
+            if (begun) print part
         }
         function of_file(name) { sub(/^[$][{]?/, "", name); sub(/[}]$/, "", name); return name }
         function tell() {
@@ -85,8 +108,14 @@ words() {
             }
             gsub(/%%/, "\003", word); gsub(/%[A-Za-z]/, "\001", word); gsub(/\003/, "%", word)
             if (!as_it_is && word ~ /^[$][A-Za-z_][A-Za-z0-9_]*$/) {
-                many = of_file(word) in value_of
-                word = many ? value_of[of_file(word)] : "\002"
+                name = of_file(word)
+                if (name in value_of) split_up(value_of[name])
+                else {
+                    print name >>unknown
+                    if (name in unclear) print word
+                }
+                word = ""; begun = 0
+                return
             } else if (!as_it_is) {
                 if (match(word, /[$][{][A-Za-z0-9_]+[}]/) && (name = of_file(substr(word, RSTART, RLENGTH))) in value_of &&
                     substr(word, RSTART - 1, 1) != "$")
@@ -94,10 +123,8 @@ words() {
                 gsub(/[$][$]/, "\003", word); gsub(/[$][{][^}]*[}]/, "\001", word)
                 gsub(/\003/, "$", word)
             }
-            if (many) { gsub(/[ \t]+/, "\n", word); sub(/^\n/, "", word); sub(/\n$/, "", word) }
             if (named) named = ""
-            else if (!many || word != "") print word
-            many = ""
+            else print word
             word = ""; begun = 0
         }
         {
@@ -124,28 +151,47 @@ within() { awk -v file="$1" 'BEGIN { while ((getline line <file) > 0) has[line] 
 without() { awk -v file="$1" 'BEGIN { while ((getline line <file) > 0) has[line] } !($0 in has)'; } # FILE
 
 # What a unit names in files is read as it would start now, so that a change there shows.
-words_of() { environment_of "$1" >"$work/environment" && command_of "$1" | words; } # PROGRAM
+words_of() { # PROGRAM
+    : >"$work/unknown"
+    environment_of "$1" >"$work/environment"
+    command_of "$1" | words
+}
 
-# Prints the words that our drop-in adds to those of the unit's own command.
+# Prints the words of our drop-in; words_of has read their environment.
+drop_in_words() { commands <"$(drop_in_of "$1")" | tail -n 1 | cut -f 2- | words; } # PROGRAM
+
+# Prints the words that our drop-in adds. Besides them it has a copy of the unit's own command as that
+# was once. A drop-in of an earlier program does not note what it adds, so there it is what has a name
+# that is ours. What the unit sets now is the user's.
 added_words() { # PROGRAM
     [ -e "$(drop_in_of "$1")" ] || return 0
     words_of "$1" >"$work/own"
-    commands <"$(drop_in_of "$1")" | tail -n 1 | cut -f 2- | words | without "$work/own"
+    flags_among <"$work/own" >"$work/own-flags"
+    sed -n 's/^# Adds: //p' "$(drop_in_of "$1")" >"$work/noted"
+    drop_in_words "$1" | without "$work/own" | awk -v flags="$work/own-flags" -v noted="$work/noted" '
+        BEGIN {
+            while ((getline line <flags) > 0) { sub(/=.*/, "", line); own[line] }
+            while ((getline line <noted) > 0) { added[line]; has_note = 1 }
+        }
+        has_note && !($0 in added) { next }
+        # These two take nothing away from a flag of the unit that has the same name.
+        $0 == "--enable-bootstrap-token-auth=true" { print; next }
+        /^--controllers=([*],)?bootstrapsigner,tokencleaner$/ { print; next }
+        /^--(cluster-signing-(cert|key)-file|kube-api-(qps|burst))=/ {
+            name = $0; sub(/=.*/, "", name)
+            if (!(name in own)) print
+        }'
 }
 
 added() { added_words "$1" | grep -q -e "^$2="; } # PROGRAM NAME: does the flag come from our drop-in?
 
-# Are the words of the unit's own command those of the running one, but for what our drop-in has added
-# or adds now? The last of a flag counts.
-runs_with_own_words() { # PROGRAM PID
-    sed -n '/^--controllers=/!s/^\(--[^=]*\)=.*/\/^\1\\(=.*\\)\\{0,1\\}$\/d/p' "$work/missing" >"$work/replaced"
-    added_words "$1" >"$work/added"
-    words_of "$1" | sed -f "$work/replaced" >"$work/own"
-    running_words "$2" | without "$work/added" | sed -f "$work/replaced" >"$work/rest"
+# Are the words on stdin those of the unit's own command, but for what our drop-in has added or adds
+# now? The last of a flag counts.
+are_own_words() {
+    without "$work/added" | sed -f "$work/replaced" >"$work/rest"
     awk '
         FNR == 1 { sub(/.*\//, "") } # of the program, which may be found by its name
         FNR < NR { rest = rest $0 "\n"; next }
-        $0 == "\002" { own = own "(.*\n)?"; next }
         {
             for (i = 1; i <= length($0); i++) {
                 c = substr($0, i, 1)
@@ -156,11 +202,22 @@ runs_with_own_words() { # PROGRAM PID
         END { exit rest !~ ("^" own "$") }' "$work/own" "$work/rest"
 }
 
-# Prints the names of the flags that are not the same in both.
+runs_with_own_words() { # PROGRAM PID
+    sed -n '/^--controllers=/!s/^\(--[^=]*\)=.*/\/^\1\\(=.*\\)\\{0,1\\}$\/d/p' "$work/missing" >"$work/replaced"
+    added_words "$1" >"$work/added"
+    words_of "$1" | sed -f "$work/replaced" >"$work/own"
+    running_words "$2" | are_own_words
+}
+
+# The same of what our drop-in has, which may differ from what runs; runs_with_own_words comes before.
+drop_in_has_own_words() { [ ! -e "$(drop_in_of "$1")" ] || drop_in_words "$1" | are_own_words; } # PROGRAM
+
+# Prints the names of the flags that are not the same in both, and of variables that may be why.
 differing_flags() {
-    if grep -q "$(printf '\002')" "$work/own"; then return 0; fi
     {
         without "$work/own" <"$work/rest"
         without "$work/rest" <"$work/own"
     } | sed -n 's/^\(--[^=]*\).*/\1/p' | sort -u | tr '\n' ' ' | sed 's/^/ (/; s/ $/)/'
+    [ ! -s "$work/unknown" ] || sort -u "$work/unknown" | sed 's/^/$/' | tr '\n' ' ' |
+        sed 's/^/, whose words in /; s/ $/ are unknown (set it in an Environment or EnvironmentFile of the unit, without a backslash)/'
 }

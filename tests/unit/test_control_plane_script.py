@@ -73,7 +73,7 @@ class Host:
     def _run(self, action: str, stdin: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["sh", "-c", command(60, action)],
-            input=stdin.replace("most_tries=240", "most_tries=2"),
+            input=stdin.replace("restarts_s=300", "restarts_s=6"),
             cwd=self.root / "home",
             env={
                 **os.environ,

@@ -1,6 +1,7 @@
 """What stands on a control-plane host is read as its owner writes it, and kept as it runs."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -103,7 +104,10 @@ COMMANDS = {
     "escapes": (f'ExecStart={PROGRAM} --a=\\"x\\" --b=a\\\\.b\\x41\n', '--a="x" --b=a\\.bA'),
     "percents and dollars": (f"ExecStart={PROGRAM} --a=1%% --b=$$x\n", "--a=1% --b=$x"),
     "what only systemd knows": (f"ExecStart={PROGRAM} --a=%H --b=${{B}}\n", "--a=cp --b=any"),
-    "words of a file": (f"ExecStart={PROGRAM} $A_OPTS --c=1 $B_OPTS\n", "--a=1 --b=2 --c=1"),
+    "words of variables": (
+        f"Environment='A=--a=1 --b=2'\nExecStart={PROGRAM} $NONE $A --c=1 $B\n",
+        "--a=1 --b=2 --c=1",
+    ),
     "a prefix": (f"ExecStart=-{PROGRAM} --a=1\n", "--a=1"),
     "a name of its own": (f"ExecStart=@{PROGRAM} {API_SERVER} --a=1\n", "--a=1"),
     "no variables": (f"ExecStart=:{PROGRAM} --a=$A --b=${{B}}\n", "--a=$A --b=${B}"),
@@ -252,7 +256,11 @@ def test_a_flag_of_an_environment_file_is_the_users_choice(host: Host) -> None:
     host.runs(10, API_SERVER, SERVER_FLAG)
     host.runs(11, CONTROLLER_MANAGER, SIGNING[0], own)
     unit = host.root / f"lib/{CONTROLLER_MANAGER}.service"
-    unit.write_text(f"[Service]\nExecStart=/usr/bin/{CONTROLLER_MANAGER} $OPTS\n")
+    unit.write_text(
+        f"[Service]\nEnvironmentFile=/opt/file\nExecStart=/usr/bin/{CONTROLLER_MANAGER} $OPTS\n"
+    )
+    (host.root / "opt").mkdir()
+    (host.root / "opt/file").write_text(f"OPTS={SIGNING[0]} {own}\n")
     assert restarted(host.install()) == [CONTROLLER_MANAGER]  # for its controllers
     assert f"ExecStart=/usr/bin/{CONTROLLER_MANAGER} $OPTS {CONTROLLERS}\n" in (
         host.drop_in(CONTROLLER_MANAGER)
@@ -363,3 +371,220 @@ def test_an_empty_path_of_a_ca_is_none(host: Host) -> None:
     host.runs(11, CONTROLLER_MANAGER, "--cluster-signing-cert-file=", SIGNING[1], CONTROLLERS)
     done = host.install(manage=False)
     assert f"{CONTROLLER_MANAGER} runs without {SIGNING[0]}" in done.stderr
+
+
+def edit(host: Host, program: str, *replacements: tuple[str, str]) -> None:
+    """Change a unit, as its user would."""
+    unit = host.root / f"lib/{program}.service"
+    text = unit.read_text()
+    for old, new in replacements:
+        assert old in text
+        text = text.replace(old, new)
+    unit.write_text(text)
+
+
+def without_notes(host: Host) -> None:
+    """Have the drop-in of the controller manager as an earlier program wrote it."""
+    target = host.root / f"etc/systemd/system/{CONTROLLER_MANAGER}.service.d/{DROP_IN}"
+    lines = target.read_text().splitlines(keepends=True)
+    target.write_text("".join(line for line in lines if not line.startswith("# Adds: ")))
+
+
+def managed_with(host: Host, *flags: str) -> None:
+    """Have the controller manager run with flags of its own, and with --controllers by us."""
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, CONTROLLER_MANAGER, *flags)
+    assert restarted(host.install()) == [CONTROLLER_MANAGER]
+    host.shows(11, CONTROLLER_MANAGER, *flags, CONTROLLERS)
+
+
+OWN_CA = ("--cluster-signing-cert-file=/srv/a.crt", "--cluster-signing-key-file=/srv/a.key")
+
+
+@pytest.mark.parametrize("noted", [True, False])
+@pytest.mark.parametrize("form", ["=", " ", "_"])
+def test_a_signing_ca_that_its_user_changes_in_the_unit_is_left_alone(
+    host: Host, form: str, noted: bool
+) -> None:
+    """Our drop-in has a copy of the unit's former command, which is not ours."""
+    managed_with(host, *OWN_CA)
+    if not noted:
+        without_notes(host)
+    new = " ".join(OWN_CA).replace("/srv/a", "/srv/b")
+    if form == " ":
+        new = new.replace("=", " ")
+    elif form == "_":
+        new = new.replace("signing-", "signing_")
+    edit(host, CONTROLLER_MANAGER, (" ".join(OWN_CA), new))
+    before = host.drop_in(CONTROLLER_MANAGER)
+    assert restarted(host.install()) == []
+    assert host.drop_in(CONTROLLER_MANAGER) == before
+
+
+@pytest.mark.parametrize("noted", [True, False])
+@pytest.mark.parametrize("setting", [{}, {"kube_api_qps": 100}])
+def test_a_rate_that_its_user_changes_in_the_unit_is_left_alone(
+    host: Host, setting: dict[str, str], noted: bool
+) -> None:
+    managed_with(host, *SIGNING, "--kube-api-qps=50", "--kube-api-burst=75")
+    if not noted:
+        without_notes(host)
+    edit(host, CONTROLLER_MANAGER, ("qps=50", "qps=100"), ("burst=75", "burst=150"))
+    assert restarted(host.install(**setting)) == []
+
+
+@pytest.mark.parametrize("noted", [True, False])
+@pytest.mark.parametrize("flag", ["--v=4", "--kube-api-burst=75", "--cluster-signing-duration=1h"])
+def test_a_flag_that_has_gone_from_the_unit_is_not_lost_unsaid(
+    host: Host, flag: str, noted: bool
+) -> None:
+    managed_with(host, *SIGNING, flag)
+    if not noted:
+        without_notes(host)
+    edit(host, CONTROLLER_MANAGER, (f" {flag}", ""))
+    before = host.drop_in(CONTROLLER_MANAGER)
+    done = host.install(kube_api_qps=100)
+    if flag.startswith("--kube-api") and not noted:  # it passes for an earlier program's flag
+        assert restarted(done) == [CONTROLLER_MANAGER]
+        return
+    assert done.returncode == 1
+    assert (
+        f"({flag.split('=', maxsplit=1)[0]}), so it would restart with other flags, too"
+        in done.stderr
+    )
+    assert host.drop_in(CONTROLLER_MANAGER) == before
+    assert restarts(host) == 1
+
+
+def test_a_signing_ca_that_has_gone_from_the_unit_is_not_replaced(host: Host) -> None:
+    managed_with(host, *OWN_CA)
+    edit(host, CONTROLLER_MANAGER, (" " + " ".join(OWN_CA), ""))
+    assert restarted(host.install()) == []
+    assert host.install(kube_api_qps=100).returncode == 1
+    assert restarts(host) == 1
+
+
+def test_what_an_earlier_program_has_added_goes_on_as_ours(host: Host) -> None:
+    managed_with(host, *SIGNING)
+    without_notes(host)
+    assert restarted(host.install()) == []
+    assert restarted(host.install(kube_api_qps=100)) == [CONTROLLER_MANAGER]
+    assert f"# Adds: {CONTROLLERS}\n# Adds: --kube-api-burst=150\n" in (
+        host.drop_in(CONTROLLER_MANAGER)
+    )
+
+
+def test_a_run_that_has_ended_before_its_restart_is_made_up_for(host: Host) -> None:
+    managed_with(host, *SIGNING)
+    host.shows(11, CONTROLLER_MANAGER, *SIGNING)
+    assert restarted(host.install()) == [CONTROLLER_MANAGER]
+
+
+def test_a_drop_in_that_somebody_has_edited_is_not_replaced(host: Host) -> None:
+    managed_with(host, *SIGNING)
+    target = host.root / f"etc/systemd/system/{CONTROLLER_MANAGER}.service.d/{DROP_IN}"
+    target.write_text(target.read_text().replace(SIGNING[0], f"{SIGNING[0]} --v=4"))
+    done = host.install(kube_api_qps=100)
+    assert done.returncode == 1
+    assert "(--v), so it would restart with other flags, too" in done.stderr
+    assert "--v=4" in host.drop_in(CONTROLLER_MANAGER)
+
+
+def test_where_only_a_rate_must_go_nothing_is_to_be_added(host: Host) -> None:
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS)
+    rates = ("--kube-api-qps=100", "--kube-api-burst=150")
+    assert restarted(host.install(kube_api_qps=100)) == [CONTROLLER_MANAGER]
+    host.shows(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS, *rates)
+    edit(host, CONTROLLER_MANAGER, (CONTROLLERS, f"{CONTROLLERS} --v=4"))
+    done = host.install()
+    assert done.returncode == 1
+    assert "and run again, or set controlPlane.manage to false\n" in done.stderr
+    assert "by hand" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("lines", "passes"),
+    [
+        ('Environment="OTHER=x y" "OPTS=--a=1 --b=2"\n', True),
+        ("Environment=OPTS=--c OPTS='--a=1 \\\n  --b=2'\n", True),
+        ("Environment=OPTS=--c\nEnvironment=\nEnvironment='OPTS=--a=1 \"--b=2\"'\n", True),
+        ("Environment='OPTS=--a=%i --b=2'\n", True),
+        ("Environment=OPTS=--c\nEnvironmentFile=/opt/file\n", True),
+        ("EnvironmentFile=/opt/file\nEnvironment=OPTS=--c\n", True),
+        ('Environment="OPTS=--a=1 --b=3"\n', False),
+        ("Environment=OPTS=--c\n", False),
+        ('Environment="OPTS=--a=1 --b=2 --c"\n', False),
+        ("Environment='OPTS=--a=1 --b=\\\\2'\n", False),
+        ("EnvironmentFile=/opt/quoted\n", False),
+        ("EnvironmentFile=/opt/backslash\n", False),
+        ("PassEnvironment=OPTS\n", False),
+        ("", False),
+    ],
+)
+def test_words_of_a_variable_are_known_or_nothing_is_restarted(
+    host: Host, lines: str, passes: bool
+) -> None:
+    host.runs(10, API_SERVER, "--a=1", "--b=2")
+    host.runs(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS)
+    (host.root / "opt").mkdir()
+    (host.root / "opt/file").write_text("OPTS=\"--a=1 '--b=2'\"\n")
+    (host.root / "opt/quoted").write_text("OPTS=\"--a=1 '--b=3'\"\n")
+    (host.root / "opt/backslash").write_text("OPTS=--a=1 --b=\\\\2\n")
+    (host.root / f"lib/{API_SERVER}.service").write_text(
+        f"[Service]\n{lines}ExecStart={PROGRAM} $NONE $OPTS\n"
+    )
+    done = host.install()
+    if passes:
+        assert restarted(done) == [API_SERVER]
+        return
+    assert done.returncode == 1
+    assert f"{API_SERVER} does not run with the command of {API_SERVER}.service" in done.stderr
+    known = ("OPTS=" in lines and "\\" not in lines) or "quoted" in lines
+    assert ("$NONE $OPTS are unknown (set it in an Environment" in done.stderr) != known
+    assert is_untouched(host)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize(
+    ("cgroup", "passes"),
+    [
+        (f"system.slice/{API_SERVER}.service", True),
+        (f"kube.slice/kube-a.slice/{API_SERVER}.service", True),
+        ("system.slice/cron.service", False),
+        (f"system.slice/my-{API_SERVER}.service", False),
+        (f"user.slice/user-1001.slice/user@1001.service/app.slice/{API_SERVER}.service", False),
+    ],
+)
+def test_a_job_of_some_user_does_not_pass_for_the_control_plane(
+    host: Host, cgroup: str, passes: bool
+) -> None:
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS)
+    (host.root / "proc/10/cgroup").write_text(f"0::/{cgroup}\n")
+    os.chown(host.root / "proc/10", 1001, 1001)
+    assert (host.install(manage=False).returncode == 0) == passes
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_a_process_of_root_counts_before_that_of_another_user(host: Host) -> None:
+    host.runs(9, API_SERVER)
+    host.runs(10, API_SERVER, SERVER_FLAG)
+    host.runs(11, CONTROLLER_MANAGER, *SIGNING, CONTROLLERS)
+    (host.root / "proc/9/cgroup").write_text(f"0::/system.slice/{API_SERVER}.service\n")
+    os.chown(host.root / "proc/9", 1001, 1001)
+    assert restarted(host.install(manage=False)) == []
+
+
+def test_what_was_there_is_put_back_in_time(host: Host) -> None:
+    """Each wait ends by the clock, however long a try takes."""
+    host.runs(10, API_SERVER)
+    host.runs(11, CONTROLLER_MANAGER, *SIGNING)
+    (host.root / "proc/net/tcp").write_text("")
+    systemctl = host.root / "bin/systemctl"
+    systemctl.write_text(systemctl.read_text() + '[ "$1" != is-active ] || sleep 1\n')
+    start = time.monotonic()
+    done = host.install()
+    assert f"{API_SERVER} did not come up with its new flags" in done.stderr
+    assert "which are restored" in done.stderr
+    assert time.monotonic() - start < 12
