@@ -42,10 +42,12 @@ def certificate(
     since: datetime = NOW - DAY,
 ) -> bytes:
     """Return a certificate that is valid for two days."""
-    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, each)]) for each in (issuer, name)]
-    builder = x509.CertificateBuilder(
-        *names, key.public_key(), x509.random_serial_number(), since, since + 2 * DAY
-    ).add_extension(x509.BasicConstraints(ca=name == issuer, path_length=None), critical=True)
+    by, of = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, n)]) for n in (issuer, name))
+    number = x509.random_serial_number()
+    builder = x509.CertificateBuilder(by, of, key.public_key(), number, since, since + 2 * DAY)
+    builder = builder.add_extension(
+        x509.BasicConstraints(ca=name == issuer, path_length=None), critical=True
+    )
     return builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
