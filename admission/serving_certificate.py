@@ -16,8 +16,9 @@ DIAL_TIMEOUT_S = 5
 # X509_V_ERR_* of OpenSSL (x509_vfy.h): it can't find or does not trust who has signed.
 OF_ANOTHER_CA = frozenset({2, 18, 19, 20, 21})
 REMEDY = (
-    "a kubelet keeps one of an older cluster, so raise the generation of {name}; if another CA"
-    " signs for kubelets, add it to cluster.caPath"
+    "if another CA signs for kubelets, add it to cluster.caPath; a kubelet keeps one of an older"
+    " cluster: on the machine of {name}, move kubelet-server-current.pem in its paths.certificates"
+    " away and restart kubelet.service"
 )
 
 

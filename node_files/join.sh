@@ -50,9 +50,11 @@ has_joined() {
         fail "$client was not signed by the CA in $ca but by another cluster's; move $kubeconfig, $client and $serving away and run again"
 }
 
-# A kubelet keeps a serving certificate whoever signed it, an older cluster's CA too.
+# A cluster may sign serving certificates with another CA, so one with this node's name may be good.
 has_foreign_serving_certificate() {
-    [ -s "$serving" ] && command -v openssl >/dev/null && ! is_signed_by "$ca" "$serving"
+    [ -s "$serving" ] && command -v openssl >/dev/null || return 1
+    whose=$(node_of_certificate "$serving")
+    [ "$whose" ] && [ "$whose" != "$name" ] && ! is_signed_by "$ca" "$serving"
 }
 
 put_serving_certificate_away() { # what a link leads to stays

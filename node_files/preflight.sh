@@ -175,7 +175,18 @@ check_owner() {
 
 sets_command() { grep -Eqs '^[[:blank:]]*ExecStart[[:blank:]]*=' "$1"; } # UNIT OR DROP-IN
 
-comes_after() { [ "$(printf '%s\n' "${1##*/}" "${2##*/}" | sort | tail -n 1)" = "${1##*/}" ]; } # FILE FILE
+comes_after() { # FILE FILE, by their names
+    [ "${1##*/}" != "${2##*/}" ] && [ "$(printf '%s\n' "${1##*/}" "${2##*/}" | sort | tail -n 1)" = "${1##*/}" ]
+}
+
+# Does a later drop-in only run another program with our arguments? Then it clears the command before
+# it sets one, and keeps our EnvironmentFile.
+keeps_arguments() { # DROP-IN
+    sed '/^[[:blank:]]*[#;]/d' "$1" | sed -e ':a' -e '/\\$/{' -e '$!N' -e 's/\\\n/ /' -e 'ta' -e '}' >"$stage/later"
+    ! grep -Eq '^[[:blank:]]*EnvironmentFile[[:blank:]]*=[[:blank:]]*$' "$stage/later" &&
+        grep -E '^[[:blank:]]*ExecStart[[:blank:]]*=' "$stage/later" | tail -n 2 | tr '\n' ' ' |
+        grep -Eq '^[[:blank:]]*ExecStart[[:blank:]]*=[[:blank:]]*ExecStart[[:blank:]]*=.*[$][{]?KUBELET_ARGS([^[:alnum:]_]|$)'
+}
 
 # Our unit in /etc hides a package's, and a drop-in of the package would change what ours runs.
 check_unit() {
@@ -193,7 +204,8 @@ check_unit() {
         [ "$there" ] || refuse "there is no kubelet.service for $unit; install the kubelet's package, or set unit to own"
         for there in $drop_ins; do
             ours file "$there" || ! sets_command "$there" || ! comes_after "$there" "$unit" ||
-                refuse "$there sets the kubelet's command after $unit, which would have no effect; remove it, or give it a name that comes before, such as 50-${there##*/}"
+                keeps_arguments "$there" ||
+                refuse "$there sets the kubelet's command after $unit, which would have no effect; remove it, give it a name that comes before, such as 50-${there##*/}, or have its command use \$KUBELET_ARGS and leave out EnvironmentFile="
         done
         return
         ;;

@@ -132,7 +132,8 @@ def _host_path(value: str) -> str:
 
 
 def _unit_path(value: str) -> str:
-    if not _host_path(value).endswith("/kubelet.service"):
+    value = _host_path(value)
+    if not value.endswith("/kubelet.service"):
         raise ValueError("does not end in /kubelet.service; the service is started by that name")
     return value
 

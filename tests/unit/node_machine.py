@@ -28,6 +28,8 @@ SHELLS = {
 }
 STACK = "o/p/s"
 SERVER = "https://10.0.0.9:6443"
+# What openssl says of a certificate that another CA has signed.
+OTHER_SIGNER = "error 20 at 0 depth lookup: unable to get local issuer certificate"
 CA = "-----BEGIN CERTIFICATE-----\nQQ==\n-----END CERTIFICATE-----\n"
 
 # Notes each call; `is-active` and `show` answer from files. A kubelet that starts reads its files.

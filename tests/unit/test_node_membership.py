@@ -14,11 +14,15 @@ from cryptography.x509.oid import NameOID
 
 import node_files
 from node_files import Cluster
-from tests.unit.node_machine import CA, INSTALL, Machine
+from tests.unit.node_machine import CA, INSTALL, OTHER_SIGNER, Machine
 from tests.unit.test_node_preflight import NO_SIGNER
 
 OTHER_SERVER = "https://10.0.0.8:6443"
-OPENSSL = '#!/bin/sh\n[ "$1" = verify ] && [ ! -e "$FAKE/wrong-signer" ]\n'
+OPENSSL = f"""\
+#!/bin/sh
+[ "$1" = verify ] || exit 1
+[ ! -e "$FAKE/wrong-signer" ] || {{ echo '{OTHER_SIGNER}' >&2 && exit 2; }}
+"""
 
 
 @pytest.fixture(params=("dash", "busybox"))
@@ -406,9 +410,9 @@ def certified(machine: Machine, name: str, *, foreign: bool = False) -> None:
     machine.path("etc").mkdir()
     machine.path("etc/kubelet.conf").write_text("server: https://10.0.0.9:6443\n")
     openssl = machine.path("fake/bin/openssl")
-    verdict = "1" if foreign else "0"
+    verdict = f"echo '{OTHER_SIGNER}'; exit 2" if foreign else "exit"
     openssl.write_text(
-        f'#!/bin/sh\n[ "$1" != verify ] || exit {verdict}\nexec /usr/bin/openssl "$@"\n'
+        f'#!/bin/sh\n[ "$1" != verify ] || {{ {verdict}; }}\nexec /usr/bin/openssl "$@"\n'
     )
 
 

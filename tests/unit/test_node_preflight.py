@@ -14,7 +14,7 @@ import pytest
 import node_files
 from node_files import CHECKS
 from node_files.bundle import FILES_SCRIPTS
-from tests.unit.node_machine import INSTALL, Machine, cluster, with_shell
+from tests.unit.node_machine import INSTALL, OTHER_SIGNER, SHELLS, Machine, cluster, with_shell
 
 ALWAYS = {"node", "certificate", "owner", "acl", "paths"}  # what can't be skipped
 
@@ -62,6 +62,14 @@ def later_drop_in(machine: Machine) -> None:
     write("DropInPaths", f"{earlier} {override}\n")(machine)
 
 
+def taskset(machine: Machine, text: str) -> None:
+    """Have a drop-in after ours."""
+    write("FragmentPath", "/usr/lib/systemd/system/kubelet.service\n")(machine)
+    later = machine.path("fake/99-taskset.conf")
+    later.write_text(f"[Service]\n{text}\n")
+    write("DropInPaths", f"{later}\n")(machine)
+
+
 def own_unit(machine: Machine) -> None:
     assert machine.install().returncode == 0
     write("FragmentPath", f"{machine.root}/systemd/kubelet.service\n")(machine)
@@ -74,6 +82,9 @@ def foreign_unit(machine: Machine) -> None:
 def joined_elsewhere(machine: Machine) -> None:
     assert machine.install().returncode == 0
     machine.joins(server="https://elsewhere:6443")
+    openssl = machine.path("fake/bin/openssl")
+    openssl.write_text(f"#!/bin/sh\necho '{OTHER_SIGNER}' >&2\nexit 2\n")
+    openssl.chmod(0o755)
 
 
 def directory_as_file(machine: Machine) -> None:
@@ -179,6 +190,46 @@ def test_a_drop_in_takes_the_place_of_our_unit_where_the_package_has_one(machine
     assert done.returncode == 0, done.stderr
     assert not machine.path("systemd/kubelet.service").exists()
     assert machine.path("systemd/kubelet.service.d/90-kubelet-tls-bootstrap.conf").exists()
+
+
+@pytest.mark.parametrize("name", ["90-kubelet-tls-bootstrap.conf", "10-kubeadm.conf"])
+def test_our_drop_in_does_not_come_after_itself(machine: Machine, name: str) -> None:
+    """Its list was lost. Nor does another one of its name, over which systemd prefers ours."""
+    package_unit(machine)
+    assert machine.install(unit_drop_in=True).returncode == 0
+    drop_in = machine.path("systemd/kubelet.service.d/90-kubelet-tls-bootstrap.conf")
+    other = machine.path(f"fake/{name}")
+    other.write_text("[Service]\nExecStart=\nExecStart=/usr/bin/kubelet\n")
+    write("DropInPaths", f"{other} {drop_in}\n")(machine)
+    shutil.rmtree(machine.path("lib/state"))
+    done = machine.install(unit_drop_in=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["changed"] == []
+
+
+RUN = "ExecStart=\nExecStart=/usr/bin/taskset -c 0-3 /usr/bin/kubelet"
+LATER = {
+    f"{RUN} $KUBELET_ARGS": True,
+    " ExecStart =\n ExecStart = /usr/bin/taskset \\\n kubelet $KUBELET_ARGS --v=4": True,
+    "ExecStart=\n# ours \\\nExecStart=/bin/sh -c 'exec kubelet ${KUBELET_ARGS}'": True,
+    f"{RUN} $KUBELET_ARGS\n{RUN}": False,
+    f"{RUN} $KUBELET_ARGS_OF_MINE": False,
+    f"{RUN} $KUBELET_ARGS\nEnvironmentFile=": False,
+    # systemd takes no second command of such a service.
+    "ExecStart=/usr/bin/kubelet $KUBELET_ARGS": False,
+}
+
+
+@pytest.mark.parametrize(("text", "taken"), LATER.items())
+@pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+def test_a_later_drop_in_may_run_the_kubelet_with_our_arguments(
+    machine: Machine, text: str, taken: bool, shell: tuple[str, ...]
+) -> None:
+    machine.shell = shell
+    taskset(machine, text)
+    done = machine.install(unit_drop_in=True)
+    assert (done.returncode == 0) == taken, done.stderr
+    assert ("99-taskset.conf sets the kubelet's command after" in done.stderr) != taken
 
 
 @pytest.mark.parametrize(

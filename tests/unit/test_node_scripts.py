@@ -12,7 +12,16 @@ import pytest
 
 import node_files
 from node_files import Cluster, File, Node
-from tests.unit.node_machine import INSTALL, JOIN, REMOVE, SHELLS, Machine, cluster, with_shell
+from tests.unit.node_machine import (
+    INSTALL,
+    JOIN,
+    OTHER_SIGNER,
+    REMOVE,
+    SHELLS,
+    Machine,
+    cluster,
+    with_shell,
+)
 
 FILES = {
     "etc/kubelet.env": "0600",
@@ -638,27 +647,51 @@ def test_a_node_that_has_joined_keeps_its_certificates_and_registers_again(
     assert not machine.path("etc/bootstrap-kubelet.conf").exists()
 
 
-FOREIGN = """\
+# The serving certificate is another CA's, and names the node that a file says.
+FOREIGN = f"""\
 #!/bin/sh
-case "$*" in verify*server-current*) exit 1 ;; esac
+case "$*" in
+verify*server-current*) echo '{OTHER_SIGNER}' >&2 && exit 2 ;;
+*server-current*) echo subject=O=system:nodes,CN=system:node:$(cat "$FAKE/named") && exit ;;
+esac
 echo subject=O=system:nodes,CN=system:node:node-1
 """
 
 
-def test_a_node_that_has_joined_drops_the_serving_certificate_of_an_older_cluster(
-    machine: Machine,
+@pytest.mark.parametrize("named", ["node-1", "node-9", ""])
+def test_a_node_that_has_joined_drops_the_serving_certificate_of_another_node_and_cluster(
+    machine: Machine, named: str
 ) -> None:
-    """A kubelet keeps it, whoever has signed it."""
+    """One with its own name stays: a cluster may sign serving certificates with another CA."""
     joined(machine, "https://10.0.0.9:6443")
     openssl = machine.path("fake/bin/openssl")
     openssl.write_text(FOREIGN)
     openssl.chmod(0o755)
+    machine.path("fake/named").write_text(named)
     pki = machine.path("lib/kubelet/pki")
-    machine.path("fake/on-start").write_text(f"echo new >{pki}/kubelet-server-current.pem\n")
+    machine.path("fake/on-start").write_text(SERVING_IF_NONE)
+    before = (pki / "kubelet-server-current.pem").read_text()
     assert ok(machine.join()) == {"joined": True}
-    assert machine.calls()[-1] == "restart kubelet.service"
-    assert (pki / "kubelet-server-current.pem").read_text() == "new\n"
+    foreign = named == "node-9"
+    assert machine.calls()[-1] == f"{'restart' if foreign else 'start'} kubelet.service"
+    assert (pki / "kubelet-server-current.pem").read_text() == ("new\n" if foreign else before)
     assert (pki / "kubelet-server-2026-01-01-00-00-00.pem").exists()
+
+
+BROKEN = """\
+#!/bin/sh
+[ "$1" != verify ] || { echo 'openssl: error while loading shared libraries' >&2; exit 127; }
+echo subject=O=system:nodes,CN=system:node:node-1
+"""
+
+
+def test_an_openssl_that_fails_is_no_reason_to_refuse_a_node(machine: Machine) -> None:
+    joined(machine, "https://10.0.0.9:6443")
+    openssl = machine.path("fake/bin/openssl")
+    openssl.write_text(BROKEN)
+    openssl.chmod(0o755)
+    assert ok(machine.join()) == {"joined": True}
+    assert machine.calls()[-1] == "start kubelet.service"
 
 
 NOT_YET_VALID = """\
@@ -680,6 +713,10 @@ EXPIRED = """\
 #!/bin/sh
 case "$*" in *checkend*) exit 1 ;; esac
 echo subject=CN=system:node:node-1,O=system:nodes
+"""
+SERVING_IF_NONE = """\
+serving=$FAKE/../lib/kubelet/pki/kubelet-server-current.pem
+[ -e "$serving" ] || echo new >"$serving"
 """
 # A kubelet that takes its time to read the bootstrap kubeconfig, and to get a new certificate.
 SLOW = """(

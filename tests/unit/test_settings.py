@@ -543,6 +543,7 @@ TAKEN: dict[str, dict[str, Any]] = {
     "a domain with a dot": {"cluster": {"dnsDomain": "cluster.local."}},
     "users of a directory": {"paths": {"user": "kube.svc@corp.org", "kubeconfigAcl": ["u:K.b:r"]}},
     "a path of a directory": {"paths": {"root": "/data/kubelet/"}},
+    "a unit's path with a slash": {"paths": {"unit": "/etc/systemd/system/kubelet.service/"}},
     "an annotation with capitals": {"annotations": {"Example.ORG/owner": "web"}},
     "a long part of a prefix": {"labels": {"a" * 64 + ".org/b": ""}},
     "parentheses": {"flags": {"provider-id": "azure:///subscriptions/a/resourceGroups/b(c)/d"}},
@@ -552,6 +553,11 @@ TAKEN: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("raw", TAKEN.values(), ids=TAKEN)
 def test_what_kubernetes_takes_is_taken(raw: dict[str, Any]) -> None:
     assert list(checks.problems(parse(raw))) == []
+
+
+@pytest.mark.parametrize(("name", "given"), [("root", "/data/k"), ("unit", "/s/kubelet.service")])
+def test_a_slash_at_the_end_of_a_path_is_left_out(name: str, given: str) -> None:
+    assert parse({"paths": {name: f"{given}/"}}) == parse({"paths": {name: given}})
 
 
 @pytest.mark.parametrize(

@@ -108,4 +108,6 @@ def test_what_is_wrong_with_a_certificate_decides_what_to_do(
     monkeypatch.setattr(asyncio, "open_connection", refuse)
     with pytest.raises(Untrusted, match=f"can't be verified: {said}") as caught:
         asyncio.run(look_at(NODE, ssl.create_default_context()))
-    assert ("raise the generation of node-1" in str(caught.value)) == is_of_another_ca
+    assert (
+        "on the machine of node-1, move kubelet-server-current.pem" in str(caught.value)
+    ) == is_of_another_ca
