@@ -9,7 +9,7 @@ CYCLONEDX := 7.5.0
 IN_LAB := eval "$$($(PYTHON) -m lab env)" &&
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test contract-tests lab-tests test-long check golden bench bench-fleet bench-memory lock sbom packages
+.PHONY: help up down test test-long check golden bench bench-fleet bench-memory lock sbom packages
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 20
@@ -35,14 +35,8 @@ down: .venv/installed ## stop the lab's machines (their disks and the stack are 
 test: check ## run everything but `test-long`: `make check`, the scripts, the plugins, the joins on the lab
 	$(PYTHON) -m lab toolchain --all
 	$(PYTHON) -m pytest --numprocesses 4 tests/scripts
-	$(MAKE) --jobs 2 --keep-going lab-tests contract-tests
-
-# Side by side, a line a test: the lab waits for machines half of the time, and the other gives way to it.
-lab-tests:
-	$(PYTHON) -m pytest --verbose -m 'not long' tests/lab
-
-contract-tests:
-	nice -n 10 $(PYTHON) -m pytest --verbose --numprocesses 2 --dist loadfile -m 'not long' tests/contract
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m 'not long' tests/contract
+	$(PYTHON) -m pytest -m 'not long' tests/lab
 
 test-long: .venv/installed ## run what `make test` leaves out: rarer cases and long waits on the lab, older kubelets' start-up code
 	$(PYTHON) -m lab toolchain --all
