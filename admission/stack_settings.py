@@ -225,16 +225,13 @@ class StackSettings:
 
     async def _plain_by_pulumi(self) -> dict[str, str | None]:
         status, text, errors = await self._ask("config", "--json")
+        unread = f"the settings of the stack {self._stack or 'selected'} can't be read:"
         if status:
-            which, why = self._stack or "selected", program.last_error(errors)
-            told = f"{why}{outputs.remedy(why)}"
-            raise ValueError(f"the settings of the stack {which} can't be read: {told}")
+            why = program.last_error(errors)
+            raise ValueError(f"{unread} {why}{outputs.remedy(why)}")
         found = program.document(text)
         if not (isinstance(found, dict) and all(isinstance(each, dict) for each in found.values())):
-            raise ValueError(
-                f"the settings of the stack {self._stack} can't be read: pulumi config --json"
-                " printed something else"
-            )
+            raise ValueError(f"{unread} pulumi config --json printed something else")
         return {key.rpartition(":")[2]: entry.get("value") for key, entry in found.items()}
 
     async def _secret(self, key: str) -> str | None:

@@ -6,7 +6,6 @@ from components.dependencies import Dependencies
 
 NAME = "kubelet-serving-approver"
 LABELS = {"app.kubernetes.io/name": NAME}
-OWNER = "kubelet-tls-bootstrap/stack"  # the annotation by which another stack learns whose it is
 PORT = 10279  # the same as in `admission`, which is a program of its own and not imported here
 
 

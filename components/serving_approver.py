@@ -21,9 +21,10 @@ from pulumi_kubernetes.rbac.v1 import (
 )
 
 from components import approver_placement, approver_policies
-from components.approver_arguments import LABELS, NAME, OWNER, ServingApproverArgs
+from components.approver_arguments import LABELS, NAME, ServingApproverArgs
 from components.approver_pods import deployment, network_policy
 from components.dependencies import after, together
+from components.pool_inventory import OWNER
 
 RBAC_GROUP = "rbac.authorization.k8s.io"
 CERTIFICATES_GROUP = "certificates.k8s.io"

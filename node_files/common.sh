@@ -46,13 +46,16 @@ ask() { # PATH CA SECONDS [PEM OF A CERTIFICATE AND ITS KEY]; with an empty CA a
     fi
 }
 
+lacks_name() { echo "does not hold the name or address in that URL; add it to the API server's certificate, or correct the server in the settings"; }
+is_not_valid_now() { echo "is not valid at this machine's time, $(date -u '+%Y-%m-%d %H:%M')Z; set its clock, or renew the API server's certificate"; }
+
 # Prints what is wrong with a certificate that curl or openssl does not take: by what they have said.
 distrust() { # FILE
     case $(cat "$1" 2>/dev/null) in
     *'does not match'* | *'no alternative certificate subject name'* | *'name mismatch'* | *'address mismatch'*)
-        echo "does not hold the name or address in that URL; add it to the API server's certificate, or correct the server in the settings" ;;
+        lacks_name ;;
     *'has expired'* | *'not yet valid'* | *expiration* | *activation* | *activated*)
-        echo "is not valid at this machine's time, $(date -u '+%Y-%m-%d %H:%M')Z; set its clock, or renew the API server's certificate" ;;
+        is_not_valid_now ;;
     *) echo 'the CA did not sign; correct the CA or the server in the settings' ;;
     esac
 }

@@ -116,9 +116,9 @@ problem() { # SINCE
     lines=$(printf '%s\n' "$lines" | of_server)
     presents="$server presents a certificate that"
     if says 'certificate is (valid for .*, not |not valid for any names)|contain any IP SANs|legacy Common Name'; then
-        echo "$presents does not hold the name or address in that URL; add it to the API server's certificate, or correct the server in the settings"
+        echo "$presents $(lacks_name)"
     elif says 'x509: certificate has expired or is not yet valid'; then
-        echo "$presents is not valid at this machine's time, $(date -u '+%Y-%m-%d %H:%M')Z; set its clock, or renew the API server's certificate"
+        echo "$presents $(is_not_valid_now)"
     elif says 'certificate signed by unknown authority'; then
         echo "$presents the CA in $ca did not sign; correct the CA or the server in the settings"
     elif says 'failed to verify certificate'; then

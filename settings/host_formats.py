@@ -39,10 +39,7 @@ def _ssh_host(value: str) -> str:
     zone = isinstance(address, ipaddress.IPv6Address) and address.scope_id
     if zone and not (address.is_link_local and re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", zone)):
         raise ValueError("has a zone, which only a link-local address has; leave it out")
-    broadcast = str(address) == "255.255.255.255"
-    # A link-local address of IPv6 means nothing without a zone.
-    nowhere = address.version == 6 and address.is_link_local and not zone
-    if address.is_unspecified or address.is_multicast or broadcast or nowhere:
+    if _is_nowhere(address) or str(address) == "255.255.255.255":
         raise ValueError(
             "is an address at which no machine can be reached; give the one at which its sshd"
             " answers"
@@ -51,7 +48,8 @@ def _ssh_host(value: str) -> str:
 
 
 def _ssh_address(value: str) -> str:
-    return _ssh_host(value).lower() if "%" not in value else _ssh_host(value)
+    host = _ssh_host(value)
+    return host if "%" in host else host.lower()
 
 
 def _bastion_address(value: str) -> str:
@@ -75,9 +73,13 @@ def _is_host(ipv6: str | None, host: str) -> bool:
         address = ipaddress.ip_address(ipv6 or host)
     except ValueError:
         return _is_name(host)
-    nowhere = address.version == 6 and address.is_link_local  # without a zone
-    nowhere = nowhere or address.is_unspecified or address.is_multicast
-    return address.version == (6 if ipv6 else 4) and not nowhere
+    return address.version == (6 if ipv6 else 4) and not _is_nowhere(address)
+
+
+def _is_nowhere(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    # A link-local address of IPv6 means nothing without a zone.
+    zoneless = isinstance(address, ipaddress.IPv6Address) and not address.scope_id
+    return address.is_unspecified or address.is_multicast or (zoneless and address.is_link_local)
 
 
 SshAddress = Annotated[str, AfterValidator(_ssh_address)]

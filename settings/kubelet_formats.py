@@ -5,7 +5,7 @@ SENTENCE or WITHOUT_VALUE.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator
@@ -14,7 +14,6 @@ from pydantic_core import PydanticCustomError
 import node_files
 from settings.formats import matching
 
-LABELS = "a label"
 SENTENCE = "sentence"  # the type of an error whose message already has the value
 WITHOUT_VALUE = "without_value"  # ... whose message continues after the path alone
 
@@ -66,10 +65,9 @@ def _label(value: str) -> str:
     return value
 
 
-def _name_of(what: str) -> AfterValidator:
+def _name_of(what: str, read: Callable[[str], str] = str) -> AfterValidator:
     def check(value: str) -> str:
-        # The API server reads an annotation's name in lower case (ValidateAnnotations).
-        if not LABEL_NAME.match(value if what == LABELS else value.lower()):
+        if not LABEL_NAME.match(read(value)):
             raise ValueError(
                 f"is not {what}'s name; {LABEL_RULE}; a DNS name and a / may precede it"
             )
@@ -138,8 +136,9 @@ def _protected_path(value: str) -> str:
 
 Taint = Annotated[str, BeforeValidator(_as_text), AfterValidator(_taint)]
 Label = Annotated[str, AfterValidator(_label)]
-LabelName = Annotated[str, _name_of(LABELS)]
-AnnotationName = Annotated[str, _name_of("an annotation")]
+LabelName = Annotated[str, _name_of("a label")]
+# The API server reads an annotation's name in lower case (ValidateAnnotations).
+AnnotationName = Annotated[str, _name_of("an annotation", str.lower)]
 Version = Annotated[str, BeforeValidator(_version)]
 FlagName = Annotated[str, matching(r".+", "is not a flag's name; give it without dashes")]
 FlagValue = Annotated[str, BeforeValidator(_flag_value)]

@@ -14,9 +14,10 @@ import pulumi
 
 from admission.cluster_look import Look, look
 from admission.terminal import visible
-from components.approver_arguments import NAME, OWNER
+from components.approver_arguments import NAME
 from components.bootstrap_rbac import BINDINGS, OWN_PREFIX, SERVING_ROLE, SERVING_RULE
 from components.bootstrap_token import GROUP
+from components.pool_inventory import OWNER
 from settings.model import Settings
 from settings.problem import Problem, SettingsError
 from stack import other_pools

@@ -14,6 +14,7 @@ from admission.rules import SERVING_SIGNER
 from tests.lab.kubelet import main_pid
 from tests.lab.project import Project
 from tests.lab.test_failures import quietly, until
+from tests.lab.test_files import POOLS
 from tests.lab.test_join import API_SERVER
 from tests.unit.test_versions_seed import FIELDS, whole
 
@@ -41,18 +42,8 @@ sed -i 's|^ExecStart=[^ ]*|& {SIGNING}|; s|--controllers=\\*|&,bootstrapsigner,t
 FLAGS_AWAY = f"mv /root/kube-*.service /etc/systemd/system; {RESTART}"
 
 CA = "/etc/kubernetes/ssl/ca.pem"
-CERTIFICATES = [f"/etc/kubernetes/ssl/kubelet-{kind}-current.pem" for kind in ("client", "server")]
+SERVING_CERTIFICATE = "/etc/kubernetes/ssl/kubelet-server-current.pem"
 CONFIGURATION = "/etc/kubernetes/kubelet.yaml"
-# What only machines in containers on a cgroup v1 host need, and which runtime there is.
-CONTAINER = {
-    "cgroupDriver": "cgroupfs",
-    "cgroupsPerQOS": False,
-    "enforceNodeAllocatable": [],
-    "failCgroupV1": False,
-    "failSwapOn": False,
-    "localStorageCapacityIsolation": False,
-    "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
-}
 UNIT = "/etc/systemd/system/kubelet.service"
 # Path on the node, and what is there; the classic layout of the settings has the same.
 FILES = {
@@ -138,13 +129,17 @@ def cluster(project: Project) -> Iterator[None]:
 def join(project: Project, node: str) -> None:
     """Join a machine, and wait until its Node is Ready and it has its serving certificate."""
     project.ssh(node, PREPARE)
-    for path, text in {**FILES, **_configuration(), **_bootstrap_kubeconfig(project)}.items():
+    for path, text in {
+        **FILES,
+        **_configuration(project),
+        **_bootstrap_kubeconfig(project),
+    }.items():
         words = ".venv/bin/python", "-m", "lab", "ssh", node, f"cat >{path}"
         project.run(*words, stdin=text.replace("{node}", node))
     project.ssh(node, START)
     project.kubectl("certificate", "approve", until(lambda: _pending(project, node)))
     project.kubectl("wait", f"node/{node}", "--for=condition=Ready", "--timeout=60s")
-    until(lambda: project.ssh(node, f"ls {CERTIFICATES[1]}", check=False))
+    until(lambda: project.ssh(node, f"ls {SERVING_CERTIFICATE}", check=False))
 
 
 def leave(project: Project, node: str) -> None:
@@ -177,8 +172,11 @@ def _pending(project: Project, node: str) -> str:
     return ""
 
 
-def _configuration() -> dict[str, str]:
-    configuration: dict[str, Any] = whole() | CONTAINER
+def _configuration(project: Project) -> dict[str, str]:
+    """The kubelet's file, with what any needs in a container of the lab, and its runtime."""
+    container = project.settings()["config"][POOLS]["workers"]["kubelet"]
+    configuration: dict[str, Any] = whole() | container
+    configuration["containerRuntimeEndpoint"] = "unix:///run/containerd/containerd.sock"
     configuration["authentication"]["x509"] = {"clientCAFile": CA}
     configuration["staticPodPath"] = FIELDS["staticPodPath"][0]
     return {CONFIGURATION: yaml.safe_dump(configuration)}
