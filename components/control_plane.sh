@@ -27,7 +27,7 @@ claim() { # PROGRAM
 # Does our drop-in have a rate that the settings no longer have?
 has_stale_rate() { # PROGRAM
     for name in --kube-api-qps --kube-api-burst; do
-        ! added "$1" "$name" || printf '%s\n' "$wanted" | grep -q -e "^$1 $name=" || return 0
+        ! added "$name" || printf '%s\n' "$wanted" | grep -q -e "^$1 $name=" || return 0
     done
     return 1
 }
@@ -38,6 +38,7 @@ plan() { # PROGRAM
     pid=$(pid_of "$1")
     [ -n "$pid" ] || fail "$1 is not running on this machine; start it, or correct controlPlane.hosts"
     running_flags "$pid" >"$work/running"
+    added_words "$1" >"$work/added"
     printf '%s\n' "$wanted" | sed -n "s/^$1 //p" >"$work/wanted"
     missing_flags "$1" <"$work/wanted" >"$work/missing"
     [ -s "$work/missing" ] || { [ "$manage" = true ] && has_stale_rate "$1"; } || return 0
@@ -212,6 +213,7 @@ remove() {
         # What does not run, or not from this unit any more, needs no restart.
         pid=$(pid_of "$program")
         if [ -z "$pid" ] || [ -z "$(command_of "$program")" ]; then continue; fi
+        added_words "$program" >"$work/added"
         runs_with_own_words "$program" "$pid" ||
             fail "$program does not run with the command of $program.service$(differing_flags), so it would restart with other flags; do that yourself (rm $target, systemctl daemon-reload, systemctl restart $program.service) and run again"
         running="$running $program"

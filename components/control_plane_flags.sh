@@ -60,7 +60,7 @@ flags_among() {
 }
 
 # Prints the flag unless it is set: that is the user's choice then, unless our drop-in has added it.
-wanted_file() { [ "$2" = "=$value" ] || { [ -n "${2#=}" ] && ! added "$1" "$name"; } || echo "$flag"; } # PROGRAM GIVEN
+wanted_file() { [ "$1" = "=$value" ] || { [ -n "${1#=}" ] && ! added "$name"; } || echo "$flag"; } # GIVEN
 
 # Do the running program's signers have CAs of their own? It does not start with a common one beside
 # any of these (cmd/kube-controller-manager/app/options/csrsigningcontroller.go).
@@ -111,8 +111,8 @@ missing_flags() { # PROGRAM, wanted flags on stdin
             *) echo "$flag" ;;
             esac
             ;;
-        --cluster-signing-*) signs_with_cas_of_its_own "$1" "${name#--cluster-signing-}" || wanted_file "$1" "$given" ;;
-        *) wanted_file "$1" "$given" ;;
+        --cluster-signing-*) signs_with_cas_of_its_own "$1" "${name#--cluster-signing-}" || wanted_file "$given" ;;
+        *) wanted_file "$given" ;;
         esac
     done
 }

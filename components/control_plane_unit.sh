@@ -183,7 +183,7 @@ added_words() { # PROGRAM
         }'
 }
 
-added() { added_words "$1" | grep -q -e "^$2="; } # PROGRAM NAME: does the flag come from our drop-in?
+added() { grep -q -e "^$1=" "$work/added"; } # NAME: is the flag one of our drop-in's, by its added_words?
 
 # Are the words on stdin those of the unit's own command, but for what our drop-in has added or adds
 # now? The last of a flag counts.
@@ -202,9 +202,8 @@ are_own_words() {
         END { exit rest !~ ("^" own "$") }' "$work/own" "$work/rest"
 }
 
-runs_with_own_words() { # PROGRAM PID
+runs_with_own_words() { # PROGRAM PID; $work/added has its added_words
     sed -n '/^--controllers=/!s/^\(--[^=]*\)=.*/\/^\1\\(=.*\\)\\{0,1\\}$\/d/p' "$work/missing" >"$work/replaced"
-    added_words "$1" >"$work/added"
     words_of "$1" | sed -f "$work/replaced" >"$work/own"
     running_words "$2" | are_own_words
 }
