@@ -19,7 +19,6 @@ from components.dependencies import (
     unless_unknown,
 )
 from components.node_pool import NodePool
-from components.serving_approver import ServingApprover
 from stack import arguments, membership
 from stack.reading import Stack
 from stack.sender import Sender
@@ -35,7 +34,7 @@ class Fleet:
     """By their names."""
     rbac: BootstrapRbac
     """What lets the nodes have certificates."""
-    approver: ServingApprover | None
+    approver: pulumi.Resource | None
     """The resident approver, if the settings have one."""
     nodes: Mapping[str, pulumi.Output[Any]]
     """By the pools' names, and in each by the nodes': what is known of those that have joined."""
@@ -115,14 +114,11 @@ def _in_cluster(
     ready = [resource for pool in pools.values() for resource in pool.ready]
     failures = together(*(pool.failure for pool in pools.values()))
     joined = unless_all_failed(ready, failures)
-    approver = arguments.serving_approver(stack, joined)
     return Fleet(
         server=stack.credentials.server,
         pools=pools,
         rbac=rbac,
-        approver=(
-            None if approver is None else ServingApprover("serving-approver", approver, in_cluster)
-        ),
+        approver=_approver(stack, joined, in_cluster),
         nodes={name: pool.nodes for name, pool in pools.items()},
         pending=together(*(pool.pending for pool in pools.values())),
         unfinished=together(*(pool.unfinished for pool in pools.values())),
@@ -133,3 +129,15 @@ def _in_cluster(
             all(maker.is_done for maker in stack.makers.values()),
         ),
     )
+
+
+def _approver(
+    stack: Stack, joined: Dependencies, opts: pulumi.ResourceOptions
+) -> pulumi.Resource | None:
+    args = arguments.serving_approver(stack, joined)
+    if args is None:
+        return None
+    # An import that takes a quarter of a second, which a stack without an approver saves.
+    from components.serving_approver import ServingApprover  # noqa: PLC0415
+
+    return ServingApprover("serving-approver", args, opts)

@@ -3,6 +3,8 @@
 import ast
 import gc
 import re
+import subprocess
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -145,6 +147,16 @@ def test_one_module_alone_knows_a_library(imported: str) -> None:
         and any(room(name) == imported for name in imports(module))
     }
     assert found == ONLY[imported]
+
+
+def test_a_stack_without_an_approver_does_not_wait_for_what_only_that_needs() -> None:
+    program = "import sys; from kubelet_tls_bootstrap import resources; print(*sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    found = run.stdout.split()
+    assert "components.node_pool" in found
+    assert {"components.serving_approver", "pulumi_kubernetes.apps.v1"} & {*found} == set()
 
 
 def test_one_module_alone_reads_the_engines_config() -> None:
