@@ -15,7 +15,7 @@ from pulumi_kubernetes.core.v1 import Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_random import RandomPassword
 
-from components.dependencies import after, value_or
+from components.dependencies import after, plain, value_or
 from components.former_tokens import POOL_LABEL, ROUND_LABEL, SECRET_PREFIX
 
 NAMESPACE = "kube-system"
@@ -81,7 +81,7 @@ def bootstrap_token(
     resource = Secret(
         name,
         metadata=ObjectMetaArgs(
-            name=value_or(token_id.apply(lambda value: f"{SECRET_PREFIX}{value}"), ""),
+            name=plain(value_or(token_id.apply(lambda value: f"{SECRET_PREFIX}{value}"), "")),
             namespace=NAMESPACE,
             labels={**MANAGED_BY, POOL_LABEL: args.pool, ROUND_LABEL: args.round},
         ),

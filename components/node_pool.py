@@ -10,7 +10,15 @@ import pulumi
 import node_files
 from components import commands
 from components.deliveries import Deliveries
-from components.dependencies import Dependencies, after, plain, succeeded, together, value_or
+from components.dependencies import (
+    Dependencies,
+    after,
+    once_there,
+    plain,
+    succeeded,
+    together,
+    value_or,
+)
 from components.gate_orders import gate_orders
 from components.gate_report import GateReport
 from components.join_approver import JoinApprover, orders_without_failed_tokens
@@ -140,25 +148,28 @@ class NodePool(pulumi.ComponentResource):
         )
         report = GateReport(stack=args.stack, pool=name)
         report.remove()
-        needed = after(self, *(token.resource for token in tokens.by_node.values()))
+        needed = together(*(once_there(self, t.resource) for t in tokens.by_node.values()))
         # Beside the joins, not after them: a machine that never joins must not hide who has.
         gate = commands.python_module(
             f"{name}-gate",
             create="admission gate",
             is_known=is_made,
-            stdin=value_or(
-                pulumi.Output.json_dumps(
-                    {
-                        **orders,
-                        "nodes": restarts.apply(partial(with_restarts, orders["nodes"])),
-                        "report": str(report.path),
-                    },
-                    separators=(",", ":"),
-                ),
-                "",
+            # Plain, for the state would name each token that a value is from.
+            stdin=plain(
+                value_or(
+                    pulumi.Output.json_dumps(
+                        {
+                            **orders,
+                            "nodes": restarts.apply(partial(with_restarts, orders["nodes"])),
+                            "report": str(report.path),
+                        },
+                        separators=(",", ":"),
+                    ),
+                    "",
+                )
             ),
             # What it proves and sets. A new limit or kubeconfig is no reason to do it again.
-            triggers=[value_or(_digest(orders, known, restarts), "")],
+            triggers=[plain(value_or(_digest(orders, known, restarts), ""))],
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=together(needed, approver.all_begun([*members.values()])),
@@ -194,7 +205,8 @@ class NodePool(pulumi.ComponentResource):
         self.pending = outcome.apply(lambda found: found["pending"])
         ends |= {f"{name}-gate": succeeded(gate)}
         self.unfinished = pulumi.Output.all(**ends).apply(_without_success)
-        self.register_outputs({"tokenId": self.token_id, "nodes": self.nodes})
+        # What there is to know stands once in the state, in the stack's outputs.
+        self.register_outputs({})
 
 
 def _without_success(succeeded: Any) -> list[str]:

@@ -4,7 +4,7 @@ The gate gets it on stdin. The resident approver and `./ktb status` read it from
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,11 +77,7 @@ def pool_inventory(
     opts: pulumi.ResourceOptions,
 ) -> ConfigMap:
     """Declare the ConfigMap with the inventory of a pool; a preview may not know all of it."""
-    document = {
-        "pool": pool,
-        "nodes": [node.document() for node in nodes],
-        "denied": denied.document(),
-    }
+    text = _text(pool, [node.document() for node in nodes], denied.document())
     return ConfigMap(
         name,
         metadata=ObjectMetaArgs(
@@ -91,6 +87,13 @@ def pool_inventory(
             # By which another stack learns whose the pool is.
             annotations={OWNER: stack},
         ),
-        data=unless_unknown({INVENTORY_KEY: json.dumps(document, indent=1) + "\n"}, is_known),
+        data=unless_unknown({INVENTORY_KEY: text}, is_known),
         opts=opts,
     )
+
+
+def _text(pool: str, nodes: Iterable[Mapping[str, Any]], denied: Mapping[str, Any]) -> str:
+    """Return the document, a line for each node: a state holds it three times."""
+    lines = ",\n".join(json.dumps(node, separators=(",", ":")) for node in nodes)
+    head = json.dumps({"pool": pool, "denied": denied}, separators=(",", ":"))
+    return f'{head[:-1]},"nodes":[\n{lines}\n]}}\n'

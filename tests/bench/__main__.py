@@ -66,7 +66,7 @@ def leave(project: Project) -> None:
     """Take the nodes out of the settings, and put them back: the next `up` joins fresh machines."""
     settings = project.settings()
     pool = settings["config"]["kubelet-tls-bootstrap:pools"]["workers"]
-    nodes, pool["nodes"] = pool["nodes"], []
+    nodes, pool["nodes"], pool["maxRemovals"] = pool["nodes"], [], "100%"
     project.write_settings(settings)
     project.up()
     pool["nodes"] = nodes

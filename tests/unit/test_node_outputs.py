@@ -46,11 +46,15 @@ class _Gate(Engine):
 def nodes(engine: Engine, **changes: Any) -> dict[str, Any]:
     """The output of a pool."""
 
-    def program() -> None:
-        NodePool("p", pool_args(BootstrapRbac("rbac"), token=OF_NODE, **changes))
+    found: list[dict[str, Any]] = []
 
-    found: dict[str, Any] = engine.run(program).outputs_of("p")["nodes"]
-    return found
+    def program() -> pulumi.Output[None]:
+        pool = NodePool("p", pool_args(BootstrapRbac("rbac"), token=OF_NODE, **changes))
+        return pool.nodes.apply(found.append)
+
+    engine.run(program)
+    (nodes,) = found
+    return nodes
 
 
 def test_a_join_is_recorded_with_its_token_and_who_approved() -> None:
