@@ -15,7 +15,7 @@ from pulumi_kubernetes.core.v1 import Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_random import RandomPassword
 
-from components.dependencies import after, plain, value_or
+from components.dependencies import once_there, plain, value_or
 from components.former_tokens import POOL_LABEL, ROUND_LABEL, SECRET_PREFIX
 
 NAMESPACE = "kube-system"
@@ -58,7 +58,10 @@ class BootstrapToken:
     id: pulumi.Output[str]
     secret: pulumi.Output[str]
     resource: Secret
-    """What to depend on: once it exists, the token is valid."""
+    """What to depend on. Once it exists the token is valid, unless that takes `life`."""
+    life: pulumi.Output[Any] | None
+    """What its Secret holds while the token is valid, by key, in base64. It is in no state: whoever
+    lets a node join writes it. None: the Secret is made with it."""
     is_current: pulumi.Output[bool]
     """Whether the stack has it as it is declared: a run with a target may leave it as it was."""
 
@@ -73,11 +76,15 @@ def bootstrap_token(
 ) -> BootstrapToken:
     """Declare the token that follows from a seed: its Secret, as a child of `owner`.
 
+    The Secret of a node's token is made empty, for a state would hold its data three times, for
+    each node. The pool's is made with it: machines that are not listed join without any run.
+
     Where the seed fails, nothing raises: the engine leaves the Secret out.
     """
     halves: pulumi.Output[Any] = seed.result.apply(lambda text: [*derive(text, args.node or "")])
     token_id: pulumi.Output[str] = pulumi.Output.unsecret(halves.apply(lambda both: both[0]))
     data: pulumi.Output[Any] = halves.apply(lambda both: _data(args, *both))
+    of_state = args.node is None
     resource = Secret(
         name,
         metadata=ObjectMetaArgs(
@@ -86,10 +93,10 @@ def bootstrap_token(
             labels={**MANAGED_BY, POOL_LABEL: args.pool, ROUND_LABEL: args.round},
         ),
         type=SECRET_TYPE,
-        data=value_or(pulumi.Output.secret(data), {}),
+        data=value_or(pulumi.Output.secret(data), {}) if of_state else None,
         opts=pulumi.ResourceOptions(
             parent=owner,
-            depends_on=after(owner, seed),
+            depends_on=once_there(owner, seed),
             hooks=args.hooks,
             # The expiration is fixed when the token is created, and a revocation is not undone.
             ignore_changes=["data", "stringData"],
@@ -101,6 +108,7 @@ def bootstrap_token(
         id=token_id,
         secret=halves.apply(lambda both: both[1]),
         resource=resource,
+        life=None if of_state or not args.needed else data,
         is_current=made.apply(
             lambda found: args.round == found[0].get(ROUND) == found[1].get(ROUND_LABEL)
         ),

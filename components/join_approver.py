@@ -4,7 +4,8 @@ A join holds one of the engine's parallel slots while it waits on its machine fo
 gate is a resource too, so it may have to wait for a slot. Two rules keep that from ever stopping a
 run, whatever the number of pools, nodes and slots:
 
-- From its first join on a pool has an approver that needs no slot.
+- From its first join on a pool has an approver that needs no slot. No join begins before that has
+  made the tokens of the pool's nodes valid.
 - The gate gets a slot only when each of its joins has had one: it waits for no join that waits.
 
 When the gate has its slot the approver ends, for two at once could approve two requests of one
@@ -27,23 +28,24 @@ import admission  # noqa: F401
 from components.background import Background, Teller
 from components.dependencies import Dependencies, value_or
 
-Approve = Callable[[str, Callable[[str], None]], Coroutine[Any, Any, None]]
-Taken = Callable[[str], Coroutine[Any, Any, Mapping[str, str]]]
+NOBODY = "nobody approves what the pool's machines ask for"
+Lives = Mapping[str, Mapping[str, str]]
+Taken = Mapping[str, str]
+# Gets the orders, what makes tokens valid by their ids, what to tell of events, and what to call
+# once joins may begin: with the names that are other living machines', and why.
+Approve = Callable[
+    [str, Lives, Callable[[str], None], Callable[[Taken], None]], Coroutine[Any, Any, None]
+]
 
 
-async def approve_by_rules(orders: str, say: Callable[[str], None]) -> None:
+async def approve_by_rules(
+    orders: str, lives: Lives, say: Callable[[str], None], ready: Callable[[Taken], None]
+) -> None:
     """Approve what passes the rules, as the gate does, until it is cancelled."""
     # An import that takes some time, which a run without joins saves.
     from admission.approving import approve  # noqa: PLC0415
 
-    await approve(orders, say)
-
-
-async def taken_names(orders: str) -> Mapping[str, str]:
-    """Return which names are other living machines', and why, by the cluster's Nodes."""
-    from admission.approving import taken  # noqa: PLC0415 - as above
-
-    return await taken(orders)
+    await approve(orders, say, lives=lives, ready=ready)
 
 
 class JoinApprover:
@@ -59,17 +61,19 @@ class JoinApprover:
         name: str,
         *,
         orders: pulumi.Output[str],
+        lives: pulumi.Output[dict[str, Any]],
         owner: pulumi.Resource,
         approve: Approve = approve_by_rules,
-        taken: Taken = taken_names,
     ) -> None:
         """Declare it; it begins with the first join.
 
-        `orders` is what it reads, as the gate does; `owner` the resource whose lines its are.
+        `orders` is what it reads, as the gate does; `lives` what makes tokens valid, by their ids;
+        `owner` the resource whose lines its are.
         """
-        self._name, self._orders = name, orders
-        self._approve, self._taken_names = approve, taken
-        self._taken: Future[Mapping[str, str]] = Future()
+        self._name, self._orders, self._lives = name, orders, lives
+        self._approve = approve
+        self._ready: Future[Taken] = Future()
+        self._preparing: asyncio.Task[None] | None = None
         self._teller = Teller(owner)
         self._background: Background | None = None
         self._begun: dict[str, asyncio.Event] = {}
@@ -90,31 +94,43 @@ class JoinApprover:
         all_settled = pulumi.Output.all(*map(_settled, resources))
         self._ended: pulumi.Output[None] = all_settled.apply(self._end)
 
-    async def join_begins(self, join: str, new_node: str | None = None) -> None:
-        """Approve what machines ask for from now on; call it in a hook before each join.
+    def prepare(self) -> None:
+        """Begin as soon as that can be, while a machine gets its files: its join waits less."""
+        if self._preparing is None:
+            self._preparing = asyncio.ensure_future(self._prepare())
 
-        With the name of a new node it returns once that is known to be no other living machine's.
-        Where the gate approves, its rules say no to such a machine.
+    async def _prepare(self) -> None:
+        with contextlib.suppress(Exception):  # the join will raise it
+            await self._begin()
 
-        Raises:
-            ValueError: nobody can approve, or the name is taken; says why, and what to do.
-        """
-        orders = await self._orders.future()
-        if orders is None:
+    async def _begin(self) -> Background:
+        orders, lives = await self._orders.future(), await self._lives.future()
+        if orders is None or lives is None:
             raise ValueError(
                 "the tokens of the pool are not all known, so nobody could approve what its"
                 " machines ask for; run pulumi up without --target"
             )
         if self._background is None:
-            work = partial(self._work, str(orders))
+            work = partial(self._work, str(orders), lives)
             self._background = Background(work, name=f"{self._name}-approver")
-        elif (error := self._background.error) is not None:
-            raise ValueError(f"nobody approves what the pool's machines ask for: {error}")
+        return self._background
+
+    async def join_begins(self, join: str, new_node: str | None = None) -> None:
+        """Approve what machines ask for from now on; call it in a hook before each join.
+
+        It returns once the tokens of the pool's nodes are valid, and the name of a new node is
+        known to be no other living machine's. Where the gate approves, its rules say no to such a
+        machine.
+
+        Raises:
+            ValueError: nobody can approve, or the name is taken; says why, and what to do.
+        """
+        if (error := (await self._begin()).error) is not None:
+            raise ValueError(f"{NOBODY}: {error}")
         # Before the gate may begin, which ends the work that tells it.
-        if new_node is not None:
-            taken = await asyncio.shield(asyncio.wrap_future(self._taken))
-            if why := taken.get(new_node):
-                raise ValueError(why)
+        taken = await asyncio.shield(asyncio.wrap_future(self._ready))
+        if new_node is not None and (why := taken.get(new_node)):
+            raise ValueError(why)
         self._begun.setdefault(join, asyncio.Event()).set()
 
     # Outputs of their own, since those of resources would be recorded as dependencies on them.
@@ -134,17 +150,17 @@ class JoinApprover:
 
     # In the thread
 
-    async def _work(self, orders: str) -> None:
+    async def _work(self, orders: str, lives: Lives) -> None:
+        why = "its pool's approver has ended"
         try:
-            is_open = json.loads(orders)["approval"]["client"] != "gate"
-            self._taken.set_result(await self._taken_names(orders) if is_open else {})
-            await self._approve(orders, self._teller.info)
+            await self._approve(orders, lives, self._teller.info, self._ready.set_result)
         except Exception as error:
             self._teller.warn(f"{self._name}: {error}")
+            why = str(error)
             raise
         finally:
-            if not self._taken.done():
-                self._taken.set_exception(ValueError("nobody knows whether its name is free"))
+            if not self._ready.done():
+                self._ready.set_exception(ValueError(f"{NOBODY}: {why}"))
 
 
 def orders_without_failed_tokens(orders: Mapping[str, Any]) -> pulumi.Output[str]:

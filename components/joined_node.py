@@ -135,6 +135,8 @@ def joined_node(name: str, args: JoinedNodeArgs, owner: pulumi.Resource) -> Join
 
 async def _bring(args: JoinedNodeArgs) -> None:
     args.rollout.check(args.machine.node.name)
+    if args.joins:
+        args.approver.prepare()
     await args.bring(node_files.deliver(args.machine.cluster, args.machine.node))
 
 

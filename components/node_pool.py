@@ -81,7 +81,7 @@ class NodePool(pulumi.ComponentResource):
             name, existing={f"{e.node.name}-{part}" for e in args.nodes for part in e.existing}
         )
         known_orders = orders_without_failed_tokens(orders)
-        approver = JoinApprover(name, orders=known_orders, owner=self)
+        approver = JoinApprover(name, orders=known_orders, lives=tokens.lives, owner=self)
         machines = {
             entry.node.name: Machine(
                 cluster=args.cluster,

@@ -8,6 +8,7 @@ before, which are dead, go with that one.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 from pulumi_random import RandomPassword
@@ -18,7 +19,7 @@ from components.bootstrap_token import (
     BootstrapTokenArgs,
     bootstrap_token,
 )
-from components.dependencies import after
+from components.dependencies import after, value_or
 from components.gate_report import DIRECTORY
 from components.pool_arguments import NodePoolArgs, PoolNode
 from components.token_guard import TokenGuard
@@ -39,6 +40,13 @@ class PoolTokens:
     def of(self, node: str) -> BootstrapToken | None:
         """Return the token with which a node joins; None: it has joined in an earlier run."""
         return self.by_node.get(node) or self.by_node.get(None)
+
+    @property
+    def lives(self) -> pulumi.Output[dict[str, Any]]:
+        """Return what makes the tokens valid that are made without it, by their ids."""
+        made = [(t.id, t.life) for t in self.by_node.values() if t.life is not None]
+        found = [value_or(pulumi.Output.all(*pair), None) for pair in made]
+        return pulumi.Output.all(*found).apply(lambda pairs: dict(filter(None, pairs)))
 
     def id_of(self, node: str) -> pulumi.Output[str] | None:
         """Return the public half of that."""

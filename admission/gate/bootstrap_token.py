@@ -1,5 +1,6 @@
 """A bootstrap token of the pool: what the cluster holds of it, and its end."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -92,6 +93,24 @@ async def find(
         groups=tuple(filter(None, data.get("auth-extra-groups", "").split(","))),
         value=f"{token.id}.{data['token-secret']}",
     )
+
+
+async def give_life(api: Connection, token: Token, data: Mapping[str, str]) -> None:
+    """Write into a token's Secret what makes it valid: `data`, in base64, by key.
+
+    Raises:
+        ApiError, UNREACHABLE: the API server refused, or did not answer for a while.
+        ValueError: the Secret is gone, or not the one that the token was made with.
+    """
+    patch = {"metadata": {"uid": token.secret_uid}, "data": dict(data)}
+    try:
+        await api.insist("PATCH", f"{SECRETS}/{token.secret_name}", patch, content_type=MERGE_PATCH)
+    except ApiError as error:
+        if error.status == 404:
+            raise ValueError(FoundToken(token=token, life="gone").problem) from None
+        if error.status == 409:  # it has another UID
+            raise ValueError(FoundToken(token=token, life="another").problem) from None
+        raise
 
 
 async def end(api: Connection, found: FoundToken, after_join: AfterJoin) -> str:

@@ -10,7 +10,7 @@ from components.join_approver import JoinApprover, orders_without_failed_tokens
 
 SHAPE = json.loads(Path("shape.json").read_text())
 
-async def approve(orders, say):
+async def approve(orders, lives, say, ready):
     pool = json.loads(orders)["pool"]
     nodes = [node["name"] for node in json.loads(orders)["nodes"]]
     if SHAPE["broken"]:
@@ -18,6 +18,8 @@ async def approve(orders, say):
     running = Path("running", pool)
     running.write_text(str(os.getpid()))
     try:
+        await asyncio.sleep(0.7)  # longer than the gate takes to begin
+        ready({})
         while True:
             for node in nodes if SHAPE["granting"] else []:
                 if Path("asked", node).exists() and not Path("granted", node).exists():
@@ -26,10 +28,6 @@ async def approve(orders, say):
             await asyncio.sleep(0.02)
     finally:
         running.unlink()
-
-async def taken(_):
-    await asyncio.sleep(0.7)  # longer than the gate takes to begin
-    return {}
 
 def command(name, create, **opts):
     triggers = [SHAPE["generation"]]
@@ -49,7 +47,8 @@ def pool(name, nodes):
     approver = None
     if SHAPE["approver"]:
         text = orders_without_failed_tokens(orders)
-        approver = JoinApprover(name, orders=text, owner=owner, approve=approve, taken=taken)
+        lives = pulumi.Output.from_input({})
+        approver = JoinApprover(name, orders=text, lives=lives, owner=owner, approve=approve)
     if approver:
         begins = pulumi.ResourceHook(
             f"{name}-join-begins", lambda args: approver.join_begins(args.name, args.name)

@@ -20,7 +20,9 @@ pytestmark = pytest.mark.contract
 LIMIT_S = 120
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
 # Where it waits, the run is at work: a gate waits for machines, say.
-PROGRAM = """
+PROGRAM = (
+    tokens_program.GIVE
+    + """
 import asyncio
 import json
 from pathlib import Path
@@ -52,7 +54,8 @@ async def main():
     opts = pulumi.ResourceOptions(provider=cluster)
     owner = pulumi.ComponentResource("kubelet-tls-bootstrap:index:NodePool", "workers", None, opts)
     token = bootstrap_token("n1-token", args, seed, owner)
-    await token.secret_uid.future()
+    found = await pulumi.Output.all(token.id, token.secret_uid, token.life).future()
+    await give(SHAPE["kubeconfig"], found)
     Path("made").touch()
     if SHAPE["waits"]:
         await asyncio.sleep(600)
@@ -60,6 +63,7 @@ async def main():
 
 pulumi.run(main)
 """
+)
 
 
 @pytest.fixture(scope="module")

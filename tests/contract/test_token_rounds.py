@@ -1,6 +1,7 @@
 """Tokens of several runs, with the real engine and API server: none lives for nobody."""
 
 import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.contract.tokens_program import token
 
 pytestmark = pytest.mark.contract
 
+SECRET = "kubernetes:core/v1:Secret"
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
 BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 UP = ("up", "--yes", "--skip-preview")
@@ -43,8 +45,12 @@ def joined(name: str, pool: str = "a") -> dict[str, Any]:
 
 def in_cluster(cluster: Cluster) -> dict[str, dict[str, str]]:
     """What the Secrets of tokens hold, by the nodes that they are for."""
+    return {found["description"].split()[3]: found for found in contents(cluster)}
+
+
+def contents(cluster: Cluster) -> list[dict[str, str]]:
     found = [s for s in cluster.get(SECRETS)["items"] if s["type"].startswith("bootstrap")]
-    return {content(s)["description"].split()[3]: content(s) for s in found}
+    return [content(secret) for secret in found]
 
 
 def revoke(cluster: Cluster) -> None:
@@ -90,11 +96,24 @@ def test_a_refresh_brings_no_token_back_to_life(cluster: Cluster, stack: Stack) 
     deleted(cluster, stack)
     done = tokens_program.run(stack, *UP, "--refresh", n1_token=joined("n1"))
     assert done.status == 0, done.said
-    (found,) = in_cluster(cluster).values()
-    assert is_revoked(found)
-    assert found["usage-bootstrap-authentication"] == "false"
+    assert contents(cluster) == [{}]
     again = ("preview", "--refresh", "--expect-no-changes")
     done = tokens_program.run(stack, *again, n1_token=joined("n1"))
+    assert done.status == 0, done.said
+
+
+def test_a_refresh_changes_nothing_of_what_a_run_has_done(cluster: Cluster, stack: Stack) -> None:
+    tokens_program.up(stack, n1_token=joins("n1"))
+    exported = json.loads(stack.run("stack", "export", "--show-secrets", "--stack", STACK).said)
+    (secret,) = (r for r in exported["deployment"]["resources"] if r["type"] == SECRET)
+    assert not {"data", "stringData"} & (secret["inputs"].keys() | secret["outputs"].keys())
+    revoke(cluster)
+    (before,) = contents(cluster)
+    for command in (("preview", "--refresh", "--expect-no-changes"), (*UP, "--refresh")):
+        done = tokens_program.run(stack, *command, n1_token=joined("n1"))
+        assert done.status == 0, done.said
+    assert contents(cluster) == [before]
+    done = tokens_program.run(stack, "preview", "--expect-no-changes", n1_token=joined("n1"))
     assert done.status == 0, done.said
 
 

@@ -12,9 +12,26 @@ from tests.contract.kubernetes_provider.cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
 PLUGINS = ("pulumi-resource-kubernetes", "pulumi-resource-random", "pulumi-resource-command")
+# What the approver of joins does with a pool's tokens before the first of them.
+GIVE = """
+async def give(kubeconfig, found):
+    from admission.api_server.connection import Connection
+    from admission.gate.bootstrap_token import give_life
+    from admission.gate.orders import Token
+
+    token_id, uid, life = found
+    api = await Connection.open(kubeconfig, None)
+    try:
+        await give_life(api, Token(id=token_id, secret_uid=uid, group=""), life)
+    finally:
+        await api.close()
+"""
 # As `__main__`, `stack.arguments` and `components.node_pool` have it.
-PROGRAM = """
+PROGRAM = (
+    GIVE
+    + """
 import json
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace as Some
 import pulumi
@@ -59,6 +76,12 @@ async def main():
         owner = pulumi.ComponentResource(POOL, pool, None, pulumi.ResourceOptions(provider=cluster))
         for node, token in pool_tokens(pool, args, nodes, owner).by_node.items():
             whole = value_or(pulumi.Output.concat(token.id, ".", token.secret), "")
+            # Earlier releases have made every Secret with what makes its token valid.
+            if getattr(token, "life", None) is not None and not pulumi.runtime.is_dry_run():
+                given = pulumi.Output.all(token.id, token.secret_uid, token.life).apply(
+                    partial(give, SHAPE["kubeconfig"])
+                )
+                whole = pulumi.Output.all(whole, value_or(given, None)).apply(lambda both: both[0])
             pulumi.export(f"{node or pool}-token", pulumi.Output.secret(whole))
             if SHAPE.get("asksIfCurrent"):
                 pulumi.export(f"{node or pool}-is-current", token.is_current)
@@ -67,6 +90,7 @@ async def main():
 
 pulumi.run(main)
 """
+)
 
 
 def make(directory: Path, cluster: Cluster, program: str = PROGRAM) -> Stack:

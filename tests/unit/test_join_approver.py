@@ -19,21 +19,28 @@ from tests.unit.engine import COMPONENT, Engine
 Say = Callable[[str], None]
 
 
+async def nobody() -> dict[str, str]:
+    return {}
+
+
 class Approving:
     """An approval that notes when it runs."""
 
-    def __init__(self, failure: Exception | None = None) -> None:
+    def __init__(self, failure: Exception | None = None, taken: Any = nobody) -> None:
         self.orders: list[str] = []
+        self.lives: list[Any] = []
         self.running = 0
-        self._failure = failure
+        self._failure, self._taken = failure, taken
 
-    async def __call__(self, orders: str, say: Say) -> None:
+    async def __call__(self, orders: str, lives: Any, say: Say, ready: Any) -> None:
         self.orders.append(orders)
+        self.lives.append(lives)
         self.running += 1
         try:
             say("it begins")
             if self._failure:
                 raise self._failure
+            ready(await self._taken())
             await asyncio.Event().wait()
         finally:
             self.running -= 1
@@ -70,18 +77,13 @@ def in_program(work: Callable[[Engine, pulumi.Resource], Coroutine[Any, Any, Non
     assert ended == [True]
 
 
-ORDERS = {mode: json.dumps({"approval": {"client": mode}}) for mode in ("gate", "open")}
+ORDERS = json.dumps({"pool": "p"})
+LIVES = {"abcdef": {"token-secret": "c2VjcmV0"}}
 
 
-async def nobody(_: str) -> dict[str, str]:
-    return {}
-
-
-def approver(
-    owner: pulumi.Resource, approve: Approving, mode: str = "gate", taken: Any = nobody
-) -> JoinApprover:
-    orders = pulumi.Output.from_input(ORDERS[mode])
-    return JoinApprover("p", orders=orders, owner=owner, approve=approve, taken=taken)
+def approver(owner: pulumi.Resource, approve: Approving) -> JoinApprover:
+    orders, lives = pulumi.Output.from_input(ORDERS), pulumi.Output.from_input(LIVES)
+    return JoinApprover("p", orders=orders, lives=lives, owner=owner, approve=approve)
 
 
 def test_one_approver_works_from_the_first_join_to_the_gate(
@@ -101,7 +103,7 @@ def test_one_approver_works_from_the_first_join_to_the_gate(
         await until(lambda: "it begins" in caplog.messages)
 
     in_program(work)
-    assert approve.orders == [ORDERS["gate"]]
+    assert (approve.orders, approve.lives) == ([ORDERS], [LIVES])
 
 
 def test_a_gate_without_joins_ends_nothing() -> None:
@@ -142,76 +144,84 @@ class Settling:
         self.urn: pulumi.Output[str] = pulumi.Output.from_input(urn)
 
 
-def test_a_failure_is_told_and_lets_no_later_join_begin(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_is_told_and_lets_no_join_begin(caplog: pytest.LogCaptureFixture) -> None:
     async def work(engine: Engine, owner: pulumi.Resource) -> None:
         it = approver(owner, Approving(ValueError("the cluster is not ready; fix that")))
-        await it.join_begins("n1-join")
+        for join in ("n1-join", "n2-join"):
+            with pytest.raises(ValueError, match="ask for: the cluster is not ready; fix that"):
+                await it.join_begins(join)
+        assert not it._begun  # nor is the gate let go for it
         await until(lambda: "p: the cluster is not ready; fix that" in caplog.messages)
-        with pytest.raises(ValueError, match="ask for: the cluster is not ready; fix that"):
-            while True:
-                await it.join_begins("n2-join")
 
     in_program(work)
 
 
-def test_a_name_of_another_living_machine_lets_no_join_begin_where_nobody_else_refuses_it() -> None:
-    asked: list[str] = []
+def test_it_may_begin_before_the_first_join_and_does_so_once() -> None:
+    async def work(engine: Engine, owner: pulumi.Resource) -> None:
+        approve = Approving()
+        it = approver(owner, approve)
+        it.prepare()
+        it.prepare()
+        await until(lambda: approve.running)
+        assert not it._begun
+        await it.join_begins("n1-join")
+        assert approve.orders == [ORDERS]
+        await it._end(None)
 
-    async def taken(orders: str) -> dict[str, str]:
-        asked.append(orders)
+    in_program(work)
+
+
+def test_what_can_not_begin_is_told_by_the_join_alone() -> None:
+    async def work(engine: Engine, owner: pulumi.Resource) -> None:
+        approve = Approving()
+        unknown = pulumi.Output(set(), resolved(None), resolved(True))
+        it = JoinApprover("p", orders=unknown, lives=unknown, owner=owner, approve=approve)
+        it.prepare()
+        with pytest.raises(ValueError, match=r"not all known.*run pulumi up without --target"):
+            await it.join_begins("n1-join")
+        assert approve.orders == []
+
+    in_program(work)
+
+
+async def resolved(value: Any) -> Any:
+    return value
+
+
+def test_a_name_of_another_living_machine_lets_its_join_not_begin() -> None:
+    async def taken() -> dict[str, str]:
         await asyncio.sleep(0.2)
         return {"n1": "the name is taken"}
 
     async def work(engine: Engine, owner: pulumi.Resource) -> None:
-        approve = Approving()
-        it = approver(owner, approve, "open", taken)
+        approve = Approving(taken=taken)
+        it = approver(owner, approve)
         with pytest.raises(ValueError, match="the name is taken"):
             await it.join_begins("n1-member", "n1")
         assert not it._begun  # nor is the gate let go for it
         await it.join_begins("n2-member", "n2")
         assert it._begun["n2-member"].is_set()
-        assert asked == [ORDERS["open"]]
+        await it.join_begins("n1-member")  # it has joined before
         await until(lambda: approve.running)
         await it._end(None)
 
     in_program(work)
 
 
-def test_where_the_gate_approves_nobody_asks_for_names() -> None:
-    async def taken(_: str) -> dict[str, str]:
-        raise AssertionError
-
-    async def work(engine: Engine, owner: pulumi.Resource) -> None:
-        it = approver(owner, Approving(), "gate", taken)
-        await it.join_begins("n1-member", "n1")  # its rules refuse the request
-        await it._end(None)
-
-    in_program(work)
-
-
-def test_whether_a_name_is_free_is_no_guess_and_nobody_waits_for_ever() -> None:
-    async def unreachable(_: str) -> dict[str, str]:
-        raise ValueError("the API server does not answer")
-
-    async def never(_: str) -> dict[str, str]:
+def test_nobody_waits_for_ever_for_an_approver_that_ends_before_it_is_ready() -> None:
+    async def never() -> dict[str, str]:
         await asyncio.Event().wait()
         raise AssertionError
 
     async def work(engine: Engine, owner: pulumi.Resource) -> None:
-        it = approver(owner, Approving(), "open", unreachable)
-        with pytest.raises(ValueError, match="nobody knows"):
-            await it.join_begins("n1-member", "n1")
-        orders = pulumi.Output.from_input(ORDERS["open"])
-        other = JoinApprover("q", orders=orders, owner=owner, approve=Approving(), taken=never)
-        waiting = [
-            asyncio.ensure_future(other.join_begins(f"n{n}-member", f"n{n}")) for n in (1, 2)
-        ]
+        it = approver(owner, Approving(taken=never))
+        waiting = [asyncio.ensure_future(it.join_begins(f"n{n}-member", f"n{n}")) for n in (1, 2)]
         await asyncio.sleep(0.2)
         waiting[0].cancel()
         await asyncio.sleep(0)
         assert not waiting[1].done()
-        await other._end(None)
-        with pytest.raises(ValueError, match="nobody knows"):
+        await it._end(None)
+        with pytest.raises(ValueError, match=r"nobody approves.*has ended"):
             await waiting[1]
 
     in_program(work)

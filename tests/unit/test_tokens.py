@@ -14,8 +14,9 @@ from components.bootstrap_token import ALPHABET, derive
 from components.former_tokens import FormerTokens
 from components.node_pool import NodePool
 from components.pool_arguments import Approval, TokenPolicy
+from components.pool_tokens import pool_tokens
 from components.user_data import UserDataArgs
-from tests.unit.engine import SEED, Engine
+from tests.unit.engine import COMPONENT, SEED, Engine
 from tests.unit.test_components import NODE, SECRET_TYPE, pool_args, pool_node
 
 JOINED = {"name": "n1", "address": "10.0.0.1", "join": "1"}
@@ -40,9 +41,25 @@ def pool(**changes: Any) -> Engine:
 
 
 def data_of(engine: Engine, token: str) -> dict[str, str]:
-    """The content of a token's Secret, which is secret as a whole."""
-    encoded = engine.resources[token]["data"]["value"]
-    return {key: base64.b64decode(value).decode() for key, value in encoded.items()}
+    """The content of the Secret of a pool's token, which is secret as a whole."""
+    return decoded(engine.resources[token]["data"]["value"])
+
+
+def decoded(data: dict[str, str]) -> dict[str, str]:
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def lives(**changes: Any) -> dict[str, dict[str, str]]:
+    """What makes the tokens of a pool valid that are made without it, by their ids."""
+    found: list[dict[str, dict[str, str]]] = []
+
+    def program() -> pulumi.Output[None]:
+        args = pool_args(BootstrapRbac("rbac"), **changes)
+        owner = pulumi.ComponentResource(f"{COMPONENT}NodePool", "p")
+        return pool_tokens("p", args, args.nodes, owner).lives.apply(found.append)
+
+    Engine().run(program)
+    return {token_id: decoded(data) for token_id, data in found[0].items()}
 
 
 def tokens(engine: Engine) -> set[str]:
@@ -73,7 +90,8 @@ def test_no_digit_is_likelier_than_another() -> None:
 
 @pytest.mark.parametrize("scope", ["pool", "node"])
 def test_the_first_run_makes_a_seed_and_what_follows_from_it(scope: Any) -> None:
-    engine = pool(nodes=(pool_node(), N2), token=TokenPolicy(scope=scope))
+    args: dict[str, Any] = {"nodes": (pool_node(), N2), "token": TokenPolicy(scope=scope)}
+    engine, found = pool(**args), lives(**args)
     seed = engine.resources["p-token-seed"]
     assert (seed["length"], seed["special"]) == (32, False)
     assert keepers(engine) == {"round": "1"}
@@ -82,7 +100,9 @@ def test_the_first_run_makes_a_seed_and_what_follows_from_it(scope: Any) -> None
     for name in names:
         label = "" if scope == "pool" else name.removesuffix("-token")
         token_id, secret = derive(SEED, label)
-        data = data_of(engine, name)
+        # No state has what a node's token is made valid with.
+        assert ("data" in engine.resources[name]) == (scope == "pool") == (token_id not in found)
+        data = found.get(token_id) or data_of(engine, name)
         assert (data["token-id"], data["token-secret"]) == (token_id, secret)
         assert engine.resources[name]["metadata"]["name"] == f"bootstrap-token-{token_id}"
         labels = engine.resources[name]["metadata"]["labels"]
@@ -116,7 +136,9 @@ def test_a_run_in_which_nobody_joins_changes_nothing_and_makes_no_live_token(
     assert tokens(engine) == {f"{name}-token" for name in has}
     for secret in (r for r in engine.requests.values() if r["type"] == SECRET_TYPE):
         assert {"data", "stringData"} == set(secret["ignoreChanges"])
-    for name in tokens(engine):  # if somebody has deleted it, and a refresh has seen that
+    assert lives(nodes=(N1,), token=policy, former_tokens=had) == {}
+    # If somebody has deleted it, and a refresh has seen that: the one of a node is made empty.
+    for name in tokens(engine) & {"p-token"}:
         data = data_of(engine, name)
         assert is_revoked(data)
         assert data["usage-bootstrap-authentication"] == "false"
@@ -201,10 +223,12 @@ def test_a_token_that_others_have_stays_until_who_is_listed_or_the_mode_changes(
 
 def test_only_a_token_whose_holder_is_approved_by_the_controller_manager_is_in_that_group() -> None:
     own = "system:bootstrappers:p,system:bootstrappers:p:n1"
-    assert data_of(pool(token=OF_NODE), "n1-token")["auth-extra-groups"] == own
+    (data,) = lives(token=OF_NODE).values()
+    assert data["auth-extra-groups"] == own
+    assert data["description"] == "joins the node n1 of the pool p"
     client = Approval(client="controller-manager")
-    found = data_of(pool(token=OF_NODE, approval=client), "n1-token")["auth-extra-groups"]
-    assert found == f"system:bootstrappers:-auto-approve,{own}"
+    (data,) = lives(token=OF_NODE, approval=client).values()
+    assert data["auth-extra-groups"] == f"system:bootstrappers:-auto-approve,{own}"
 
 
 def test_the_public_half_is_no_secret_and_the_other_is() -> None:
@@ -217,8 +241,9 @@ def test_the_public_half_is_no_secret_and_the_other_is() -> None:
     engine = Engine().run(program)
     token_id, secret = derive(SEED, "n1")
     assert found == [{"n1": token_id}]
-    stated = {name: dict(resource) for name, resource in engine.resources.items()}
-    data = stated["n1-token"].pop("data")
+    assert secret not in json.dumps(engine.resources)
+    of_pool = {name: dict(r) for name, r in pool(token=OF_POOL).resources.items()}
+    data = of_pool["p-token"].pop("data")
     assert data["4dabf18193072939515e22adb298388d"] == "1b47061264138c4ac30d75fd1eb44270"
-    assert secret not in json.dumps(stated)
-    assert SEED not in json.dumps(stated)
+    assert derive(SEED, "")[1] not in json.dumps(of_pool)
+    assert SEED not in json.dumps(of_pool)

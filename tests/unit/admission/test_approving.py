@@ -12,7 +12,7 @@ import pytest
 
 from admission.api_server.api import ApiError
 from admission.api_server.connection import Connection
-from admission.approving import approve, taken
+from admission.approving import approve
 from admission.gate.checks.check import Answer, Context
 from tests.unit.admission.fakes import run
 from tests.unit.admission.test_main import ONE_NODE, FakeCluster
@@ -41,7 +41,10 @@ def approve_until_cancelled(
         for request in asked:
             ask = partial(cluster.ask, created=datetime.now(UTC))  # no request may be old
             loop.call_later(1, partial(ask, *request))
-        approving = asyncio.create_task(approve(json.dumps(ONE_NODE | orders), said.append))
+        document = json.dumps(ONE_NODE | orders)
+        approving = asyncio.create_task(
+            approve(document, said.append, lives={}, ready=lambda _: None)
+        )
         done, _ = await asyncio.wait({approving}, timeout=60)
         for ended in done:
             ended.result()
@@ -132,25 +135,69 @@ def test_each_failure_is_said_in_the_gates_words(
 
 
 def test_orders_that_can_not_be_read_are_not_quoted() -> None:
-    with pytest.raises(ValueError, match="are not JSON") as caught:
-        run(approve("s3cret", print))
-    assert "s3cret" not in str(caught.value)
+    with pytest.raises(ValueError, match=r"\Athe gate's orders on stdin are not JSON\Z"):
+        run(approve("s3cret", print, lives={}, ready=print))
+
+
+LIFE = {"token-secret": "czNjcmV0", "usage-bootstrap-authentication": "dHJ1ZQ=="}
+
+
+def until_ready(
+    lives: Mapping[str, Mapping[str, str]] | None = None, client: str = "controller-manager"
+) -> Mapping[str, str]:
+    """The taken names with which it says that joins may begin."""
+    approval = {"client": client, "serving": "gate"}
+    token = {**ONE_NODE["tokens"][0], "node": "node-1"}
+    text = json.dumps({**ONE_NODE, "tokens": [token], "approval": approval})
+
+    async def work() -> Mapping[str, str]:
+        ready: asyncio.Future[Mapping[str, str]] = asyncio.Future()
+        approving = asyncio.create_task(
+            approve(text, print, lives=lives or {}, ready=ready.set_result)
+        )
+        await asyncio.wait({approving, ready}, return_when=asyncio.FIRST_COMPLETED)
+        approving.cancel()
+        await asyncio.gather(approving, return_exceptions=ready.done())
+        return ready.result()
+
+    found: Mapping[str, str] = run(work())
+    return found
 
 
 def test_a_name_that_another_living_machine_has_is_told(cluster: FakeCluster) -> None:
-    orders = json.dumps(ONE_NODE)
-    assert run(taken(orders)) == {}  # not Ready, and its own
+    assert until_ready() == {}  # not Ready, and its own
     cluster.node("node-1", "10.0.0.99", ready=False)
-    assert run(taken(orders)) == {}  # of a machine that may have been reinstalled elsewhere
+    assert until_ready() == {}  # of a machine that may have been reinstalled elsewhere
     cluster.node("node-1", "10.0.0.1")
     cluster.node("stranger", "10.0.0.98")
-    assert run(taken(orders)) == {}
+    assert until_ready() == {}
     cluster.node("node-1", "10.0.0.99")
-    (why,) = run(taken(orders)).values()
+    (why,) = until_ready().values()
     assert why.startswith("the Node node-1 belongs to a machine with the address 10.0.0.99")
     assert "give this machine another one, or run kubectl delete node node-1" in why
+    assert until_ready(client="gate") == {}  # its rules refuse what such a machine asks for
 
 
-def test_orders_that_can_not_be_read_name_nobody() -> None:
-    with pytest.raises(ValueError, match=r"\Athe gate's orders on stdin are not JSON\Z"):
-        run(taken("?"))
+def test_tokens_are_valid_before_a_join_may_begin(cluster: FakeCluster) -> None:
+    secret_uid = ONE_NODE["tokens"][0]["secretUid"]
+    until_ready({"abc123": LIFE, "others": LIFE})
+    assert cluster.patches == [{"metadata": {"uid": secret_uid}, "data": LIFE}]
+    assert cluster.asked[0] == "PATCH"
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (404, "the token abc123 is gone, because expired tokens are deleted; the next pulumi up"),
+        (409, "bootstrap-token-abc123 is not the one that this stack created; find out who"),
+        (403, "give a kubeconfig whose user has this right"),
+    ],
+)
+def test_no_join_begins_with_a_token_that_can_not_be_made_valid(
+    cluster: FakeCluster, status: int, message: str
+) -> None:
+    path = "/api/v1/namespaces/kube-system/secrets/bootstrap-token-abc123"
+    cluster.refusal = ApiError(status, "PATCH", path, "no")
+    with pytest.raises(ValueError, match=message) as caught:
+        until_ready({"abc123": LIFE})
+    assert LIFE["token-secret"] not in str(caught.value)

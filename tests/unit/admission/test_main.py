@@ -47,12 +47,18 @@ class FakeCluster(FakeApi):
     def __init__(self) -> None:
         super().__init__()
         self.token = {**ALIVE}
+        self.patches: list[Any] = []
+        self.refusal: ApiError | None = None
 
     async def insist(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, **_: Any
     ) -> Any:
         assert path == "/api/v1/namespaces/kube-system/secrets/bootstrap-token-abc123"
         self.asked.append(method)
+        if method == "PATCH":
+            self.patches.append(body)
+            if self.refusal:
+                raise self.refusal
         metadata = {"uid": "uid", "creationTimestamp": "2026-11-24T12:00:00Z"}
         return {"metadata": metadata, "data": REVOKED if method == "PATCH" else self.token}
 
