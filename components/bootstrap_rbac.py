@@ -5,7 +5,7 @@ Upstream's roles: plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go of K
 
 import hashlib
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
@@ -26,7 +26,7 @@ from pulumi_kubernetes.rbac.v1 import (
 from components import commands
 from components.bootstrap_token import AUTO_APPROVED
 from components.bootstrap_token import GROUP as BOOTSTRAPPERS
-from components.dependencies import after
+from components.dependencies import Dependencies, after, once_there, together
 
 NODES = "system:nodes"
 RBAC_GROUP = "rbac.authorization.k8s.io"
@@ -86,8 +86,8 @@ class BootstrapRbac(pulumi.ComponentResource):
     with the cluster's last Node and its last stack. Without, they are this stack's alone.
     """
 
-    ready: list[pulumi.Resource]
-    """The resources to depend on: once they exist, a token's holder may ask for a certificate."""
+    ready: Dependencies
+    """What to depend on: once it is known, a token's holder may ask for a certificate."""
     renewal: list[pulumi.Resource]
     """What a node needs for as long as it is one: deleted only once the nodes have left."""
 
@@ -100,16 +100,16 @@ class BootstrapRbac(pulumi.ComponentResource):
         super().__init__("kubelet-tls-bootstrap:index:BootstrapRbac", name, None, opts)
         names = args.names if args is not None else {}
         role = self._role(args, names.get(SERVING_ROLE, SERVING_ROLE))
-        self.ready, self.renewal = [role], []
+        made, self.renewal, first = [role], list[pulumi.Resource](), after(self, role)
         for binding, (role_name, group) in BINDINGS.items():
-            bound = self._binding(
-                args, binding, names.get(binding, binding), names.get(role_name, role_name), group
-            )
-            self.ready.append(bound)
+            called = names.get(binding, binding), names.get(role_name, role_name)
+            bound = self._binding(args, binding, *called, group, first=first)
+            made.append(bound)
             if group == NODES:
                 self.renewal.append(bound)
         if args is not None:
-            self.renewal = [_end(f"{name}-end", args, self)]
+            self.renewal = [_end(f"{name}-end", args, self, made)]
+        self.ready = together(*(once_there(self, resource) for resource in made))
         self.register_outputs({"bindings": list(BINDINGS)})
 
     def _role(self, args: BootstrapRbacArgs | None, name: str) -> pulumi.Resource:
@@ -128,16 +128,22 @@ class BootstrapRbac(pulumi.ComponentResource):
         )
 
     def _binding(
-        self, args: BootstrapRbacArgs | None, title: str, name: str, role: str, group: str
+        self,
+        args: BootstrapRbacArgs | None,
+        title: str,
+        name: str,
+        role: str,
+        group: str,
+        *,
+        first: Dependencies,
     ) -> pulumi.Resource:
-        depends_on = after(self, *self.ready[:1])
         if args is None:
             return ClusterRoleBinding(
                 title,
                 metadata=ObjectMetaArgs(name=name),
                 role_ref=RoleRefArgs(api_group=RBAC_GROUP, kind="ClusterRole", name=role),
                 subjects=[SubjectArgs(api_group=RBAC_GROUP, kind="Group", name=group)],
-                opts=pulumi.ResourceOptions(parent=self, depends_on=depends_on),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=first),
             )
         return ClusterRoleBindingPatch(
             title,
@@ -145,7 +151,7 @@ class BootstrapRbac(pulumi.ComponentResource):
             role_ref=RoleRefPatchArgs(api_group=RBAC_GROUP, kind="ClusterRole", name=role),
             subjects=[SubjectPatchArgs(api_group=RBAC_GROUP, kind="Group", name=group)],
             opts=pulumi.ResourceOptions.merge(
-                self._shared("ClusterRoleBinding"), pulumi.ResourceOptions(depends_on=depends_on)
+                self._shared("ClusterRoleBinding"), pulumi.ResourceOptions(depends_on=first)
             ),
         )
 
@@ -156,7 +162,9 @@ class BootstrapRbac(pulumi.ComponentResource):
         )
 
 
-def _end(name: str, args: BootstrapRbacArgs, rbac: BootstrapRbac) -> pulumi.Resource:
+def _end(
+    name: str, args: BootstrapRbacArgs, rbac: BootstrapRbac, made: Sequence[pulumi.Resource]
+) -> pulumi.Resource:
     """Declare what deletes them, which the engine itself does not."""
     names = [
         *(f"clusterrolebindings/{args.names.get(bound, bound)}" for bound in BINDINGS),
@@ -167,5 +175,5 @@ def _end(name: str, args: BootstrapRbacArgs, rbac: BootstrapRbac) -> pulumi.Reso
     return commands.python_module(
         name,
         delete=f"admission release {' '.join(names)} {where}{approver}",
-        opts=pulumi.ResourceOptions(parent=rbac, depends_on=after(rbac, *rbac.ready)),
+        opts=pulumi.ResourceOptions(parent=rbac, depends_on=after(rbac, *made)),
     )

@@ -15,7 +15,7 @@ from pulumi_kubernetes.core.v1 import Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_random import RandomPassword
 
-from components.dependencies import once_there, plain, value_or
+from components.dependencies import Dependencies, once_there, plain, together, value_or
 from components.former_tokens import POOL_LABEL, ROUND_LABEL, SECRET_PREFIX
 
 NAMESPACE = "kube-system"
@@ -72,7 +72,11 @@ class BootstrapToken:
 
 
 def bootstrap_token(
-    name: str, args: BootstrapTokenArgs, seed: RandomPassword, owner: pulumi.Resource
+    name: str,
+    args: BootstrapTokenArgs,
+    seed: RandomPassword,
+    owner: pulumi.Resource,
+    needs: Dependencies,
 ) -> BootstrapToken:
     """Declare the token that follows from a seed: its Secret, as a child of `owner`.
 
@@ -96,7 +100,7 @@ def bootstrap_token(
         data=value_or(pulumi.Output.secret(data), {}) if of_state else None,
         opts=pulumi.ResourceOptions(
             parent=owner,
-            depends_on=once_there(owner, seed),
+            depends_on=together(once_there(owner, seed), needs),
             hooks=args.hooks,
             # The expiration is fixed when the token is created, and a revocation is not undone.
             ignore_changes=["data", "stringData"],

@@ -15,9 +15,10 @@ token. Hooks tell when a resource has its slot; they run neither in previews nor
 import asyncio
 import contextlib
 import json
+import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import pulumi
@@ -42,10 +43,20 @@ async def approve_by_rules(
     orders: str, lives: Lives, say: Callable[[str], None], ready: Callable[[Taken], None]
 ) -> None:
     """Approve what passes the rules, as the gate does, until it is cancelled."""
-    # An import that takes some time, which a run without joins saves.
-    from admission.approving import approve  # noqa: PLC0415
+    await _import().approve(orders, say, lives=lives, ready=ready)
 
-    await approve(orders, say, lives=lives, ready=ready)
+
+@cache
+def prepare() -> None:
+    """Import what approves, while a machine gets its files: its join waits less."""
+    threading.Thread(target=_import, name="import", daemon=True).start()
+
+
+def _import() -> Any:
+    # It takes half a second, which a run without joins saves.
+    from admission import approving  # noqa: PLC0415
+
+    return approving
 
 
 class JoinApprover:
@@ -73,7 +84,6 @@ class JoinApprover:
         self._name, self._orders, self._lives = name, orders, lives
         self._approve = approve
         self._ready: Future[Taken] = Future()
-        self._preparing: asyncio.Task[None] | None = None
         self._teller = Teller(owner)
         self._background: Background | None = None
         self._begun: dict[str, asyncio.Event] = {}
@@ -94,27 +104,6 @@ class JoinApprover:
         all_settled = pulumi.Output.all(*map(_settled, resources))
         self._ended: pulumi.Output[None] = all_settled.apply(self._end)
 
-    def prepare(self) -> None:
-        """Begin as soon as that can be, while a machine gets its files: its join waits less."""
-        if self._preparing is None:
-            self._preparing = asyncio.ensure_future(self._prepare())
-
-    async def _prepare(self) -> None:
-        with contextlib.suppress(Exception):  # the join will raise it
-            await self._begin()
-
-    async def _begin(self) -> Background:
-        orders, lives = await self._orders.future(), await self._lives.future()
-        if orders is None or lives is None:
-            raise ValueError(
-                "the tokens of the pool are not all known, so nobody could approve what its"
-                " machines ask for; run pulumi up without --target"
-            )
-        if self._background is None:
-            work = partial(self._work, str(orders), lives)
-            self._background = Background(work, name=f"{self._name}-approver")
-        return self._background
-
     async def join_begins(self, join: str, new_node: str | None = None) -> None:
         """Approve what machines ask for from now on; call it in a hook before each join.
 
@@ -125,7 +114,16 @@ class JoinApprover:
         Raises:
             ValueError: nobody can approve, or the name is taken; says why, and what to do.
         """
-        if (error := (await self._begin()).error) is not None:
+        orders, lives = await self._orders.future(), await self._lives.future()
+        if orders is None or lives is None:
+            raise ValueError(
+                "the tokens of the pool are not all known, so nobody could approve what its"
+                " machines ask for; run pulumi up without --target"
+            )
+        if self._background is None:
+            work = partial(self._work, str(orders), lives)
+            self._background = Background(work, name=f"{self._name}-approver")
+        elif (error := self._background.error) is not None:
             raise ValueError(f"{NOBODY}: {error}")
         # Before the gate may begin, which ends the work that tells it.
         taken = await asyncio.shield(asyncio.wrap_future(self._ready))

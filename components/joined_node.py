@@ -15,7 +15,7 @@ from components.bootstrap_rbac import BootstrapRbac
 from components.bootstrap_token import BootstrapToken
 from components.deliveries import Bring, Deliveries
 from components.dependencies import after, once_there, together
-from components.join_approver import JoinApprover
+from components.join_approver import JoinApprover, prepare
 from components.rollout import Rollout
 
 
@@ -102,10 +102,8 @@ def joined_node(name: str, args: JoinedNodeArgs, owner: pulumi.Resource) -> Join
         machine,
         pulumi.ResourceOptions(
             parent=owner,
-            # Nothing is written to a machine before the cluster has answered.
-            depends_on=together(
-                once_there(owner, token), args.rollout.turn(name), after(None, *machine.made_by)
-            ),
+            # And no token: that is made meanwhile.
+            depends_on=together(args.rollout.turn(name), after(None, *machine.made_by)),
             hooks=deliveries.hooks,
             aliases=[*args.former_files],
         ),
@@ -124,7 +122,11 @@ def joined_node(name: str, args: JoinedNodeArgs, owner: pulumi.Resource) -> Join
         opts=pulumi.ResourceOptions(
             parent=owner,
             depends_on=together(
-                after(owner, files), after(args.rbac, *args.rbac.renewal), args.approver.ready
+                after(owner, files),
+                once_there(owner, token),
+                args.rbac.ready,
+                after(args.rbac, *args.rbac.renewal),
+                args.approver.ready,
             ),
             hooks=deliveries.hooks,
             aliases=[args.former_member] if args.former_member else None,
@@ -136,7 +138,7 @@ def joined_node(name: str, args: JoinedNodeArgs, owner: pulumi.Resource) -> Join
 async def _bring(args: JoinedNodeArgs) -> None:
     args.rollout.check(args.machine.node.name)
     if args.joins:
-        args.approver.prepare()
+        prepare()
     await args.bring(node_files.deliver(args.machine.cluster, args.machine.node))
 
 

@@ -19,7 +19,7 @@ from components.bootstrap_token import (
     BootstrapTokenArgs,
     bootstrap_token,
 )
-from components.dependencies import after, value_or
+from components.dependencies import together, value_or
 from components.gate_report import DIRECTORY
 from components.pool_arguments import NodePoolArgs, PoolNode
 from components.token_guard import TokenGuard
@@ -91,10 +91,11 @@ def pool_tokens(
         length=SEED_LENGTH,
         special=False,
         keepers=keepers,
-        # No token before the bindings that let its holder ask for a certificate. It is this one
-        # that depends on them, for all tokens.
-        opts=pulumi.ResourceOptions(parent=owner, depends_on=after(args.rbac, *args.rbac.ready)),
+        opts=pulumi.ResourceOptions(parent=owner),
     )
+    # No token of a pool before the bindings that let its holder ask for a certificate. Those of
+    # nodes are made valid later, and meanwhile they can be made.
+    needs = args.rbac.ready if None in wanted else together()
     tokens = {
         node: bootstrap_token(
             _name(name, node),
@@ -109,6 +110,7 @@ def pool_tokens(
             ),
             seed,
             owner,
+            needs,
         )
         for node in scopes
         if node in wanted

@@ -30,6 +30,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from components import token_guard
 from components.bootstrap_token import BootstrapTokenArgs, bootstrap_token
+from components.dependencies import together
 from pulumi_random import RandomPassword
 
 SHAPE = json.loads(Path("shape.json").read_text())
@@ -53,7 +54,7 @@ async def main():
     seed = RandomPassword("workers-token-seed", length=32, keepers={"round": "1"})
     opts = pulumi.ResourceOptions(provider=cluster)
     owner = pulumi.ComponentResource("kubelet-tls-bootstrap:index:NodePool", "workers", None, opts)
-    token = bootstrap_token("n1-token", args, seed, owner)
+    token = bootstrap_token("n1-token", args, seed, owner, together())
     found = await pulumi.Output.all(token.id, token.secret_uid, token.life).future()
     await give(SHAPE["kubeconfig"], found)
     Path("made").touch()

@@ -19,7 +19,7 @@ async def give(kubeconfig, found):
     from admission.gate.bootstrap_token import give_life
     from admission.gate.orders import Token
 
-    token_id, uid, life = found
+    token_id, uid, life, *_ = found
     api = await Connection.open(kubeconfig, None)
     try:
         await give_life(api, Token(id=token_id, secret_uid=uid, group=""), life)
@@ -78,9 +78,11 @@ async def main():
             whole = value_or(pulumi.Output.concat(token.id, ".", token.secret), "")
             # Earlier releases have made every Secret with what makes its token valid.
             if getattr(token, "life", None) is not None and not pulumi.runtime.is_dry_run():
-                given = pulumi.Output.all(token.id, token.secret_uid, token.life).apply(
-                    partial(give, SHAPE["kubeconfig"])
-                )
+                # A join waits for the bindings, and so does this.
+                needs = [bound.urn for bound in rbac.renewal]
+                given = pulumi.Output.all(
+                    token.id, token.secret_uid, token.life, *needs
+                ).apply(partial(give, SHAPE["kubeconfig"]))
                 whole = pulumi.Output.all(whole, value_or(given, None)).apply(lambda both: both[0])
             pulumi.export(f"{node or pool}-token", pulumi.Output.secret(whole))
             if SHAPE.get("asksIfCurrent"):

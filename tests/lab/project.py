@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from components.bootstrap_token import derive
 from tests.lab.command_lines import CommandLines
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -75,14 +76,26 @@ class Project:
         self.token_secrets |= self.live_token_secrets() | seeds
 
     def live_token_secrets(self) -> set[str]:
-        """The secret half of each token in the state; a refresh takes those of dead ones."""
-        contents = [
-            json.loads(resource["inputs"]["data"]["plaintext"])
-            for resource in self.state()
-            if resource["type"] == "kubernetes:core/v1:Secret"
-        ]
-        halves = {content.get("token-secret", "") for content in contents} - {""}
-        return {base64.b64decode(half).decode() for half in halves}
+        """The secret half of each token in the state; a refresh takes those of dead ones.
+
+        That of a node's token is in no state: it follows from the seed, as its public half does.
+        """
+        resources = {r["urn"].rpartition("::")[2]: r for r in self.state()}
+        halves = set()
+        for name, resource in resources.items():
+            if resource["type"] != "kubernetes:core/v1:Secret":
+                continue
+            inputs = resource["inputs"]
+            if "data" in inputs:
+                content = json.loads(inputs["data"]["plaintext"])
+                halves.add(base64.b64decode(content.get("token-secret", "")).decode())
+                continue
+            pool = inputs["metadata"]["labels"]["kubelet-tls-bootstrap/pool"]
+            seed = resources[f"{pool}-token-seed"]["outputs"]["result"]["plaintext"]
+            token_id, half = derive(json.loads(seed), name.removesuffix("-token"))
+            if inputs["metadata"]["name"] == f"bootstrap-token-{token_id}":
+                halves.add(half)
+        return halves - {""}
 
     def ssh(self, machine: str, command: str, *, check: bool = True) -> str:
         """What the command printed on the machine."""

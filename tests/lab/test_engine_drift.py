@@ -26,7 +26,7 @@ def live_tokens(project: Project) -> list[str]:
         "--field-selector", "type=bootstrap.kubernetes.io/token",
     )["items"]  # fmt: skip
     contents = [
-        {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+        {key: base64.b64decode(value).decode() for key, value in (secret.get("data") or {}).items()}
         for secret in listed
     ]
     return [

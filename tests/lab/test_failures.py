@@ -115,7 +115,7 @@ def our_secrets(project: Project) -> list[dict[str, str]]:
     label = "app.kubernetes.io/managed-by=kubelet-tls-bootstrap"
     listed = quietly(project, "-n", "kube-system", "get", "secrets", "-l", label)
     return [
-        {key: base64.b64decode(value).decode() for key, value in item["data"].items()}
+        {key: base64.b64decode(value).decode() for key, value in (item.get("data") or {}).items()}
         for item in listed.get("items", [])
     ]
 
@@ -135,7 +135,7 @@ class Holder:
             return [
                 f"{data['token-id']}.{data['token-secret']}"
                 for data in our_secrets(project)
-                if data["description"] == description and data.get("token-secret")
+                if data.get("description") == description and data.get("token-secret")
             ]
 
         (token,) = until(living)

@@ -19,7 +19,7 @@ from components.bootstrap_rbac import SERVING_ROLE, BootstrapRbac, BootstrapRbac
 from components.bootstrap_token import BootstrapTokenArgs, bootstrap_token, derive
 from components.control_plane import ControlPlane, ControlPlaneArgs
 from components.deliveries import Deliveries
-from components.dependencies import unless_failed
+from components.dependencies import together, unless_failed
 from components.join_approver import JoinApprover
 from components.joined_node import JoinedNodeArgs, Machine, gone_node, joined_node
 from components.node_pool import NodePool
@@ -194,7 +194,7 @@ def joining(join: str = "1", *, joins: bool = True, **former: Any) -> Engine:
         owner = pulumi.ComponentResource(f"{COMPONENT}NodePool", "p")
         seed = RandomPassword("seed", length=32, keepers={"round": "1"})
         given = BootstrapTokenArgs(pool="p", round="1", ttl_minutes=5)
-        token = bootstrap_token("t", given, seed, owner)
+        token = bootstrap_token("t", given, seed, owner, together())
         orders, lives = pulumi.Output.from_input("{}"), pulumi.Output.from_input({})
         args = JoinedNodeArgs(
             machine=MACHINE,
@@ -243,6 +243,11 @@ def test_a_node_joins_after_its_token_and_its_files() -> None:
     assert depends_on(engine, "n1-member") == {"n1-files", *renewal}
     assert "retainOnDelete" not in requested(engine, "n1-files")
     assert "ignoreChanges" not in requested(engine, "n1-files")
+
+
+def test_a_machine_gets_its_files_while_its_token_is_made() -> None:
+    order = [*joining().resources]
+    assert order.index("n1-files") < order.index("t") < order.index("n1-member")
 
 
 def test_a_command_has_the_same_hooks_in_every_run() -> None:

@@ -156,27 +156,25 @@ def test_a_failure_is_told_and_lets_no_join_begin(caplog: pytest.LogCaptureFixtu
     in_program(work)
 
 
-def test_it_may_begin_before_the_first_join_and_does_so_once() -> None:
-    async def work(engine: Engine, owner: pulumi.Resource) -> None:
-        approve = Approving()
-        it = approver(owner, approve)
-        it.prepare()
-        it.prepare()
-        await until(lambda: approve.running)
-        assert not it._begun
-        await it.join_begins("n1-join")
-        assert approve.orders == [ORDERS]
-        await it._end(None)
+def test_what_approves_is_imported_before_the_first_join_and_approves_nothing_yet() -> None:
+    program = (
+        "import sys, time; from components.join_approver import prepare;"
+        " assert 'admission.approving' not in sys.modules; prepare();"
+        " [time.sleep(0.05) for _ in range(600) if 'admission.approving' not in sys.modules];"
+        " print('admission.approving' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "True\n", done.stderr
 
-    in_program(work)
 
-
-def test_what_can_not_begin_is_told_by_the_join_alone() -> None:
+def test_no_join_begins_while_a_token_is_not_known() -> None:
     async def work(engine: Engine, owner: pulumi.Resource) -> None:
         approve = Approving()
         unknown = pulumi.Output(set(), resolved(None), resolved(True))
         it = JoinApprover("p", orders=unknown, lives=unknown, owner=owner, approve=approve)
-        it.prepare()
         with pytest.raises(ValueError, match=r"not all known.*run pulumi up without --target"):
             await it.join_begins("n1-join")
         assert approve.orders == []
