@@ -1,8 +1,8 @@
 """Approval beside the joins of a pool, for a program that does other things meanwhile.
 
-`approve` first makes the nodes' tokens valid, which their Secrets are made without. It shares
-orders, rules and judges with `python -m admission gate`, and leaves to it what only a whole run can
-do: to prove that nodes have joined, and to end their tokens.
+`approve` first activates the nodes' tokens, whose Secrets are made without data. It shares orders,
+rules and judges with `python -m admission gate`, and leaves to it what only a whole run can do: to
+prove that nodes have joined, and to end their tokens.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from functools import partial
 from admission.api_server.api import NODES, Say
 from admission.api_server.connection import Connection
 from admission.gate import run
-from admission.gate.bootstrap_token import give_life
+from admission.gate.bootstrap_token import activate
 from admission.gate.orders import Orders
 from admission.gate.progress import Progress
 from admission.gate.session import session
@@ -25,12 +25,12 @@ async def approve(
     text: str,
     say: Say,
     *,
-    lives: Mapping[str, Mapping[str, str]],
+    activations: Mapping[str, Mapping[str, str]],
     ready: Callable[[Mapping[str, str]], None],
 ) -> None:
     """Approve what the nodes of a gate's orders ask for, until it is cancelled.
 
-    First it makes tokens valid: `lives` has what their Secrets are to hold, in base64, by their
+    First it activates tokens: `activations` has what their Secrets are to hold, in base64, by their
     ids. Then it calls `ready` with the names that are another living machine's, and why, where its
     rules refuse no such machine. `say` gets a line per event.
 
@@ -39,15 +39,19 @@ async def approve(
     """
     try:
         async with session(text) as (orders, api, look):
+
+            def told(line: str) -> None:
+                say(visible(line))
+
             await asyncio.gather(
                 *(
-                    give_life(api, token, lives[token.id])
+                    activate(api, token, activations[token.id], told, limit_s=orders.stall_s)
                     for token in orders.tokens
-                    if token.id in lives
+                    if token.id in activations
                 )
             )
             ready({} if orders.client_approval == "gate" else await _taken(orders, api))
-            await run.approve(orders, api, look, lambda line: say(visible(line)))
+            await run.approve(orders, api, look, told)
     except failures() as error:
         raise ValueError(visible(reason(error))) from None
 

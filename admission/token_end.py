@@ -90,7 +90,9 @@ async def _end(api: Connection, token_id: str, pool: str, say: Say) -> bool:
     path = f"{SECRETS}/bootstrap-token-{token_id}"
     try:
         secret = await api.insist("GET", path)
-        if is_revoked(content(secret)):
+        data = content(secret)
+        # An empty one is written to as well, so that what may be about to activate it fails.
+        if data and is_revoked(data):
             return True
         metadata = secret["metadata"]
         labels = metadata.get("labels") or {}

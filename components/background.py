@@ -44,6 +44,10 @@ class Background:
         self._ended: Future[None] = Future()
         threading.Thread(target=self._run, args=(work,), name=name, daemon=True).start()
 
+    def when_ended(self, tell: Callable[[], None]) -> None:
+        """Call `tell` in the thread once the work has ended, however it has; or now, if it has."""
+        self._ended.add_done_callback(lambda _: tell())
+
     @property
     def error(self) -> BaseException | None:
         """Why the work has ended by itself, if it has."""

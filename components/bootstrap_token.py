@@ -46,7 +46,7 @@ class BootstrapTokenArgs:
     auto_approved: bool = False
     """Whether kube-controller-manager approves what its holder asks for."""
     ttl_minutes: int
-    """Minutes from its creation to its expiration."""
+    """Minutes to its expiration, from when the run has made what it follows from."""
     hooks: pulumi.ResourceHookBinding | None = None
     """What runs before its Secret is made."""
 
@@ -58,10 +58,10 @@ class BootstrapToken:
     id: pulumi.Output[str]
     secret: pulumi.Output[str]
     resource: Secret
-    """What to depend on. Once it exists the token is valid, unless that takes `life`."""
-    life: pulumi.Output[Any] | None
-    """What its Secret holds while the token is valid, by key, in base64. It is in no state: whoever
-    lets a node join writes it. None: the Secret is made with it."""
+    """What to depend on. Once it exists the token is valid, or can be activated."""
+    activation: pulumi.Output[Any] | None
+    """What makes it valid: data for its empty Secret, by key, in base64. The approver of joins
+    writes it. None: the Secret is made with it, or nobody is to join with the token."""
     is_current: pulumi.Output[bool]
     """Whether the stack has it as it is declared: a run with a target may leave it as it was."""
 
@@ -88,7 +88,7 @@ def bootstrap_token(
     halves: pulumi.Output[Any] = seed.result.apply(lambda text: [*derive(text, args.node or "")])
     token_id: pulumi.Output[str] = pulumi.Output.unsecret(halves.apply(lambda both: both[0]))
     data: pulumi.Output[Any] = halves.apply(lambda both: _data(args, *both))
-    of_state = args.node is None
+    data_in_state = args.node is None
     resource = Secret(
         name,
         metadata=ObjectMetaArgs(
@@ -97,7 +97,7 @@ def bootstrap_token(
             labels={**MANAGED_BY, POOL_LABEL: args.pool, ROUND_LABEL: args.round},
         ),
         type=SECRET_TYPE,
-        data=value_or(pulumi.Output.secret(data), {}) if of_state else None,
+        data=value_or(pulumi.Output.secret(data), {}) if data_in_state else None,
         opts=pulumi.ResourceOptions(
             parent=owner,
             depends_on=together(once_there(owner, seed), needs),
@@ -112,7 +112,7 @@ def bootstrap_token(
         id=token_id,
         secret=halves.apply(lambda both: both[1]),
         resource=resource,
-        life=None if of_state or not args.needed else data,
+        activation=None if data_in_state or not args.needed else data,
         is_current=made.apply(
             lambda found: args.round == found[0].get(ROUND) == found[1].get(ROUND_LABEL)
         ),

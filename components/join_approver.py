@@ -4,8 +4,8 @@ A join holds one of the engine's parallel slots while it waits on its machine fo
 gate is a resource too, so it may have to wait for a slot. Two rules keep that from ever stopping a
 run, whatever the number of pools, nodes and slots:
 
-- From its first join on a pool has an approver that needs no slot. No join begins before that has
-  made the tokens of the pool's nodes valid.
+- From its first join on a pool has an approver that needs no slot. No join begins before the
+  approver has activated the tokens of the pool's nodes.
 - The gate gets a slot only when each of its joins has had one: it waits for no join that waits.
 
 When the gate has its slot the approver ends, for two at once could approve two requests of one
@@ -30,20 +30,23 @@ from components.background import Background, Teller
 from components.dependencies import Dependencies, value_or
 
 NOBODY = "nobody approves what the pool's machines ask for"
-Lives = Mapping[str, Mapping[str, str]]
+Activations = Mapping[str, Mapping[str, str]]
 Taken = Mapping[str, str]
 # Gets the orders, what makes tokens valid by their ids, what to tell of events, and what to call
 # once joins may begin: with the names that are other living machines', and why.
 Approve = Callable[
-    [str, Lives, Callable[[str], None], Callable[[Taken], None]], Coroutine[Any, Any, None]
+    [str, Activations, Callable[[str], None], Callable[[Taken], None]], Coroutine[Any, Any, None]
 ]
 
 
 async def approve_by_rules(
-    orders: str, lives: Lives, say: Callable[[str], None], ready: Callable[[Taken], None]
+    orders: str,
+    activations: Activations,
+    say: Callable[[str], None],
+    ready: Callable[[Taken], None],
 ) -> None:
     """Approve what passes the rules, as the gate does, until it is cancelled."""
-    await _import().approve(orders, say, lives=lives, ready=ready)
+    await _import().approve(orders, say, activations=activations, ready=ready)
 
 
 @cache
@@ -72,16 +75,16 @@ class JoinApprover:
         name: str,
         *,
         orders: pulumi.Output[str],
-        lives: pulumi.Output[dict[str, Any]],
+        activations: pulumi.Output[dict[str, Any]],
         owner: pulumi.Resource,
         approve: Approve = approve_by_rules,
     ) -> None:
         """Declare it; it begins with the first join.
 
-        `orders` is what it reads, as the gate does; `lives` what makes tokens valid, by their ids;
-        `owner` the resource whose lines its are.
+        `orders` is what it reads, as the gate does; `activations` what makes tokens valid, by their
+        ids; `owner` the resource under which its lines are shown.
         """
-        self._name, self._orders, self._lives = name, orders, lives
+        self._name, self._orders, self._lives = name, orders, activations
         self._approve = approve
         self._ready: Future[Taken] = Future()
         self._teller = Teller(owner)
@@ -114,15 +117,16 @@ class JoinApprover:
         Raises:
             ValueError: nobody can approve, or the name is taken; says why, and what to do.
         """
-        orders, lives = await self._orders.future(), await self._lives.future()
-        if orders is None or lives is None:
+        orders, activations = await self._orders.future(), await self._lives.future()
+        if orders is None or activations is None:
             raise ValueError(
                 "the tokens of the pool are not all known, so nobody could approve what its"
                 " machines ask for; run pulumi up without --target"
             )
         if self._background is None:
-            work = partial(self._work, str(orders), lives)
+            work = partial(self._work, str(orders), activations)
             self._background = Background(work, name=f"{self._name}-approver")
+            self._background.when_ended(self._let_nobody_wait)
         elif (error := self._background.error) is not None:
             raise ValueError(f"{NOBODY}: {error}")
         # Before the gate may begin, which ends the work that tells it.
@@ -148,17 +152,17 @@ class JoinApprover:
 
     # In the thread
 
-    async def _work(self, orders: str, lives: Lives) -> None:
-        why = "its pool's approver has ended"
+    async def _work(self, orders: str, activations: Activations) -> None:
         try:
-            await self._approve(orders, lives, self._teller.info, self._ready.set_result)
+            await self._approve(orders, activations, self._teller.info, self._ready.set_result)
         except Exception as error:
             self._teller.warn(f"{self._name}: {error}")
-            why = str(error)
             raise
-        finally:
-            if not self._ready.done():
-                self._ready.set_exception(ValueError(f"{NOBODY}: {why}"))
+
+    def _let_nobody_wait(self) -> None:
+        if self._background is not None and not self._ready.done():
+            why = self._background.error or "what approves has ended"
+            self._ready.set_exception(ValueError(f"{NOBODY}: {why}"))
 
 
 def orders_without_failed_tokens(orders: Mapping[str, Any]) -> pulumi.Output[str]:

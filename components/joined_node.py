@@ -102,7 +102,7 @@ def joined_node(name: str, args: JoinedNodeArgs, owner: pulumi.Resource) -> Join
         machine,
         pulumi.ResourceOptions(
             parent=owner,
-            # And no token: that is made meanwhile.
+            # It does not wait for the token, which is made meanwhile.
             depends_on=together(args.rollout.turn(name), after(None, *machine.made_by)),
             hooks=deliveries.hooks,
             aliases=[*args.former_files],
@@ -144,12 +144,12 @@ async def _bring(args: JoinedNodeArgs) -> None:
 
 async def _join(args: JoinedNodeArgs) -> None:
     cluster, node = args.machine.cluster, args.machine.node
-    await args.approver.join_begins(f"{node.name}-member", node.name if args.is_new else None)
     if args.token is None or not await args.token.is_current.future():
         raise ValueError(
             f"{node.name} has no new token to join with; run pulumi up without --target, or with"
             f" --target for {args.pool}-token-seed and its token too"
         )
+    await args.approver.join_begins(f"{node.name}-member", node.name if args.is_new else None)
     # Known by now: that fails where it is not.
     halves = await pulumi.Output.all(args.token.id, args.token.secret).future()
     token_id, secret = cast(list[str], halves)

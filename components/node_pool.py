@@ -66,22 +66,21 @@ class NodePool(pulumi.ComponentResource):
         is_made = all(entry.is_made for entry in present)
         shared: dict[str, list[str]] = {}
         for entry in present:
-            text = node_files.shared(args.cluster, entry.node)
-            shared.setdefault(text, []).append(entry.node.name)
+            said = node_files.shared(args.cluster, entry.node)
+            shared.setdefault(said, []).append(entry.node.name)
         # For a preview, and the state: a node's own resource has only what is its own.
         inputs = {
             "shared": [{"nodes": names, "text": text} for text, names in shared.items()],
             "attributes": node_attributes(present),
         }
         super().__init__("kubelet-tls-bootstrap:index:NodePool", name, inputs, opts)
-        child = pulumi.ResourceOptions(parent=self)
         tokens = pool_tokens(name, args, present, self)
         orders = gate_orders(name, args, tokens.by_node)
         deliveries = Deliveries(
             name, existing={f"{e.node.name}-{part}" for e in args.nodes for part in e.existing}
         )
-        known_orders = orders_without_failed_tokens(orders)
-        approver = JoinApprover(name, orders=known_orders, lives=tokens.lives, owner=self)
+        text = orders_without_failed_tokens(orders)
+        approver = JoinApprover(name, orders=text, activations=tokens.activations, owner=self)
         machines = {
             entry.node.name: Machine(
                 cluster=args.cluster,
@@ -104,7 +103,7 @@ class NodePool(pulumi.ComponentResource):
             changes=changes,
             members=installed.keys(),
             policy=args.rollout,
-            orders=known_orders,
+            orders=text,
             owner=self,
         )
         joined_nodes: dict[str, JoinedNode] = {}
@@ -144,11 +143,11 @@ class NodePool(pulumi.ComponentResource):
             nodes=[entry.inventory() for entry in present],
             denied=args.denied,
             is_known=is_made,
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self),
         )
         report = GateReport(stack=args.stack, pool=name)
         report.remove()
-        needed = together(*(once_there(self, t.resource) for t in tokens.by_node.values()))
+        made = [once_there(self, token.resource) for token in tokens.by_node.values()]
         # Beside the joins, not after them: a machine that never joins must not hide who has.
         gate = commands.python_module(
             f"{name}-gate",
@@ -172,7 +171,9 @@ class NodePool(pulumi.ComponentResource):
             triggers=[plain(value_or(_digest(orders, known, restarts), ""))],
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=together(needed, approver.all_begun([*members.values()])),
+                depends_on=together(
+                    args.rbac.ready, *made, approver.all_begun([*members.values()])
+                ),
                 hooks=pulumi.ResourceHookBinding(
                     before_create=[approver.before_gate],
                     before_update=[approver.before_gate],

@@ -42,11 +42,20 @@ class PoolTokens:
         return self.by_node.get(node) or self.by_node.get(None)
 
     @property
-    def lives(self) -> pulumi.Output[dict[str, Any]]:
+    def activations(self) -> pulumi.Output[dict[str, Any]]:
         """Return what makes the tokens valid that are made without it, by their ids."""
-        made = [(t.id, t.life) for t in self.by_node.values() if t.life is not None]
-        found = [value_or(pulumi.Output.all(*pair), None) for pair in made]
-        return pulumi.Output.all(*found).apply(lambda pairs: dict(filter(None, pairs)))
+        made = [
+            (token.id, token.activation, token.is_current)
+            for token in self.by_node.values()
+            if token.activation is not None
+        ]
+        found = [value_or(pulumi.Output.all(*each), None) for each in made]
+        # A run with a target may have left another token as it was, dead.
+        return pulumi.Output.all(*found).apply(
+            lambda all_of: {
+                token_id: data for token_id, data, current in filter(None, all_of) if current
+            }
+        )
 
     def id_of(self, node: str) -> pulumi.Output[str] | None:
         """Return the public half of that."""

@@ -23,7 +23,8 @@ NEW_ONE = (
     " generation for that"
 )
 
-Life = Literal["alive", "expired", "revoked", "gone", "another"]
+CONFLICTS = 5  # as many writes of others, such as of a label, are no reason to give up
+Life = Literal["inactive", "alive", "expired", "revoked", "gone", "another"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +48,13 @@ class FoundToken:
 
     @property
     def problem(self) -> str:
-        """Why nobody can join with it, and what to do; empty while it is alive."""
+        """Why nobody can join with it, and what to do; empty while it is alive.
+
+        Also if it is inactive: no join of its pool has begun, which other errors explain.
+        """
         token = f"the token {self.token.id}"
         match self.life:
-            case "alive":
+            case "alive" | "inactive":
                 return ""
             case "expired":
                 return f"{token} expired at {self.expires:%H:%M:%SZ}; {NEW_ONE}"
@@ -82,8 +86,8 @@ async def find(
     if secret["metadata"]["uid"] != token.secret_uid:
         return FoundToken(token=token, life="another")
     data = content(secret)
-    if is_revoked(data):
-        return FoundToken(token=token, life="revoked")
+    if not data or is_revoked(data):
+        return FoundToken(token=token, life="revoked" if data else "inactive")
     expires = expiration(data)
     return FoundToken(
         token=token,
@@ -95,26 +99,43 @@ async def find(
     )
 
 
-async def give_life(api: Connection, token: Token, data: Mapping[str, str]) -> None:
-    """Write into a token's Secret what makes it valid: `data`, in base64, by key.
+async def activate(
+    api: Connection, token: Token, data: Mapping[str, str], say: Say, *, limit_s: float
+) -> None:
+    """Write into a token's empty Secret what makes it valid: `data`, in base64, by key.
+
+    A Secret with data is left alone: it is valid, or was revoked. So is one that is gone, or is not
+    the one that the token was made with, of which `find` tells. Tries again up to the limit.
 
     Raises:
-        ApiError, UNREACHABLE: the API server refused, or did not answer for a while.
-        ValueError: the Secret is gone, or not the one that the token was made with.
+        ApiError, UNREACHABLE: the API server refused, or did not answer.
     """
-    patch = {"metadata": {"uid": token.secret_uid}, "data": dict(data)}
-    try:
-        await api.insist("PATCH", f"{SECRETS}/{token.secret_name}", patch, content_type=MERGE_PATCH)
-    except ApiError as error:
-        if error.status == 404:
-            raise ValueError(FoundToken(token=token, life="gone").problem) from None
-        if error.status == 409:  # it has another UID
-            raise ValueError(FoundToken(token=token, life="another").problem) from None
-        raise
+    path = f"{SECRETS}/{token.secret_name}"
+    for last in (*[False] * CONFLICTS, True):
+        try:
+            secret = await api.insist("GET", path, limit_s=limit_s, say=say)
+            metadata = secret["metadata"]
+            if secret.get("data") or metadata["uid"] != token.secret_uid:
+                return
+            # The API server refuses it if somebody has written meanwhile: a guard that has ended
+            # the token, or this, whose answer was lost.
+            patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "data": {**data}}
+            await api.insist(
+                "PATCH", path, patch, content_type=MERGE_PATCH, limit_s=limit_s, say=say
+            )
+        except ApiError as error:
+            if error.status == 404:
+                return
+            if error.status != 409 or last:
+                raise
+        else:
+            return
 
 
 async def end(api: Connection, found: FoundToken, after_join: AfterJoin) -> str:
-    """End a token as the settings say, and return its state: revoked, expiring, kept or gone.
+    """End a token as the settings say, and return its state.
+
+    That is revoked, expiring, kept, gone, or inactive.
 
     Revoking empties the Secret in place. The API server's authenticator then refuses the token
     (plugin/pkg/auth/authenticator/token/bootstrap: the secret differs, and so does the usage); a
@@ -127,8 +148,8 @@ async def end(api: Connection, found: FoundToken, after_join: AfterJoin) -> str:
         ValueError: the Secret is not the one that the token was made with, or is still alive.
     """
     token = found.token
-    if found.life == "revoked":
-        return "revoked"  # or made dead, since all of its nodes had joined before
+    if found.life in ("revoked", "inactive"):
+        return found.life
     if after_join != "revoke":
         return {"expire": "expiring", "keep": "kept"}[after_join]
     path = f"{SECRETS}/{token.secret_name}"

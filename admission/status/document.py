@@ -145,7 +145,7 @@ def _token(secret: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     data = content(secret)
     state = "alive" if expiration(data) > now else "expired"
     if is_revoked(data):
-        state = "revoked"
+        state = "revoked" if data else "inactive"
     return {
         "id": metadata["name"].removeprefix("bootstrap-token-"),
         "pool": (metadata.get("labels") or {}).get(POOL_LABEL, ""),

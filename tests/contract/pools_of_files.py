@@ -10,7 +10,7 @@ from components.join_approver import JoinApprover, orders_without_failed_tokens
 
 SHAPE = json.loads(Path("shape.json").read_text())
 
-async def approve(orders, lives, say, ready):
+async def approve(orders, activations, say, ready):
     pool = json.loads(orders)["pool"]
     nodes = [node["name"] for node in json.loads(orders)["nodes"]]
     if SHAPE["broken"]:
@@ -47,8 +47,10 @@ def pool(name, nodes):
     approver = None
     if SHAPE["approver"]:
         text = orders_without_failed_tokens(orders)
-        lives = pulumi.Output.from_input({})
-        approver = JoinApprover(name, orders=text, lives=lives, owner=owner, approve=approve)
+        none = pulumi.Output.from_input({})
+        approver = JoinApprover(
+            name, orders=text, activations=none, owner=owner, approve=approve
+        )
     if approver:
         begins = pulumi.ResourceHook(
             f"{name}-join-begins", lambda args: approver.join_begins(args.name, args.name)

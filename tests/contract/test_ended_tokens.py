@@ -55,8 +55,10 @@ async def main():
     opts = pulumi.ResourceOptions(provider=cluster)
     owner = pulumi.ComponentResource("kubelet-tls-bootstrap:index:NodePool", "workers", None, opts)
     token = bootstrap_token("n1-token", args, seed, owner, together())
-    found = await pulumi.Output.all(token.id, token.secret_uid, token.life).future()
-    await give(SHAPE["kubeconfig"], found)
+    found = await pulumi.Output.all(token.id, token.secret_uid, token.activation).future()
+    token_id, uid, activation = found
+    if SHAPE["activates"]:
+        await give(SHAPE["kubeconfig"], (token_id, uid, {token_id: activation}))
     Path("made").touch()
     if SHAPE["waits"]:
         await asyncio.sleep(600)
@@ -73,7 +75,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield started
 
 
-def make(directory: Path, cluster: Cluster, *, waits: bool, ends: bool = True) -> Stack:
+def make(
+    directory: Path, cluster: Cluster, *, waits: bool, ends: bool = True, activates: bool = True
+) -> Stack:
     """A stack whose settings name the kubeconfig, as the guard reads them."""
     stack = tokens_program.make(directory, cluster, PROGRAM)
     path = stack.project / f"Pulumi.{STACK}.yaml"
@@ -82,20 +86,24 @@ def make(directory: Path, cluster: Cluster, *, waits: bool, ends: bool = True) -
     settings["config"] = {f"{PROJECT}:{key}": value for key, value in values.items()}
     path.write_text(yaml.safe_dump(settings))
     shape: dict[str, object] = {"kubeconfig": str(cluster.kubeconfig), "server": cluster.server}
-    shape |= {"waits": waits, "ends": ends}
+    shape |= {"waits": waits, "ends": ends, "activates": activates}
     (stack.project / "shape.json").write_text(json.dumps(shape))
     return stack
 
 
 def is_dead(cluster: Cluster) -> bool:
     """Whether the one token of the test is there, and lets nobody in."""
+    return is_revoked(data_of(cluster))
+
+
+def data_of(cluster: Cluster) -> dict[str, str]:
     found = [
         content(secret)
         for secret in cluster.get(SECRETS)["items"]
         if secret["type"] == "bootstrap.kubernetes.io/token"
     ]
     (data,) = found
-    return is_revoked(data)
+    return data
 
 
 def ended(cluster: Cluster, limit_s: float) -> bool:
@@ -125,6 +133,19 @@ def test_a_run_that_fails_ends_its_token(cluster: Cluster, tmp_path: Path) -> No
     assert ended(cluster, LIMIT_S)
     log = stack.project / f".pulumi-gate/organization/{PROJECT}/{STACK}/workers-tokens.log"
     assert log.read_text().endswith("revoked at the end of the run\n")
+
+
+def test_a_token_that_was_not_activated_yet_can_not_be_any_more(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """What would activate it may be under way when the run ends."""
+    stack = make(tmp_path, cluster, waits=False, activates=False)
+    assert up(stack) != 0
+    deadline = time.monotonic() + LIMIT_S
+    while not data_of(cluster):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert is_dead(cluster)
 
 
 def test_a_token_that_is_to_outlive_a_run_does(cluster: Cluster, tmp_path: Path) -> None:

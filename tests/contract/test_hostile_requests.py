@@ -53,7 +53,7 @@ SERVING_ROLE = "approve-node-server-renewal-csr"
 BESIDE = """
 import asyncio, sys
 from admission.approving import approve
-asyncio.run(approve(sys.stdin.read(), print, lives={}, ready=lambda _: None))
+asyncio.run(approve(sys.stdin.read(), print, activations={}, ready=lambda _: None))
 """
 APPROVING = {"gate": ("-m", "admission", "gate"), "beside the joins": ("-c", BESIDE)}
 

@@ -133,11 +133,13 @@ def test_a_run_with_a_target_tells_that_a_token_is_not_the_new_one(
 ) -> None:
     first = {"n1_token": joins("n1"), "n2_token": joins("n2")}
     tokens_program.up(stack, **first)
+    revoke(cluster)
     more = {"asksIfCurrent": True}
     second = {"n1_token": joined("n1"), "n2_token": joins("n2")}
     done = tokens_program.run(stack, *UP, "--target", "**n2-token", more=more, **second)
     assert done.status == 0, done.said
     assert stack.outputs()["n2-is-current"] is False
+    assert all(is_revoked(found) for found in contents(cluster))  # nothing brings it back
     assert tokens_program.run(stack, *UP, more=more, **second).status == 0
     assert stack.outputs()["n2-is-current"] is True
 

@@ -16,13 +16,16 @@ PLUGINS = ("pulumi-resource-kubernetes", "pulumi-resource-random", "pulumi-resou
 GIVE = """
 async def give(kubeconfig, found):
     from admission.api_server.connection import Connection
-    from admission.gate.bootstrap_token import give_life
+    from admission.gate.bootstrap_token import activate
     from admission.gate.orders import Token
 
-    token_id, uid, life, *_ = found
+    token_id, uid, activations, *_ = found
+    if token_id not in activations:
+        return
+    token = Token(id=token_id, secret_uid=uid, group="")
     api = await Connection.open(kubeconfig, None)
     try:
-        await give_life(api, Token(id=token_id, secret_uid=uid, group=""), life)
+        await activate(api, token, activations[token_id], print, limit_s=30)
     finally:
         await api.close()
 """
@@ -74,14 +77,15 @@ async def main():
             rbac=rbac,
         )
         owner = pulumi.ComponentResource(POOL, pool, None, pulumi.ResourceOptions(provider=cluster))
-        for node, token in pool_tokens(pool, args, nodes, owner).by_node.items():
+        made = pool_tokens(pool, args, nodes, owner)
+        for node, token in made.by_node.items():
             whole = value_or(pulumi.Output.concat(token.id, ".", token.secret), "")
             # Earlier releases have made every Secret with what makes its token valid.
-            if getattr(token, "life", None) is not None and not pulumi.runtime.is_dry_run():
+            if getattr(token, "activation", None) is not None and not pulumi.runtime.is_dry_run():
                 # A join waits for the bindings, and so does this.
                 needs = [bound.urn for bound in rbac.renewal]
                 given = pulumi.Output.all(
-                    token.id, token.secret_uid, token.life, *needs
+                    token.id, token.secret_uid, made.activations, *needs
                 ).apply(partial(give, SHAPE["kubeconfig"]))
                 whole = pulumi.Output.all(whole, value_or(given, None)).apply(lambda both: both[0])
             pulumi.export(f"{node or pool}-token", pulumi.Output.secret(whole))

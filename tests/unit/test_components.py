@@ -195,7 +195,7 @@ def joining(join: str = "1", *, joins: bool = True, **former: Any) -> Engine:
         seed = RandomPassword("seed", length=32, keepers={"round": "1"})
         given = BootstrapTokenArgs(pool="p", round="1", ttl_minutes=5)
         token = bootstrap_token("t", given, seed, owner, together())
-        orders, lives = pulumi.Output.from_input("{}"), pulumi.Output.from_input({})
+        orders, activations = pulumi.Output.from_input("{}"), pulumi.Output.from_input({})
         args = JoinedNodeArgs(
             machine=MACHINE,
             token=token,
@@ -209,7 +209,7 @@ def joining(join: str = "1", *, joins: bool = True, **former: Any) -> Engine:
             stack="a stack",
             pool="p",
             api_server="https://api",
-            approver=JoinApprover("p", orders=orders, lives=lives, owner=owner),
+            approver=JoinApprover("p", orders=orders, activations=activations, owner=owner),
             rbac=BootstrapRbac("rbac"),
             **former,
         )

@@ -28,13 +28,13 @@ class Approving:
 
     def __init__(self, failure: Exception | None = None, taken: Any = nobody) -> None:
         self.orders: list[str] = []
-        self.lives: list[Any] = []
+        self.activations: list[Any] = []
         self.running = 0
         self._failure, self._taken = failure, taken
 
-    async def __call__(self, orders: str, lives: Any, say: Say, ready: Any) -> None:
+    async def __call__(self, orders: str, activations: Any, say: Say, ready: Any) -> None:
         self.orders.append(orders)
-        self.lives.append(lives)
+        self.activations.append(activations)
         self.running += 1
         try:
             say("it begins")
@@ -78,12 +78,12 @@ def in_program(work: Callable[[Engine, pulumi.Resource], Coroutine[Any, Any, Non
 
 
 ORDERS = json.dumps({"pool": "p"})
-LIVES = {"abcdef": {"token-secret": "c2VjcmV0"}}
+ACTIVATIONS = {"abcdef": {"token-secret": "c2VjcmV0"}}
 
 
 def approver(owner: pulumi.Resource, approve: Approving) -> JoinApprover:
-    orders, lives = pulumi.Output.from_input(ORDERS), pulumi.Output.from_input(LIVES)
-    return JoinApprover("p", orders=orders, lives=lives, owner=owner, approve=approve)
+    orders, activations = pulumi.Output.from_input(ORDERS), pulumi.Output.from_input(ACTIVATIONS)
+    return JoinApprover("p", orders=orders, activations=activations, owner=owner, approve=approve)
 
 
 def test_one_approver_works_from_the_first_join_to_the_gate(
@@ -103,7 +103,7 @@ def test_one_approver_works_from_the_first_join_to_the_gate(
         await until(lambda: "it begins" in caplog.messages)
 
     in_program(work)
-    assert (approve.orders, approve.lives) == ([ORDERS], [LIVES])
+    assert (approve.orders, approve.activations) == ([ORDERS], [ACTIVATIONS])
 
 
 def test_a_gate_without_joins_ends_nothing() -> None:
@@ -156,7 +156,7 @@ def test_a_failure_is_told_and_lets_no_join_begin(caplog: pytest.LogCaptureFixtu
     in_program(work)
 
 
-def test_what_approves_is_imported_before_the_first_join_and_approves_nothing_yet() -> None:
+def test_what_approves_can_be_imported_ahead() -> None:
     program = (
         "import sys, time; from components.join_approver import prepare;"
         " assert 'admission.approving' not in sys.modules; prepare();"
@@ -174,7 +174,7 @@ def test_no_join_begins_while_a_token_is_not_known() -> None:
     async def work(engine: Engine, owner: pulumi.Resource) -> None:
         approve = Approving()
         unknown = pulumi.Output(set(), resolved(None), resolved(True))
-        it = JoinApprover("p", orders=unknown, lives=unknown, owner=owner, approve=approve)
+        it = JoinApprover("p", orders=unknown, activations=unknown, owner=owner, approve=approve)
         with pytest.raises(ValueError, match=r"not all known.*run pulumi up without --target"):
             await it.join_begins("n1-join")
         assert approve.orders == []
@@ -186,7 +186,7 @@ async def resolved(value: Any) -> Any:
     return value
 
 
-def test_a_name_of_another_living_machine_lets_its_join_not_begin() -> None:
+def test_a_name_of_another_living_machine_keeps_its_join_from_beginning() -> None:
     async def taken() -> dict[str, str]:
         await asyncio.sleep(0.2)
         return {"n1": "the name is taken"}
@@ -202,6 +202,37 @@ def test_a_name_of_another_living_machine_lets_its_join_not_begin() -> None:
         await it.join_begins("n1-member")  # it has joined before
         await until(lambda: approve.running)
         await it._end(None)
+
+    in_program(work)
+
+
+def test_a_failure_after_the_first_join_has_begun_keeps_the_next_from_beginning() -> None:
+    class Failing(Approving):
+        async def __call__(self, orders: str, activations: Any, say: Say, ready: Any) -> None:
+            ready({})
+            raise ValueError("the cluster is not ready; fix that")
+
+    async def work(engine: Engine, owner: pulumi.Resource) -> None:
+        it = approver(owner, Failing())
+        await it.join_begins("n1-join")
+        assert it._background is not None
+        await until(lambda: it._background and it._background.error)
+        with pytest.raises(ValueError, match="ask for: the cluster is not ready; fix that"):
+            await it.join_begins("n2-join")
+        assert it._begun.keys() == {"n1-join"}
+
+    in_program(work)
+
+
+def test_nobody_waits_for_a_thread_that_can_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_loop(*_: Any, **__: Any) -> None:
+        raise OSError("too many open files")
+
+    async def work(engine: Engine, owner: pulumi.Resource) -> None:
+        it = approver(owner, Approving())
+        monkeypatch.setattr("asyncio.run", no_loop)
+        with pytest.raises(ValueError, match="ask for: too many open files"):
+            await asyncio.wait_for(it.join_begins("n1-join"), 10)
 
     in_program(work)
 

@@ -49,14 +49,14 @@ def decoded(data: dict[str, str]) -> dict[str, str]:
     return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
-def lives(**changes: Any) -> dict[str, dict[str, str]]:
+def activations(**changes: Any) -> dict[str, dict[str, str]]:
     """What makes the tokens of a pool valid that are made without it, by their ids."""
     found: list[dict[str, dict[str, str]]] = []
 
     def program() -> pulumi.Output[None]:
         args = pool_args(BootstrapRbac("rbac"), **changes)
         owner = pulumi.ComponentResource(f"{COMPONENT}NodePool", "p")
-        return pool_tokens("p", args, args.nodes, owner).lives.apply(found.append)
+        return pool_tokens("p", args, args.nodes, owner).activations.apply(found.append)
 
     Engine().run(program)
     return {token_id: decoded(data) for token_id, data in found[0].items()}
@@ -91,7 +91,7 @@ def test_no_digit_is_likelier_than_another() -> None:
 @pytest.mark.parametrize("scope", ["pool", "node"])
 def test_the_first_run_makes_a_seed_and_what_follows_from_it(scope: Any) -> None:
     args: dict[str, Any] = {"nodes": (pool_node(), N2), "token": TokenPolicy(scope=scope)}
-    engine, found = pool(**args), lives(**args)
+    engine, found = pool(**args), activations(**args)
     seed = engine.resources["p-token-seed"]
     assert (seed["length"], seed["special"]) == (32, False)
     assert keepers(engine) == {"round": "1"}
@@ -136,7 +136,7 @@ def test_a_run_in_which_nobody_joins_changes_nothing_and_makes_no_live_token(
     assert tokens(engine) == {f"{name}-token" for name in has}
     for secret in (r for r in engine.requests.values() if r["type"] == SECRET_TYPE):
         assert {"data", "stringData"} == set(secret["ignoreChanges"])
-    assert lives(nodes=(N1,), token=policy, former_tokens=had) == {}
+    assert activations(nodes=(N1,), token=policy, former_tokens=had) == {}
     # If somebody has deleted it, and a refresh has seen that: the one of a node is made empty.
     for name in tokens(engine) & {"p-token"}:
         data = data_of(engine, name)
@@ -223,11 +223,11 @@ def test_a_token_that_others_have_stays_until_who_is_listed_or_the_mode_changes(
 
 def test_only_a_token_whose_holder_is_approved_by_the_controller_manager_is_in_that_group() -> None:
     own = "system:bootstrappers:p,system:bootstrappers:p:n1"
-    (data,) = lives(token=OF_NODE).values()
+    (data,) = activations(token=OF_NODE).values()
     assert data["auth-extra-groups"] == own
     assert data["description"] == "joins the node n1 of the pool p"
     client = Approval(client="controller-manager")
-    (data,) = lives(token=OF_NODE, approval=client).values()
+    (data,) = activations(token=OF_NODE, approval=client).values()
     assert data["auth-extra-groups"] == f"system:bootstrappers:-auto-approve,{own}"
 
 

@@ -13,6 +13,7 @@ import pytest
 from admission.api_server.api import ApiError
 from admission.api_server.connection import Connection
 from admission.approving import approve
+from admission.gate.bootstrap_token import REVOKED
 from admission.gate.checks.check import Answer, Context
 from tests.unit.admission.fakes import run
 from tests.unit.admission.test_main import ONE_NODE, FakeCluster
@@ -43,7 +44,7 @@ def approve_until_cancelled(
             loop.call_later(1, partial(ask, *request))
         document = json.dumps(ONE_NODE | orders)
         approving = asyncio.create_task(
-            approve(document, said.append, lives={}, ready=lambda _: None)
+            approve(document, said.append, activations={}, ready=lambda _: None)
         )
         done, _ = await asyncio.wait({approving}, timeout=60)
         for ended in done:
@@ -136,14 +137,14 @@ def test_each_failure_is_said_in_the_gates_words(
 
 def test_orders_that_can_not_be_read_are_not_quoted() -> None:
     with pytest.raises(ValueError, match=r"\Athe gate's orders on stdin are not JSON\Z"):
-        run(approve("s3cret", print, lives={}, ready=print))
+        run(approve("s3cret", print, activations={}, ready=print))
 
 
 LIFE = {"token-secret": "czNjcmV0", "usage-bootstrap-authentication": "dHJ1ZQ=="}
 
 
 def until_ready(
-    lives: Mapping[str, Mapping[str, str]] | None = None, client: str = "controller-manager"
+    activations: Mapping[str, Mapping[str, str]] | None = None, client: str = "controller-manager"
 ) -> Mapping[str, str]:
     """The taken names with which it says that joins may begin."""
     approval = {"client": client, "serving": "gate"}
@@ -153,7 +154,7 @@ def until_ready(
     async def work() -> Mapping[str, str]:
         ready: asyncio.Future[Mapping[str, str]] = asyncio.Future()
         approving = asyncio.create_task(
-            approve(text, print, lives=lives or {}, ready=ready.set_result)
+            approve(text, print, activations=activations or {}, ready=ready.set_result)
         )
         await asyncio.wait({approving, ready}, return_when=asyncio.FIRST_COMPLETED)
         approving.cancel()
@@ -178,26 +179,52 @@ def test_a_name_that_another_living_machine_has_is_told(cluster: FakeCluster) ->
     assert until_ready(client="gate") == {}  # its rules refuse what such a machine asks for
 
 
-def test_tokens_are_valid_before_a_join_may_begin(cluster: FakeCluster) -> None:
-    secret_uid = ONE_NODE["tokens"][0]["secretUid"]
+TOKEN = "/api/v1/namespaces/kube-system/secrets/bootstrap-token-abc123"
+ACTIVATED = {"metadata": {"resourceVersion": "7"}, "data": LIFE}
+
+
+def test_tokens_are_active_before_a_join_may_begin(cluster: FakeCluster) -> None:
+    cluster.token = {}
     until_ready({"abc123": LIFE, "others": LIFE})
-    assert cluster.patches == [{"metadata": {"uid": secret_uid}, "data": LIFE}]
-    assert cluster.asked[0] == "PATCH"
+    assert cluster.patches == [ACTIVATED]
+    assert cluster.asked[:2] == ["GET", "PATCH"]
+
+
+@pytest.mark.parametrize("data", [LIFE, REVOKED])
+def test_a_token_whose_secret_has_data_is_left_as_it_is(
+    cluster: FakeCluster, data: dict[str, str]
+) -> None:
+    """It was activated, or it was revoked: then nothing brings it back."""
+    cluster.token = data
+    assert until_ready({"abc123": LIFE}) == {}
+    assert cluster.patches == []
+
+
+def test_a_token_of_another_secret_is_left_to_what_tells_of_it(cluster: FakeCluster) -> None:
+    cluster.token, cluster.uid = {}, "another"
+    assert until_ready({"abc123": LIFE}) == {}
+    assert cluster.patches == []
+
+
+@pytest.mark.parametrize(("status", "tries"), [(404, 1), (409, 2)])
+def test_a_token_that_others_delete_or_change_meanwhile_keeps_nobody_else_out(
+    cluster: FakeCluster, status: int, tries: int
+) -> None:
+    cluster.token = {}
+    cluster.refusals = [ApiError(status, "PATCH", TOKEN, "no")]
+    assert until_ready({"abc123": LIFE}) == {}
+    assert cluster.patches == [ACTIVATED] * tries
 
 
 @pytest.mark.parametrize(
     ("status", "message"),
-    [
-        (404, "the token abc123 is gone, because expired tokens are deleted; the next pulumi up"),
-        (409, "bootstrap-token-abc123 is not the one that this stack created; find out who"),
-        (403, "give a kubeconfig whose user has this right"),
-    ],
+    [(403, "give a kubeconfig whose user has this right"), (409, "abc123: 409 no")],
 )
-def test_no_join_begins_with_a_token_that_can_not_be_made_valid(
+def test_no_join_begins_with_a_token_that_can_not_be_activated(
     cluster: FakeCluster, status: int, message: str
 ) -> None:
-    path = "/api/v1/namespaces/kube-system/secrets/bootstrap-token-abc123"
-    cluster.refusal = ApiError(status, "PATCH", path, "no")
+    cluster.token = {}
+    cluster.refusals = [ApiError(status, "PATCH", TOKEN, "no")] * 9
     with pytest.raises(ValueError, match=message) as caught:
         until_ready({"abc123": LIFE})
     assert LIFE["token-secret"] not in str(caught.value)

@@ -46,9 +46,9 @@ class FakeCluster(FakeApi):
 
     def __init__(self) -> None:
         super().__init__()
-        self.token = {**ALIVE}
+        self.token, self.uid = {**ALIVE}, "uid"
         self.patches: list[Any] = []
-        self.refusal: ApiError | None = None
+        self.refusals: list[ApiError] = []  # of patches
 
     async def insist(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, **_: Any
@@ -57,9 +57,13 @@ class FakeCluster(FakeApi):
         self.asked.append(method)
         if method == "PATCH":
             self.patches.append(body)
-            if self.refusal:
-                raise self.refusal
-        metadata = {"uid": "uid", "creationTimestamp": "2026-11-24T12:00:00Z"}
+            if self.refusals:
+                raise self.refusals.pop()
+        metadata = {
+            "uid": self.uid,
+            "resourceVersion": "7",
+            "creationTimestamp": "2026-11-24T12:00:00Z",
+        }
         return {"metadata": metadata, "data": REVOKED if method == "PATCH" else self.token}
 
     async def list(self, path: str, keep: Keep) -> Listed:

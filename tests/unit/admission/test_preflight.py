@@ -401,7 +401,7 @@ def test_a_living_token_is_found_with_what_it_lets_its_node_ask(api: Answers) ->
     ("data", "uid", "life", "problem"),
     [
         ({**LIVING, "token-secret": ""}, "uid", "revoked", "raise the node's generation"),
-        ({}, "uid", "revoked", "was revoked"),
+        ({}, "uid", "inactive", ""),
         (
             {**LIVING, "expiration": "2026-11-24T11:00:00Z"},
             "uid",
@@ -424,6 +424,8 @@ def test_a_token_that_lets_nobody_in_says_why(
     token = found(api, data, uid)
     assert token.life == life
     assert problem in token.problem
+    # What has kept the pool's joins from beginning is told by its own error.
+    assert bool(token.problem) == (life != "inactive")
 
 
 def test_a_token_without_expiration_lives(api: Answers) -> None:

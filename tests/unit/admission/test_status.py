@@ -249,12 +249,15 @@ def test_the_state_of_each_token_of_ours_and_no_secret(it: Look) -> None:
     it.api.token("bbbbbb", expiration="2026-11-24T11:00:00Z")
     it.api.token("cccccc", **{"token-secret": "", "usage-bootstrap-authentication": "false"})
     it.api.token("eeeeee", expiration="tomorrow")
+    it.api.token("ffffff")
+    del it.api.tokens[-1]["data"]  # as a node's is until the pool's first join
     document = it.document()
     assert {token["id"]: token["state"] for token in document["tokens"]} == {
         "aaaaaa": "alive",
         "bbbbbb": "expired",
         "cccccc": "revoked",
         "eeeeee": "expired",
+        "ffffff": "inactive",
     }
     assert "0123456789abcdef" not in json.dumps(document)
     assert {token["pool"] for token in document["tokens"]} == {"workers"}

@@ -84,6 +84,15 @@ def test_live_tokens_are_revoked_and_dead_and_gone_ones_left(
     assert cluster.closed
 
 
+def test_one_that_was_not_activated_is_revoked_so_that_it_never_will_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    empty = {"metadata": secret()["metadata"]}
+    cluster = Cluster(empty1=empty)
+    assert end(monkeypatch, cluster, "empty1")[0] == 0
+    assert cluster.patched == {"empty1": {"metadata": {"uid": "uid"}, "data": REVOKED}}
+
+
 def test_what_can_not_be_told_is_told_later_and_keeps_no_other_token_alive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
