@@ -173,11 +173,16 @@ def test_a_run_that_does_not_get_to_its_end_ends_its_token(
         for process in programs:
             os.kill(int(process.name), signal.SIGKILL)
     run.communicate(timeout=LIMIT_S)
-    assert ended(cluster, LIMIT_S)
+    try:
+        assert ended(cluster, LIMIT_S)
+    finally:
+        # A plugin outlives an engine that is killed.
+        for process in processes(stack.project, "pulumi-resource-"):
+            os.kill(int(process.name), signal.SIGKILL)
 
 
-def processes(directory: Path) -> list[Path]:
-    """The programs of the language host that run in a directory, but for the guard."""
+def processes(directory: Path, name: str = "python") -> list[Path]:
+    """The programs that run in a directory, the language host's by default, but for the guard."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -185,6 +190,6 @@ def processes(directory: Path) -> list[Path]:
             here = process.joinpath("cwd").readlink() == directory
         except OSError:
             continue  # it has ended, or is not ours
-        if here and b"admission" not in words and Path(words[0].decode()).name.startswith("python"):
+        if here and b"admission" not in words and Path(words[0].decode()).name.startswith(name):
             found.append(process)
     return found
