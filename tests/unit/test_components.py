@@ -1,9 +1,11 @@
 """Each component by itself, without settings: what it declares, needs and registers."""
 
+import asyncio
 import json
 import re
 import shlex
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pulumi
@@ -21,7 +23,7 @@ from components.control_plane import ControlPlane, ControlPlaneArgs
 from components.deliveries import Deliveries
 from components.dependencies import together, unless_failed
 from components.join_approver import JoinApprover
-from components.joined_node import JoinedNodeArgs, Machine, gone_node, joined_node
+from components.joined_node import JoinedNodeArgs, Machine, _bring, gone_node, joined_node
 from components.node_pool import NodePool
 from components.pool_arguments import Approval, NodePoolArgs, PoolNode, TokenPolicy
 from components.pool_inventory import Denied
@@ -248,6 +250,24 @@ def test_a_node_joins_after_its_token_and_its_files() -> None:
 def test_a_machine_gets_its_files_while_its_token_is_made() -> None:
     order = [*joining().resources]
     assert order.index("n1-files") < order.index("t") < order.index("n1-member")
+
+
+@pytest.mark.parametrize("joins", [True, False])
+def test_what_approves_is_imported_while_a_machine_that_joins_gets_its_files(
+    monkeypatch: pytest.MonkeyPatch, joins: bool
+) -> None:
+    prepared: list[bool] = []
+    monkeypatch.setattr("components.joined_node.prepare", lambda: prepared.append(True))
+    brought: list[object] = []
+
+    async def bring(delivery: object) -> None:
+        assert prepared == [True] * joins
+        brought.append(delivery)
+
+    checked = SimpleNamespace(check=lambda _: None)
+    args: Any = SimpleNamespace(rollout=checked, machine=MACHINE, joins=joins, bring=bring)
+    asyncio.run(_bring(args))
+    assert len(brought) == 1
 
 
 def test_a_command_has_the_same_hooks_in_every_run() -> None:
