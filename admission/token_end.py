@@ -12,7 +12,7 @@ from admission.objects.token_secret import (
     POOL_LABEL,
     SECRETS,
     content,
-    is_revoked,
+    death,
 )
 from admission.stack_settings import StackSettings, is_same_server
 
@@ -90,9 +90,8 @@ async def _end(api: Connection, token_id: str, pool: str, say: Say) -> bool:
     path = f"{SECRETS}/bootstrap-token-{token_id}"
     try:
         secret = await api.insist("GET", path)
-        data = content(secret)
-        # An empty one is written to as well, so that what may be about to activate it fails.
-        if data and is_revoked(data):
+        # An inactive one is revoked as well, so that what may be about to activate it fails.
+        if death(content(secret)) == "revoked":
             return True
         metadata = secret["metadata"]
         labels = metadata.get("labels") or {}

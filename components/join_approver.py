@@ -84,7 +84,7 @@ class JoinApprover:
         `orders` is what it reads, as the gate does; `activations` what makes tokens valid, by their
         ids; `owner` the resource under which its lines are shown.
         """
-        self._name, self._orders, self._lives = name, orders, activations
+        self._name, self._orders, self._activations = name, orders, activations
         self._approve = approve
         self._ready: Future[Taken] = Future()
         self._teller = Teller(owner)
@@ -117,7 +117,7 @@ class JoinApprover:
         Raises:
             ValueError: nobody can approve, or the name is taken; says why, and what to do.
         """
-        orders, activations = await self._orders.future(), await self._lives.future()
+        orders, activations = await self._orders.future(), await self._activations.future()
         if orders is None or activations is None:
             raise ValueError(
                 "the tokens of the pool are not all known, so nobody could approve what its"

@@ -10,15 +10,7 @@ import pulumi
 import node_files
 from components import commands
 from components.deliveries import Deliveries
-from components.dependencies import (
-    Dependencies,
-    after,
-    once_there,
-    plain,
-    succeeded,
-    together,
-    value_or,
-)
+from components.dependencies import Dependencies, after, plain, succeeded, together, value_or
 from components.gate_orders import gate_orders
 from components.gate_report import GateReport
 from components.join_approver import JoinApprover, orders_without_failed_tokens
@@ -66,8 +58,8 @@ class NodePool(pulumi.ComponentResource):
         is_made = all(entry.is_made for entry in present)
         shared: dict[str, list[str]] = {}
         for entry in present:
-            said = node_files.shared(args.cluster, entry.node)
-            shared.setdefault(said, []).append(entry.node.name)
+            text = node_files.shared(args.cluster, entry.node)
+            shared.setdefault(text, []).append(entry.node.name)
         # For a preview, and the state: a node's own resource has only what is its own.
         inputs = {
             "shared": [{"nodes": names, "text": text} for text, names in shared.items()],
@@ -79,8 +71,10 @@ class NodePool(pulumi.ComponentResource):
         deliveries = Deliveries(
             name, existing={f"{e.node.name}-{part}" for e in args.nodes for part in e.existing}
         )
-        text = orders_without_failed_tokens(orders)
-        approver = JoinApprover(name, orders=text, activations=tokens.activations, owner=self)
+        known_orders = orders_without_failed_tokens(orders)
+        approver = JoinApprover(
+            name, orders=known_orders, activations=tokens.activations, owner=self
+        )
         machines = {
             entry.node.name: Machine(
                 cluster=args.cluster,
@@ -103,7 +97,7 @@ class NodePool(pulumi.ComponentResource):
             changes=changes,
             members=installed.keys(),
             policy=args.rollout,
-            orders=text,
+            orders=known_orders,
             owner=self,
         )
         joined_nodes: dict[str, JoinedNode] = {}
@@ -147,7 +141,6 @@ class NodePool(pulumi.ComponentResource):
         )
         report = GateReport(stack=args.stack, pool=name)
         report.remove()
-        made = [once_there(self, token.resource) for token in tokens.by_node.values()]
         # Beside the joins, not after them: a machine that never joins must not hide who has.
         gate = commands.python_module(
             f"{name}-gate",
@@ -172,7 +165,7 @@ class NodePool(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=together(
-                    args.rbac.ready, *made, approver.all_begun([*members.values()])
+                    args.rbac.ready, tokens.ready(self), approver.all_begun([*members.values()])
                 ),
                 hooks=pulumi.ResourceHookBinding(
                     before_create=[approver.before_gate],

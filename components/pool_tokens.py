@@ -19,7 +19,7 @@ from components.bootstrap_token import (
     BootstrapTokenArgs,
     bootstrap_token,
 )
-from components.dependencies import together, value_or
+from components.dependencies import Dependencies, once_there, together, value_or
 from components.gate_report import DIRECTORY
 from components.pool_arguments import NodePoolArgs, PoolNode
 from components.token_guard import TokenGuard
@@ -40,6 +40,10 @@ class PoolTokens:
     def of(self, node: str) -> BootstrapToken | None:
         """Return the token with which a node joins; None: it has joined in an earlier run."""
         return self.by_node.get(node) or self.by_node.get(None)
+
+    def ready(self, owner: pulumi.Resource) -> Dependencies:
+        """Return what to depend on: once it is known, all of them have been made for `owner`."""
+        return together(*(once_there(owner, token.resource) for token in self.by_node.values()))
 
     @property
     def activations(self) -> pulumi.Output[dict[str, Any]]:

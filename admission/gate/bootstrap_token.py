@@ -9,7 +9,7 @@ from admission.api_server.api import MERGE_PATCH, ApiError, Say
 from admission.api_server.connection import Connection
 from admission.gate.orders import AfterJoin, Token
 from admission.objects.csr import created
-from admission.objects.token_secret import SECRETS, content, expiration, is_revoked
+from admission.objects.token_secret import SECRETS, content, death, expiration
 from admission.rules import TokenGrant
 
 # Values as the API holds them, in base64.
@@ -23,7 +23,7 @@ NEW_ONE = (
     " generation for that"
 )
 
-CONFLICTS = 5  # as many writes of others, such as of a label, are no reason to give up
+TRIES = 6  # others may write too, a label for example
 Life = Literal["inactive", "alive", "expired", "revoked", "gone", "another"]
 
 
@@ -86,8 +86,8 @@ async def find(
     if secret["metadata"]["uid"] != token.secret_uid:
         return FoundToken(token=token, life="another")
     data = content(secret)
-    if not data or is_revoked(data):
-        return FoundToken(token=token, life="revoked" if data else "inactive")
+    if dead := death(data):
+        return FoundToken(token=token, life=dead)
     expires = expiration(data)
     return FoundToken(
         token=token,
@@ -111,7 +111,7 @@ async def activate(
         ApiError, UNREACHABLE: the API server refused, or did not answer.
     """
     path = f"{SECRETS}/{token.secret_name}"
-    for last in (*[False] * CONFLICTS, True):
+    for left in reversed(range(TRIES)):
         try:
             secret = await api.insist("GET", path, limit_s=limit_s, say=say)
             metadata = secret["metadata"]
@@ -126,7 +126,7 @@ async def activate(
         except ApiError as error:
             if error.status == 404:
                 return
-            if error.status != 409 or last:
+            if error.status != 409 or not left:
                 raise
         else:
             return

@@ -6,7 +6,7 @@ https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/#bootst
 import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
 TOKENS = f"{SECRETS}?fieldSelector=type%3Dbootstrap.kubernetes.io/token"
@@ -42,6 +42,16 @@ def content(secret: Mapping[str, Any]) -> dict[str, str]:
 def is_revoked(data: Mapping[str, str]) -> bool:
     """Return whether a token's Secret has lost what makes it a token."""
     return not data.get("token-secret") or data.get("usage-bootstrap-authentication") != "true"
+
+
+def death(data: Mapping[str, str]) -> Literal["inactive", "revoked"] | None:
+    """Return why a token's Secret lets nobody in, whatever its expiration says; None: it may.
+
+    One that is inactive is empty: it was never valid, and may become so.
+    """
+    if not data:
+        return "inactive"
+    return "revoked" if is_revoked(data) else None
 
 
 def expiration(data: Mapping[str, str]) -> datetime:

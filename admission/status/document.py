@@ -15,7 +15,7 @@ from admission.inventory import Denied, InventoryNode
 from admission.objects.csr import count_pending, judged_request, request_status, requesting_node
 from admission.objects.judged_node import judged_node
 from admission.objects.node import ready_condition
-from admission.objects.token_secret import POOL_LABEL, content, expiration, is_revoked
+from admission.objects.token_secret import POOL_LABEL, content, death, expiration
 from admission.serving_certificate import ServingCertificate
 from admission.status.kept import ISSUED
 from admission.status.snapshot import Reads, Snapshot
@@ -143,9 +143,7 @@ async def _pending(
 def _token(secret: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     metadata = secret["metadata"]
     data = content(secret)
-    state = "alive" if expiration(data) > now else "expired"
-    if is_revoked(data):
-        state = "revoked" if data else "inactive"
+    state = death(data) or ("alive" if expiration(data) > now else "expired")
     return {
         "id": metadata["name"].removeprefix("bootstrap-token-"),
         "pool": (metadata.get("labels") or {}).get(POOL_LABEL, ""),

@@ -3,10 +3,9 @@
 Begins and ends with nothing joined.
 """
 
-import base64
-
 import pytest
 
+from admission.objects.token_secret import content
 from tests.lab.kubelet import main_pid, nodes
 from tests.lab.project import Project
 from tests.lab.test_failures import our_secrets, quietly
@@ -25,14 +24,11 @@ def live_tokens(project: Project) -> list[str]:
         project, "get", "secrets", "-n", "kube-system",
         "--field-selector", "type=bootstrap.kubernetes.io/token",
     )["items"]  # fmt: skip
-    contents = [
-        {key: base64.b64decode(value).decode() for key, value in (secret.get("data") or {}).items()}
-        for secret in listed
-    ]
+    contents = [content(secret) for secret in listed]
     return [
-        content["token-id"]
-        for content in contents
-        if content.get("token-secret") and content["usage-bootstrap-authentication"] == "true"
+        found["token-id"]
+        for found in contents
+        if found.get("token-secret") and found["usage-bootstrap-authentication"] == "true"
     ]
 
 

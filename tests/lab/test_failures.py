@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from admission.api_server.api import CSRS
+from admission.objects.token_secret import content
 from admission.rules import CLIENT_SIGNER
 from tests.lab.project import Project
 from tests.lab.test_bad_input import other_ca
@@ -114,10 +115,7 @@ def our_secrets(project: Project) -> list[dict[str, str]]:
     """The content of each of our tokens' Secrets."""
     label = "app.kubernetes.io/managed-by=kubelet-tls-bootstrap"
     listed = quietly(project, "-n", "kube-system", "get", "secrets", "-l", label)
-    return [
-        {key: base64.b64decode(value).decode() for key, value in (item.get("data") or {}).items()}
-        for item in listed.get("items", [])
-    ]
+    return [content(item) for item in listed.get("items", [])]
 
 
 @dataclass
